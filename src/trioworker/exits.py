@@ -1,0 +1,19 @@
+"""The exit codes, and how an error that a user can mend is told."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trioworker.errors import WorkerError
+
+SUCCEEDED, FAILED, BAD_USAGE, NO_ORCHESTRATOR, STOPPED, UNREPORTED = range(6)
+"""The job succeeded; failed and was reported; bad usage; refused or unreachable; stopped by a signal; not reported."""
+
+
+def tell(error: WorkerError, code: int) -> int:
+    """Write the error to stderr in one line, and return the exit code."""
+    line = " ".join(str(error).split())
+    sys.stderr.write(f"trioworker: {line}\n")
+    return code

@@ -1,0 +1,43 @@
+"""The walls: how large anything that comes from outside may be, and why. The tools' own limits stand with the tools.
+
+All figures are bytes unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+KIB = 1024
+MIB = 1024 * KIB
+
+MAX_REPLY_BYTES = 1 * MIB
+"""A reply of the orchestrator but the model's: jobs, credentials and prompts are texts that people wrote."""
+MAX_LLM_REPLY_BYTES = 32 * MIB
+"""A reply of the model: it may write a file of 5 MiB, each byte of which may take six as a JSON escape."""
+MAX_REQUEST_BYTES = 1_900_000
+"""A request's body. The orchestrator refuses bodies over 2 MB (contract, 'HTTP')."""
+REQUEST_RESERVE_BYTES = 64 * KIB
+"""What a request holds besides messages: the tools' schemas and its own fields."""
+MAX_PROMPT_BYTES = 400_000
+"""A job's text, or a follow-up: the opening, which is never folded, and some turns must fit one request."""
+MAX_WAITING_FOLLOW_UPS = 16
+"""Follow-ups that wait for the reasoner before polling pauses; the orchestrator keeps the others."""
+MAX_ARGUMENTS_BYTES = 6 * MIB
+"""One call's arguments as JSON: the write limit of 5 MiB, and room for escapes and the other fields."""
+MAX_KEPT_OUTPUT_BYTES = 200_000
+"""A tool's output as the job's own, and the message of the last report: more than anyone reads."""
+MAX_SHOWN_OUTPUT_BYTES = 100_000
+"""A tool's output as the model sees it; more loses its middle."""
+MESSAGE_PREVIEW_BYTES = 2_000
+INPUT_PREVIEW_BYTES = 500
+OUTPUT_PREVIEW_BYTES = 2_000
+ERROR_PREVIEW_BYTES = 500
+"""Previews in events (contract, 'Events')."""
+DEFAULT_EVENT_QUEUE = 256
+"""Events that may wait for shipping before reasoning and tools are held back."""
+DEFAULT_CONTEXT_TOKENS = 100_000
+"""The conversation, estimated: what models of 128,000 tokens take with room for a reply."""
+BYTES_PER_TOKEN = 4
+"""The estimate: it holds for English and code within a third, which is what a limit with room needs."""
+MAX_FRAME_BYTES = 128 * MIB
+"""One frame of a journal: several times the largest reply with its calls; a length beyond it is damage."""
+MAX_JOURNAL_BYTES = 1024 * MIB
+"""A journal. 500 iterations of 1 MB each come to half of it; beyond it, the job goes on unrecorded."""
