@@ -1,0 +1,8 @@
+"""`python -m trioworker`."""
+
+import sys
+
+from trioworker.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""The command line: subcommands, options and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from trioworker import options
+from trioworker.config import LocalConfig, OrchestratorConfig, WorkerConfig
+from trioworker.errors import ConfigError
+from trioworker.exits import BAD_USAGE, SUCCEEDED, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+EXIT_CODES = """\
+exit codes:
+  0  the job succeeded
+  1  the job failed, and was reported
+  2  bad usage or configuration
+  3  the orchestrator refused us or can't be reached
+  4  stopped by a signal, and reported
+  5  the end of the job could not be reported
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see {self.prog} --help")
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __call__(self, *_: object, **__: object) -> None:
+        from importlib.metadata import version
+
+        print(f"trioworker {version('trioworker')}")
+        raise SystemExit(SUCCEEDED)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code; see `EXIT_CODES`."""
+    try:
+        parsed = _parser().parse_args(arguments)
+        return parsed.command(parsed)
+    except ConfigError as error:
+        return tell(error, BAD_USAGE)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="trioworker",
+        description="Run one autonomous-agent job to its end.",
+        epilog=EXIT_CODES,
+        formatter_class=_OneLineHelp,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_worker(commands)
+    _add_local(commands)
+    _add_orchestrator(commands)
+    return parser
+
+
+def _OneLineHelp(prog: str) -> argparse.HelpFormatter:  # noqa: N802 - argparse wants a class, or what makes one
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=160)
+
+
+def _add_worker(commands: Any) -> None:
+    worker = _command(commands, "worker", _worker, "run the job that an orchestrator holds")
+    worker.epilog = (
+        f"The bearer token is read from {options.TOKEN_VARIABLE}.\n"
+        "An option beats its TRIOWORKER variable, which beats its IRONCLAW variable.\n\n" + EXIT_CODES
+    )
+    options.add_options(worker, options.WORKER_OPTIONS)
+
+
+def _add_local(commands: Any) -> None:
+    local = _command(commands, "local", _local, "run a job here, with an orchestrator of its own (extra: local)")
+    local.add_argument("text", metavar="TEXT", help="what the job is")
+    local.add_argument("--llm", metavar="SPEC", required=True, help="script:FILE or openai:BASE_URL (required)")
+    local.add_argument("--model", metavar="NAME", help="the model to ask an openai: server for")
+    local.add_argument("--title", metavar="TEXT", help="the job's title (default: the first line of TEXT)")
+    local.add_argument("--json", action="store_true", help="print one event a line, as JSON")
+    local.add_argument(
+        "--database", metavar="FILE", help="keep the job and its events in FILE (default: a temporary one)"
+    )
+    local.epilog = "OPENAI_API_KEY, if set, is sent to an openai: server.\n\n" + EXIT_CODES
+    local.epilog = "Without --state-dir, the journal is kept in the user's state folder.\n" + local.epilog
+    options.add_options(local, (options.WORKSPACE_OPTION, options.JOURNAL_OPTION, *options.RUN_OPTIONS))
+
+
+def _add_orchestrator(commands: Any) -> None:
+    orchestrator = _command(commands, "orchestrator", _orchestrator, "serve jobs to workers (extra: local)")
+    orchestrator.add_argument(
+        "--host", metavar="ADDRESS", default="127.0.0.1", help="address to listen on (default 127.0.0.1)"
+    )
+    orchestrator.add_argument(
+        "--port", metavar="PORT", default="50051", help="port to listen on, 0 for a free one (default 50051)"
+    )
+    orchestrator.add_argument(
+        "--llm", metavar="SPEC", help="script:FILE or openai:BASE_URL (default: none, LLM requests fail)"
+    )
+    orchestrator.add_argument("--model", metavar="NAME", help="the model to ask an openai: server for")
+    orchestrator.add_argument(
+        "--database", metavar="FILE", help="keep jobs and events in FILE (default: a temporary one)"
+    )
+
+
+def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + ".", formatter_class=_OneLineHelp, epilog=EXIT_CODES
+    )
+    parser.set_defaults(command=run)
+    return parser
+
+
+def _worker(parsed: argparse.Namespace) -> int:
+    values = options.resolve(options.WORKER_OPTIONS, vars(parsed), os.environ)
+    level, form, instrument = values.pop("log_level"), values.pop("log_format"), values.pop("instrument")
+    config = WorkerConfig(token=options.token(os.environ), **values)
+    # A signal may come while the imports go on; as PID 1 it would be ignored, elsewhere it would end us without a word.
+    early: list[int] = []
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda number, _: early.append(number))
+    from trioworker.program import run_program
+
+    return run_program(config, level, form, early, instrument)
+
+
+def _local(parsed: argparse.Namespace) -> int:
+    given = (options.WORKSPACE_OPTION, options.JOURNAL_OPTION, *options.RUN_OPTIONS)
+    values = options.resolve(given, vars(parsed), os.environ)
+    handed_on = [
+        f"--{option.name}={values[option.key]}" for option in options.RUN_OPTIONS if values[option.key] is not None
+    ]
+    config = LocalConfig(
+        text=parsed.text,
+        workspace=values["workspace"],
+        llm=parsed.llm,
+        state_dir=values["state_dir"] or options.user_state_dir(os.environ),
+        title=parsed.title,
+        model=parsed.model,
+        json_lines=parsed.json,
+        database=_path(parsed.database),
+        worker_options=tuple(handed_on),
+    )
+    from trioworker.local.command import run_local
+
+    return run_local(config)
+
+
+def _orchestrator(parsed: argparse.Namespace) -> int:
+    config = OrchestratorConfig(
+        host=parsed.host,
+        port=options.parsed("--port", parsed.port, options.whole(0, 65535)),
+        database=_path(parsed.database),
+        llm=parsed.llm,
+        model=parsed.model,
+    )
+    from trioworker.local.command import run_orchestrator
+
+    return run_orchestrator(config)
+
+
+def _path(text: str | None) -> Path | None:
+    from pathlib import Path
+
+    return Path(text) if text else None
