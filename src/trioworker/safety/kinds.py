@@ -1,0 +1,161 @@
+"""The kinds of secrets: what each looks like, and where it stands in a text.
+
+A kind has an anchor, which tells cheaply whether it is worth looking for, and a finder, which tells where it is. The
+shapes are the contract's (`vectors/secrets.json`); a few of them need more than a pattern, and those have a finder of
+their own. Everything works on UTF-8 bytes: all shapes are ASCII, and bytes are the fastest thing to search.
+
+No finder may be slower than linear, whatever the text. So a pattern that fails at one place either gives up after a
+bounded number of bytes, or has consumed what it looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+Span = tuple[int, int]
+"""Start and end of a secret, in bytes."""
+
+TELEGRAM_DIGITS = (8, 12)
+"""Digits of a bot's number before the colon, at the least and looked at (contract, `telegram_bot_token`)."""
+
+
+Finder = Callable[[bytes], Iterable[Span]]
+
+
+class Kind(NamedTuple):
+    """One kind of secret.
+
+    `literal` is what its text must hold, and tells how specific it is: of two kinds that start at one place, the one
+    with the longer literal names the match. `anchor` is the RE2 pattern of the cheap test. What is `warn_only` stays
+    in the text.
+    """
+
+    name: str
+    literal: str
+    anchor: str
+    find: Finder
+    warn_only: bool = False
+
+
+def _shape(pattern: bytes) -> Finder:
+    # Compiled at first use: most texts hold few anchors, and all the patterns together cost milliseconds to compile.
+    return lambda data: (match.span() for match in re.compile(pattern).finditer(data))
+
+
+def _openai_keys(data: bytes) -> Iterable[Span]:
+    """`sk-` ends many a word (`task-…`, `disk-…`): glued to one, only what has a capital and a digit is a key."""
+    for match in re.compile(rb"sk-[A-Za-z0-9_-]{20,}").finditer(data):
+        start, end = match.span()
+        if not _is_glued(data, start) or _is_mixed(data[start + 3 : end]):
+            yield start, end
+        # What follows has no capital or no digit either, so only one that is not glued can be a key.
+        elif inner := re.compile(rb"(?<=[_-])sk-[A-Za-z0-9_-]{20}").search(data, start, end):
+            yield inner.start(), end
+
+
+def _is_glued(data: bytes, start: int) -> bool:
+    # `]` may end an earlier redaction, which must not make what follows look like the start of a word.
+    return data[start - 1 : start] == b"]" or _follows_word(data, start)
+
+
+def _follows_word(data: bytes, start: int) -> bool:
+    # In JSON text a line break is a backslash and an `n`.
+    return data[start - 1 : start].isalnum() and data[start - 2 : start] not in {b"\\n", b"\\r", b"\\t"}
+
+
+def _is_mixed(body: bytes) -> bool:
+    return body.upper() != body and body.lower() != body and any(digit in body for digit in b"0123456789")
+
+
+def _telegram_tokens(data: bytes) -> Iterable[Span]:
+    least, most = TELEGRAM_DIGITS
+    for match in re.compile(rb":AA[A-Za-z0-9_-]{30,}").finditer(data):
+        start, end = match.span()
+        before = data[max(0, start - most) : start]
+        digits = len(before) - len(before.rstrip(b"0123456789"))
+        if digits >= least:
+            yield start - digits, end
+
+
+def _authorization_headers(data: bytes) -> Iterable[Span]:
+    pattern = rb"authorization:%b*+[a-z][a-z0-9_-]*+%b++[a-z0-9._-]{20,}" % (_BLANK, _BLANK)
+    return (match.span() for match in re.compile(pattern).finditer(data.lower()))
+
+
+def _json_web_tokens(data: bytes) -> Iterable[Span]:
+    # Every run that starts like a token is consumed, or a text of `eyJeyJeyJ…` would be read once for each of them.
+    pattern = rb"eyJ[A-Za-z0-9_-]++(\.eyJ[A-Za-z0-9_-]++\.[A-Za-z0-9_-]++)?"
+    for match in re.compile(pattern).finditer(data):
+        if match.lastindex:
+            yield match.span()
+
+
+def _lone_digests(data: bytes) -> Iterable[Span]:
+    pattern = rb"(?<![0-9A-Fa-f_])[0-9A-Fa-f]{64}(?![0-9A-Za-z_])"
+    spans = (match.span() for match in re.compile(pattern).finditer(data))
+    return (span for span in spans if not _follows_word(data, span[0]))
+
+
+def _blocks(begin: bytes, end: bytes) -> Finder:
+    """From `begin` to `end` or the end of the text; and to an `end` whose beginning a tool cut away."""
+    pattern = rb"(?P<begin>%b)|(?P<end>%b)|\[truncated [0-9]+ bytes\] \.\.\." % (begin, end)
+
+    def find(data: bytes) -> Iterable[Span]:
+        opened = cut = None
+        for mark in re.compile(pattern).finditer(data):
+            if mark.lastgroup == "begin":
+                opened = mark.start() if opened is None else opened
+            elif mark.lastgroup is None:
+                cut = mark.end()
+            elif (start := cut if opened is None else opened) is not None:
+                yield start, mark.end()
+                opened = cut = None
+        if opened is not None:
+            yield opened, len(data)
+
+    return find
+
+
+# Tool output is JSON, where white space may be a backslash and a letter.
+_BLANK = rb"(?:[ \t]|\\t)"
+_SPACE = rb"(?:\s|\\[nrt])"
+_PEM_LABEL = rb" (?:(?:RSA|EC|DSA|OPENSSH|ENCRYPTED) )?PRIVATE KEY-----"
+
+KINDS = (
+    Kind("openai_api_key", "sk-", "sk-[A-Za-z0-9_-]{8}", _openai_keys),
+    Kind("anthropic_api_key", "sk-ant-api", "sk-ant-api", _shape(rb"sk-ant-api[A-Za-z0-9_-]{90,}")),
+    Kind("anthropic_oauth_token", "sk-ant-oat00-", "sk-ant-oat", _shape(rb"sk-ant-oat[0-9]{2}-[A-Za-z0-9_-]{50,}")),
+    Kind("openrouter_api_key", "sk-or-v1-", "sk-or-v1-", _shape(rb"sk-or-v1-[0-9A-Fa-f]{40,}")),
+    Kind("aws_access_key", "AKIA", "AKIA[A-Z0-9]{4}", _shape(rb"AKIA[A-Z0-9]{16}")),
+    Kind("github_token", "ghp_", "gh[pousr]_", _shape(rb"gh[pousr]_[A-Za-z0-9_]{36,}")),
+    Kind(
+        "github_fine_grained_pat", "github_pat_", "github_pat_", _shape(rb"github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}")
+    ),
+    Kind("stripe_api_key", "sk_live_", "sk_(?:live|test)_", _shape(rb"sk_(?:live|test)_[A-Za-z0-9]{24,}")),
+    Kind("nearai_session", "sess_", "sess_[A-Za-z0-9]{8}", _shape(rb"sess_[A-Za-z0-9]{32,}")),
+    Kind("google_api_key", "AIza", "AIza", _shape(rb"AIza[A-Za-z0-9_-]{35}")),
+    Kind("slack_token", "xoxb-", "xox[baprs]-", _shape(rb"xox[baprs]-[A-Za-z0-9-]{10,}")),
+    Kind("twilio_api_key", "SK", "SK[0-9A-Fa-f]{8}", _shape(rb"SK[0-9A-Fa-f]{32}")),
+    Kind("sendgrid_api_key", "SG.", r"SG\.[A-Za-z0-9_-]{8}", _shape(rb"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}")),
+    Kind("bearer_token", "Bearer", r"Bearer(?:\s|\\[nrt])", _shape(rb"Bearer%b++[A-Za-z0-9._-]{20,}" % _SPACE)),
+    Kind("auth_header", "Authorization:", "(?i:authorization:)", _authorization_headers),
+    Kind("telegram_bot_token", ":AA", "[0-9]:AA[A-Za-z0-9_-]{8}", _telegram_tokens),
+    Kind("groq_api_key", "gsk_", "gsk_", _shape(rb"gsk_[A-Za-z0-9]{30,}")),
+    Kind("json_web_token", ".eyJ", r"eyJ[A-Za-z0-9_-]+\.eyJ[A-Za-z0-9_-]+\.", _json_web_tokens),
+    Kind(
+        "pem_private_key",
+        "-----BEGIN PRIVATE KEY-----",
+        "PRIVATE KEY-----",
+        _blocks(b"-----BEGIN" + _PEM_LABEL, b"-----END" + _PEM_LABEL),
+    ),
+    Kind(
+        "pgp_private_key",
+        "-----BEGIN PGP PRIVATE KEY BLOCK-----",
+        "PGP PRIVATE KEY BLOCK-----",
+        _blocks(b"-----BEGIN PGP PRIVATE KEY BLOCK-----", b"-----END PGP PRIVATE KEY BLOCK-----"),
+    ),
+    Kind("high_entropy_hex", "", "[0-9A-Fa-f]{64}", _lone_digests, warn_only=True),
+)
+"""Every kind that is known by its shape; the values granted to a job are known by themselves."""
