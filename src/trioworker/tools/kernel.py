@@ -1,0 +1,78 @@
+"""The three system calls that Python does not wrap: `openat2`, and `prctl` twice.
+
+ctypes is imported at the first call, so that a program that only starts and stops does not pay for it.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ctypes
+
+SYS_OPENAT2 = 437
+"""The number of `openat2` on every architecture, as for all calls since Linux 5.1 (asm-generic/unistd.h)."""
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_BENEATH = 0x08
+"""Flags of `openat2` (linux/openat2.h): no `/proc/*/root` and its like; nothing above the directory it starts at."""
+
+PR_SET_DUMPABLE = 4
+PR_SET_CHILD_SUBREAPER = 36
+"""Options of `prctl` (linux/prctl.h)."""
+
+
+def openat2(directory: int, path: bytes, flags: int, mode: int, resolve: int) -> int:
+    """Open `path` beneath the open `directory` under the rules of `resolve`, and return the descriptor.
+
+    Raises:
+        OSError: ENOSYS where the kernel lacks the call, EXDEV where the path leads outside, and what `open` raises.
+    """
+    import ctypes
+
+    # struct open_how: three unsigned 64-bit numbers.
+    how = (ctypes.c_uint64 * 3)(flags | os.O_CLOEXEC, mode, resolve)
+    result = _libc().syscall(
+        ctypes.c_long(SYS_OPENAT2),
+        ctypes.c_long(directory),
+        ctypes.c_char_p(path),
+        ctypes.byref(how),
+        ctypes.c_size_t(ctypes.sizeof(how)),
+    )
+    return _checked(result)
+
+
+def become_subreaper() -> None:
+    """Make orphans among our descendants our children, instead of init's. Idempotent."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def forbid_inspection() -> None:
+    """Keep other processes of the same user from reading this one's memory, environment and open files."""
+    _prctl(PR_SET_DUMPABLE, 0)
+
+
+def _prctl(option: int, value: int) -> None:
+    import ctypes
+
+    arguments = [ctypes.c_ulong(number) for number in (value, 0, 0, 0)]
+    _checked(_libc().prctl(ctypes.c_int(option), *arguments))
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    import ctypes
+
+    library = ctypes.CDLL(None, use_errno=True)
+    library.syscall.restype = ctypes.c_long
+    return library
+
+
+def _checked(result: int) -> int:
+    import ctypes
+
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
