@@ -1,0 +1,1 @@
+"""The four actors of a job and the supervisor that restarts them."""
