@@ -1,0 +1,1 @@
+"""How a person or a harness sees what the worker does."""
