@@ -1,0 +1,1 @@
+"""The embedded orchestrator and its LLM backends (extra: `local`)."""

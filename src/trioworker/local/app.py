@@ -1,0 +1,33 @@
+"""The orchestrator as an ASGI application: the worker's side, the management side, and `/health`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from trioworker.local.management_api import ManagementApi
+from trioworker.local.worker_api import WorkerApi
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from trioworker.local.llm import Backend
+    from trioworker.local.store import Store
+
+
+def make_app(store: Store, backend: Backend) -> Starlette:
+    """The application over one store and one model. What it refuses, it refuses with one line of text."""
+    return Starlette(
+        routes=[
+            Route("/health", _health, methods=["GET"]),
+            *WorkerApi(store, backend).routes(),
+            *ManagementApi(store).routes(),
+        ],
+    )
+
+
+async def _health(_: Request) -> PlainTextResponse:
+    return PlainTextResponse("ok")

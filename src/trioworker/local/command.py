@@ -1,0 +1,162 @@
+"""`trioworker local` and `trioworker orchestrator`: the orchestrator in this process, for `local` with a worker."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from contextlib import aclosing, suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from trioworker.errors import ConfigError
+from trioworker.journal_file import journal_path
+from trioworker.local.app import make_app
+from trioworker.local.child import WorkerProcess
+from trioworker.local.keyboard import follow_lines
+from trioworker.local.llm import NoBackend, open_backend
+from trioworker.local.records import title_of
+from trioworker.local.render import JsonPrinter, PlainPrinter, summary
+from trioworker.local.server import bind, serve
+from trioworker.local.store import Store
+from trioworker.wire import Prompt
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import AsyncIterator
+
+    from trioworker.config import LocalConfig, OrchestratorConfig
+    from trioworker.local.llm import Backend
+    from trioworker.local.render import Printer
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, a stop, and a terminal that was closed: each ends the job, which is reported."""
+
+
+def run_local(config: LocalConfig) -> int:
+    """Run one job from start to end and return the worker's exit code.
+
+    Raises:
+        ConfigError: the workspace, the model or the database is unusable.
+    """
+    if not config.workspace.is_dir():
+        raise ConfigError(f"--workspace {config.workspace}: no such folder; name one that is there")
+    if not config.text.strip():
+        raise ConfigError("the job is empty; say what is to be done")
+    backend = open_backend(config.llm, config.model)
+    with Store(config.database) as store, bind("127.0.0.1", 0) as sock:
+        return trio.run(_local, config, store, backend, sock)
+
+
+def run_orchestrator(config: OrchestratorConfig) -> int:
+    """Serve until a signal. The URL is told on stderr.
+
+    Raises:
+        ConfigError: the model, the database or the address is unusable.
+    """
+    backend = NoBackend() if config.llm is None else open_backend(config.llm, config.model)
+    with Store(config.database) as store, bind(config.host, config.port) as sock:
+        return trio.run(_orchestrator, store, backend, sock)
+
+
+async def _local(config: LocalConfig, store: Store, backend: Backend, sock: socket.socket) -> int:
+    began = trio.current_time()
+    workspace = config.workspace.resolve()
+    job = store.create_job(config.text, title=config.title or title_of(config.text), project_dir=str(workspace))
+    printer = _printer(json_lines=config.json_lines)
+    async with aclosing(backend), trio.open_nursery() as nursery:
+        # Held open around the worker's farewell: given back, a second signal would end us before it.
+        with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
+            url: str = await nursery.start(serve, make_app(store, backend), sock)
+            nursery.start_soon(follow_lines, 0, partial(_say, store, job.id))
+            options = ("--job-id", job.id, "--orchestrator-url", url, "--workspace", str(workspace))
+            options = (*options, "--state-dir", str(config.state_dir))
+            async with WorkerProcess((*options, *config.worker_options), job.token) as worker:
+                nursery.start_soon(_pass_on, signals, worker)
+                async with trio.open_nursery() as telling:
+                    telling.start_soon(_tell, store, job.id, printer, worker)
+                    code = await worker.wait()
+                    # Without a report of its own the job still ends, and with it the printing.
+                    store.abandon(job.id, f"the worker ended with exit code {code} and no report")
+        nursery.cancel_scope.cancel()
+    # The job is over and this orchestrator gone: nobody can resume it any more.
+    journal_path(config.state_dir, job.id).unlink(missing_ok=True)
+    view = store.view(job.id)
+    if view is not None:
+        with suppress(OSError):
+            _write(printer.end(view, trio.current_time() - began))
+        if config.json_lines:
+            _note(summary(view, trio.current_time() - began))
+    return code
+
+
+async def _orchestrator(store: Store, backend: Backend, sock: socket.socket) -> int:
+    async with aclosing(backend), trio.open_nursery() as nursery:
+        with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
+            url: str = await nursery.start(serve, make_app(store, backend), sock)
+            _note(f"the orchestrator listens on {url}")
+            await anext(signals)
+            nursery.cancel_scope.cancel()
+    return 0
+
+
+async def _tell(store: Store, job_id: str, printer: Printer, worker: WorkerProcess) -> None:
+    """Print the job's events until it has ended. If nobody reads them any more, nobody wants the job: it is stopped."""
+    after = 0
+    while events := await store.next_events(job_id, after):
+        text = "".join(printer.show(event) for event in events)
+        after = events[-1].number
+        try:
+            # In a thread: a reader that is slow, such as a pager, must not hold up the orchestrator.
+            await trio.to_thread.run_sync(_write, text, abandon_on_cancel=True)
+        except OSError:
+            _silence()
+            worker.stop()
+            return
+
+
+async def _pass_on(signals: AsyncIterator[int], worker: WorkerProcess) -> None:
+    """Turn the first signal into a stop, which the worker reports, and a second one into its death."""
+    await anext(signals)
+    _note("stopping; once more to kill")
+    worker.stop()
+    await anext(signals)
+    worker.kill()
+
+
+def _say(store: Store, job_id: str, line: str) -> None:
+    if not store.add_prompt(job_id, Prompt(content=line)):
+        _note("the job has ended; the line was not delivered")
+
+
+def _printer(*, json_lines: bool) -> Printer:
+    if json_lines:
+        return JsonPrinter()
+    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        from trioworker.local.render_rich import RichPrinter
+
+        return RichPrinter(shutil.get_terminal_size().columns)
+    return PlainPrinter()
+
+
+def _write(text: str) -> None:
+    """Write `text` in whatever encoding standard output has."""
+    encoding = sys.stdout.encoding
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    sys.stdout.flush()
+
+
+def _silence() -> None:
+    """Let what is left in the buffer go nowhere: Python would fail once more as it flushes at the end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
+def _note(text: str) -> None:
+    with suppress(OSError):
+        sys.stderr.write(f"trioworker: {text}\n")
+        sys.stderr.flush()

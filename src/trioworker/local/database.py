@@ -1,0 +1,97 @@
+"""The orchestrator's database: its tables, and how it is opened."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import TYPE_CHECKING
+
+from trioworker.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA_VERSION = 1
+"""Kept in the file as `user_version`; a file with another one is refused."""
+
+SCHEMA = f"""
+PRAGMA journal_mode = WAL;
+-- A crash of the machine may lose the last events of its jobs, which it ended anyhow; one of the program loses none.
+PRAGMA synchronous = NORMAL;
+PRAGMA foreign_keys = ON;
+PRAGMA user_version = {SCHEMA_VERSION};
+
+CREATE TABLE IF NOT EXISTS jobs (
+    id            TEXT PRIMARY KEY,
+    token_digest  TEXT,                               -- NULL once the job has ended
+    title         TEXT NOT NULL,
+    description   TEXT NOT NULL,
+    project_dir   TEXT,
+    state         TEXT NOT NULL DEFAULT 'pending',
+    iteration     INTEGER NOT NULL DEFAULT 0,
+    status        TEXT,                               -- the last status message
+    created       REAL NOT NULL,                      -- seconds since 1970, as every time here
+    ended         REAL,
+    success       INTEGER,
+    report        TEXT,
+    iterations    INTEGER,                            -- as reported at the end
+    requests      INTEGER NOT NULL DEFAULT 0,
+    input_tokens  INTEGER NOT NULL DEFAULT 0,
+    output_tokens INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS jobs_by_age ON jobs (created);
+
+CREATE TABLE IF NOT EXISTS events (
+    job           TEXT NOT NULL REFERENCES jobs (id),
+    number        INTEGER NOT NULL,                   -- from 1, in the order of arrival
+    seq           INTEGER,                            -- the worker's own, where it gives one
+    event_type    TEXT NOT NULL,
+    data          TEXT NOT NULL,
+    at            REAL NOT NULL,
+    input_tokens  INTEGER NOT NULL,                   -- the job's, until this event
+    output_tokens INTEGER NOT NULL,
+    PRIMARY KEY (job, number),
+    UNIQUE (job, seq)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS prompts (
+    number  INTEGER PRIMARY KEY,
+    job     TEXT NOT NULL REFERENCES jobs (id),
+    content TEXT NOT NULL,
+    done    INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS prompts_by_job ON prompts (job, number);
+
+CREATE TABLE IF NOT EXISTS credentials (
+    job     TEXT NOT NULL REFERENCES jobs (id),
+    env_var TEXT NOT NULL,
+    value   TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS credentials_by_job ON credentials (job);
+"""
+
+
+def open_database(database: Path | None) -> sqlite3.Connection:
+    """The database in a file, made if it is not there, or in memory; every statement is its own transaction.
+
+    Raises:
+        ConfigError: the file can't be opened, or is not ours.
+    """
+    try:
+        if database is not None:
+            # Credentials lie in it until their job ends: nobody else may read it.
+            os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        db = sqlite3.connect(database or ":memory:", isolation_level=None)
+        try:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version not in {0, SCHEMA_VERSION}:
+                raise ConfigError(f"--database {database}: made by another version; name a new file")
+            db.executescript(SCHEMA)
+        except BaseException:
+            db.close()
+            raise
+    except OSError as error:
+        raise ConfigError(f"--database {database}: {error.strerror}; name a file that can be written") from error
+    except sqlite3.Error as error:
+        raise ConfigError(f"--database {database}: {error}; name a new file") from error
+    return db

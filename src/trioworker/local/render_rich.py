@@ -1,0 +1,66 @@
+"""A job's events for a person at a terminal, with colours and columns by Rich."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from trioworker.local.render import Narrator, summary
+
+if TYPE_CHECKING:
+    from trioworker.local.records import JobView, StoredEvent
+
+STYLES = {
+    "message": "bold",
+    "call": "cyan",
+    "result": "green",
+    "error": "red",
+    "status": "dim",
+    "done": "bold green",
+    "failed": "bold red",
+}
+MARKS = {"call": "▶", "result": "✔", "error": "✘", "message": "●", "done": "■", "failed": "■"}
+NAME_WIDTH = 12
+
+
+class RichPrinter:
+    """One line for an event: who, what, how long, and the tokens so far. Foreign text is never read as markup."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._narrator = Narrator()
+        self._start: float | None = None
+
+    def show(self, event: StoredEvent) -> str:
+        """The event, its further lines dimmed below."""
+        self._start = event.at if self._start is None else self._start
+        row = self._narrator.row(event)
+        style = STYLES.get(row.kind, "")
+        line = Text.assemble(
+            (f"{event.at - self._start:6.1f}s ", "dim"),
+            (f"{MARKS.get(row.kind, '·')} {row.who:{NAME_WIDTH}} ", style),
+            (row.what, style if row.kind in {"message", "done", "failed"} else ""),
+        )
+        if row.seconds is not None:
+            line.append(f"  {row.seconds:.2f} s", "dim")
+        used = event.usage
+        if row.kind in {"message", "call"} and used.input_tokens + used.output_tokens:
+            line.append(f"  {used.input_tokens} + {used.output_tokens} tokens", "dim")
+        indent = " " * (NAME_WIDTH + 11)
+        lines = [line, *(Text(indent + each, "dim") for each in row.body)]
+        return self._rendered(lines)
+
+    def end(self, job: JobView, seconds: float, /) -> str:
+        """The summary, green or red."""
+        good = job.report is not None and job.report.success
+        return self._rendered([Text(summary(job, seconds), "bold green" if good else "bold red")])
+
+    def _rendered(self, lines: list[Text]) -> str:
+        console = Console(file=io.StringIO(), force_terminal=True, width=self._width, highlight=False)
+        with console.capture() as capture:
+            for line in lines:
+                console.print(line, soft_wrap=True)
+        return capture.get()
