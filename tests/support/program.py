@@ -1,0 +1,159 @@
+"""The real program as a child process, and what is left of a job's processes when it is over."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import trio
+
+if TYPE_CHECKING:
+    import signal
+    import subprocess
+    from collections.abc import AsyncGenerator, Callable, Mapping
+
+PATIENCE = 60.0
+"""Seconds until a condition that should have come fails its test: a busy machine is slow, a hang is longer."""
+LOOK_AGAIN = 0.02
+"""Seconds between two looks at a condition that nothing tells of."""
+
+TOKEN_VARIABLE = "IRONCLAW_WORKER_TOKEN"
+_OURS = ("IRONCLAW_", "TRIOWORKER_", "OPENAI_")
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """How a program ended; `seconds` is its whole life."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """What a worker tells on standard output: one line, a JSON object."""
+        (line,) = self.out.splitlines()
+        return json.loads(line)
+
+    @property
+    def complaint(self) -> str:
+        """The one line that the program wrote, on standard error."""
+        assert self.out == "", self.out
+        (line,) = self.err.splitlines()
+        return line
+
+
+class Program:
+    """A running `trioworker`."""
+
+    def __init__(self) -> None:
+        self._began = trio.current_time()
+        self._process: trio.Process | None = None
+        self._result: subprocess.CompletedProcess[bytes] | None = None
+        self._done = trio.Event()
+        self._seconds = 0.0
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def ended(self) -> Ended:
+        """Wait for the end."""
+        with trio.fail_after(PATIENCE):
+            await self._done.wait()
+        assert self._result is not None
+        out, err = self._result.stdout.decode(), self._result.stderr.decode()
+        return Ended(self._result.returncode, out, err, self._seconds)
+
+    async def run(
+        self,
+        arguments: tuple[str, ...],
+        environment: Mapping[str, str],
+        stdin: bytes,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        async with trio.open_nursery() as nursery:
+            self._process = await nursery.start(partial(self._run, arguments, environment, stdin))
+            task_status.started()
+
+    async def _run(
+        self,
+        arguments: tuple[str, ...],
+        environment: Mapping[str, str],
+        stdin: bytes,
+        *,
+        task_status: trio.TaskStatus[trio.Process],
+    ) -> None:
+        self._result = await trio.run_process(
+            [sys.executable, "-m", "trioworker", *arguments],
+            stdin=stdin,
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+            env=environment,
+            deliver_cancel=_kill,
+            task_status=task_status,
+        )
+        self._seconds = trio.current_time() - self._began
+        self._done.set()
+
+
+@asynccontextmanager
+async def started(
+    *arguments: str, environment: Mapping[str, str] | None = None, stdin: bytes = b""
+) -> AsyncGenerator[Program]:
+    """`trioworker ARGUMENTS` with these variables beside ours; killed when the block is left early."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    async with trio.open_nursery() as nursery:
+        program = Program()
+        await nursery.start(program.run, arguments, {**inherited, **(environment or {})}, stdin)
+        yield program
+        nursery.cancel_scope.cancel()
+
+
+async def ran(*arguments: str, environment: Mapping[str, str] | None = None, stdin: bytes = b"") -> Ended:
+    """Run `trioworker ARGUMENTS` to its end."""
+    async with started(*arguments, environment=environment, stdin=stdin) as program:
+        return await program.ended()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until the condition holds."""
+    with trio.fail_after(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - files and processes of others tell nobody
+            await trio.sleep(LOOK_AGAIN)
+
+
+def survivors(mark: str, folder: Path) -> dict[int, str]:
+    """Living processes that hold `mark` in their environment, or stand in `folder`: number and command line."""
+    found: dict[int, str] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes()
+            marked = mark.encode() in (entry / "environ").read_bytes()
+            inside = (entry / "cwd").readlink().is_relative_to(folder)
+        except OSError:
+            # It ended meanwhile, is a zombie, or belongs to somebody else.
+            continue
+        if (marked or inside) and command:
+            found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace").strip()
+    return found
+
+
+async def _kill(process: trio.Process) -> None:
+    process.kill()
+    await trio.lowlevel.checkpoint()

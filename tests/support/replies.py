@@ -1,0 +1,49 @@
+"""Replies of a model, and how to read one, for the tests of the reasoning."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trioworker import wire
+from trioworker.llm.conversation import encode_message
+from trioworker.llm.reasoning import Context
+from trioworker.records import Guards
+
+if TYPE_CHECKING:
+    from trioworker.llm.reasoning import Verdict
+
+TOOLS = ("shell", "read_file")
+COMPLETE = "All is well. The job is complete."
+
+
+def context(guards: Guards | None = None, *, taken: tuple[str, ...] = (), output: str | None = None) -> Context:
+    """What a reply is read against."""
+    return Context(tools=TOOLS, taken=frozenset(taken), guards=guards or Guards(), last_output=output)
+
+
+def text(content: str | None, finish_reason: str | None = "stop", **more: Any) -> wire.Reply:
+    """A reply of text."""
+    return wire.Reply(content=content, finish_reason=finish_reason, **more)
+
+
+def call(call_id: str = "a", name: str = "shell", arguments: Any = None, **more: Any) -> wire.ToolCall:
+    """A call as a provider sends it."""
+    return wire.ToolCall(id=call_id, name=name, arguments={} if arguments is None else arguments, **more)
+
+
+def calling(*calls: wire.ToolCall, content: str | None = None, finish_reason: str = "tool_use") -> wire.Reply:
+    """A reply that asks for calls."""
+    return wire.Reply(content=content, tool_calls=calls, finish_reason=finish_reason)
+
+
+def markup(name: str = "shell", arguments: str = '{"command": "ls"}') -> str:
+    """A call written out in a text."""
+    return f'<tool_call>{{"name": "{name}", "arguments": {arguments}}}</tool_call>'
+
+
+def sent(verdict: Verdict) -> dict[str, Any]:
+    """The message that joins, as it is sent."""
+    assert verdict.said is not None
+    return msgspec.json.decode(encode_message(verdict.said))

@@ -1,0 +1,70 @@
+"""The client's requests, ready to be made, for the tests of the client."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from support.scripted import json
+from support.world import JOB_ID, TOKEN, URL
+from trioworker import wire
+from trioworker.client import Delivery, OrchestratorClient
+from trioworker.config import WorkerConfig
+
+if TYPE_CHECKING:
+    import httpx
+
+JOB = json({"title": "Mend it", "description": "All of it.", "project_dir": None})
+REPLY: dict[str, Any] = {
+    "content": "Hello",
+    "tool_calls": [],
+    "input_tokens": 3,
+    "output_tokens": 4,
+    "finish_reason": "stop",
+}
+REPORT = wire.CompletionReport(success=True, message="done", iterations=3)
+CHAT = wire.CompletionRequest(messages=(msgspec.Raw(b'{"role":"user","content":"hi"}'),), max_tokens=7, temperature=0.7)
+TOOL_CHAT = wire.ToolCompletionRequest(
+    messages=CHAT.messages, tools=msgspec.Raw(b"[]"), max_tokens=9, tool_choice="auto"
+)
+
+Request = Callable[[OrchestratorClient], Awaitable[object]]
+
+
+class Longest(random.Random):
+    """Jitter at its upper bound."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return max(a, b)
+
+
+def connect(
+    transport: httpx.AsyncBaseTransport | None, *, url: str = URL, rng: random.Random | None = None
+) -> OrchestratorClient:
+    """A client; its jitter is the same each time."""
+    config = WorkerConfig(job_id=JOB_ID, token=TOKEN, orchestrator_url=url, workspace=Path("/"))
+    return OrchestratorClient(config, transport=transport, rng=rng or random.Random(7))
+
+
+async def post_event(client: OrchestratorClient) -> None:
+    """A request whose answer holds nothing."""
+    await client.post("event", b'{"event_type":"status","data":{}}')
+
+
+async def send_report(client: OrchestratorClient) -> None:
+    """The last report, as if nothing had been sent before."""
+    await client.report(REPORT, Delivery())
+
+
+async def ask_for_text(client: OrchestratorClient) -> None:
+    """A request to the model."""
+    await client.complete_chat(CHAT)
+
+
+async def ask_with_tools(client: OrchestratorClient) -> None:
+    """A request to the model that may be answered by calls."""
+    await client.complete_with_tools(TOOL_CHAT)
