@@ -1,0 +1,163 @@
+"""How events look, and that nothing a tool or model says can drive a terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from trioworker.local.records import JobView, Report, StoredEvent, Usage
+from trioworker.local.render import JsonPrinter, PlainPrinter, Printer, readable_output
+from trioworker.local.render_rich import RichPrinter
+from trioworker.local.terminal import one_line, printable
+
+HOSTILE = "\x1b[2J\x1b]0;owned\x07\x1b]52;c;cm0=\x07a\x9b31mb\x1bPq\x1b\\c\x07\x08\x7f\r\u202ed\ud800"
+"""Clears the screen, sets the title, writes the clipboard, colours, and more; what may be seen is `abcd`."""
+
+OWN_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def event(event_type: str, number: int = 1, at: float = 100.0, **data: Any) -> StoredEvent:
+    return StoredEvent(number=number, event_type=event_type, data=data, at=at, usage=Usage(input_tokens=12))
+
+
+def job(state: str, report: Report | None) -> JobView:
+    return JobView(
+        id="1",
+        title="t",
+        description="d",
+        project_dir=None,
+        state=state,
+        iteration=2,
+        status=None,
+        created=0.0,
+        ended=1.0,
+        report=report,
+        usage=Usage(requests=1, input_tokens=10, output_tokens=5),
+    )
+
+
+def test_what_is_printable_holds_no_control_sequence() -> None:
+    assert printable(HOSTILE) == "abcd"
+    assert printable("tab\tline\nend") == "tab\tline\nend"
+    assert printable("grüße 日本 😀") == "grüße 日本 😀"
+    assert printable("a\x1b]0;no end\nb") != ""
+    assert one_line("a\n b\tc" + "d" * 50, 10) == "a b cdddd…"
+
+
+@pytest.mark.parametrize(
+    "printer", [PlainPrinter(), JsonPrinter(), RichPrinter(80)], ids=lambda each: type(each).__name__
+)
+def test_no_event_drives_the_terminal(printer: Printer) -> None:
+    events = [
+        event("message", role="assistant", content=HOSTILE),
+        event("tool_use", tool_name=HOSTILE, input=json.dumps({HOSTILE.encode("ascii", "ignore").decode(): "x"})),
+        event("tool_result", tool_name="a", output=f"[link=http://x]{HOSTILE}[/link]", success=False),
+        event("result", success=False, status=HOSTILE, message=HOSTILE),
+        event(HOSTILE, message=HOSTILE),
+    ]
+    shown = "".join(printer.show(each) for each in events)
+    shown += printer.end(job("failed", Report(success=False, message=HOSTILE, iterations=1)), 1.0)
+    controls = set(re.findall("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\ud800]", OWN_COLOURS.sub("", shown)))
+
+    assert not controls
+    assert "abcd" in shown or "d800" in shown
+
+
+def test_plain_lines_tell_who_what_and_how_long() -> None:
+    printer = PlainPrinter()
+    shown = [
+        printer.show(event("message", role="user", content="please")),
+        printer.show(event("message", role="assistant", content="I will\nlook", at=101.5)),
+        printer.show(event("tool_use", tool_name="shell", input='{"command": "ls"}', tool_call_id="1", at=102.0)),
+        printer.show(event("tool_result", tool_name="shell", output="a.py", success=True, tool_call_id="1", at=104.25)),
+        printer.show(event("tool_result", tool_name="shell", output="Error: no", success=False, at=105.0)),
+        printer.show(event("result", success=True, status="completed", message="all done", at=106.0)),
+    ]
+
+    assert shown == [
+        "   0.00s you: please\n",
+        "   1.50s agent: I will\n         | look\n",
+        "   2.00s > shell: command=ls\n",
+        "   4.25s < shell: (2.25 s) a.py\n",
+        "   5.00s ! shell: Error: no\n",
+        "   6.00s result: completed: all done\n",
+    ]
+
+
+def test_a_long_output_shows_its_ends() -> None:
+    output = "\n".join(f"line {number}" for number in range(100))
+    shown = PlainPrinter().show(event("tool_result", tool_name="shell", output=output, success=True))
+
+    assert "line 0" in shown
+    assert "line 99" in shown
+    assert "… 88 more lines …" in shown
+    assert "line 50" not in shown
+
+
+def test_json_lines_are_the_events_and_nothing_else() -> None:
+    printer = JsonPrinter()
+    line = printer.show(event("message", role="assistant", content="grüße"))
+
+    assert line.isascii()
+    assert line.count("\n") == 1
+    assert json.loads(line)["data"] == {"role": "assistant", "content": "grüße"}
+    assert printer.end(job("completed", None), 1.0) == ""
+
+
+def test_rich_shows_time_and_tokens_in_colour() -> None:
+    printer = RichPrinter(80)
+    call = printer.show(event("tool_use", tool_name="shell", input='{"command": "ls"}', tool_call_id="1"))
+    result = printer.show(
+        event("tool_result", tool_name="shell", output="a\nb", success=True, tool_call_id="1", at=101.0)
+    )
+
+    assert "12 + 0 tokens" in call
+    assert "command=ls" in call
+    assert "1.00 s" in result
+    assert OWN_COLOURS.search(result)
+
+
+@pytest.mark.parametrize(
+    ("output", "shown"),
+    [
+        ('{\n  "output": "a\\nb\\n",\n  "exit_code": 0\n}', "a\nb\n"),
+        ('{\n  "output": "a\\n",\n  "exit_code": 2\n}', "a\n(exit code 2)"),
+        ('<tool_output name="shell" sanitized="false">\n{"output": "a"}\n</tool_output>', "a"),
+        ('{"path": "x", "entries": ["a/", "b (1B)"]}', "a/\nb (1B)"),
+        ('{"path": "x", "replacements": 1}', "path=x  replacements=1"),
+        ('{\n  "output": "cut here \\u00e...', "cut here \\u00e..."),
+        ('{\n  "output": "cut \\nhere', "cut \nhere"),
+        ('{\n  "output": "cut \\', "cut "),
+        ("no JSON", "no JSON"),
+        ("[1]", "[1]"),
+    ],
+)
+def test_a_result_is_shown_as_what_it_is_about(output: str, shown: str) -> None:
+    if "u00e..." in output:
+        assert readable_output(output).startswith('{\n  "output"')
+    else:
+        assert readable_output(output) == shown
+
+
+@pytest.mark.parametrize(
+    ("state", "report", "line"),
+    [
+        (
+            "completed",
+            Report(success=True, message='{"output": "all\\ngood", "exit_code": 0}', iterations=1),
+            "completed (2.0 s, 1 iteration, 10 + 5 tokens): all good\n",
+        ),
+        (
+            "failed",
+            Report(success=False, message=None, iterations=None),
+            "failed (2.0 s, 2 iterations, 10 + 5 tokens)\n",
+        ),
+        ("in_progress", None, "not reported (2.0 s, 2 iterations, 10 + 5 tokens)\n"),
+    ],
+)
+def test_the_summary_is_one_line(state: str, report: Report | None, line: str) -> None:
+    assert PlainPrinter().end(job(state, report), 2.0) == line
+    assert OWN_COLOURS.sub("", RichPrinter(80).end(job(state, report), 2.0)) == line

@@ -1,0 +1,69 @@
+"""What stands in for OpenTelemetry's collector: it takes OTLP over HTTP and decodes the protobuf."""
+
+from __future__ import annotations
+
+import re
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+import trio
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+Manner = Literal["takes", "refuses", "hangs"]
+
+_OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n"
+_BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
+
+
+@dataclass
+class Collector:
+    """Takes spans, answers 503 to everything, or answers nothing. `heads` are the requests without their bodies."""
+
+    manner: Manner = "takes"
+    heads: list[str] = field(default_factory=list[str])
+    spans: list[Span] = field(default_factory=list["Span"])
+    resource: dict[str, str] = field(default_factory=dict[str, str])
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[str]:
+        """Serve while the block runs; gives the URL."""
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(partial(trio.serve_tcp, self._serve, 0, host="127.0.0.1"))
+            port: int = listeners[0].socket.getsockname()[1]
+            yield f"http://127.0.0.1:{port}"
+            nursery.cancel_scope.cancel()
+
+    def named(self, name: str) -> list[Span]:
+        return [span for span in self.spans if span.name == name]
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        received = b""
+        try:
+            while data := await stream.receive_some():
+                received += data
+                head, end, body = received.partition(b"\r\n\r\n")
+                length = re.search(rb"(?i)content-length: *(\d+)", head)
+                if not end or len(body) < (int(length[1]) if length else 0):
+                    continue
+                received = b""
+                self.heads.append(head.decode())
+                if self.manner == "hangs":
+                    await trio.sleep_forever()
+                if self.manner == "takes":
+                    self._take(body)
+                await stream.send_all(_OK if self.manner == "takes" else _BUSY)
+        except trio.BrokenResourceError:
+            return
+
+    def _take(self, body: bytes) -> None:
+        for of_resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            self.resource = {pair.key: pair.value.string_value for pair in of_resource.resource.attributes}
+            for of_scope in of_resource.scope_spans:
+                self.spans += of_scope.spans

@@ -1,0 +1,60 @@
+"""The package from outside: its public names, and what importing it costs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import trioworker
+
+SOURCE = str(Path(trioworker.__file__).parent.parent)
+
+
+def imported_by(statement: str) -> set[str]:
+    """The modules that a fresh Python has after `statement`."""
+    ended = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{statement}\nprint(*sys.modules)"],
+        env={**os.environ, "PYTHONPATH": SOURCE},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert ended.stderr == ""
+    return set(ended.stdout.split())
+
+
+@pytest.mark.parametrize("name", trioworker.__all__)
+def test_a_public_name_is_there(name: str) -> None:
+    assert getattr(trioworker, name).__name__ == name
+
+
+def test_the_public_names_are_all_told() -> None:
+    assert sorted(trioworker.__all__) == trioworker.__all__
+    assert {"open_job", "run_job", "WorkerConfig", "JobOutcome", "Tool", "WorkerError"} <= {*trioworker.__all__}
+
+
+def test_a_name_that_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="module 'trioworker' has no attribute 'teleport'"):
+        trioworker.teleport  # noqa: B018 - looking is the test
+
+
+def test_importing_the_package_costs_little() -> None:
+    heavy = {"httpx", "httpcore", "trio", "msgspec", "loguru", "asyncio", "ssl", "argparse", "re2"}
+    without = imported_by("pass")
+    assert imported_by("import trioworker") - without >= {"trioworker"}
+    assert not (imported_by("import trioworker") - without) & heavy
+
+
+def test_a_workers_imports_leave_out_what_a_worker_does_not_need() -> None:
+    needless = {"click", "rich", "starlette", "hypercorn", "sqlite3", "yaml", "pygments"}
+    without = imported_by("pass")
+    assert not (imported_by("import trioworker.cli, trioworker.worker") - without) & needless
+
+
+def test_the_package_is_typed() -> None:
+    assert (Path(trioworker.__file__).parent / "py.typed").is_file()
