@@ -1,0 +1,62 @@
+"""Attacks the reference job: every await of every actor, and seeds of cancels, network faults and deaths."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from loguru import logger
+
+from chaos.plan import parse_plan, plan_from
+from chaos.runner import cancel_matrix, check, check_all, shrink
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chaos.plan import Plan
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what was asked for; 1 if anything did not hold."""
+    parser = argparse.ArgumentParser(prog="scripts/chaos", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=200, metavar="N", help="seeds to run (default 200)")
+    parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first seed (default 0)")
+    parser.add_argument("--no-matrix", action="store_true", help="leave the cancel matrix out")
+    parser.add_argument("--plan", metavar="PLAN", help="run one plan, as a failure prints it, and tell what it breaks")
+    options = parser.parse_args(arguments)
+    logger.remove()
+    if options.plan is not None:
+        return _one(parse_plan(options.plan))
+    failures = 0
+    if not options.no_matrix:
+        failures += _many("cancel matrix", "(actor, await) pairs", cancel_matrix())
+    plans = [plan_from(seed) for seed in range(options.first, options.first + options.seeds)]
+    failures += _many("seeds", "plans", plans)
+    return 1 if failures else 0
+
+
+def _one(plan: Plan) -> int:
+    broken = check(plan)
+    print("\n".join(broken) or "all invariants hold")
+    return 1 if broken else 0
+
+
+def _many(name: str, unit: str, plans: list[Plan]) -> int:
+    began = time.perf_counter()
+    failures = 0
+    for plan, broken in check_all(plans):
+        if broken:
+            failures += 1
+            smallest = shrink(plan, lambda fewer: bool(check(fewer)))
+            print(f"{broken[0].splitlines()[0]}\n  repeat: scripts/chaos --plan '{smallest}'", flush=True)
+    held = len(plans) - failures
+    print(
+        f"{name}: {len(plans)} {unit}, {held} hold, {failures} don't, {time.perf_counter() - began:.1f} s", flush=True
+    )
+    return failures
+
+
+if __name__ == "__main__":
+    sys.exit(main())

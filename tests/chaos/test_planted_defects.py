@@ -1,0 +1,170 @@
+"""Tests of the tests: each invariant catches a defect that is planted into the worker.
+
+This is the one place where code is patched: the defects have to be in the worker itself, or nothing would be shown.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import trio
+
+from chaos.harness import run_plan
+from chaos.invariants import violations
+from chaos.plan import Cancel, Disturb, Kill, Plan
+from chaos.runner import cancel_matrix
+from support.tools import Log, Probe
+from support.world import World
+from trioworker.actors.event_shipper import EventShipper
+from trioworker.actors.tool_executor import ToolExecutor
+from trioworker.client import Delivery, OrchestratorClient
+from trioworker.records import Shipped
+from trioworker.running import RunningJob
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pytest
+    from httpx import Request, Response
+
+    from trioworker import wire
+    from trioworker.tools.base import ToolContext
+
+SOME = 10
+"""Every so many plans of a family are run here: a defect has to be caught, not every time."""
+
+
+def broken_by(plans: Iterable[Plan]) -> str:
+    """All that any of the plans brings to light."""
+    return "\n".join(problem for plan in plans for problem in violations(run_plan(plan)))
+
+
+def test_a_lost_event_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def forget_before_sending(self: Any) -> None:
+        while self._job.outbox:
+            post = self._job.outbox[0]
+            self._job.commit(Shipped())
+            await self._client.post(post.path, msgspec.json.encode(post.body))
+
+    monkeypatch.setattr(EventShipper, "_drain", forget_before_sending)
+    plans = [plan for plan in cancel_matrix() if "event-shipper" in str(plan)]
+    assert "a gap in the events" in broken_by(plans[::SOME])
+
+
+def test_a_call_that_runs_twice_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def start_over(self: Any) -> None:
+        for call in self._job.turn:
+            call.started = False
+        await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(ToolExecutor, "_answer_interrupted", start_over)
+    plans = [plan for plan in cancel_matrix() if "tool-executor" in str(plan)]
+    assert "started 2 times" in broken_by(plans[::SOME])
+
+
+def test_two_reports_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    report_once = OrchestratorClient.report
+
+    async def report_twice(self: OrchestratorClient, report: wire.CompletionReport, delivery: Delivery) -> None:
+        await report_once(self, report, delivery)
+        await report_once(self, report, delivery)
+
+    async def forgiving(self: World, request: Request) -> Response:
+        self.revoked = False
+        return await handle(self, request)
+
+    handle = World.handle_async_request
+    monkeypatch.setattr(OrchestratorClient, "report", report_twice)
+    monkeypatch.setattr(World, "handle_async_request", forgiving)
+    assert "2 reports were accepted" in broken_by([Plan(0)])
+
+
+def test_a_report_that_is_not_the_last_word_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def report_first(self: Any) -> None:
+        while self._job.outbox:
+            if self._job.closed and not self._job.report_accepted:
+                await self._report()
+            post = self._job.outbox[0]
+            await self._client.post(post.path, msgspec.json.encode(post.body))
+            self._job.commit(Shipped())
+
+    async def forgiving(self: World, request: Request) -> Response:
+        self.revoked = False
+        return await handle(self, request)
+
+    handle = World.handle_async_request
+    monkeypatch.setattr(EventShipper, "_drain", report_first)
+    monkeypatch.setattr(World, "handle_async_request", forgiving)
+    assert "answered after the report" in broken_by([Plan(0)])
+
+
+def test_a_swallowed_cancel_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    execute = RunningJob._executor  # pyright: ignore[reportPrivateUsage] - the defect is in there
+
+    async def take_it_for_the_end(self: RunningJob) -> None:
+        try:
+            await execute(self)
+        except* trio.Cancelled:
+            pass
+
+    monkeypatch.setattr(RunningJob, "_executor", take_it_for_the_end)
+    plans = [plan for plan in cancel_matrix() if "tool-executor" in str(plan)]
+    assert "Execution timed out" in broken_by(plans[::SOME])
+
+
+def test_an_orphan_is_caught() -> None:
+    class Spawner(Probe):
+        async def run(self, parameters: Any, context: ToolContext) -> object:
+            trio.lowlevel.spawn_system_task(trio.sleep, 3600)
+            return await super().run(parameters, context)
+
+    log = Log()
+    evidence = run_plan(Plan(0), tools=[Spawner(log)])
+    assert "tasks are left" in " ".join(violations(evidence))
+
+
+def test_a_forgotten_sync_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    from trioworker.job import Job
+
+    async def no_sync(self: Job) -> None:
+        await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(Job, "sync", no_sync)
+    plans = [Plan(seed, (Kill(20 + seed, 100, power=True),)) for seed in range(0, 60, 2)]
+    assert broken_by(plans) != ""
+
+
+def test_a_prompt_that_a_cancel_loses_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    from trioworker.actors.prompt_poller import PollShield
+
+    def unshielded(_: PollShield) -> trio.CancelScope:
+        return trio.CancelScope()
+
+    monkeypatch.setattr(PollShield, "scope", unshielded)
+    plans = [plan for plan in cancel_matrix() if "prompt-poller" in str(plan)]
+    assert "the follow-up was lost" in broken_by(plans)
+
+
+def test_a_retry_that_gives_up_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = OrchestratorClient._tried  # pyright: ignore[reportPrivateUsage] - the defect is in there
+
+    async def once(self: OrchestratorClient, *arguments: Any, **more: Any) -> Any:
+        return await tried(self, *arguments, **{**more, "attempts": 1})
+
+    monkeypatch.setattr(OrchestratorClient, "_tried", once)
+    plans = [Plan(0, (Disturb(number, "reset-before"),)) for number in range(10, 40, 3)]
+    assert broken_by(plans) != ""
+
+
+def test_an_actor_that_is_not_restarted_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    reason = RunningJob._reasoner  # pyright: ignore[reportPrivateUsage] - the defect is in there
+
+    async def give_in(self: RunningJob) -> None:
+        try:
+            await reason(self)
+        except trio.Cancelled:
+            return
+
+    monkeypatch.setattr(RunningJob, "_reasoner", give_in)
+    assert broken_by([Plan(0, (Cancel("reasoner", 20),))]) != ""
