@@ -1,0 +1,74 @@
+"""Strategies for what others send: JSON of any shape, replies that are nearly right, texts full of markup."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
+"""Lone surrogates too: file names and other programs have them, whatever the wire allows."""
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+NESTED = st.integers(0, 1500).map(lambda depth: b"[" * depth + b"]" * depth)
+"""JSON that is deep: around a thousand levels, where Python's stack ends."""
+
+FRAGMENTS = [
+    *(f"<{slash}{tag}{end}" for slash in ("", "/", "|", "|/") for tag in ("thinking", "tool_call", "tool_calls",
+      "function_call") for end in (">", "|>", " a='b'>")),
+    '{"name": "shell", "arguments": {"command": "ls"}}', '{"name": "read_file"}', '{"name": 3}', "shell", "{", "}",
+    "```", "~~~", "```\n", "`", "``", "> ", "- ", "1. ", "\\`", "\n", "\n\n\n", "  ", "\t", "\r\n", "<", ">", "|",
+    "The job is complete.", "not yet done", "I will now run the tests", "Let me use shell:", "'", '"', ".",
+    "?", "\u2019",
+]  # fmt: skip
+MARKUP = st.lists(st.sampled_from(FRAGMENTS) | ANY_TEXT, max_size=30).map("".join)
+
+
+def encoded(value: Any) -> bytes:
+    """The value as it goes over the wire."""
+    return msgspec.json.encode(value)
+
+
+def call_objects() -> st.SearchStrategy[dict[str, Any]]:
+    """A call of a reply, more or less."""
+    name = st.sampled_from(["probe", "look", "nothing", ""]) | st.text(max_size=300)
+    fields = {"id": st.sampled_from(["a", "b", ""]) | st.text(max_size=300), "name": name, "arguments": JSON}
+    more = {"reasoning": JSON, "signature": JSON, "arguments_parse_error": st.none() | st.text(max_size=20)}
+    return st.fixed_dictionaries(fields, optional={**more, "other": JSON})
+
+
+def reply_objects() -> st.SearchStrategy[dict[str, Any]]:
+    """A reply of the model, more or less."""
+    reasons = st.sampled_from(["stop", "length", "tool_use", "tool_calls", "content_filter", "?"])
+    fields: dict[str, st.SearchStrategy[Any]] = {
+        "content": st.none() | MARKUP.map(_valid),
+        "tool_calls": st.none() | st.lists(call_objects(), max_size=70),
+        "input_tokens": st.none() | st.integers(0, 10**6) | st.integers(),
+        "output_tokens": st.none() | st.integers(),
+        "finish_reason": st.none() | reasons,
+        "reasoning": JSON,
+        "reasoning_details": JSON,
+    }
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+def bodies() -> st.SearchStrategy[bytes]:
+    """The body of an answer: noise, JSON of any shape, replies, and replies with a few bytes changed or cut off."""
+    replies = reply_objects().map(encoded)
+    return st.binary(max_size=200) | JSON.map(encoded) | replies | st.builds(_damaged, replies, st.binary(max_size=4),
+                                                                           st.integers(0, 10_000)) | NESTED  # fmt: skip
+
+
+def _damaged(body: bytes, splice: bytes, at: int) -> bytes:
+    at %= len(body) + 1
+    return body[:at] + splice + body[at + len(splice) :] if splice else body[:at]
+
+
+def _valid(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,105 @@
+"""Conversations of any shape under any limit: folding keeps them well-formed, and spares what it must."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fuzz.foreign import JSON, encoded
+from fuzz.profile import fuzzing
+from support.forms import assert_well_formed
+from trioworker import wire
+from trioworker.llm.conversation import FOLDABLE_BYTES, KEPT_TURNS, OPENING, Conversation, encode_message
+
+if TYPE_CHECKING:
+    from trioworker.records import Folded
+
+sizes = st.sampled_from([0, 1, 100, FOLDABLE_BYTES - 50, FOLDABLE_BYTES, 3_000, 40_000])
+turns = st.lists(
+    st.fixed_dictionaries(
+        {
+            "results": st.lists(sizes, max_size=5),
+            "arguments": JSON | sizes.map(lambda size: {"content": "\n" * size}),
+            "text": sizes,
+            "reasoning": st.none() | JSON.map(encoded),
+            "follow_up": st.none() | sizes,
+        }
+    ),
+    max_size=25,
+)
+
+
+def build(plan: list[dict[str, Any]], limit: int) -> tuple[Conversation, Conversation, list[Folded]]:
+    """The conversation as it went, folded before each request, the same unfolded, and the folds."""
+    folded, whole = Conversation(), Conversation()
+    folds: list[Folded] = []
+
+    def say(role: wire.Role, content: str, **more: Any) -> None:
+        message = encode_message(wire.Message(role=role, content=content, **more))
+        folded.append(role, message)
+        whole.append(role, message)
+
+    say("system", "You are an agent. " * 20)
+    say("user", "Mend the parser. " * 20)
+    for number, turn in enumerate(plan):
+        fold = folded.next_fold(limit)
+        if fold is not None:
+            folded.fold(fold)
+            folds.append(fold)
+        calls = tuple(
+            wire.ToolCall(id=f"{number}_{index}", name="shell", arguments=turn["arguments"])
+            for index in range(len(turn["results"]))
+        )
+        raw = wire.ABSENT if turn["reasoning"] is None else msgspec.Raw(turn["reasoning"])
+        say("assistant", "t" * turn["text"], tool_calls=calls or None, reasoning=raw)
+        for call, size in zip(calls, turn["results"], strict=True):
+            say("tool", "\u00e9" * size, tool_call_id=call.id, name=call.name)
+        if turn["follow_up"] is not None or not calls:
+            say("user", "f" * (turn["follow_up"] or 1))
+    return folded, whole, folds
+
+
+def assert_consistent(conversation: Conversation) -> None:
+    assert len(encoded(conversation.snapshot())) == conversation.size + 1
+    assert_well_formed(conversation)
+
+
+@fuzzing(0.5)
+@given(turns, st.integers(0, 300_000))
+def test_folding_spares_all_but_old_results(plan: list[dict[str, Any]], limit: int) -> None:
+    folded, whole, _ = build(plan, limit)
+    assert_consistent(folded)
+    spoken = [index for index, message in enumerate(whole) if message.role == "assistant"]
+    recent = spoken[-KEPT_TURNS] if len(spoken) >= KEPT_TURNS else OPENING
+    for index, (before, after) in enumerate(zip(whole.snapshot(), folded.snapshot(), strict=True)):
+        message = msgspec.json.decode(before, type=wire.Message)
+        if message.role != "tool" or index >= recent:
+            assert bytes(before) == bytes(after)
+        elif bytes(before) != bytes(after):
+            assert "folded to save room" in msgspec.json.decode(after, type=wire.Message).content
+
+
+@fuzzing(0.5)
+@given(turns, st.integers(30_000, 300_000))
+def test_emergency_folds_bring_any_conversation_under_a_request(plan: list[dict[str, Any]], limit: int) -> None:
+    folded, whole, _ = build(plan, limit)
+    for fold in folded.emergency_folds():
+        if folded.size <= limit:
+            break
+        folded.fold(fold)
+    assert_consistent(folded)
+    assert folded.size <= limit
+    assert [bytes(raw) for raw in folded.snapshot()[:OPENING]] == [bytes(raw) for raw in whole.snapshot()[:OPENING]]
+
+
+@fuzzing(0.5)
+@given(turns, st.integers(0, 100_000))
+def test_the_same_folds_give_the_same_conversation_after_a_restart(plan: list[dict[str, Any]], limit: int) -> None:
+    folded, whole, folds = build(plan, limit)
+    for fold in folds:
+        whole.fold(fold)
+    assert whole.snapshot() == folded.snapshot()
+    assert whole.size == folded.size

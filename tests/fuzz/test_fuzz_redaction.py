@@ -1,0 +1,121 @@
+"""Secrets anywhere in a text: no piece of one is shown, wherever a tool, the layer or a preview cuts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fuzz.foreign import ANY_TEXT
+from fuzz.profile import fuzzing
+from safety.secret_samples import MIXED, SAMPLES
+from trioworker.limits import MAX_SHOWN_OUTPUT_BYTES
+from trioworker.safety.injection import marks
+from trioworker.safety.layer import SafetyLayer
+from trioworker.safety.secrets import Redactor
+from trioworker.tools.base import ToolContext
+from trioworker.tools.grep import MAX_LINE_BYTES, Grep, GrepParameters
+from trioworker.tools.output import MAX_OUTPUT_BYTES, HeadTail
+from trioworker.tools.paths import Workspace
+from trioworker.tools.process import Processes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PIECE = 8
+"""Characters of a secret that are too many to be shown."""
+GRANTED = "Gr4nted+value/of=a~service.account-" + MIXED[40:60]
+TOKEN = "the-own-token-" + MIXED[60:80]
+LAYER = SafetyLayer(Redactor(token=TOKEN, credentials=[GRANTED]))
+SECRETS = [secret for _, secret in SAMPLES] + [GRANTED, TOKEN]
+PADDING = ["word ", "two words\n", "# \u00e9\u00e9 \U0001f600 ", "a, b;\n\n", '"x": ', "\t(y) "]
+
+secrets = st.sampled_from(SECRETS)
+paddings = st.sampled_from(PADDING)
+offsets = st.integers(-120, 120)
+
+
+def pieces(secret: str) -> Iterator[str]:
+    """All of a secret that must not be seen: not the label before it, nor the lines around it."""
+    for part in secret.split():
+        if "----" in part or part in {"BEGIN", "END", "PRIVATE", "BLOCK"} or part.lower().startswith("authorization:"):
+            continue
+        yield from (part[start : start + PIECE] for start in range(max(1, len(part) - PIECE + 1)))
+
+
+def assert_hidden(secret: str, shown: str) -> None:
+    """No piece of the secret is in the text, but for pieces shorter than `PIECE` in whole."""
+    assert not [piece for piece in pieces(secret) if len(piece) >= PIECE and piece in shown]
+
+
+def padded(secret: str, padding: str, before: int, after: int) -> str:
+    """The secret with about so many bytes of padding on each side."""
+    width = len(padding.encode())
+    return padding * (before // width) + "." * (before % width) + " " + secret + " " + padding * (after // width)
+
+
+@fuzzing()
+@given(secrets, paddings, st.sampled_from([MAX_SHOWN_OUTPUT_BYTES // 2, 10]), offsets, st.booleans())
+def test_no_piece_is_shown_around_the_cut_of_a_long_output(
+    secret: str, padding: str, before: int, offset: int, at_the_end: bool
+) -> None:
+    sizes = (max(0, before + offset), MAX_SHOWN_OUTPUT_BYTES)
+    text = padded(secret, padding, *(reversed(sizes) if at_the_end else sizes))
+    for output in (text, msgspec.json.encode({"output": text}).decode()):
+        assert_hidden(secret, LAYER.tool_output("shell", output).text)
+
+
+@fuzzing()
+@given(secrets, paddings, st.integers(0, 600), st.sampled_from([500, 2000]))
+def test_no_piece_is_shown_around_the_cut_of_a_preview(secret: str, padding: str, before: int, limit: int) -> None:
+    assert_hidden(secret, LAYER.preview(padded(secret, padding, limit - before, 1000), limit))
+
+
+@fuzzing()
+@given(secrets, paddings, offsets, st.booleans(), st.lists(st.integers(1, 70_000), max_size=8))
+def test_no_piece_is_shown_around_the_cut_of_a_commands_output(
+    secret: str, padding: str, offset: int, in_the_tail: bool, sizes: list[int]
+) -> None:
+    half = MAX_OUTPUT_BYTES // 2
+    before, after = (100_000, half - len(secret) + offset) if in_the_tail else (half + offset, 100_000)
+    stream = padded(secret, padding, before, after).encode()
+    window = HeadTail()
+    for size in sizes:
+        window.feed(stream[:size])
+        stream = stream[size:]
+    window.feed(stream)
+    output = msgspec.json.encode({"output": window.text()}).decode()
+    assert_hidden(secret, LAYER.tool_output("shell", output).text)
+
+
+@fuzzing(0.25)
+@given(st.sampled_from([secret for secret in SECRETS if "\n" not in secret]), paddings, offsets)
+def test_no_piece_is_shown_around_the_cut_of_a_long_line(secret: str, padding: str, offset: int) -> None:
+    line = padded(secret, padding.replace("\n", " "), MAX_LINE_BYTES + offset, 500)
+    assert_hidden(secret, LAYER.tool_output("grep", trio.run(_grepped, line)).text)
+
+
+async def _grepped(line: str) -> str:
+    with TemporaryDirectory() as folder, Workspace.open(Path(folder)) as workspace:
+        (Path(folder) / "file").write_text(line)
+        async with Processes() as processes:
+            context = ToolContext(workspace=workspace, environment={}, processes=processes)
+            result = await Grep().run(GrepParameters(pattern=".", mode="content"), context)
+    return msgspec.json.encode(result).decode()
+
+
+@fuzzing(2.0)
+@given(st.lists(ANY_TEXT | st.sampled_from([*SECRETS, *(secret[:-9] for secret in SECRETS), "[REDACTED:", "]"])))
+@example(["-----END RSA PRIVATE KEY-----", "[truncated 7 bytes] ...", "-----END RSA PRIVATE KEY-----"])
+def test_no_text_breaks_redaction_and_a_second_one_changes_nothing(parts: list[str]) -> None:
+    text = "".join(parts)
+    once = LAYER.redact(text)
+    assert LAYER.redact(once) == once
+    assert GRANTED not in once
+    assert isinstance(marks(text), tuple)
+    assert LAYER.tool_output("shell", text).text.lower().count("</tool_output") == 1

@@ -1,0 +1,103 @@
+"""What a model writes: cleaning, recovery and reading of its text never fail, and take linear time."""
+
+from __future__ import annotations
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fuzz.foreign import ANY_TEXT, FRAGMENTS, MARKUP
+from fuzz.profile import fuzzing
+from linear_time import assert_linear
+from trioworker.llm.calls import MAX_CALLS, MAX_DEPTH, MAX_ID_BYTES, MAX_NAME_BYTES, fit
+from trioworker.llm.markup import clean, pieces, recover_calls
+from trioworker.llm.text import signals_completion, talks_of_calling, truncate
+from trioworker.wire import ToolCall
+
+KNOWN = ("shell", "read_file")
+TAKEN = frozenset({"recovered_0", "recovered_3"})
+
+
+@fuzzing(2.0)
+@given(MARKUP)
+@example('<tool_call>{"name": "shell", "arguments": {"command": "\ud800"}}</tool_call>')
+@example("<tool_call>{" + "[" * 2000 + "</tool_call>")
+def test_no_text_breaks_cleaning_or_recovery(text: str) -> None:
+    recovery = recover_calls(text, KNOWN, TAKEN)
+    assert recovery.rest == clean(text)
+    assert "\n\n\n" not in clean(text) or "`" in text or "~" in text or ">" in text
+    assert {call.name for call in recovery.calls} <= set(KNOWN)
+    ids = [call.id for call in recovery.calls]
+    assert len({*ids, *TAKEN}) == len(ids) + len(TAKEN)
+
+
+@fuzzing()
+@given(MARKUP)
+def test_pieces_are_the_text_without_its_tags(text: str) -> None:
+    at = 0
+    for piece in pieces(text):
+        at = text.find(piece.text, at)
+        assert at >= 0
+        at += len(piece.text)
+
+
+@fuzzing()
+@given(MARKUP)
+def test_what_is_quoted_is_never_a_call(text: str) -> None:
+    quoted = "\n".join("> " + line for line in text.split("\n"))
+    assert recover_calls(quoted, KNOWN, TAKEN).calls == ()
+    fence = "`" * (text.count("`") + 3)
+    assert recover_calls(f"{fence}\n{text}\n{fence}", KNOWN, TAKEN).calls == ()
+
+
+@fuzzing()
+@given(ANY_TEXT | MARKUP)
+def test_no_text_breaks_its_reading(text: str) -> None:
+    assert isinstance(signals_completion(text), bool)
+    assert isinstance(talks_of_calling(text, KNOWN), bool)
+
+
+@fuzzing()
+@given(ANY_TEXT, st.integers(0, 80))
+def test_a_cut_keeps_a_prefix_of_whole_characters(text: str, limit: int) -> None:
+    cut = truncate(text, limit)
+    if cut != text:
+        kept = cut.removesuffix("...")
+        assert len(kept.encode()) <= limit
+        assert text.encode("utf-8", "replace").decode().startswith(kept)
+
+
+@fuzzing(0.1)
+@given(st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=4).map("".join))
+def test_time_is_linear_in_any_text(unit: str) -> None:
+    assert_linear(clean, unit)
+    assert_linear(lambda text: recover_calls(text, KNOWN, TAKEN), unit)
+    assert_linear(signals_completion, unit)
+    assert_linear(lambda text: talks_of_calling(text, KNOWN), unit)
+
+
+calls = st.builds(
+    ToolCall,
+    id=st.sampled_from(["", "a", "call_0", "\u00e9" * MAX_ID_BYTES]) | st.text(max_size=400),
+    name=st.text(max_size=200),
+    arguments=st.integers(0, 2 * MAX_DEPTH).map(lambda depth: _nested(depth)),
+)
+
+
+@fuzzing()
+@given(st.lists(calls, max_size=MAX_CALLS + 10), st.frozensets(st.sampled_from(["a", "call_0", "a_0"])))
+def test_calls_are_brought_into_their_limits(given_calls: list[ToolCall], taken: frozenset[str]) -> None:
+    fitting = fit(given_calls, taken)
+    assert len(fitting) == min(len(given_calls), MAX_CALLS)
+    ids = [call.id for call in fitting]
+    assert len({*ids, *taken}) == len(ids) + len(taken)
+    for before, after in zip(given_calls, fitting, strict=False):
+        assert 0 < len(after.id.encode()) <= MAX_ID_BYTES + len("_00")
+        assert len(after.name.encode()) <= MAX_NAME_BYTES + len("...")
+        assert after.arguments == before.arguments or after.arguments_parse_error
+
+
+def _nested(depth: int) -> object:
+    value: object = 1
+    for number in range(depth):
+        value = [value] if number % 2 else {"a": value}
+    return value

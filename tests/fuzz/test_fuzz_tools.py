@@ -1,0 +1,134 @@
+"""What a model hands to tools: arguments of any shape, commands of any text, patches of any kind."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import trio
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fuzz.foreign import ANY_TEXT, JSON
+from fuzz.profile import fuzzing
+from trioworker.errors import InvalidParametersError, ToolError
+from trioworker.tools.base import ToolContext, parse_arguments
+from trioworker.tools.patch import ApplyPatch, ApplyPatchParameters
+from trioworker.tools.paths import Workspace
+from trioworker.tools.process import Processes
+from trioworker.tools.refusals import REMEDIES, refusal
+from trioworker.tools.registry import BUILTIN_TOOLS
+from trioworker.tools.shell import MAX_COMMAND_BYTES
+
+if TYPE_CHECKING:
+    from trioworker.tools.base import AnyTool
+
+FIELDS = sorted({field.encode_name for tool in BUILTIN_TOOLS for field in msgspec.structs.fields(tool.parameters)})
+values = JSON | ANY_TEXT | JSON.map(lambda value: msgspec.json.encode(value).decode()) | st.just("9" * 5000)
+arguments = st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=8), values, max_size=8)
+
+COMMAND_WORDS = [
+    "rm", "-rf", "/", "/*", "sudo", "doas", "find", "-exec", ";", "\\;", "+", "eval", "bash", "-c", "env", "timeout",
+    "1",
+    "curl", "wget", "|", "||", "&&", "&", "$(", ")", "`", "(", "{", "}", "'", '"', "$'", "<<", "<<<", "EOF", "\n", "<(",
+    ">", "2>", "/dev/sda", ":(){", ":|:&", "};:", "f()", "x=1", "function", "xargs", "cat", "~/.ssh/id_rsa", "\\", "#",
+    "for", "do", "done", "${", "python3", "-", "dd", "if=/dev/zero", "mkfs.ext4", "chmod", "-R", "777", "tee",
+]  # fmt: skip
+commands = st.lists(st.sampled_from(COMMAND_WORDS) | ANY_TEXT, max_size=30)
+REFUSAL_SECONDS = 10.0
+"""For a command of the greatest length, on a slow machine; what is quadratic takes minutes."""
+
+
+@fuzzing(2.0)
+@given(st.sampled_from(BUILTIN_TOOLS), arguments | values)
+@example(BUILTIN_TOOLS[0], "\ud800")
+@example(BUILTIN_TOOLS[0], {"command": "x", "timeout": "\ud800"})
+@example(BUILTIN_TOOLS[1], {"path": "x", "limit": "9" * 5000})
+def test_no_arguments_break_their_reading(tool: AnyTool, given_arguments: Any) -> None:
+    try:
+        parsed = parse_arguments(tool.parameters, given_arguments)
+    except InvalidParametersError as error:
+        problems = error.problems
+    else:
+        # What came through is what the schema says, so it comes through again.
+        assert msgspec.convert(msgspec.to_builtins(parsed), type(parsed)) == parsed
+        assert tool.time_limit(parsed) > 0
+        return
+    assert problems
+    assert all(": " in problem for problem in problems)
+
+
+@fuzzing(2.0)
+@given(commands, st.sampled_from(["", " "]))
+def test_no_command_breaks_the_refusals(words: list[str], joint: str) -> None:
+    refused = refusal(joint.join(words))
+    assert refused is None or refused.partition(": ")[0] in REMEDIES
+
+
+@fuzzing(0.01)
+@given(st.lists(st.sampled_from(COMMAND_WORDS), min_size=1, max_size=4).map(" ".join))
+@example("find -exec")
+@example("eval")
+def test_no_command_holds_the_worker(unit: str) -> None:
+    command = f"{unit} " * (MAX_COMMAND_BYTES // len(unit.encode() + b" "))
+    began = time.process_time()
+    refusal(command)
+    assert time.process_time() - began < REFUSAL_SECONDS
+
+
+def test_no_long_word_holds_the_worker() -> None:
+    began = time.process_time()
+    assert refusal("a" * (MAX_COMMAND_BYTES - 2) + "()") is None
+    assert refusal("curl x | " + "1" * (MAX_COMMAND_BYTES - 20) + "x") is None
+    assert time.process_time() - began < REFUSAL_SECONDS
+
+
+texts = st.lists(
+    st.sampled_from(["a", "b", " ", "\n", "\r\n", "\r", "     1│ ", "\u00e9", "\ufeff", "\0"]) | ANY_TEXT
+).map("".join)
+contents = texts.map(lambda text: text.encode("utf-8", "replace")) | st.binary(max_size=60)
+
+
+@fuzzing()
+@given(contents, texts, texts, st.booleans(), st.integers(0, 30), st.integers(0, 30))
+def test_no_patch_changes_more_than_what_it_quotes(
+    content: bytes, old: str, new: str, everywhere: bool, start: int, size: int
+) -> None:
+    decoded = content.decode("utf-8", "replace")
+    # Half of the patches quote what stands there.
+    old = decoded[start : start + size] or old
+    parameters = ApplyPatchParameters(path="f", old_string=old, new_string=new, replace_all=everywhere)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "f"
+        file.write_bytes(content)
+        error = trio.run(partial(_patched, Path(folder), parameters))
+        after = file.read_bytes()
+        assert os.listdir(folder) == ["f"]
+    if error:
+        assert len(error.splitlines()) == 1
+        assert after == content
+    elif _is_plain(content) and "\r" not in old + new:
+        assert after.decode() == decoded.replace(old, new)
+
+
+def _is_plain(content: bytes) -> bool:
+    """UTF-8 without a mark, and no line end but `\\n`: the file's bytes are its text."""
+    text = content.decode("utf-8", "replace")
+    return text.encode() == content and not text.startswith("\ufeff") and not {"\0", "\r"} & {*text}
+
+
+async def _patched(root: Path, parameters: ApplyPatchParameters) -> str:
+    """The error; empty when there was none."""
+    with Workspace.open(root) as workspace:
+        async with Processes() as processes:
+            context = ToolContext(workspace=workspace, environment={}, processes=processes)
+            try:
+                await ApplyPatch().run(parameters, context)
+            except ToolError as error:
+                return str(error)
+    return ""

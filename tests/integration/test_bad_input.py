@@ -1,0 +1,215 @@
+"""Bad input, row by row: one line on standard error, and the exit code that tells whose fault it is."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from starlette.responses import Response
+
+from support.program import TOKEN_VARIABLE, ran, until
+from support.realjob import office, real_job, working
+from support.world import DONE, calling
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trioworker.local.store import Store
+
+pytestmark = pytest.mark.integration
+
+JOB_ID = "00000000-0000-4000-8000-00000000000b"
+AT_ONCE = 3.0
+"""Seconds that a worker may live on after it was refused: one on a quiet machine, more on a busy one."""
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "said"),
+    [
+        (["--job-id", JOB_ID], {TOKEN_VARIABLE: ""}, "IRONCLAW_WORKER_TOKEN is not set"),
+        (["--job-id", "42"], {}, "--job-id: '42' is not a UUID"),
+        ([], {"IRONCLAW_JOB_ID": "nobody"}, "IRONCLAW_JOB_ID: 'nobody' is not a UUID"),
+        ([], {}, "--job-id is missing"),
+        (["--job-id", JOB_ID, "--orchestrator-url", "nowhere"], {}, "--orchestrator-url: 'nowhere' is not an http"),
+        (["--job-id", JOB_ID, "--orchestrator-url", "ftp://x"], {}, "--orchestrator-url: 'ftp://x' is not an http"),
+        (["--job-id", JOB_ID, "--orchestrator-url", "http://x:99999"], {}, "is not an http"),
+        (["--job-id", JOB_ID, "--workspace", "/no/such/folder"], {}, "--workspace: '/no/such/folder' is not a folder"),
+        (["--job-id", JOB_ID, "--max-iterations", "0"], {}, "--max-iterations: '0' is not a whole number from 1"),
+        (["--job-id", JOB_ID, "--max-iterations", "501"], {}, "--max-iterations: '501' is not a whole number"),
+        (["--job-id", JOB_ID, "--timeout", "-1"], {}, "--timeout: '-1' is not a number of seconds over 0"),
+        (["--job-id", JOB_ID, "--timeout", "nan"], {}, "--timeout: 'nan' is not a number of seconds over 0"),
+        (["--job-id", JOB_ID, "--reasoning", "triple"], {}, "--reasoning: 'triple' is not single or two-phase"),
+        (["--job-id", JOB_ID], {"TRIOWORKER_GRACE": "soon"}, "TRIOWORKER_GRACE: 'soon' is not a number of seconds"),
+        (["--no-such-option"], {}, "--no-such-option; see trioworker --help"),
+    ],
+)
+async def test_bad_usage_is_one_line_and_exit_code_2(options: list[str], variables: dict[str, str], said: str) -> None:
+    ended = await ran("worker", *options, environment={TOKEN_VARIABLE: "t", **variables})
+
+    assert ended.code == 2
+    assert ended.complaint.startswith("trioworker: ")
+    assert said in ended.complaint
+
+
+async def test_a_script_with_an_error_is_told_with_file_and_line(workspace: Path, tmp_path: Path) -> None:
+    script = tmp_path / "turns.yaml"
+    script.write_text("- content: I look.\n- tool_calls:\n  - name: shell\n    argument: {command: ls}\n")
+    ended = await ran("local", "mend it", "--workspace", str(workspace), "--llm", f"script:{script}")
+
+    assert ended.code == 2
+    assert ended.complaint.startswith(f"trioworker: {script}:4: unknown key `argument`")
+
+
+@pytest.mark.parametrize(
+    ("token", "job_id", "status"),
+    [("wrong", None, 401), (None, JOB_ID, 404)],
+)
+async def test_a_refused_job_is_exit_code_3_at_once(
+    store: Store, workspace: Path, token: str | None, job_id: str | None, status: int
+) -> None:
+    job = store.create_job("x", title="x")
+    async with office(store) as place:
+        at = ("--orchestrator-url", place.url, "--workspace", str(workspace), "--log-level", "error")
+        ended = await ran("worker", "--job-id", job_id or job.id, *at, environment={TOKEN_VARIABLE: token or job.token})
+
+    assert ended.code == 3
+    assert f"GET {place.url}/worker/{job_id or job.id}/" in ended.complaint
+    assert f"answered {status}" in ended.complaint
+    assert {path for _, path in place.requests} <= {"job", "credentials"}
+    assert len(place.requests) <= 2
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+async def test_a_refusal_is_not_asked_again(store: Store, workspace: Path, status: int) -> None:
+    answered: list[float] = []
+
+    async def refuse(_: str, path: str) -> Response | None:
+        answered.append(trio.current_time())
+        return Response("no", status_code=status)
+
+    async with office(store) as place:
+        place.intervene = refuse
+        async with working(place, workspace) as job:
+            ended = await job.ended()
+            over = trio.current_time()
+
+    assert ended.code == 3, ended.err
+    assert over - answered[0] < AT_ONCE
+    assert len(answered) <= 2
+
+
+async def test_an_unreachable_orchestrator_is_exit_code_3(workspace: Path) -> None:
+    at = ("--job-id", JOB_ID, "--orchestrator-url", f"http://127.0.0.1:{_free_port()}")
+    ended = await ran("worker", *at, "--workspace", str(workspace), "--timeout", "1", environment={TOKEN_VARIABLE: "t"})
+
+    assert ended.code == 3
+    assert "cannot connect" in ended.complaint
+    assert "is the orchestrator up and its URL right?" in ended.complaint
+    # The job's time-out is the shorter one: the first contact alone would last a minute.
+    assert ended.seconds < 30
+
+
+async def test_an_orchestrator_that_comes_late_is_waited_for(store: Store, workspace: Path) -> None:
+    job = store.create_job("x", title="x")
+    at = ("--job-id", job.id, "--workspace", str(workspace))
+    refused = 0
+
+    async def too_early(_: str, __: str) -> Response | None:
+        nonlocal refused
+        refused += 1
+        return Response("starting", status_code=503) if refused <= 4 else None
+
+    async with office(store, [DONE]) as place:
+        place.intervene = too_early
+        ended = await ran("worker", *at, "--orchestrator-url", place.url, environment={TOKEN_VARIABLE: job.token})
+
+    assert ended.code == 0, ended.err
+    assert ended.outcome["metrics"]["retries"] >= 3
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("job", b"<html>busy</html>", ["GET job", "200", "malformed"]),
+        ("job", b'{"title": "x"}', ["GET job", "200", "`description`"]),
+        ("job", b'{"title": 1, "description": "x"}', ["GET job", "200", "$.title"]),
+        ("credentials", b'[{"env_var": "A"}]', ["GET credentials", "200", "`value`"]),
+        ("llm/complete_with_tools", b"", ["POST llm/complete_with_tools", "200", "truncated"]),
+        ("llm/complete_with_tools", b'{"content": 5}', ["POST llm/complete_with_tools", "200", "$.content"]),
+        (
+            "llm/complete_with_tools",
+            b'{"content": "x", "tool_calls": [{"id": "a", "arguments": {}}]}',
+            ["POST llm/complete_with_tools", "200", "`name`", "$.tool_calls[0]"],
+        ),
+        ("llm/complete_with_tools", b"[" * 100_000, ["POST llm/complete_with_tools", "200"]),
+    ],
+)
+async def test_a_malformed_reply_fails_the_job_and_says_where_and_what(
+    store: Store, workspace: Path, path: str, body: bytes, said: list[str]
+) -> None:
+    async def garble(_: str, asked: str) -> Response | None:
+        return Response(body, media_type="application/json") if asked == path else None
+
+    async with office(store, [DONE]) as place:
+        place.intervene = garble
+        async with working(place, workspace) as job:
+            ended = await job.ended()
+
+    assert ended.code == 1, ended.err
+    message = job.report.message or ""
+    assert message.startswith("Execution failed: ")
+    assert [part for part in said if part not in message] == [], message
+    assert job.of_type("result")[0]["message"] == message
+    assert sum(asked == path for _, asked in place.requests) == 3
+
+
+async def test_a_reply_that_was_malformed_once_is_asked_for_again(store: Store, workspace: Path) -> None:
+    garbled: list[str] = []
+
+    async def garble_once(_: str, path: str) -> Response | None:
+        if path in garbled or path == "prompt":
+            return None
+        garbled.append(path)
+        return Response(b"<html>busy</html>")
+
+    async with office(store, [calling(("list_dir", {})), DONE]) as place:
+        place.intervene = garble_once
+        async with working(place, workspace) as job:
+            ended = await job.ended()
+
+    assert ended.code == 0, ended.err
+    assert {"job", "credentials", "llm/complete_with_tools"} <= set(garbled)
+
+
+async def test_a_model_that_refuses_for_good_fails_the_job(store: Store, workspace: Path) -> None:
+    async with real_job(store, workspace, [calling(("list_dir", {}))]) as job:
+        ended = await job.ended()
+
+    assert ended.code == 1
+    assert "answered 422" in (job.report.message or "")
+    assert "the script has no turn 2" in (job.report.message or "")
+
+
+async def test_a_job_that_is_withdrawn_midway_ends_soon_and_unreported(store: Store, workspace: Path) -> None:
+    async def refuse(_: str, __: str) -> Response | None:
+        return Response("no such job", status_code=404)
+
+    turns = [calling(("shell", {"command": "touch began; while [ ! -e go ]; do sleep 0.05; done"})), DONE]
+    async with real_job(store, workspace, turns) as job:
+        await until((workspace / "began").exists)
+        job.office.intervene = refuse
+        (workspace / "go").touch()
+        ended = await job.ended()
+
+        assert job.survivors() == {}
+    assert ended.code == 5
+    assert (ended.outcome["status"], ended.outcome["reported"]) == ("failed", False)
+    assert "answered 404" in ended.outcome["message"]
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port

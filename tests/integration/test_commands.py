@@ -1,0 +1,142 @@
+"""What commands of a real job do to a worker: much output, no input, things in the background; and bad arguments."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from support.realjob import real_job
+from support.world import DONE, calling
+from trioworker.local.script import ScriptedCall, Turn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trioworker.local.store import Store
+
+pytestmark = pytest.mark.integration
+
+SHELL_OUTPUT_LIMIT = 64 * 1024
+
+
+def result_in(content: str) -> dict[str, Any]:
+    """The JSON of a tool's result as the model sees it."""
+    found = re.fullmatch(r'<tool_output name="\w+" sanitized="\w+">\n(.*)\n</tool_output>', content, re.DOTALL)
+    assert found is not None, content[:200]
+    return json.loads(found[1])
+
+
+@pytest.mark.parametrize("ending", ["", "; exit 3"])
+async def test_three_megabytes_of_output_keep_head_and_tail(store: Store, workspace: Path, ending: str) -> None:
+    command = f"echo the first line; head -c 3000000 /dev/zero | tr '\\0' x; echo; echo the last line{ending}"
+    async with real_job(store, workspace, [calling(("shell", {"command": command})), DONE]) as job:
+        ended = await job.ended()
+
+    assert ended.code == 0, ended.err
+    result = result_in(*job.model.heard("tool"))
+    assert result["exit_code"] == (3 if ending else 0)
+    output: str = result["output"]
+    assert output.startswith("the first line\nxxx")
+    assert output.endswith("xxx\nthe last line\n")
+    cut = re.search(r"\n\.\.\. \[truncated (\d+) bytes\] \.\.\.\n", output)
+    assert cut is not None
+    shown = len(output) - len(cut[0])
+    assert shown == SHELL_OUTPUT_LIMIT
+    assert int(cut[1]) + shown == len("the first line\n") + 3_000_000 + len("\nthe last line\n")
+
+
+async def test_a_background_process_does_not_hold_the_call_and_serves_the_next(store: Store, workspace: Path) -> None:
+    turns = [
+        calling(("shell", {"command": "sleep 300 & echo $! > pid; echo started"})),
+        calling(("shell", {"command": "kill -0 $(cat pid) && echo it lives"})),
+        DONE,
+    ]
+    async with real_job(store, workspace, turns) as job:
+        ended = await job.ended()
+
+        assert job.survivors() == {}
+    assert ended.code == 0, ended.err
+    started, lives = (result_in(content) for content in job.model.heard("tool"))
+    assert (started["output"], started["exit_code"]) == ("started\n", 0)
+    assert lives["output"] == "it lives\n"
+
+
+async def test_nothing_waits_for_input(store: Store, workspace: Path) -> None:
+    commit = "git init -q . && git config user.name N && git config user.email e@x.invalid && touch f && git add f"
+    commands = [
+        "cat",
+        "python3 -c 'input()'",
+        f"{commit} && LC_ALL=C git commit",
+        "git log | cat; git --paginate log; man -P less ls >/dev/null 2>&1; echo over",
+        "read -r line < /dev/tty",
+    ]
+    calls = [("shell", {"command": command, "timeout": 30}) for command in commands]
+    async with real_job(store, workspace, [calling(*calls), DONE]) as job:
+        ended = await job.ended()
+
+    assert ended.code == 0, ended.err
+    cat, asking, committing, paging, terminal = (result_in(content) for content in job.model.heard("tool"))
+    assert (cat["output"], cat["exit_code"]) == ("", 0)
+    assert "EOFError" in asking["output"]
+    assert "empty commit message" in committing["output"]
+    assert committing["exit_code"] != 0
+    assert paging["output"].endswith("over\n")
+    assert "/dev/tty" in terminal["output"]
+
+
+async def test_bad_arguments_are_the_models_affair_and_the_job_goes_on(store: Store, workspace: Path) -> None:
+    bad: list[tuple[str, object]] = [
+        ("read_file", [1, 2]),
+        ("read_file", "no object"),
+        ("read_file", {"path": 7, "limit": "many"}),
+        ("read_file", {}),
+        ("read_file", {"path": "a\0b"}),
+        ("shell", {"command": "echo \0"}),
+        ("no_such_tool", {}),
+    ]
+    turn = Turn(tool_calls=tuple(ScriptedCall(name=name, arguments=arguments) for name, arguments in bad))
+    async with real_job(store, workspace, [turn, DONE]) as job:
+        ended = await job.ended()
+
+    assert ended.code == 0, ended.err
+    answers = job.model.heard("tool")
+    told = [
+        "Error: invalid parameters: arguments: ",
+        "Error: invalid parameters: arguments: ",
+        "Error: invalid parameters: path: Expected `str`, got `int`; limit: Expected `int",
+        "Error: invalid parameters: path: required and missing",
+        "Error: invalid parameters: path: must not hold NUL bytes",
+        "Error: invalid parameters: command: must not hold NUL bytes",
+        "Error: tool 'no_such_tool' not found",
+    ]
+    assert len(answers) == len(told)
+    for answer, start in zip(answers, told, strict=True):
+        assert answer.partition("\n")[2].startswith(start)
+    results = job.of_type("tool_result")
+    assert [result["success"] for result in results] == [False] * len(told)
+
+
+async def test_ten_megabytes_of_text_in_an_argument_are_an_error_and_the_job_goes_on(
+    store: Store, workspace: Path
+) -> None:
+    text = "x" * 10_000_000
+    turns = [
+        calling(
+            ("write_file", {"path": "big.txt", "content": text}),
+            ("shell", {"command": f"echo {text}"}),
+        ),
+        calling(("write_file", {"path": "small.txt", "content": "x"})),
+        DONE,
+    ]
+    async with real_job(store, workspace, turns) as job:
+        ended = await job.ended()
+
+    assert ended.code == 0, ended.err
+    assert not (workspace / "big.txt").exists()
+    assert (workspace / "small.txt").read_text() == "x"
+    assert [result["success"] for result in job.of_type("tool_result")] == [False, False, True]
+    assert all(len(use["input"]) <= 503 for use in job.of_type("tool_use"))
+    assert "invalid parameters: arguments: 100" in job.of_type("tool_result")[0]["output"]

@@ -1,0 +1,93 @@
+"""`trioworker local` from start to end: what it prints, and that its exit code is the worker's."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from support.program import ran
+from support.world import DONE, calling, saying
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from support.program import Ended
+    from trioworker.local.script import Turn
+
+pytestmark = pytest.mark.integration
+
+
+async def local(workspace: Path, turns: Sequence[Turn], *options: str, stdin: bytes = b"") -> Ended:
+    script = workspace.parent / "turns.json"
+    script.write_bytes(msgspec.json.encode(turns))
+    at = ("--workspace", str(workspace), "--llm", f"script:{script}")
+    return await ran("local", "Mend the parser.", *at, *options, stdin=stdin)
+
+
+async def test_json_shows_every_event_and_the_job_is_done(workspace: Path) -> None:
+    turns = [
+        calling(("write_file", {"path": "a.txt", "content": "one\n"}), content="I write."),
+        calling(("shell", {"command": "cat a.txt; echo two >> a.txt"})),
+        DONE,
+    ]
+    ended = await local(workspace, turns, "--json")
+
+    assert ended.code == 0, ended.err
+    assert (workspace / "a.txt").read_text() == "one\ntwo\n"
+    events = [json.loads(line) for line in ended.out.splitlines()]
+    kinds = ["message", "tool_use", "tool_result", "tool_use", "tool_result", "message", "result"]
+    assert [event["event_type"] for event in events] == kinds
+    assert [event["number"] for event in events] == list(range(1, len(kinds) + 1))
+    assert events[-1]["data"]["status"] == "completed"
+
+
+async def test_a_line_of_standard_input_is_a_follow_up(workspace: Path) -> None:
+    turns = [
+        calling(("shell", {"command": "sleep 1.5"})),
+        saying("The job is complete. So is the other thing.", expect="And the other thing"),
+    ]
+    ended = await local(workspace, turns, "--json", stdin=b"And the other thing.\n")
+
+    assert ended.code == 0, ended.out + ended.err
+    said = [json.loads(line)["data"] for line in ended.out.splitlines()]
+    assert "And the other thing." in [data.get("content") for data in said if data.get("role") == "user"]
+
+
+@pytest.mark.parametrize(
+    ("turns", "options", "code", "end"),
+    [
+        ([calling(("list_dir", {}))] * 3, ["--max-iterations", "2"], 1, "max iterations (2) exceeded"),
+        ([calling(("shell", {"command": "sleep 300"}))], ["--timeout", "1"], 1, "Execution timed out"),
+        ([saying(""), saying(None), saying("  ")], [], 1, "three empty replies"),
+        ([calling(("shell", {"command": "exit 7"})), DONE], [], 0, "completed"),
+    ],
+)
+async def test_the_exit_code_is_the_workers(
+    workspace: Path, turns: list[Turn], options: list[str], code: int, end: str
+) -> None:
+    ended = await local(workspace, turns, *options)
+
+    assert ended.code == code, ended.err
+    assert end in ended.out.splitlines()[-1]
+
+
+async def test_a_worker_that_is_killed_goes_on_from_its_journal(workspace: Path) -> None:
+    deadly = "test -e killed || { touch killed; kill -9 $PPID; sleep 60; }; echo survived"
+    turns = [
+        calling(("shell", {"command": "echo once >> count"})),
+        calling(("shell", {"command": deadly})),
+        DONE,
+    ]
+    state = workspace.parent / "state"
+    ended = await local(workspace, turns, "--json", "--state-dir", str(state))
+
+    assert ended.code == 0, ended.err
+    assert (workspace / "count").read_text() == "once\n"
+    events = [json.loads(line) for line in ended.out.splitlines()]
+    assert "survived" in events[-1]["data"]["message"]
+    assert any("interrupted" in str(event["data"].get("output")) for event in events)
+    assert list(state.iterdir()) == []

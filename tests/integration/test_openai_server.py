@@ -1,0 +1,113 @@
+"""A job whose model is a real OpenAI-compatible server of others: LiteLLM's proxy, with mock responses.
+
+LiteLLM pins what it needs, so it lives best in a virtual environment of its own. `TRIOWORKER_TEST_LITELLM` names its
+executable; without it, one on the path is taken.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+LITELLM = os.environ.get("TRIOWORKER_TEST_LITELLM") or shutil.which("litellm")
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(LITELLM is None, reason="needs `litellm[proxy]`: set TRIOWORKER_TEST_LITELLM to its executable"),
+]
+
+START_SECONDS = 90.0
+"""Importing LiteLLM's proxy alone takes seconds, and more on a busy machine."""
+JOB_SECONDS = 60.0
+
+CONFIG = """\
+model_list:
+  - model_name: mock
+    litellm_params:
+      model: openai/mock
+      api_key: none
+      mock_response: "All is well. The job is complete."
+"""
+
+
+@contextmanager
+def proxy(folder: Path) -> Generator[str]:
+    """The proxy on a free port; its base URL."""
+    config = folder / "litellm.yaml"
+    config.write_text(CONFIG)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        # The first would reach for the internet at the start; the second allows a server without a key.
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+    }
+    environment.pop("PYTHONPATH", None)
+    with (
+        (folder / "proxy.log").open("w") as log,
+        subprocess.Popen(
+            [str(LITELLM), "--config", str(config), "--host", "127.0.0.1", "--port", str(port)],
+            env=environment,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            start_new_session=True,
+        ) as server,
+    ):
+        try:
+            base = f"http://127.0.0.1:{port}/v1"
+            _wait_until_up(server, f"{base}/models", folder / "proxy.log")
+            yield base
+        finally:
+            # The whole session: it starts processes of its own.
+            os.killpg(server.pid, signal.SIGKILL)
+
+
+def _wait_until_up(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            if httpx.get(url, trust_env=False).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    pytest.fail(f"LiteLLM's proxy did not start:\n{log.read_text()[-2000:]}")
+
+
+def test_a_job_ends_with_a_model_behind_litellm(tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    with proxy(tmp_path) as base:
+        # Without --model: the server has one model, and it is found.
+        local = [sys.executable, "-m", "trioworker", "local", "Is all well?", "--llm", f"openai:{base}", "--json"]
+        ended = subprocess.run(
+            [*local, "--workspace", str(workspace)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=JOB_SECONDS,
+            check=False,
+        )
+
+    assert ended.returncode == 0, ended.stderr
+    events = [json.loads(line) for line in ended.stdout.splitlines()]
+    said = [event["data"]["content"] for event in events if event["event_type"] == "message"]
+    assert said == ["All is well. The job is complete."]
+    assert events[-1]["data"]["status"] == "completed"
+    assert events[-1]["usage"]["output_tokens"] > 0

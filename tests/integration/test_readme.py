@@ -1,0 +1,55 @@
+"""README keeps its word: the two commands are there, and its table of options is what `--help` says."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from support.program import ran
+from trioworker.cli import EXIT_CODES
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("script", ["scripts/try", "scripts/test"])
+def test_the_two_commands_are_named_and_can_be_run(script: str) -> None:
+    first_block = README.split("```")[1]
+    assert re.search(rf"^{script}\b", first_block, re.MULTILINE)
+    assert os.access(ROOT / script, os.X_OK)
+
+
+async def test_the_table_of_options_agrees_with_help() -> None:
+    row = r"^\| `--(?P<name>[\w-]+) (?P<kind>\w+)` \| (?P<default>\S+) \| (?P<variables>[^|]+) \| [^|]+ \|$"
+    table = {
+        found["name"]: (found["kind"], found["default"].strip("`"), re.findall(r"`(\w+)`", found["variables"]))
+        for found in re.finditer(row, README, re.MULTILINE)
+    }
+    shown = (await ran("worker", "--help")).out
+    line = r"^  --(?P<name>[\w-]+) (?P<kind>[A-Z]+)\s+\S.*\((?:default )?(?P<default>\S+); (?P<variables>[^)]+)\)$"
+    helped = {
+        found["name"]: (found["kind"], found["default"], found["variables"].split(", "))
+        for found in re.finditer(line, shown, re.MULTILINE)
+    }
+
+    assert len(helped) == shown.count("\n  --")
+    assert table == helped
+
+
+async def test_the_exit_codes_agree_with_help() -> None:
+    helped = dict(re.findall(r"^  (\d)  (.+)$", EXIT_CODES, re.MULTILINE))
+    table = dict(re.findall(r"^\| (\d) \| ([^|]+) \|$", README, re.MULTILINE))
+    assert table == helped
+    assert EXIT_CODES.strip() in (await ran("--help")).out
+
+
+async def test_each_command_has_its_help() -> None:
+    for command in ("worker", "local", "orchestrator"):
+        ended = await ran(command, "--help")
+        assert (ended.code, ended.err) == (0, "")
+        assert EXIT_CODES.strip() in ended.out

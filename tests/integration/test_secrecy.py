@@ -1,0 +1,110 @@
+"""What no tool, no log and no event may show: the token, and what was granted; and the log itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.program import TOKEN_VARIABLE, ran, until
+from support.realjob import office, real_job, working
+from support.world import DONE, calling
+
+if TYPE_CHECKING:
+    from trioworker.local.store import Store
+
+pytestmark = pytest.mark.integration
+
+SPY = (
+    "env > environment; cat /proc/self/environ > own; "
+    # The worker, as its child may see it; closed altogether where both have the same user without privileges.
+    "cat /proc/$PPID/environ > parents 2>&1; cat /proc/$PPID/cmdline > arguments; "
+    "echo began > began; while [ ! -e go ]; do sleep 0.05; done"
+)
+
+
+async def test_the_token_is_nowhere_that_a_tool_can_look(store: Store, workspace: Path) -> None:
+    turns = [calling(("shell", {"command": SPY})), DONE]
+    async with real_job(store, workspace, turns, "--log-level", "debug") as job:
+        await until((workspace / "began").exists)
+        started_with = _environment_of(job.program.pid)
+        (workspace / "go").touch()
+        ended = await job.ended()
+
+    assert ended.code == 0, ended.err
+    token = job.token.encode()
+    for name in ("environment", "own", "parents", "arguments"):
+        assert token not in (workspace / name).read_bytes(), name
+    assert TOKEN_VARIABLE.encode() not in (workspace / "environment").read_bytes()
+    assert token not in started_with
+    # The look was a real one: the file holds what it should.
+    assert job.id.encode() in (workspace / "arguments").read_bytes()
+    told = "\n".join([ended.out, ended.err, str(job.events), *job.model.heard("tool"), *job.model.heard("system")])
+    assert job.token not in told
+
+
+def _environment_of(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except PermissionError:
+        return b""
+
+
+async def test_a_granted_credential_reaches_the_tool_and_nobody_else(store: Store, workspace: Path) -> None:
+    value = "granted-value-4711-and-more"
+    show = 'printf %s "$SERVICE_KEY" > seen; echo "key: $SERVICE_KEY"; echo "again: $SERVICE_KEY" >&2'
+    turns = [calling(("shell", {"command": show}), ("read_file", {"path": "seen"})), DONE]
+    async with real_job(store, workspace, turns, "--log-level", "debug", SERVICE_KEY=value) as job:
+        ended = await job.ended()
+
+    assert ended.code == 0, ended.err
+    assert (workspace / "seen").read_text() == value
+    for answer in job.model.heard("tool"):
+        assert value not in answer
+        assert "[REDACTED:granted_credential]" in answer
+    assert "key: [REDACTED:granted_credential]" in job.of_type("tool_result")[0]["output"]
+    assert value not in "\n".join([ended.out, ended.err, str(job.events), str(job.report.message)])
+
+
+async def test_a_tool_sees_listed_variables_and_no_other_secret_of_ours(store: Store, workspace: Path) -> None:
+    async with office(store, [calling(("shell", {"command": "env > environment"})), DONE]) as place:
+        secrets = {"AWS_SECRET_ACCESS_KEY": "s3cr3t", "DATABASE_URL": "postgres://u:p@h", "OPENAI_API_KEY": "sk-x"}
+        async with working(place, workspace, environment=secrets) as job:
+            ended = await job.ended()
+
+    assert ended.code == 0, ended.err
+    lines = (workspace / "environment").read_text().splitlines()
+    variables = {name: value for name, _, value in (line.partition("=") for line in lines)}
+    assert not secrets.keys() & variables.keys()
+    wanted = {"CI": "1", "GIT_TERMINAL_PROMPT": "0", "DEBIAN_FRONTEND": "noninteractive", "PAGER": "cat"}
+    assert wanted.items() <= variables.items()
+    assert "PATH" in variables
+
+
+async def test_json_log_lines_parse(store: Store, workspace: Path) -> None:
+    turns = [calling(("read_file", {"path": "no such file"})), DONE]
+    async with real_job(store, workspace, turns, "--log-format", "json", "--log-level", "debug") as job:
+        ended = await job.ended()
+
+    assert ended.code == 0, ended.err
+    lines = [json.loads(line) for line in ended.err.splitlines()]
+    assert lines
+    assert all({"time", "level", "message"} <= line.keys() for line in lines)
+    assert any(job.id in line["message"] for line in lines)
+    assert ended.outcome["status"] == "completed"
+
+
+async def test_the_log_level_is_kept(store: Store, workspace: Path) -> None:
+    async with real_job(store, workspace, [DONE], "--log-level", "error") as job:
+        ended = await job.ended()
+
+    assert (ended.code, ended.err) == (0, "")
+
+
+async def test_the_version_is_told() -> None:
+    ended = await ran("--version")
+    assert ended.code == 0
+    assert re.fullmatch(r"trioworker \d+\.\d+\.\d+\S*\n", ended.out)
