@@ -1,0 +1,183 @@
+"""The sequential baseline: the contract's 'A job, in order', done plainly.
+
+Every request is awaited in its place, the conversation is encoded anew for each, and 100 ms are slept between
+iterations. It stands on the same libraries as trioworker, so that a ratio tells of the design and not of the HTTP
+client. It retries nothing and knows two tools, enough to be measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from typing import Any
+
+import httpx
+import trio
+
+PAUSE = 0.1
+"""Seconds slept between iterations, as the worker that is replaced does."""
+STATUS_EVERY = 5
+MAX_OUTPUT = 100_000
+SELECT_TOKENS, RESPOND_TOKENS, TEMPERATURE = 1024, 4096, 0.7
+TIMEOUT = 300.0
+COMPLETION = "the job is complete"
+
+SECRETS = {
+    name: re.compile(pattern)
+    for name, pattern in {
+        "openai_api_key": r"sk-[A-Za-z0-9_-]{20,}",
+        "anthropic_api_key": r"sk-ant-api[A-Za-z0-9_-]{90,}",
+        "openrouter_api_key": r"sk-or-v1-[0-9A-Fa-f]{40,}",
+        "aws_access_key": r"AKIA[A-Z0-9]{16}",
+        "github_token": r"gh[pousr]_[A-Za-z0-9_]{36,}",
+        "github_fine_grained_pat": r"github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}",
+        "stripe_api_key": r"sk_(?:live|test)_[A-Za-z0-9]{24,}",
+        "nearai_session": r"sess_[A-Za-z0-9]{32,}",
+        "google_api_key": r"AIza[A-Za-z0-9_-]{35}",
+        "slack_token": r"xox[baprs]-[A-Za-z0-9-]{10,}",
+        "twilio_api_key": r"SK[0-9A-Fa-f]{32}",
+        "sendgrid_api_key": r"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}",
+        "bearer_token": r"Bearer\s+[A-Za-z0-9._-]{20,}",
+        "auth_header": r"(?i)authorization:\s*[a-z]+\s+[a-z0-9._-]{20,}",
+        "telegram_bot_token": r"[0-9]{8,12}:AA[A-Za-z0-9_-]{30,}",
+        "groq_api_key": r"gsk_[A-Za-z0-9]{30,}",
+    }.items()
+}
+MARKS = [
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"(?:ignore|disregard|forget)\s+(?:all\s+)?(?:previous|prior|above)\s+instructions",
+        r"<\|(?:im_start|im_end|system|user|assistant)\|>",
+        r"^\s*system\s*:",
+        r"you\s+are\s+now\s+(?:a|an|the)\b",
+        r"new\s+instructions\s*:",
+        r"reveal\s+your\s+system\s+prompt",
+    )
+]
+"""The kinds and the marks that have a shape, a pattern each, one after the other."""
+
+TOOLS = [
+    {"name": name, "description": text, "parameters": {"type": "object", "properties": {field: {"type": "string"}}}}
+    for name, text, field in (("read_file", "Read a file.", "path"), ("shell", "Run a command.", "command"))
+]
+
+
+def redacted(text: str) -> str:
+    """The text without what looks like a secret, and marked if it holds what looks like instructions."""
+    for name, pattern in SECRETS.items():
+        text = pattern.sub(f"[REDACTED:{name}]", text)
+    if any(pattern.search(text) for pattern in MARKS):
+        text += "\n[This output holds text that reads like instructions.]"
+    return text
+
+
+class Worker:
+    """One job, from its start to its report."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+        self._messages: list[dict[str, Any]] = []
+        self._output: str | None = None
+
+    async def run(self, max_iterations: int) -> bool:
+        """The job, in order."""
+        job = await self._get("job")
+        await self._get("credentials")
+        await self._post("status", state="in_progress", message="Worker started, beginning execution", iteration=0)
+        self._messages = [
+            {"role": "system", "content": f"You are an autonomous agent. {job['title']}: {job['description']}"},
+            {"role": "user", "content": job["description"]},
+        ]
+        for iteration in range(1, max_iterations + 1):
+            if iteration % STATUS_EVERY == 1:
+                await self._post("status", state="in_progress", message=f"Iteration {iteration}", iteration=iteration)
+            message = await self._iterate()
+            if message is not None:
+                return await self._end(message, iteration, success=True)
+            await trio.sleep(PAUSE)
+        return await self._end(f"max iterations ({max_iterations}) exceeded", max_iterations, success=False)
+
+    async def _iterate(self) -> str | None:
+        """One iteration; what to report once the job is complete."""
+        prompt = await self._get("prompt")
+        if prompt is not None:
+            self._messages.append({"role": "user", "content": prompt["content"]})
+            await self._event("message", role="user", content=prompt["content"][:2000])
+        reply = await self._ask(max_tokens=SELECT_TOKENS)
+        if not reply.get("tool_calls"):
+            reply = await self._ask(max_tokens=RESPOND_TOKENS, temperature=TEMPERATURE)
+        if calls := reply.get("tool_calls"):
+            self._messages.append({"role": "assistant", "content": reply.get("content") or "", "tool_calls": calls})
+            for call in calls:
+                await self._call(call)
+            return None
+        text = reply.get("content") or ""
+        await self._event("message", role="assistant", content=redacted(text)[:2000])
+        if COMPLETION in text.lower():
+            return self._output or text
+        self._messages.append({"role": "assistant", "content": text})
+        return None
+
+    async def _ask(self, **values: object) -> dict[str, Any]:
+        return await self._post(
+            "llm/complete_with_tools", messages=self._messages, tools=TOOLS, tool_choice="auto", **values
+        )
+
+    async def _call(self, call: dict[str, Any]) -> None:
+        name = call["name"]
+        await self._event("tool_use", tool_name=name, input=redacted(json.dumps(call["arguments"]))[:500])
+        result = json.dumps(await run_tool(name, call["arguments"]), indent=2)
+        self._output = redacted(result)
+        await self._event("tool_result", tool_name=name, output=self._output[:2000], success=True)
+        shown = f'<tool_output name="{name}" sanitized="false">\n{self._output[:MAX_OUTPUT]}\n</tool_output>'
+        self._messages.append({"role": "tool", "content": shown, "tool_call_id": call["id"], "name": name})
+
+    async def _end(self, message: str, iterations: int, *, success: bool) -> bool:
+        await self._event("result", success=success, message=message[:2000])
+        await self._post("complete", success=success, message=message, iterations=iterations)
+        return success
+
+    async def _event(self, kind: str, **data: object) -> None:
+        await self._post("event", event_type=kind, data=data)
+
+    async def _get(self, path: str) -> Any:
+        return _content(await self._http.get(path))
+
+    async def _post(self, path: str, **body: object) -> Any:
+        return _content(await self._http.post(path, json=body))
+
+
+async def run_tool(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """What the tool gives, waited for as a whole."""
+    if name == "read_file":
+        lines = (await trio.Path(arguments["path"]).read_text()).splitlines()
+        content = "\n".join(f"{number:>6}│ {line}" for number, line in enumerate(lines, 1))
+        return {"content": content, "total_lines": len(lines), "lines_shown": len(lines), "path": arguments["path"]}
+    ended = await trio.run_process(
+        ["sh", "-c", arguments["command"]], check=False, capture_stdout=True, stderr=subprocess.STDOUT
+    )
+    return {"output": ended.stdout.decode("utf-8", "replace")[:65536], "exit_code": ended.returncode, "success": True}
+
+
+def _content(response: httpx.Response) -> Any:
+    response.raise_for_status()
+    return response.json() if response.content else None
+
+
+async def main(job_id: str, url: str) -> bool:
+    """Run the job; whether it was a success."""
+    headers = {"Authorization": f"Bearer {os.environ['IRONCLAW_WORKER_TOKEN']}"}
+    base = f"{url}/worker/{job_id}/"
+    # As ours: plain HTTP needs no certificates, and loading them would be most of the start.
+    verify = not url.startswith("http:")
+    async with httpx.AsyncClient(
+        base_url=base, headers=headers, timeout=TIMEOUT, verify=verify, trust_env=False
+    ) as http:
+        return await Worker(http).run(int(os.environ.get("IRONCLAW_MAX_ITERATIONS", "50")))
+
+
+if __name__ == "__main__":
+    sys.exit(not trio.run(main, sys.argv[1], sys.argv[2]))
