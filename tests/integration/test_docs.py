@@ -1,0 +1,111 @@
+"""The pages keep their word: what they show as code runs, and what they point at is there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trioworker.cli import EXIT_CODES
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+SCREENS = 130
+"""Lines that a page may have: a page has one purpose, and what is longer is not read."""
+
+
+def code(page: str) -> str:
+    return "\n".join(re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.MULTILINE | re.DOTALL))
+
+
+def run_tests(source: str, folder: Path) -> str:
+    (folder / "test_shown.py").write_text(source)
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    ended = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "pytest_trio.plugin",
+            "--rootdir",
+            folder,
+            "-c",
+            os.devnull,
+            folder,
+        ],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def test_the_chaos_test_of_its_page_passes(tmp_path: Path) -> None:
+    assert "24 passed" in run_tests(code("chaos-testing.md"), tmp_path)
+
+
+def test_the_tool_of_its_page_counts_lines(tmp_path: Path) -> None:
+    use = """
+from pathlib import Path
+import pytest
+from trioworker.tools.paths import Workspace
+from trioworker.tools.process import Processes
+
+@pytest.mark.trio
+async def test_it_counts(tmp_path):
+    (tmp_path / "a.txt").write_text("one\\ntwo\\n")
+    with Workspace.open(tmp_path) as workspace:
+        async with Processes() as processes:
+            context = ToolContext(workspace=workspace, environment=dict(os.environ), processes=processes)
+            assert await LineCount().run(LineCountParameters(files=["a.txt"]), context) == {"lines": ["2 a.txt"]}
+            with pytest.raises(ToolError, match="b.txt"):
+                await LineCount().run(LineCountParameters(files=["b.txt"]), context)
+"""
+    assert "1 passed" in run_tests(code("tools.md") + use, tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_each_link_leads_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    links = [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
+    assert [target for target in links if not (page.parent / target.partition("#")[0]).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_names_in_the_repository_is_there(page: Path) -> None:
+    named = re.findall(r"`((?:src|tests|scripts|docs)/[\w./-]+)", page.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_a_page_is_short(page: Path) -> None:
+    assert len(page.read_text().splitlines()) <= SCREENS
+
+
+def test_each_message_that_troubleshooting_tells_of_is_one_of_ours() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    told = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    # A message may be written over two lines of source.
+    sources = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    ours = re.sub(r'"\s*\n\s*f?"', "", sources).replace("{answer.status}", "401 answered 404")
+    assert told
+    assert [message for message in told if message not in ours] == []
+
+
+def test_troubleshooting_tells_of_each_exit_code() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    told = dict(re.findall(r"^## (\d): (.+)$", page, re.MULTILINE))
+    ours = dict(re.findall(r"^  ([1-9])  (.+)$", EXIT_CODES, re.MULTILINE))
+    assert told == ours
