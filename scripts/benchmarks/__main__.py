@@ -28,6 +28,7 @@ from benchmarks.recorded import CheckError, record, recorded_ratios, regressions
 from benchmarks.safety import safety
 from benchmarks.scale import FULL, QUICK, SMOKE
 from benchmarks.start import start
+from benchmarks.tracing import tracing
 from benchmarks.workers import baseline, ours, peer
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ MEASURES: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "growth": growth,
     "memory": memory,
     "safety": safety,
+    "tracing": tracing,
     "events": events,
     "fleet": fleet,
 }

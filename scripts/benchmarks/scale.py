@@ -14,6 +14,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
     growth_runs: int
     memory_runs: int
     safety_runs: int
+    tracing_runs: int
     iterations: int
     model_seconds: float
     delays_ms: tuple[int, ...]
@@ -34,6 +35,7 @@ FULL = Scale(
     growth_runs=5,
     memory_runs=5,
     safety_runs=5,
+    tracing_runs=16,
     iterations=50,
     model_seconds=0.15,
     delays_ms=(0, 20, 100),
@@ -53,6 +55,7 @@ QUICK = Scale(
     growth_runs=1,
     memory_runs=1,
     safety_runs=1,
+    tracing_runs=4,
     iterations=6,
     model_seconds=0.11,
     delays_ms=(0, 40),
@@ -74,6 +77,7 @@ SMOKE = Scale(
     growth_runs=1,
     memory_runs=1,
     safety_runs=1,
+    tracing_runs=1,
     iterations=2,
     model_seconds=0.0,
     delays_ms=(0, 1),
