@@ -22,6 +22,8 @@ class Figure:
 
     Attributes:
         against: whose median the ratios divide by; empty for a figure that is a ratio in itself.
+        pauses: the reference is mostly pauses on purpose, which are as long on any machine, and ours is work, which is
+            not: the ratio holds for this machine alone, so it is neither recorded nor compared.
         more_is_better: as for rates; times and memory are better when they are less.
         target: the most that our ratio may be (the least, if more is better), where something was promised.
         target_value: the same for the median itself.
@@ -33,6 +35,7 @@ class Figure:
     name: str
     unit: str
     against: str = BASELINE
+    pauses: bool = False
     more_is_better: bool = False
     target: float | None = None
     target_value: float | None = None

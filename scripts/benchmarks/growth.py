@@ -39,7 +39,7 @@ MOST_FACTOR = 2.0
 def growth(bench: Bench) -> Iterator[Figure]:
     """At each of the scale's sizes."""
     sizes = bench.scale.sizes
-    gaps = [_figure(f"reply to next request at {size} messages", "ms") for size in sizes]
+    gaps = [_figure(f"reply to next request at {size} messages", "ms", pauses=True) for size in sizes]
     cpus = [_figure(f"CPU a turn at {size} messages", "ms") for size in sizes]
     nets = [_figure(f"CPU a turn at {size} messages, the socket's bytes set apart", "ms") for size in sizes]
     factor = Figure(
@@ -77,8 +77,8 @@ def growth(bench: Bench) -> Iterator[Figure]:
     yield from figures
 
 
-def _figure(name: str, unit: str) -> Figure:
-    return Figure(measure="growth", name=name, unit=unit)
+def _figure(name: str, unit: str, *, pauses: bool = False) -> Figure:
+    return Figure(measure="growth", name=name, unit=unit, pauses=pauses)
 
 
 def _turns(bench: Bench) -> Iterator[Turn]:

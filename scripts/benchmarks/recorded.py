@@ -41,24 +41,23 @@ def recorded_ratios(path: Path, scale: str) -> Ratios:
     return known
 
 
-def regressions(known: Ratios, figures: Iterable[Figure]) -> list[str]:
-    """A line for each figure whose ratio is worse than twice what was recorded.
+def regressions(known: Ratios, figures: Iterable[Figure]) -> dict[str, str]:
+    """A line for each figure, by its key, whose ratio is worse than twice what was recorded.
 
     Figures that are not known pass, and so do known ones that were not asked for; one that was and could not be
     measured does not.
     """
-    found: list[str] = []
+    found: dict[str, str] = {}
     for figure in figures:
         before = known.get(figure.key)
-        if before is None:
+        if before is None or figure.pauses:
             continue
         now = figure.ratio(OURS)
         if now is None:
-            found.append(
-                f"{figure.key}: recorded {before:.3f}, not measured: {figure.missing.get(OURS, 'no reference')}"
-            )
+            reason = figure.missing.get(OURS, "no reference")
+            found[figure.key] = f"{figure.key}: recorded {before:.3f}, not measured: {reason}"
         elif _worse(figure, now, before):
-            found.append(f"{figure.key}: ratio {now:.3f}, recorded {before:.3f}")
+            found[figure.key] = f"{figure.key}: ratio {now:.3f}, recorded {before:.3f}"
     return found
 
 
@@ -69,7 +68,7 @@ def record(path: Path, scale: str, figures: Iterable[Figure]) -> None:
         CheckError: the file is none of ours, or can't be written.
     """
     recorded = _read(path) if path.exists() else {}
-    ratios = {figure.key: figure.ratio(OURS) for figure in figures}
+    ratios = {figure.key: figure.ratio(OURS) for figure in figures if not figure.pauses}
     measured = {key: round(ratio, 4) for key, ratio in ratios.items() if ratio is not None}
     recorded[scale] = {**recorded.get(scale, {}), **measured}
     try:

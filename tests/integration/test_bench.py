@@ -20,7 +20,7 @@ PATIENCE = 300.0
 """Seconds: it takes 20, and a machine may be slow."""
 LOOK_AGAIN = 0.02
 """Seconds between two looks for what a child process writes."""
-MEASURES = ("overhead", "hiding", "start", "growth", "memory", "safety", "events", "fleet")
+MEASURES = ("overhead", "hiding", "start", "growth", "memory", "safety", "tracing", "events", "fleet")
 WORKERS = ("trioworker", "baseline")
 
 
@@ -117,6 +117,14 @@ def test_a_second_worker_joins_in(tmp_path: Path) -> None:
 
     assert ended.returncode == 0, ended.stderr
     assert figures(file)["overhead: reply to next request"]["subjects"]["peer 1"]["median"] > 0
+
+
+def test_what_is_held_against_pauses_is_not_recorded_since_only_the_work_depends_on_the_machine(tmp_path: Path) -> None:
+    recorded = tmp_path / "recorded.json"
+    assert bench("--only", "overhead", "--record", recorded).returncode == 0
+    kept = json.loads(recorded.read_bytes())["smoke"]
+    assert "overhead: reply to next request, the pause set apart" in kept
+    assert "overhead: reply to next request" not in kept
 
 
 def test_ratios_like_the_recorded_ones_pass_and_others_are_regressions(tmp_path: Path) -> None:
