@@ -15,7 +15,7 @@ import trio
 from loguru import logger
 
 from trioworker import wire
-from trioworker.connection import Answer, Connection, PassingError
+from trioworker.connection import Answer, PassingError, open_connection
 from trioworker.errors import BadReplyError, RefusedError, UnreachableError
 from trioworker.limits import MAX_LLM_REPLY_BYTES, MAX_REPLY_BYTES
 from trioworker.observe.spans import UNTRACED
@@ -99,7 +99,7 @@ class OrchestratorClient:
         # A job's time runs before the job is known.
         self._first_contact = msgspec.structs.replace(FIRST_CONTACT, total=min(FIRST_CONTACT.total, config.timeout))
         self._base = f"{config.orchestrator_url.rstrip('/')}/worker/{config.job_id}/"
-        self._connection = Connection(self._base, {"Authorization": f"Bearer {config.token}"}, transport)
+        self._connection = open_connection(self._base, {"Authorization": f"Bearer {config.token}"}, transport)
         self._tracer = tracer
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
 

@@ -1,0 +1,191 @@
+"""Exchanges over plain HTTP/1.1: h11 for the protocol, trio's sockets for the bytes, and kept connections between.
+
+A connection belongs to one exchange at a time. It is kept if the exchange ended where the protocol says that another
+may begin, and closed in every other case, a cancel included: closing a socket awaits nothing, so nothing can leak.
+"""
+
+from __future__ import annotations
+
+import select
+from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
+
+import h11
+import trio
+
+from trioworker.connection import (
+    CONNECT_TIMEOUT,
+    KEPT_CONNECTIONS,
+    Answer,
+    PassingError,
+    refuse_packed,
+    retry_after,
+)
+from trioworker.errors import BadReplyError, OrchestratorError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+READ_BYTES = 64 * 1024
+"""Bytes read at once: what a socket on loopback gives in one piece."""
+MAX_HEAD_BYTES = 100 * 1024
+"""Bytes of an answer's status line and headers, and of a chunk's own header: no server sends a tenth of that."""
+JOINED_BYTES = 64 * 1024
+"""Bytes up to which a body is sent in one piece with its head, which saves a system call and costs a copy."""
+
+
+class PlainConnection:
+    """A `Connection` over streams of our own. `base` is an `http:` URL that ends with a slash."""
+
+    def __init__(self, base: str, headers: Mapping[str, str]) -> None:
+        parts = urlsplit(base)
+        self._base = base
+        self._host = parts.hostname or ""
+        self._port = parts.port or 80
+        self._path = parts.path
+        self._headers = [("Host", parts.netloc), *headers.items()]
+        self._idle: list[_Line] = []
+
+    async def exchange(
+        self, method: str, path: str, body: bytes | None, more_headers: Mapping[str, str], limit: int
+    ) -> Answer:
+        """Send a request and read the whole answer: see `Connection`."""
+        headers = [*self._headers, *more_headers.items()]
+        if body is not None:
+            headers += (("Content-Type", "application/json"), ("Content-Length", str(len(body))))
+        try:
+            request = h11.Request(method=method, target=self._path + path, headers=headers)
+        except h11.LocalProtocolError as error:
+            raise OrchestratorError(f"{method} {self._base}{path}: {error}") from error
+        line = self._kept_line() or await self._connect()
+        is_kept = False
+        try:
+            answer = await line.exchange(request, body, limit, f"{method} {self._base}{path}")
+            is_kept = len(self._idle) < KEPT_CONNECTIONS and line.may_go_on()
+        finally:
+            if is_kept:
+                self._idle.append(line)
+            else:
+                line.close()
+        return answer
+
+    async def aclose(self) -> None:
+        """Close the connections that wait for a next exchange."""
+        while self._idle:
+            self._idle.pop().close()
+        await trio.lowlevel.checkpoint()
+
+    def _kept_line(self) -> _Line | None:
+        """The one that was used last: the others have waited longer, and servers close those first."""
+        while self._idle:
+            line = self._idle.pop()
+            if line.is_quiet():
+                return line
+            line.close()
+        return None
+
+    async def _connect(self) -> _Line:
+        try:
+            with trio.fail_after(CONNECT_TIMEOUT):
+                return _Line(await trio.open_tcp_stream(self._host, self._port))
+        except OSError as error:
+            raise PassingError(f"cannot connect: {_told(error)}", sent=False) from error
+        except trio.TooSlowError as error:
+            raise PassingError(f"cannot connect: no answer within {CONNECT_TIMEOUT:g} s", sent=False) from error
+
+
+class _Line:
+    """One connection, and where the protocol stands on it."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
+
+    def is_quiet(self) -> bool:
+        """Nothing came since the last answer: neither the end of the stream, nor bytes that belong to no request."""
+        poll = select.poll()
+        poll.register(self._stream.socket.fileno(), select.POLLIN)
+        return not poll.poll(0)
+
+    def may_go_on(self) -> bool:
+        """Whether another exchange can follow the one that ended; the protocol is then ready for it."""
+        left_over, _ = self._protocol.trailing_data
+        if left_over or self._protocol.states != _BOTH_DONE:
+            return False
+        self._protocol.start_next_cycle()
+        return True
+
+    def close(self) -> None:
+        """Close it, also in the middle of an exchange."""
+        self._stream.socket.close()
+
+    async def exchange(self, request: h11.Request, body: bytes | None, limit: int, asked: str) -> Answer:
+        """One request and its answer; afterwards `may_go_on` or `close`."""
+        try:
+            try:
+                await self._send(request, body)
+            except trio.BrokenResourceError as error:
+                # A server may refuse a request before it has read it all, and the refusal is worth reading.
+                return await self._receive(limit, asked, unsent=error)
+            return await self._receive(limit, asked)
+        except trio.BrokenResourceError as error:
+            raise PassingError(f"the connection broke: {_told(error)}") from error
+        except h11.RemoteProtocolError as error:
+            raise PassingError(f"no HTTP answer: {error}") from error
+
+    async def _send(self, request: h11.Request, body: bytes | None) -> None:
+        protocol = self._protocol
+        head = protocol.send(request) or b""
+        if body:
+            protocol.send_with_data_passthrough(h11.Data(data=body))
+        protocol.send(h11.EndOfMessage())
+        if not body:
+            await self._stream.send_all(head)
+        elif len(body) <= JOINED_BYTES:
+            await self._stream.send_all(head + body)
+        else:
+            await self._stream.send_all(head)
+            await self._stream.send_all(body)
+
+    async def _receive(self, limit: int, asked: str, unsent: Exception | None = None) -> Answer:
+        answer = await self._head(unsent)
+        headers = {name: value.decode("latin-1") for name, value in answer.headers}
+        said = f"{asked}: {answer.status_code}"
+        refuse_packed(headers.get(b"content-encoding"), said)
+        body = bytearray()
+        while isinstance(event := await self._next_event(), h11.Data):
+            body += event.data
+            if len(body) > limit:
+                raise BadReplyError(f"{said} with over {limit} bytes")
+        return Answer(answer.status_code, bytes(body), retry_after(headers.get(b"retry-after")))
+
+    async def _head(self, unsent: Exception | None) -> h11.Response:
+        try:
+            # An interim answer, such as 100 or 103, says that another one comes.
+            while isinstance(event := await self._next_event(), h11.InformationalResponse):
+                pass
+        except (trio.BrokenResourceError, h11.RemoteProtocolError):
+            if unsent is not None:
+                raise unsent from None
+            raise
+        if not isinstance(event, h11.Response):
+            raise PassingError(f"no HTTP answer but {event!r}")
+        return event
+
+    async def _next_event(self) -> object:
+        while (event := self._protocol.next_event()) is h11.NEED_DATA:
+            self._protocol.receive_data(await self._stream.receive_some(READ_BYTES))
+        return event
+
+
+def _told(error: BaseException) -> str:
+    """What went wrong, of an error that may hold what each of several addresses answered."""
+    cause = error.__cause__
+    if isinstance(cause, ExceptionGroup):
+        return _told(cast("ExceptionGroup[Exception]", cause).exceptions[-1])
+    if isinstance(cause, OSError):
+        return _told(cause)
+    return str(error) or type(error).__name__
+
+
+_BOTH_DONE = {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}

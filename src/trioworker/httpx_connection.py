@@ -1,0 +1,123 @@
+"""Exchanges over a transport of httpx's: for HTTPS, and for one that a test or a harness hands in.
+
+This is the one place that knows httpx, and the edge where what it raises becomes ours. It speaks to the transport
+itself: what httpx's client adds (redirects, cookies, authentication flows, decoding) the contract has no use for, and
+it costs more than the exchange.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import httpx
+import trio
+
+from trioworker.connection import (
+    CONNECT_TIMEOUT,
+    KEPT_CONNECTIONS,
+    Answer,
+    PassingError,
+    refuse_packed,
+    retry_after,
+)
+from trioworker.errors import BadReplyError, OrchestratorError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_CONNECTIONS = 64
+"""More than there are requests at once: httpcore leaks the slot of a cancelled request that waits for a connection."""
+POOL_TIMEOUT = 5.0
+"""Seconds to wait for a free connection, which is never missing unless slots were lost."""
+CLOSE_TIMEOUT = 1.0
+"""Seconds to say goodbye to the connections."""
+
+# Reads and writes are bounded by the caller's scope: httpx's own bounds are per operation and end no dripping body.
+_TIMEOUTS: Final = {"connect": CONNECT_TIMEOUT, "pool": POOL_TIMEOUT, "read": None, "write": None}
+
+
+class HttpxConnection:
+    """A `Connection` over httpx's pool, or over the transport that was given."""
+
+    def __init__(
+        self, base: str, headers: Mapping[str, str], transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._base = base
+        self._headers = headers
+        self._urls: dict[str, httpx.URL] = {}
+        self._is_given = transport is not None
+        self._transport = transport or self._pool()
+
+    def _pool(self) -> httpx.AsyncBaseTransport:
+        return httpx.AsyncHTTPTransport(
+            # Loading the certificates takes longer than the whole rest of the start; plain HTTP needs none.
+            verify=self._base.startswith("https:"),
+            limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=KEPT_CONNECTIONS),
+            trust_env=False,
+        )
+
+    async def exchange(
+        self, method: str, path: str, body: bytes | None, more_headers: Mapping[str, str], limit: int
+    ) -> Answer:
+        """Send a request and read the whole answer: see `Connection`."""
+        try:
+            response = await self._transport.handle_async_request(self._request(method, path, body, more_headers))
+            try:
+                said = f"{method} {self._base}{path}: {response.status_code}"
+                content = await _read(response, limit, said)
+                return Answer(response.status_code, content, retry_after(response.headers.get("retry-after")))
+            finally:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_TIMEOUT):
+                    await response.aclose()
+        except httpx.PoolTimeout:
+            lost = "no connection was free"
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise PassingError(f"cannot connect: {error}", sent=False) from error
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise OrchestratorError(f"{method} {self._base}{path}: {error}") from error
+        except httpx.HTTPError as error:
+            raise PassingError(f"{type(error).__name__}: {error}") from error
+        await self._renew()
+        raise PassingError(lost, sent=False)
+
+    async def aclose(self) -> None:
+        """Close the connections, and a transport that was given: see `Connection`."""
+        with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
+            await self._transport.aclose()
+
+    async def _renew(self) -> None:
+        """Take a fresh pool: the old one's slots may be lost to cancelled requests. There is none of a given kind."""
+        if not self._is_given:
+            stale, self._transport = self._transport, self._pool()
+            with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
+                await stale.aclose()
+
+    def _request(self, method: str, path: str, body: bytes | None, more_headers: Mapping[str, str]) -> httpx.Request:
+        url = self._urls.get(path)
+        if url is None:
+            url = self._urls[path] = httpx.URL(self._base + path)
+        headers = {**self._headers, **more_headers}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        return httpx.Request(method, url, headers=headers, content=body, extensions={"timeout": _TIMEOUTS})
+
+
+async def _read(response: httpx.Response, limit: int, said: str) -> bytes:
+    refuse_packed(response.headers.get("content-encoding"), said)
+    body = bytearray()
+    with trio.CancelScope() as reading:
+        async for chunk in _chunks(response):
+            body += chunk
+            if len(body) > limit:
+                # Left early, the generators within httpx would be left to the garbage collector; a cancel ends them.
+                reading.cancel()
+    if len(body) > limit:
+        raise BadReplyError(f"{said} with over {limit} bytes")
+    return bytes(body)
+
+
+def _chunks(response: httpx.Response) -> httpx.AsyncByteStream:
+    stream = response.stream
+    if not isinstance(stream, httpx.AsyncByteStream):
+        raise OrchestratorError("the transport answers with a stream that is not asynchronous")
+    return stream
