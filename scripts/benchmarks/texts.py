@@ -31,6 +31,11 @@ def worst_texts(size: int) -> tuple[str, ...]:
         "1234567890:A" + "A" + _MIXED * 2 + " ",
         "ey" + "JhbGciOiJIUzI1NiJ9.ey" + "JzdWIiOiIxIn0.abc-_9 ",
         "[REDACTED:openai_api_key] sk-" + _MIXED + " ",
+        # Two kinds in turns, each as short as it gets: the most matches that a text can hold.
+        "ey" + "Ja.ey" + "Ja.a xo" + "xb-abcdefghij ",
+        "ey" + "Ja.ey" + "Ja.a sk-" + _MIXED[:20] + " ",
+        "Bearer ey" + "JaaaaaaaaA.ey" + "Ja.a ",
+        "task-sk-aaaaaaaaaaaaaaaaaaaaaa ",
     )
     beginnings = (
         "sk-",

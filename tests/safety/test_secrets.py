@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from linear_time import assert_linear
 from safety.secret_samples import DASHES, HEX, MIXED, NEAR_MISSES, SAMPLES, key_block
-from trioworker.safety.kinds import KINDS
+from trioworker.safety.kinds import KINDS, Shape
 from trioworker.safety.secrets import Redaction, Redactor
 
 REDACTOR = Redactor()
@@ -167,6 +167,36 @@ PARTS = [
         "]",
     ),
 ]
+
+
+PIECES = [
+    "sk-",
+    MIXED[:30],
+    "a" * 25,
+    "ey" + "Ja",
+    ".",
+    "-",
+    "_",
+    "]",
+    " ",
+    "\\n",
+    "A" + "KIA",
+    "A" * 16,
+    "Z9",
+    "xo" + "xb-",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_hiding_a_shape_is_replacing_what_it_finds(text: str) -> None:
+    data = text.encode()
+    for kind in KINDS:
+        if isinstance(kind.looks, Shape):
+            replaced, position = b"", 0
+            for start, end in kind.looks.find(data):
+                replaced += data[position:start] + b"*"
+                position = end
+            assert kind.looks.hide(data, b"*") == replaced + data[position:]
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=6))

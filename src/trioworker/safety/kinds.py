@@ -11,6 +11,7 @@ bounded number of bytes, or has consumed what it looked at.
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -22,6 +23,42 @@ TELEGRAM_DIGITS = (8, 12)
 
 
 Finder = Callable[[bytes], Iterable[Span]]
+Judge = Callable[[re.Match[bytes]], int]
+"""Where in a match of the pattern the secret starts, which then goes to its end; -1 if it is none."""
+
+
+class Shape(NamedTuple):
+    """A kind's text, as a pattern; one with a group means the matches in which the group took part.
+
+    `judge` looks at each match where a pattern can't tell.
+    """
+
+    pattern: bytes
+    judge: Judge | None = None
+
+    def find(self, data: bytes) -> Iterable[Span]:
+        """Where the secrets are."""
+        # Compiled at first use: most texts hold few anchors, and all patterns together take milliseconds to compile.
+        pattern, judge = re.compile(self.pattern), self.judge
+        if judge is not None:
+            return ((start, match.end()) for match in pattern.finditer(data) if (start := judge(match)) >= 0)
+        if pattern.groups:
+            return (match.span() for match in pattern.finditer(data) if match.lastindex)
+        return (match.span() for match in pattern.finditer(data))
+
+    def hide(self, data: bytes, marker: bytes) -> bytes:
+        """The text with `marker` in place of each: the same as by `find`, and several times as fast."""
+        pattern, judge = re.compile(self.pattern), self.judge
+        if judge is not None:
+
+            def judged(match: re.Match[bytes]) -> bytes:
+                start = judge(match)
+                return match[0] if start < 0 else data[match.start() : start] + marker
+
+            return pattern.sub(judged, data)
+        if pattern.groups:
+            return pattern.sub(lambda match: marker if match.lastindex else match[0], data)
+        return pattern.sub(marker, data)
 
 
 class Kind(NamedTuple):
@@ -35,38 +72,33 @@ class Kind(NamedTuple):
     name: str
     literal: str
     anchor: str
-    find: Finder
+    looks: Shape | Finder
     warn_only: bool = False
 
+    def find(self, data: bytes) -> Iterable[Span]:
+        """Where the secrets of this kind are, in order; none overlaps another."""
+        return self.looks.find(data) if isinstance(self.looks, Shape) else self.looks(data)
 
-def _shape(pattern: bytes) -> Finder:
-    # Compiled at first use: most texts hold few anchors, and all the patterns together cost milliseconds to compile.
-    return lambda data: (match.span() for match in re.compile(pattern).finditer(data))
+
+def _shape(pattern: bytes) -> Shape:
+    return Shape(pattern)
 
 
-def _openai_keys(data: bytes) -> Iterable[Span]:
+def _openai_key(match: re.Match[bytes]) -> int:
     """`sk-` ends many a word (`task-…`, `disk-…`): glued to one, only what has a capital and a digit is a key."""
-    for match in re.compile(rb"sk-[A-Za-z0-9_-]{20,}").finditer(data):
-        start, end = match.span()
-        if not _is_glued(data, start) or _is_mixed(data[start + 3 : end]):
-            yield start, end
-        # What follows has no capital or no digit either, so only one that is not glued can be a key.
-        elif inner := re.compile(rb"(?<=[_-])sk-[A-Za-z0-9_-]{20}").search(data, start, end):
-            yield inner.start(), end
-
-
-def _is_glued(data: bytes, start: int) -> bool:
-    # `]` may end an earlier redaction, which must not make what follows look like the start of a word.
-    return data[start - 1 : start] == b"]" or _follows_word(data, start)
+    if match.lastindex:
+        return match.start()
+    # What follows has no capital or no digit either, so only one that is not glued can be a key.
+    data, (start, end) = match.string, match.span()
+    if data.find(b"sk-", start + 3, end) < 0:
+        return -1
+    inner = _INNER_OPENAI_KEY.search(data, start, end)
+    return inner.start() if inner else -1
 
 
 def _follows_word(data: bytes, start: int) -> bool:
     # In JSON text a line break is a backslash and an `n`.
     return data[start - 1 : start].isalnum() and data[start - 2 : start] not in {b"\\n", b"\\r", b"\\t"}
-
-
-def _is_mixed(body: bytes) -> bool:
-    return body.upper() != body and body.lower() != body and any(digit in body for digit in b"0123456789")
 
 
 def _telegram_tokens(data: bytes) -> Iterable[Span]:
@@ -84,18 +116,18 @@ def _authorization_headers(data: bytes) -> Iterable[Span]:
     return (match.span() for match in re.compile(pattern).finditer(data.lower()))
 
 
-def _json_web_tokens(data: bytes) -> Iterable[Span]:
-    # Every run that starts like a token is consumed, or a text of `eyJeyJeyJ…` would be read once for each of them.
-    pattern = rb"eyJ[A-Za-z0-9_-]++(\.eyJ[A-Za-z0-9_-]++\.[A-Za-z0-9_-]++)?"
-    for match in re.compile(pattern).finditer(data):
-        if match.lastindex:
-            yield match.span()
-
-
 def _lone_digests(data: bytes) -> Iterable[Span]:
-    pattern = rb"(?<![0-9A-Fa-f_])[0-9A-Fa-f]{64}(?![0-9A-Za-z_])"
-    spans = (match.span() for match in re.compile(pattern).finditer(data))
-    return (span for span in spans if not _follows_word(data, span[0]))
+    """Runs of just 64 hex digits that are no part of a word."""
+    # Any text is full of short runs, which a pattern would try at each of their digits.
+    digits = data.translate(_HEX_DIGITS)
+    start = digits.find(_DIGEST)
+    while start >= 0:
+        end = digits.find(b" ", start + len(_DIGEST))
+        end = len(data) if end < 0 else end
+        is_word = data[end : end + 1].isalnum() or data[end : end + 1] == b"_" or data[start - 1 : start] == b"_"
+        if end - start == len(_DIGEST) and not is_word and not _follows_word(data, start):
+            yield start, end
+        start = digits.find(_DIGEST, end)
 
 
 def _blocks(begin: bytes, end: bytes) -> Finder:
@@ -118,13 +150,24 @@ def _blocks(begin: bytes, end: bytes) -> Finder:
     return find
 
 
+_INNER_OPENAI_KEY = re.compile(rb"(?<=[_-])sk-[A-Za-z0-9_-]{20}")
+# What stands before `sk-`, seen from behind it, since a pattern that starts with a literal is fast. In JSON text a line
+# break is a backslash and an `n`; `]` may end an earlier redaction, after which no word starts that was none before.
+_UNGLUED = rb"(?<![A-Za-z0-9\]]sk-)|(?<=\\[nrt]sk-)"
+_MIXED = rb"(?=[a-z0-9_-]*+[A-Z])(?=[A-Z0-9_-]*+[a-z])(?=[A-Za-z_-]*+[0-9])"
+# The last choice is no key, and takes the whole run with it: its parts must not be tried once more.
+_OPENAI_KEY = rb"sk-(?:(%b|%b)|)[A-Za-z0-9_-]{20,}" % (_UNGLUED, _MIXED)
+_DIGEST = b"0" * 64
+_HEX_DIGITS = bytes(ord("0") if chr(code) in string.hexdigits else ord(" ") for code in range(256))
+"""Each hex digit becomes a 0 and every other byte a space."""
+
 # Tool output is JSON, where white space may be a backslash and a letter.
 _BLANK = rb"(?:[ \t]|\\t)"
 _SPACE = rb"(?:\s|\\[nrt])"
 _PEM_LABEL = rb" (?:(?:RSA|EC|DSA|OPENSSH|ENCRYPTED) )?PRIVATE KEY-----"
 
 KINDS = (
-    Kind("openai_api_key", "sk-", "sk-[A-Za-z0-9_-]{8}", _openai_keys),
+    Kind("openai_api_key", "sk-", "sk-[A-Za-z0-9_-]{8}", Shape(_OPENAI_KEY, _openai_key)),
     Kind("anthropic_api_key", "sk-ant-api", "sk-ant-api", _shape(rb"sk-ant-api[A-Za-z0-9_-]{90,}")),
     Kind("anthropic_oauth_token", "sk-ant-oat00-", "sk-ant-oat", _shape(rb"sk-ant-oat[0-9]{2}-[A-Za-z0-9_-]{50,}")),
     Kind("openrouter_api_key", "sk-or-v1-", "sk-or-v1-", _shape(rb"sk-or-v1-[0-9A-Fa-f]{40,}")),
@@ -143,7 +186,13 @@ KINDS = (
     Kind("auth_header", "Authorization:", "(?i:authorization:)", _authorization_headers),
     Kind("telegram_bot_token", ":AA", "[0-9]:AA[A-Za-z0-9_-]{8}", _telegram_tokens),
     Kind("groq_api_key", "gsk_", "gsk_", _shape(rb"gsk_[A-Za-z0-9]{30,}")),
-    Kind("json_web_token", ".eyJ", r"eyJ[A-Za-z0-9_-]+\.eyJ[A-Za-z0-9_-]+\.", _json_web_tokens),
+    Kind(
+        "json_web_token",
+        ".eyJ",
+        r"eyJ[A-Za-z0-9_-]+\.eyJ[A-Za-z0-9_-]+\.",
+        # Each run that starts like a token is consumed, or a text of `eyJeyJeyJ…` would be read once for each of them.
+        Shape(rb"eyJ[A-Za-z0-9_-]++(\.eyJ[A-Za-z0-9_-]++\.[A-Za-z0-9_-]++)?"),
+    ),
     Kind(
         "pem_private_key",
         "-----BEGIN PRIVATE KEY-----",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trioworker.patterns import PatternSet
-from trioworker.safety.kinds import KINDS
+from trioworker.safety.kinds import KINDS, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,20 +55,26 @@ class Redactor:
     def redact(self, text: str) -> Redaction:
         """The text without its secrets; time is linear in its length."""
         data = text.encode("utf-8", "surrogatepass")
-        found = [*self._granted(data)]
+        # Only what is known by its value may cut into the marker of an earlier redaction; no shape looks like one.
+        found = _outside_markers(data, sorted(self._granted(data)))
+        candidates = _candidates(data)
+        if not found and len(candidates) == 1 and isinstance(shape := candidates[0].looks, Shape):
+            # Matches of one shape never overlap.
+            name = candidates[0].name
+            hidden = shape.hide(data, _marker(name))
+            return Redaction(text) if hidden == data else Redaction(hidden.decode("utf-8", "surrogatepass"), (name,))
         doubtful: list[_Match] = []
-        for kind in _candidates(data):
+        for kind in candidates:
             specificity = -len(kind.literal)
             matches = [(start, specificity, end, kind.name) for start, end in kind.find(data)]
             (doubtful if kind.warn_only else found).extend(matches)
         if not found and not doubtful:
             return Redaction(text)
-        found = _outside_markers(data, sorted(found))
-        secrets = _merged(found)
-        warnings = _names(match for match in doubtful if not _covered(match, secrets))
-        if not secrets:
+        found.sort()
+        warnings = _names(_uncovered(doubtful, found))
+        if not found:
             return Redaction(text, (), warnings)
-        return Redaction(_replaced(data, secrets), _names(found), warnings)
+        return Redaction(_replaced(data, found), _names(found), warnings)
 
     def _granted(self, data: bytes) -> Iterator[_Match]:
         for name, value in self._values:
@@ -120,38 +126,41 @@ def _outside_markers(data: bytes, matches: list[_Match]) -> list[_Match]:
     return kept
 
 
+def _marker(name: str) -> bytes:
+    return b"[REDACTED:%b]" % name.encode()
+
+
 def _marker_pattern() -> bytes:
     names = "|".join([*(kind.name for kind in KINDS), *GRANTED_KINDS])
     return rb"\[REDACTED:(?:%b)\]" % names.encode()
 
 
-def _merged(matches: list[_Match]) -> list[_Match]:
-    merged: list[_Match] = []
+def _uncovered(doubtful: list[_Match], found: list[_Match]) -> Iterator[_Match]:
+    """Those of the doubtful matches that start in none of those that were found; both are sorted."""
+    upcoming = iter(found)
+    following = next(upcoming, None)
     reached = 0
-    for match in matches:
-        start, specificity, end, name = match
+    for match in doubtful:
+        while following is not None and following[0] <= match[0]:
+            reached = max(reached, following[2])
+            following = next(upcoming, None)
+        if match[0] >= reached:
+            yield match
+
+
+def _replaced(data: bytes, found: list[_Match]) -> str:
+    """The text with a marker in place of each stretch of matches that overlap, named by the first of them."""
+    markers = {name: _marker(name) for name in _names(found)}
+    parts: list[bytes] = []
+    reached = 0
+    for start, _, end, name in found:
         if start >= reached:
-            merged.append(match)
+            parts.append(data[reached:start])
+            parts.append(markers[name])
             reached = end
         elif end > reached:
-            first, specificity, _, name = merged[-1]
-            merged[-1] = (first, specificity, end, name)
             reached = end
-    return merged
-
-
-def _covered(match: _Match, secrets: list[_Match]) -> bool:
-    index = bisect.bisect_right(secrets, (match[0], 1)) - 1
-    return index >= 0 and match[0] < secrets[index][2]
-
-
-def _replaced(data: bytes, secrets: list[_Match]) -> str:
-    parts: list[bytes] = []
-    position = 0
-    for start, _, end, name in secrets:
-        parts += (data[position:start], b"[REDACTED:%b]" % name.encode())
-        position = end
-    parts.append(data[position:])
+    parts.append(data[reached:])
     return b"".join(parts).decode("utf-8", "surrogatepass")
 
 
