@@ -13,7 +13,7 @@ from support.loopback import Loopback
 from support.requests import JOB, connect, post_event
 from support.scripted import Scripted
 from trioworker.errors import UnreachableError
-from trioworker.httpx_connection import MAX_CONNECTIONS, POOL_TIMEOUT
+from trioworker.http.over_httpx import MAX_CONNECTIONS, POOL_TIMEOUT
 
 if TYPE_CHECKING:
     from trio.testing import MockClock

@@ -15,8 +15,9 @@ import trio
 from loguru import logger
 
 from trioworker import wire
-from trioworker.connection import Answer, PassingError, open_connection
 from trioworker.errors import BadReplyError, RefusedError, UnreachableError
+from trioworker.http.connection import open_connection
+from trioworker.http.exchange import Answer, PassingError
 from trioworker.limits import MAX_LLM_REPLY_BYTES, MAX_REPLY_BYTES
 from trioworker.observe.spans import UNTRACED
 

@@ -1,14 +1,8 @@
-"""One HTTP exchange with the orchestrator: what the client needs of a connection, and which kind it gets.
-
-Plain HTTP, which is what orchestrators speak to their containers, goes over streams of our own (`http1.py`). HTTPS, and
-a transport that a test or a harness hands in, go over httpx (`httpx_connection.py`). It is imported for those alone:
-it takes a third of a worker's start, and three times as long for a request.
-"""
+"""One HTTP exchange with the orchestrator: what the client needs of a connection, of whichever kind it is."""
 
 from __future__ import annotations
 
 import email.utils
-import re
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,8 +12,6 @@ from trioworker.errors import BadReplyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import httpx
 
 KEPT_CONNECTIONS = 8
 """Connections that stay open between requests: the actors have three requests under way at the most."""
@@ -65,23 +57,6 @@ class Connection(Protocol):
     async def aclose(self) -> None:
         """Close the connections, and with them a transport that was given, as httpx's own client does."""
         ...
-
-
-def open_connection(
-    base: str, headers: Mapping[str, str], transport: httpx.AsyncBaseTransport | None = None
-) -> Connection:
-    """The connections to `base`, which ends with a slash. `headers` go with every request."""
-    headers = {"Accept": "application/json", "Accept-Encoding": "identity", **headers}
-    # What is not plain ASCII has rules of its own for names and paths, and httpx knows them.
-    if transport is None and re.fullmatch(
-        r"http://[\w.-]+(:\d{1,5})?/[\w./~%-]*|http://\[[\da-fA-F:.]+\](:\d{1,5})?/[\w./~%-]*", base, re.ASCII
-    ):
-        from trioworker.http1 import PlainConnection
-
-        return PlainConnection(base, headers)
-    from trioworker.httpx_connection import HttpxConnection
-
-    return HttpxConnection(base, headers, transport)
 
 
 def refuse_packed(encoding: str | None, said: str) -> None:

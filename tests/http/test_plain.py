@@ -14,13 +14,14 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trioworker.connection import Answer, PassingError, open_connection
 from trioworker.errors import BadReplyError, OrchestratorError
+from trioworker.http.connection import open_connection
+from trioworker.http.exchange import Answer, PassingError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    from trioworker.connection import Connection
+    from trioworker.http.exchange import Connection
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 LIMIT = 1000

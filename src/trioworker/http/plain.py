@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import h11
 import trio
 
-from trioworker.connection import (
+from trioworker.errors import BadReplyError, OrchestratorError
+from trioworker.http.exchange import (
     CONNECT_TIMEOUT,
     KEPT_CONNECTIONS,
     Answer,
@@ -21,7 +22,6 @@ from trioworker.connection import (
     refuse_packed,
     retry_after,
 )
-from trioworker.errors import BadReplyError, OrchestratorError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

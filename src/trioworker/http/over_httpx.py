@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 import httpx
 import trio
 
-from trioworker.connection import (
+from trioworker.errors import BadReplyError, OrchestratorError
+from trioworker.http.exchange import (
     CONNECT_TIMEOUT,
     KEPT_CONNECTIONS,
     Answer,
@@ -20,7 +21,6 @@ from trioworker.connection import (
     refuse_packed,
     retry_after,
 )
-from trioworker.errors import BadReplyError, OrchestratorError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
