@@ -36,6 +36,12 @@ def worst_texts(size: int) -> tuple[str, ...]:
         "ey" + "Ja.ey" + "Ja.a sk-" + _MIXED[:20] + " ",
         "Bearer ey" + "JaaaaaaaaA.ey" + "Ja.a ",
         "task-sk-aaaaaaaaaaaaaaaaaaaaaa ",
+        # The shortest secrets there are, so the most of them: the worst known.
+        "ey" + "Ja.ey" + "Ja.a ",
+        "xo" + "xb-aaaaaaaaaa ",
+        "A" + "KIA" + "A" * 16,
+        "[truncated 1 bytes] ...-----END PRIVATE" + " KEY-----",
+        "ask-" + "a" * 20 + " ",
     )
     beginnings = (
         "sk-",

@@ -10,6 +10,7 @@ bounded number of bytes, or has consumed what it looked at.
 
 from __future__ import annotations
 
+import bisect
 import re
 import string
 from collections.abc import Callable, Iterable
@@ -130,20 +131,27 @@ def _lone_digests(data: bytes) -> Iterable[Span]:
         start = digits.find(_DIGEST, end)
 
 
-def _blocks(begin: bytes, end: bytes) -> Finder:
-    """From `begin` to `end` or the end of the text; and to an `end` whose beginning a tool cut away."""
-    pattern = rb"(?P<begin>%b)|(?P<end>%b)|\[truncated [0-9]+ bytes\] \.\.\." % (begin, end)
+def _blocks(label: bytes) -> Finder:
+    """From the beginning to the end or the end of the text; and to an end whose beginning a tool cut away."""
+    # Patterns that start with a literal are searched for many times faster than a choice of several.
+    pattern = rb"-----(?:(BEGIN)|END)" + label
 
     def find(data: bytes) -> Iterable[Span]:
-        opened = cut = None
+        cuts = [match.span() for match in re.compile(rb"\[truncated [0-9]+ bytes\] \.\.\.").finditer(data)]
+        opened = None
+        reached = 0
         for mark in re.compile(pattern).finditer(data):
-            if mark.lastgroup == "begin":
+            if mark.lastindex:
                 opened = mark.start() if opened is None else opened
-            elif mark.lastgroup is None:
-                cut = mark.end()
-            elif (start := cut if opened is None else opened) is not None:
-                yield start, mark.end()
-                opened = cut = None
+                continue
+            if opened is None:
+                # The last cut since the block before.
+                index = bisect.bisect_left(cuts, (mark.start(), 0)) - 1
+                opened = cuts[index][1] if index >= 0 and cuts[index][0] >= reached else None
+            if opened is not None:
+                yield opened, mark.end()
+                opened = None
+                reached = mark.end()
         if opened is not None:
             yield opened, len(data)
 
@@ -197,13 +205,13 @@ KINDS = (
         "pem_private_key",
         "-----BEGIN PRIVATE KEY-----",
         "PRIVATE KEY-----",
-        _blocks(b"-----BEGIN" + _PEM_LABEL, b"-----END" + _PEM_LABEL),
+        _blocks(_PEM_LABEL),
     ),
     Kind(
         "pgp_private_key",
         "-----BEGIN PGP PRIVATE KEY BLOCK-----",
         "PGP PRIVATE KEY BLOCK-----",
-        _blocks(b"-----BEGIN PGP PRIVATE KEY BLOCK-----", b"-----END PGP PRIVATE KEY BLOCK-----"),
+        _blocks(b" PGP PRIVATE KEY BLOCK-----"),
     ),
     Kind("high_entropy_hex", "", "[0-9A-Fa-f]{64}", _lone_digests, warn_only=True),
 )
