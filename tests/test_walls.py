@@ -17,8 +17,7 @@ from support.scripted import Scripted
 from support.tools import Log, Probe
 from support.world import DONE, World, calling
 from trioworker import errors, limits, open_job, run_job, wire
-from trioworker.limits import KIB, MIB
-from trioworker.llm.calls import MAX_CALLS
+from trioworker.limits import KIB, MAX_CALLS, MIB
 from trioworker.llm.conversation import KEPT_TURNS, OPENING
 from trioworker.tools.base import ToolContext
 from trioworker.tools.patch import ApplyPatch, ApplyPatchParameters

@@ -20,6 +20,14 @@ MAX_PROMPT_BYTES = 400_000
 """A job's text, or a follow-up: the opening, which is never folded, and some turns must fit one request."""
 MAX_WAITING_FOLLOW_UPS = 16
 """Follow-ups that wait for the reasoner before polling pauses; the orchestrator keeps the others."""
+MAX_CALLS = 64
+"""Calls of one reply that are taken. Models ask for a dozen; a turn of this many still fits a request when folded."""
+MAX_NAME_BYTES = 128
+"""Bytes of a tool's name: twice what providers allow. A name beyond it is no tool's, and is cut."""
+MAX_ID_BYTES = 8 * KIB
+"""Bytes of a call's id: some gateways carry a provider's signature in it. One beyond it is replaced by one of ours."""
+MAX_DEPTH = 100
+"""Lists and objects inside each other in a call's arguments: far from where encoders run out of stack."""
 MAX_ARGUMENTS_BYTES = 6 * MIB
 """One call's arguments as JSON: the write limit of 5 MiB, and room for escapes and the other fields."""
 MAX_KEPT_OUTPUT_BYTES = 200_000

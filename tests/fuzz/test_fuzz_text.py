@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from fuzz.foreign import ANY_TEXT, FRAGMENTS, MARKUP
 from fuzz.profile import fuzzing
 from linear_time import assert_linear
-from trioworker.llm.calls import MAX_CALLS, MAX_DEPTH, MAX_ID_BYTES, MAX_NAME_BYTES, fit
+from trioworker.limits import MAX_CALLS, MAX_DEPTH, MAX_ID_BYTES, MAX_NAME_BYTES
+from trioworker.llm.calls import fit
 from trioworker.llm.markup import clean, pieces, recover_calls
 from trioworker.llm.text import signals_completion, talks_of_calling, truncate
 from trioworker.wire import ToolCall

@@ -10,21 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from trioworker.limits import MAX_CALLS, MAX_DEPTH, MAX_ID_BYTES, MAX_NAME_BYTES
 from trioworker.llm.text import truncate
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
     from trioworker.wire import ToolCall
-
-MAX_CALLS = 64
-"""Calls of one reply that are taken. Models ask for a dozen; a turn of this many still fits a request when folded."""
-MAX_NAME_BYTES = 128
-"""Bytes of a tool's name: twice what providers allow. A name beyond it is no tool's, and is cut."""
-MAX_ID_BYTES = 8 * 1024
-"""Bytes of a call's id: some gateways carry a provider's signature in it. One beyond it is replaced by one of ours."""
-MAX_DEPTH = 100
-"""Lists and objects inside each other in a call's arguments: far from where encoders run out of stack."""
 
 
 def fit(calls: Iterable[ToolCall], taken: Container[str]) -> tuple[ToolCall, ...]:
