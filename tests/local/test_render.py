@@ -87,6 +87,38 @@ def test_plain_lines_tell_who_what_and_how_long() -> None:
     ]
 
 
+METRICS = {
+    "llm_requests": 7,
+    "llm_seconds": 12.34,
+    "tool_seconds": 3.0,
+    "worker_seconds": 0.05,
+    "events_sent": 20,
+    "events_resent": 1,
+    "retries": 2,
+    "restarts": 0,
+    "iterations": 7,
+}
+COST = (
+    "7 requests to the model, 12.3 s in it; 3.0 s in tools, 0.1 s in the worker; 20 events sent, 1 again; "
+    "2 retries, 0 restarts"
+)
+
+
+@pytest.mark.parametrize("printer", [PlainPrinter(), RichPrinter(80)])
+def test_the_end_tells_what_the_job_cost(printer: PlainPrinter | RichPrinter) -> None:
+    printer.show(event("result", success=True, status="completed", message="done", metrics=METRICS))
+    shown = OWN_COLOURS.sub("", printer.end(job("completed", None), 1.0))
+    assert COST in shown.splitlines()
+    assert shown.splitlines()[-1].startswith("not reported (")
+
+
+@pytest.mark.parametrize("metrics", [None, "many", {**METRICS, "retries": "\x1b[2J"}])
+def test_a_worker_that_tells_no_cost_has_no_line_of_it(metrics: object) -> None:
+    printer = PlainPrinter()
+    printer.show(event("result", success=True, message="done", metrics=metrics))
+    assert len(printer.end(job("completed", None), 1.0).splitlines()) == 1
+
+
 def test_a_long_output_shows_its_ends() -> None:
     output = "\n".join(f"line {number}" for number in range(100))
     shown = PlainPrinter().show(event("tool_result", tool_name="shell", output=output, success=True))

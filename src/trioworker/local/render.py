@@ -48,10 +48,14 @@ class Row(NamedTuple):
 
 
 class Narrator:
-    """Puts events into words; it remembers calls that have not ended."""
+    """Puts events into words; it remembers calls that have not ended.
+
+    `cost` is what the worker told of the job's, in a line; empty until it has.
+    """
 
     def __init__(self) -> None:
         self._began: dict[str, float] = {}
+        self.cost = ""
 
     def row(self, event: StoredEvent) -> Row:
         """The event in words, safe to print."""
@@ -67,6 +71,7 @@ class Narrator:
                 return self._result(event)
             case "result":
                 kind = "done" if data.get("success") else "failed"
+                self.cost = cost(data.get("metrics"))
                 status = one_line(_text(data, "status") or kind, 20)
                 return Row(
                     kind, "result", f"{status}: {one_line(readable_output(_text(data, 'message')), LINE_WIDTH)}", []
@@ -102,8 +107,8 @@ class PlainPrinter:
         return "\n".join([head, *(f"{'':9}| {line}" for line in row.body)]) + "\n"
 
     def end(self, job: JobView, seconds: float, /) -> str:
-        """The summary."""
-        return summary(job, seconds) + "\n"
+        """What the job cost, and the summary."""
+        return "".join(f"{line}\n" for line in (self._narrator.cost, summary(job, seconds)) if line)
 
 
 class JsonPrinter:
@@ -127,6 +132,30 @@ def summary(job: JobView, seconds: float) -> str:
     state = job.state if report is not None else "not reported"
     numbers = f"{seconds:.1f} s, {iterations} iteration{'' if iterations == 1 else 's'}, {tokens}"
     return f"{state} ({numbers})" + (f": {said}" if said else "")
+
+
+def cost(metrics: Any) -> str:
+    """The metrics of a worker's last event in one line; nothing of a worker that has none."""
+    try:
+        told = msgspec.convert(metrics, _Cost)
+    except msgspec.ValidationError:
+        return ""
+    return (
+        f"{told.llm_requests} requests to the model, {told.llm_seconds:.1f} s in it; "
+        f"{told.tool_seconds:.1f} s in tools, {told.worker_seconds:.1f} s in the worker; {told.events_sent} events sent, {told.events_resent} again; "
+        f"{told.retries} retries, {told.restarts} restarts"
+    )
+
+
+class _Cost(msgspec.Struct, frozen=True):
+    llm_requests: int
+    llm_seconds: float
+    tool_seconds: float
+    worker_seconds: float
+    events_sent: int
+    events_resent: int
+    retries: int
+    restarts: int
 
 
 _ENVELOPE = re.compile(r"\A<tool_output [^<>]*>\n?(.*?)\n?(?:</tool_output>)?\Z", re.DOTALL)

@@ -54,9 +54,10 @@ class RichPrinter:
         return self._rendered(lines)
 
     def end(self, job: JobView, seconds: float, /) -> str:
-        """The summary, green or red."""
+        """What the job cost, and the summary, green or red."""
         good = job.report is not None and job.report.success
-        return self._rendered([Text(summary(job, seconds), "bold green" if good else "bold red")])
+        lines = [Text(self._narrator.cost, "dim")] if self._narrator.cost else []
+        return self._rendered([*lines, Text(summary(job, seconds), "bold green" if good else "bold red")])
 
     def _rendered(self, lines: list[Text]) -> str:
         console = Console(file=io.StringIO(), force_terminal=True, width=self._width, highlight=False)
