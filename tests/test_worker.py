@@ -208,6 +208,16 @@ async def test_polling_goes_on_while_the_reasoner_works_and_backs_off_on_errors(
     assert set(gaps[slower + 3 :]) == {10}
 
 
+async def test_a_poll_that_is_told_to_wait_waits(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World([calling(("probe", {"seconds": 60})), DONE])
+    busy = Fault(kind="status", status=429, headers={"Retry-After": "25"})
+    world.fault = lambda x: busy if x.path == "prompt" and x.at < 1 else None
+    await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
+    first, second, third, *_ = (exchange.at for exchange in world.asked("prompt"))
+    assert round(second - first) == 25
+    assert round(third - second) == 1
+
+
 @pytest.mark.parametrize("name", ["prompt-poller", "reasoner", "tool-executor", "event-shipper"])
 async def test_an_actor_that_is_cancelled_changes_nothing(
     name: str, workspace: Path, autojump_clock: MockClock

@@ -192,7 +192,7 @@ class OrchestratorClient:
         delivery: Delivery | None = None,
     ) -> T:
         """The request until it is answered, refused, or out of time; `read` runs as soon as the body is whole."""
-        last = "no answer"
+        last, pause = "no answer", 0.0
         tries = 0
         with trio.move_on_after(bounds.total):
             while attempts is None or tries < attempts:
@@ -203,14 +203,15 @@ class OrchestratorClient:
                     with delivery or nullcontext(), self._span(method, path, tries - 1) as span:
                         return read(await self._attempt(method, path, bounds, body, accept, span))
                 except PassingError as failure:
-                    last = str(failure)
+                    last, pause = str(failure), failure.pause
                     logger.debug("{} {}: attempt {}: {}", method, path, tries, last)
                     if attempts is None:
                         with self._tracer.span("wait", "back-off"):
                             await trio.sleep(max(failure.pause, self._backoff(tries)))
         raise UnreachableError(
             f"{method} {self._base}{path}: {last} (gave up after {tries} attempts and at most {bounds.total:g} s); "
-            "is the orchestrator up and its URL right?"
+            "is the orchestrator up and its URL right?",
+            pause,
         )
 
     def _span(self, method: str, path: str, resend: int) -> Span:

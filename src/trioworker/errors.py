@@ -31,7 +31,14 @@ class RefusedError(OrchestratorError):
 
 
 class UnreachableError(OrchestratorError):
-    """The orchestrator did not answer, or only with passing failures, within the time that the request had."""
+    """The orchestrator did not answer, or only with passing failures, within the time that the request had.
+
+    `pause` is the seconds for which its last answer asked to be left alone, 0 if it did not.
+    """
+
+    def __init__(self, message: str, pause: float = 0.0) -> None:
+        super().__init__(message)
+        self.pause = pause
 
 
 class BadReplyError(OrchestratorError):

@@ -9,7 +9,7 @@ from loguru import logger
 
 from trioworker.actors.messages import FollowUpWaiting
 from trioworker.client import POLL
-from trioworker.errors import OrchestratorError, RefusedError
+from trioworker.errors import OrchestratorError, RefusedError, UnreachableError
 from trioworker.records import FollowUpCame, PollingEnded
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trioworker.services import Services
 
 SLOWEST_POLL = 10.0
-"""Seconds between two looks after repeated errors."""
+"""Seconds between two looks after repeated errors, unless the orchestrator asks for more."""
 
 
 class PollShield:
@@ -65,7 +65,8 @@ class PromptPoller:
                     self._job.commit(PollingEnded())
                 except OrchestratorError as error:
                     logger.debug("{}", error)
-                    pause = min(SLOWEST_POLL, pause * 2)
+                    asked = error.pause if isinstance(error, UnreachableError) else 0.0
+                    pause = max(asked, min(SLOWEST_POLL, pause * 2))
                 else:
                     pause = self._interval
                     if came:

@@ -142,8 +142,8 @@ def cost(metrics: Any) -> str:
         return ""
     return (
         f"{told.llm_requests} requests to the model, {told.llm_seconds:.1f} s in it; "
-        f"{told.tool_seconds:.1f} s in tools, {told.worker_seconds:.1f} s in the worker; {told.events_sent} events sent, {told.events_resent} again; "
-        f"{told.retries} retries, {told.restarts} restarts"
+        f"{told.tool_seconds:.1f} s in tools, {told.worker_seconds:.1f} s in the worker; "
+        f"{told.events_sent} events sent, {told.events_resent} again; {told.retries} retries, {told.restarts} restarts"
     )
 
 
