@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import pairwise
@@ -16,10 +17,12 @@ from hypothesis import strategies as st
 
 from trioworker.errors import BadReplyError, OrchestratorError
 from trioworker.http.connection import open_connection
-from trioworker.http.exchange import Answer, PassingError
+from trioworker.http.exchange import CONNECT_TIMEOUT, Answer, PassingError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
+
+    from trio.testing import MockClock
 
     from trioworker.http.exchange import Connection
 
@@ -258,6 +261,48 @@ async def test_a_refusal_before_the_whole_request_was_read_is_heard() -> None:
         assert await connection.exchange("POST", "event", bytes(HUGE), {}, LIMIT) == Answer(413, b"big")
 
 
+async def test_a_refusal_is_heard_while_the_server_neither_reads_on_nor_closes() -> None:
+    refusal = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno"
+    server = Server([refusal, None], [OK])
+    stuck = True
+
+    async def refuse(stream: trio.SocketStream) -> None:
+        nonlocal stuck
+        server.connections += 1
+        await stream.receive_some(100)
+        await stream.send_all(refusal if stuck else OK)
+        if stuck:
+            stuck = False
+            await trio.sleep_forever()
+
+    server.serve = refuse
+    async with served(server) as connection:
+        assert await connection.exchange("POST", "event", bytes(HUGE), {}, LIMIT) == Answer(401, b"no")
+        # The rest of the request was never sent, so no other may follow it on that connection.
+        assert await ask(connection) == Answer(200, b"hello")
+    assert server.connections == 2
+
+
+async def test_a_cancel_while_a_long_body_is_sent_leaves_no_descriptor() -> None:
+    arrived = 0
+
+    async def stall(stream: trio.SocketStream) -> None:
+        nonlocal arrived
+        arrived += len(await stream.receive_some(100))
+        await trio.sleep_forever()
+
+    server = Server()
+    server.serve = stall
+    async with served(server) as connection:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(connection.exchange, "POST", "event", bytes(HUGE), {}, LIMIT))
+            while not arrived:
+                await trio.testing.wait_all_tasks_blocked(0.001)
+            descriptors = len(os.listdir("/proc/self/fd"))
+            nursery.cancel_scope.cancel()
+        assert len(os.listdir("/proc/self/fd")) == descriptors - 1
+
+
 async def test_a_long_body_arrives_whole() -> None:
     arrived = 0
 
@@ -291,3 +336,48 @@ async def test_a_header_that_http_cannot_carry_is_no_request() -> None:
     connection = open_connection("http://127.0.0.1:9/worker/1/", {"Authorization": "Bearer a\nb"})
     with pytest.raises(OrchestratorError, match=r"GET http://127\.0\.0\.1:9/worker/1/job: "):
         await ask(connection)
+
+
+@pytest.mark.parametrize("path", ["/worker/1/", "/ä/worker/1/"], ids=["plain", "httpx"])
+@pytest.mark.parametrize("host", ["a..b", "a" * 64, "."], ids=["empty label", "long label", "dot"])
+async def test_a_name_that_nobody_can_have_is_no_request(host: str, path: str) -> None:
+    connection = open_connection(f"http://{host}{path}", {})
+    with pytest.raises(OrchestratorError, match=f"GET http://{host}{path}job: .*label"):
+        await ask(connection)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:99999", "[1::2::3]"])
+def test_an_address_that_nothing_can_have_is_told_at_once(host: str) -> None:
+    with pytest.raises(OrchestratorError, match=r"http://.*/worker/1/: .*(99999|Port out of range|1::2::3)"):
+        open_connection(f"http://{host}/worker/1/", {})
+
+
+async def test_an_address_of_ipv6_is_reached_and_named_in_brackets() -> None:
+    server = Server([OK])
+    async with trio.open_nursery() as nursery:
+        try:
+            listeners = await nursery.start(partial(trio.serve_tcp, server.serve, 0, host="::1"))
+        except OSError:
+            pytest.skip("this machine has no IPv6 on loopback")
+        port = listeners[0].socket.getsockname()[1]
+        connection = open_connection(f"http://[::1]:{port}/worker/1/", {})
+        assert await ask(connection) == Answer(200, b"hello")
+        await connection.aclose()
+        nursery.cancel_scope.cancel()
+    assert f"Host: [::1]:{port}\r\n".encode() in server.requests[0]
+
+
+async def test_a_connection_that_is_never_made_is_given_up_and_known_as_unsent(mock_clock: MockClock) -> None:
+    # The kernel drops who knocks while as many wait as the backlog holds.
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf, socket.create_connection(deaf.getsockname()):
+        connection = open_connection(f"http://127.0.0.1:{deaf.getsockname()[1]}/worker/1/", {})
+        async with trio.open_nursery() as nursery:
+
+            async def jump() -> None:
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                mock_clock.jump(CONNECT_TIMEOUT)
+
+            nursery.start_soon(jump)
+            with pytest.raises(PassingError, match="cannot connect: no answer within 3 s") as caught:
+                await ask(connection)
+        assert not caught.value.sent

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from trioworker.errors import OrchestratorError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +27,16 @@ _PLAIN_URL = r"http://([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?/[\w./~%-]*"
 def open_connection(
     base: str, headers: Mapping[str, str], transport: httpx.AsyncBaseTransport | None = None
 ) -> Connection:
-    """The connections to `base`, which ends with a slash. `headers` go with every request."""
+    """The connections to `base`, which ends with a slash. `headers` go with every request.
+
+    Raises:
+        OrchestratorError: nothing can be reached under this URL.
+    """
+    try:
+        # Reading the port is what checks it.
+        _ = urlsplit(base).port
+    except ValueError as error:
+        raise OrchestratorError(f"{base}: {error}") from error
     headers = {"Accept": "application/json", "Accept-Encoding": "identity", **headers}
     if transport is None and re.fullmatch(_PLAIN_URL, base, re.ASCII):
         from trioworker.http.plain import PlainConnection

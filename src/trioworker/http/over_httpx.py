@@ -73,7 +73,7 @@ class HttpxConnection:
             lost = "no connection was free"
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise PassingError(f"cannot connect: {error}", sent=False) from error
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
             raise OrchestratorError(f"{method} {self._base}{path}: {error}") from error
         except httpx.HTTPError as error:
             raise PassingError(f"{type(error).__name__}: {error}") from error

@@ -22,6 +22,7 @@ from trioworker.http.exchange import (
     refuse_packed,
     retry_after,
 )
+from trioworker.nurseries import alone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +58,11 @@ class PlainConnection:
             request = h11.Request(method=method, target=self._path + path, headers=headers)
         except h11.LocalProtocolError as error:
             raise OrchestratorError(f"{method} {self._base}{path}: {error}") from error
-        line = self._kept_line() or await self._connect()
+        try:
+            line = self._kept_line() or await self._connect()
+        except UnicodeError as error:
+            # An empty label, or one over 63 bytes: no name can be looked up.
+            raise OrchestratorError(f"{method} {self._base}{path}: {error}") from error
         is_kept = False
         try:
             answer = await line.exchange(request, body, limit, f"{method} {self._base}{path}")
@@ -100,6 +105,8 @@ class _Line:
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
         self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
+        self._is_sent = False
+        self._unsent: Exception | None = None
 
     def is_quiet(self) -> bool:
         """Nothing came since the last answer: neither the end of the stream, nor bytes that belong to no request."""
@@ -110,7 +117,7 @@ class _Line:
     def may_go_on(self) -> bool:
         """Whether another exchange can follow the one that ended; the protocol is then ready for it."""
         left_over, _ = self._protocol.trailing_data
-        if left_over or self._protocol.states != _BOTH_DONE:
+        if left_over or not self._is_sent or self._protocol.states != _BOTH_DONE:
             return False
         self._protocol.start_next_cycle()
         return True
@@ -121,34 +128,43 @@ class _Line:
 
     async def exchange(self, request: h11.Request, body: bytes | None, limit: int, asked: str) -> Answer:
         """One request and its answer; afterwards `may_go_on` or `close`."""
+        head = self._begin(request, body)
         try:
-            try:
-                await self._send(request, body)
-            except trio.BrokenResourceError as error:
-                # A server may refuse a request before it has read it all, and the refusal is worth reading.
-                return await self._receive(limit, asked, unsent=error)
-            return await self._receive(limit, asked)
+            if body is None or len(body) <= JOINED_BYTES:
+                await self._send(head + (body or b""))
+                return await self._receive(limit, asked)
+            # A server may refuse a long request before it has read it all, and read no more of it.
+            with alone():
+                async with trio.open_nursery() as sending:
+                    sending.start_soon(self._send, head, body)
+                    answer = await self._receive(limit, asked)
+                    sending.cancel_scope.cancel()
+            return answer
         except trio.BrokenResourceError as error:
             raise PassingError(f"the connection broke: {_told(error)}") from error
         except h11.RemoteProtocolError as error:
             raise PassingError(f"no HTTP answer: {error}") from error
 
-    async def _send(self, request: h11.Request, body: bytes | None) -> None:
-        protocol = self._protocol
-        head = protocol.send(request) or b""
+    def _begin(self, request: h11.Request, body: bytes | None) -> bytes:
+        """Tell the protocol of the whole request; the head as bytes."""
+        self._is_sent, self._unsent = False, None
+        head = self._protocol.send(request) or b""
         if body:
-            protocol.send_with_data_passthrough(h11.Data(data=body))
-        protocol.send(h11.EndOfMessage())
-        if not body:
-            await self._stream.send_all(head)
-        elif len(body) <= JOINED_BYTES:
-            await self._stream.send_all(head + body)
-        else:
-            await self._stream.send_all(head)
-            await self._stream.send_all(body)
+            self._protocol.send_with_data_passthrough(h11.Data(data=body))
+        self._protocol.send(h11.EndOfMessage())
+        return head
 
-    async def _receive(self, limit: int, asked: str, unsent: Exception | None = None) -> Answer:
-        answer = await self._head(unsent)
+    async def _send(self, *pieces: bytes) -> None:
+        try:
+            for piece in pieces:
+                await self._stream.send_all(piece)
+            self._is_sent = True
+        except trio.BrokenResourceError as error:
+            # The refusal that came before is worth reading; without one, this is what went wrong.
+            self._unsent = error
+
+    async def _receive(self, limit: int, asked: str) -> Answer:
+        answer = await self._head()
         headers = {name: value.decode("latin-1") for name, value in answer.headers}
         said = f"{asked}: {answer.status_code}"
         refuse_packed(headers.get(b"content-encoding"), said)
@@ -159,14 +175,14 @@ class _Line:
                 raise BadReplyError(f"{said} with over {limit} bytes")
         return Answer(answer.status_code, bytes(body), retry_after(headers.get(b"retry-after")))
 
-    async def _head(self, unsent: Exception | None) -> h11.Response:
+    async def _head(self) -> h11.Response:
         try:
             # An interim answer, such as 100 or 103, says that another one comes.
             while isinstance(event := await self._next_event(), h11.InformationalResponse):
                 pass
         except (trio.BrokenResourceError, h11.RemoteProtocolError):
-            if unsent is not None:
-                raise unsent from None
+            if self._unsent is not None:
+                raise self._unsent from None
             raise
         if not isinstance(event, h11.Response):
             raise PassingError(f"no HTTP answer but {event!r}")
