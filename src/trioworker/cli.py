@@ -131,6 +131,8 @@ def _worker(parsed: argparse.Namespace) -> int:
     early: list[int] = []
     for number in STOP_SIGNALS:
         signal.signal(number, lambda number, _: early.append(number))
+    # The log has a sink of its own: loguru's first one would cost as much again, and never write a line.
+    os.environ.setdefault("LOGURU_AUTOINIT", "0")
     from trioworker.program import run_program
 
     return run_program(config, level, form, early, instrument)
