@@ -26,6 +26,7 @@ exit codes:
   3  the orchestrator refused us or can't be reached
   4  stopped by a signal, and reported
   5  the end of the job could not be reported
+  6  a replayed job is not the recorded one
 """
 
 
@@ -85,8 +86,11 @@ def _add_worker(commands: Any) -> None:
 
 def _add_local(commands: Any) -> None:
     local = _command(commands, "local", _local, "run a job here, with an orchestrator of its own (extra: local)")
-    local.add_argument("text", metavar="TEXT", help="what the job is")
-    local.add_argument("--llm", metavar="SPEC", required=True, help="script:FILE or openai:BASE_URL (required)")
+    local.add_argument("text", metavar="TEXT", nargs="?", help="what the job is; not needed for replay:CASSETTE")
+    local.add_argument(
+        "--llm", metavar="SPEC", required=True, help="script:FILE, openai:BASE_URL or replay:CASSETTE (required)"
+    )
+    local.add_argument("--virtual-time", action="store_true", help="replay a cassette without waiting")
     local.add_argument("--model", metavar="NAME", help="the model to ask an openai: server for")
     local.add_argument("--title", metavar="TEXT", help="the job's title (default: the first line of TEXT)")
     local.add_argument("--json", action="store_true", help="print one event a line, as JSON")
@@ -145,7 +149,7 @@ def _local(parsed: argparse.Namespace) -> int:
         f"--{option.name}={values[option.key]}" for option in options.RUN_OPTIONS if values[option.key] is not None
     ]
     config = LocalConfig(
-        text=parsed.text,
+        text=parsed.text or "",
         workspace=values["workspace"],
         llm=parsed.llm,
         state_dir=values["state_dir"] or options.user_state_dir(os.environ),
@@ -155,6 +159,17 @@ def _local(parsed: argparse.Namespace) -> int:
         database=_path(parsed.database),
         worker_options=tuple(handed_on),
     )
+    kind, _, cassette = parsed.llm.partition(":")
+    if kind == "replay" and cassette:
+        from pathlib import Path
+
+        from trioworker.cassette.command import run_replay
+
+        shown = {"level": values["log_level"], "form": values["log_format"]}
+        files = {"record": values["record"], "trace": values["trace"]}
+        return run_replay(config, Path(cassette), virtual_time=parsed.virtual_time, **shown, **files)
+    if parsed.virtual_time:
+        raise ConfigError("--virtual-time is for --llm replay:CASSETTE: a live model and real tools take real time")
     from trioworker.local.command import run_local
 
     return run_local(config)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from trioworker.cassette.tape import Tape
     from trioworker.config import WorkerConfig
     from trioworker.observe.spans import Span, Tracer
 
@@ -92,6 +93,7 @@ class OrchestratorClient:
         transport: httpx.AsyncBaseTransport | None = None,
         rng: random.Random | None = None,
         tracer: Tracer = UNTRACED,
+        tape: Tape | None = None,
     ) -> None:
         self.llm_requests = 0
         self.retries = 0
@@ -102,6 +104,7 @@ class OrchestratorClient:
         self._base = f"{config.orchestrator_url.rstrip('/')}/worker/{config.job_id}/"
         self._connection = open_connection(self._base, {"Authorization": f"Bearer {config.token}"}, transport)
         self._tracer = tracer
+        self._tape = tape
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
 
     async def __aenter__(self) -> Self:
@@ -124,13 +127,11 @@ class OrchestratorClient:
 
     async def complete_chat(self, request: wire.CompletionRequest) -> wire.Reply:
         """`POST llm/complete`: a text reply."""
-        self.llm_requests += 1
-        return await self._decoded("POST", "llm/complete", _reply, LLM, body=_encode(request))
+        return await self._asked("llm/complete", _encode(request))
 
     async def complete_with_tools(self, request: wire.ToolCompletionRequest) -> wire.Reply:
         """`POST llm/complete_with_tools`: a reply that may call tools."""
-        self.llm_requests += 1
-        return await self._decoded("POST", "llm/complete_with_tools", _reply, LLM, body=_encode(request))
+        return await self._asked("llm/complete_with_tools", _encode(request))
 
     async def prompt(self) -> wire.Prompt | None:
         """`GET prompt`, one attempt: the next follow-up, or None when none is waiting."""
@@ -152,6 +153,11 @@ class OrchestratorClient:
             if not (delivery.may_have_arrived and error.status in {401, 404}):
                 raise
             logger.debug("complete: {} after an attempt that may have arrived, so it had", error.status)
+
+    async def _asked(self, path: str, body: bytes) -> wire.Reply:
+        self.llm_requests += 1
+        with self._tape.asking(path, body) if self._tape else nullcontext():
+            return await self._decoded("POST", path, _reply, LLM, body=body)
 
     async def _decoded(
         self,
@@ -231,6 +237,8 @@ class OrchestratorClient:
             answer = await self._connection.exchange(method, path, body, self._tracer.headers(), bounds.reply_bytes)
         if answer is None:
             raise PassingError(f"no whole answer within {bounds.attempt:g} s")
+        if self._tape is not None and path.startswith("llm/"):
+            self._tape.answered(answer.status, answer.body)
         span.set(status=answer.status, sent_bytes=len(body or b""), received_bytes=len(answer.body))
         if answer.status in accept or 200 <= answer.status < 300:
             return answer

@@ -44,6 +44,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Where the journal is kept; without one, the job does not outlive the process."""
     trace: Path | None = None
     """The file that a trace of the job is written to."""
+    record: Path | None = None
+    """The cassette that the job is recorded into."""
 
     def __repr__(self) -> str:
         return f"WorkerConfig(job_id={self.job_id!r}, orchestrator_url={self.orchestrator_url!r})"

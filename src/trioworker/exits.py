@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trioworker.errors import WorkerError
 
-SUCCEEDED, FAILED, BAD_USAGE, NO_ORCHESTRATOR, STOPPED, UNREPORTED = range(6)
-"""The job succeeded; failed and was reported; bad usage; refused or unreachable; stopped by a signal; not reported."""
+SUCCEEDED, FAILED, BAD_USAGE, NO_ORCHESTRATOR, STOPPED, UNREPORTED, DIVERGED = range(7)
+"""The job succeeded; failed and was reported; bad usage; refused or unreachable; stopped by a signal; not reported; a
+replay that was not the recorded job."""
 
 
 def tell(error: WorkerError, code: int) -> int:

@@ -18,7 +18,7 @@ from trioworker.llm.conversation import Conversation
 from trioworker.records import Guards
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from trioworker.journal import Journal
 
@@ -59,10 +59,12 @@ class Job:
         last_output: the output of the last tool call that succeeded, redacted.
         decided: how the job ended, once it did.
         closed: the last post is in the outbox.
+        watch: told of each commit, once it has happened.
     """
 
     def __init__(self, journal: Journal | None = None) -> None:
         self._journal = journal
+        self.watch: Callable[[Iterable[records.Record]], None] | None = None
         self.unresumable = ""
         self.job_id = ""
         self.title = ""
@@ -98,6 +100,8 @@ class Job:
             self._apply(change)
         if self._journal is not None:
             self._journal.append(changes)
+        if self.watch is not None:
+            self.watch(changes)
 
     async def sync(self) -> None:
         """Wait until what was committed would outlive the machine; without a journal there is nothing to wait for."""

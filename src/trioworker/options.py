@@ -134,6 +134,7 @@ RUN_OPTIONS = (
     Option("log-level", "LEVEL", one_of("debug", "info", "warning", "error"), "info", "least level of the log"),
     Option("log-format", "FORMAT", one_of("text", "json"), "text", "form of the log: text or json"),
     Option("trace", "FILE", Path, "", "write a trace for Perfetto and speedscope"),
+    Option("record", "FILE", Path, "", "record the job as a cassette, which --llm replay:FILE plays"),
     Option("instrument", "SPEC", str, "", "trio instrument to attach, as MODULE:NAME"),
 )
 JOURNAL_OPTION = Option("state-dir", "DIR", Path, "", "folder of the journal, from which a restart resumes")

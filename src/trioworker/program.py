@@ -60,7 +60,7 @@ def run_program(
         return UNREPORTED
     logger.info("job {}: {}", config.job_id, outcome.status)
     _print_result(msgspec.json.encode(outcome).decode())
-    return _exit_code(outcome)
+    return exit_code(outcome)
 
 
 async def _run_until_signalled(
@@ -103,7 +103,8 @@ def _print_result(line: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _exit_code(outcome: JobOutcome) -> int:
+def exit_code(outcome: JobOutcome) -> int:
+    """The code that tells how a job ended."""
     if not outcome.reported:
         return UNREPORTED
     if outcome.status == "cancelled":

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from trioworker.cassette.recorder import Recorder
     from trioworker.config import WorkerConfig
     from trioworker.journal import Journal
     from trioworker.outcome import JobOutcome
@@ -64,7 +65,7 @@ async def open_job(
         wall_clock: seconds since the epoch, which tell a restart how long ago the job began.
 
     Raises:
-        ConfigError: the workspace is not there, or the journal or the trace file can't be used.
+        ConfigError: the workspace is not there, or the journal, the trace or the recording can't be used.
         RefusedError: the orchestrator doesn't know the job, or refuses the token.
         UnreachableError: it can't be reached.
     """
@@ -72,7 +73,12 @@ async def open_job(
     deadline = trio.current_time() + config.timeout
     stop = stop or Stop()
     registry = Registry(BUILTIN_TOOLS if tools is None else tools)
-    with _attached(instruments), Workspace.open(config.workspace) as workspace, _journal(config, journal) as journal:
+    with (
+        _attached(instruments),
+        Workspace.open(config.workspace) as workspace,
+        _journal(config, journal) as journal,
+        _recorder(config) as recorder,
+    ):
         job = Job(journal)
         if journal is not None:
             job.replay(journal.past)
@@ -81,7 +87,7 @@ async def open_job(
             await end_leftovers(job_mark(job.job_id, job.started_at))
         async with (
             open_tracer(config) as tracer,
-            OrchestratorClient(config, transport=transport, rng=rng, tracer=tracer) as client,
+            OrchestratorClient(config, transport=transport, rng=rng, tracer=tracer, tape=recorder) as client,
         ):
             contact = await first_contact(client, job, stop)
             safety = SafetyLayer(Redactor(token=config.token, credentials=(one.value for one in contact.credentials)))
@@ -95,6 +101,8 @@ async def open_job(
                 environment=child_environment(os.environ, {one.env_var: one.value for one in contact.credentials}),
                 tracer=tracer,
             )
+            if recorder is not None and not contact.over:
+                recorder.begin(contact.description, job, safety.redact)
             begin(job, contact, services, now=began)
             running = RunningJob(job, services, deadline=deadline)
             stop.listen(running.signalled)
@@ -132,6 +140,17 @@ def _journal(config: WorkerConfig, given: Journal | None) -> Generator[Journal |
     finally:
         if journal is not None:
             journal.close()
+
+
+@contextmanager
+def _recorder(config: WorkerConfig) -> Generator[Recorder | None]:
+    if config.record is None:
+        yield None
+        return
+    from trioworker.cassette.recorder import open_recorder
+
+    with open_recorder(config, config.record) as recorder:
+        yield recorder
 
 
 @contextmanager

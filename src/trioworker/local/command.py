@@ -66,7 +66,7 @@ async def _local(config: LocalConfig, store: Store, backend: Backend, sock: sock
     began = trio.current_time()
     workspace = config.workspace.resolve()
     job = store.create_job(config.text, title=config.title or title_of(config.text), project_dir=str(workspace))
-    printer = _printer(json_lines=config.json_lines)
+    printer = open_printer(json_lines=config.json_lines)
     async with aclosing(backend), trio.open_nursery() as nursery:
         # Held open around the worker's farewell: given back, a second signal would end us before it.
         with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
@@ -87,7 +87,7 @@ async def _local(config: LocalConfig, store: Store, backend: Backend, sock: sock
     view = store.view(job.id)
     if view is not None:
         with suppress(OSError):
-            _write(printer.end(view, trio.current_time() - began))
+            write_out(printer.end(view, trio.current_time() - began))
         if config.json_lines:
             _note(summary(view, trio.current_time() - began))
     return code
@@ -111,7 +111,7 @@ async def _tell(store: Store, job_id: str, printer: Printer, worker: WorkerProce
         after = events[-1].number
         try:
             # In a thread: a reader that is slow, such as a pager, must not hold up the orchestrator.
-            await trio.to_thread.run_sync(_write, text, abandon_on_cancel=True)
+            await trio.to_thread.run_sync(write_out, text, abandon_on_cancel=True)
         except OSError:
             _silence()
             worker.stop()
@@ -132,7 +132,8 @@ def _say(store: Store, job_id: str, line: str) -> None:
         _note("the job has ended; the line was not delivered")
 
 
-def _printer(*, json_lines: bool) -> Printer:
+def open_printer(*, json_lines: bool) -> Printer:
+    """What shows events: as JSON, in colour on a terminal, or as plain lines."""
     if json_lines:
         return JsonPrinter()
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
@@ -142,7 +143,7 @@ def _printer(*, json_lines: bool) -> Printer:
     return PlainPrinter()
 
 
-def _write(text: str) -> None:
+def write_out(text: str) -> None:
     """Write `text` in whatever encoding standard output has."""
     encoding = sys.stdout.encoding
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding))

@@ -16,6 +16,7 @@ from trioworker.limits import MAX_SHOWN_OUTPUT_BYTES
 from trioworker.llm.text import MAX_BYTES_OF_A_CHARACTER, truncate
 from trioworker.patterns import LazyPattern
 from trioworker.safety.injection import marks
+from trioworker.safety.secrets import holds_marker
 
 if TYPE_CHECKING:
     from trioworker.safety.secrets import Redactor
@@ -49,7 +50,8 @@ class SafetyLayer:
         redaction = self._redactor.redact(text)
         found = marks(redaction.text)
         shown, broken = _CLOSING.compiled.subn(r"<\\/", cut_middle(redaction.text, MAX_SHOWN_OUTPUT_BYTES))
-        sanitized = bool(redaction.kinds or found or broken)
+        # What was redacted before, as a recorded output was, is told as it was then.
+        sanitized = bool(redaction.kinds or found or broken or holds_marker(redaction.text))
         wrapped = (
             f'<tool_output name="{_attribute(name)}" sanitized="{"true" if sanitized else "false"}">\n'
             f"{shown}\n</tool_output>{_note(found)}"

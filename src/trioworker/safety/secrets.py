@@ -83,6 +83,11 @@ class Redactor:
                     yield match.start(), -len(value), match.end(), name
 
 
+def holds_marker(text: str) -> bool:
+    """Whether something was taken out of the text."""
+    return "[REDACTED:" in text and re.search(_marker_pattern().decode(), text) is not None
+
+
 _Match = tuple[int, int, int, str]
 """Start, specificity, end and kind: sorted by where it starts, then the most specific first. A text may be nothing but
 matches, so they are plain tuples, which are several times cheaper to make than named ones."""

@@ -1,0 +1,30 @@
+"""Cassettes: a job's exchanges with the model and its tools' answers, recorded as they happen and replayed offline.
+
+The names below are the public ones, imported when they are first used: a worker that records needs no player.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trioworker.cassette.format import Cassette, load_cassette
+    from trioworker.cassette.replay import DivergedError, Replay, replay
+
+_HOMES = {
+    "Cassette": "format",
+    "load_cassette": "format",
+    "DivergedError": "replay",
+    "Replay": "replay",
+    "replay": "replay",
+}
+
+__all__ = ["Cassette", "DivergedError", "Replay", "load_cassette", "replay"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'trioworker.cassette' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"trioworker.cassette.{_HOMES[name]}"), name)
