@@ -1,0 +1,84 @@
+"""Records each job by running the real program, and looks at what was recorded."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from cassettes.jobs import JOBS, KEY, Job
+
+from trioworker.cassette import load_cassette
+
+ROOT = Path(__file__).parents[2]
+TURNS = Path(__file__).parent
+CASSETTES = ROOT / "tests" / "cassettes"
+
+
+def main() -> int:
+    names = sys.argv[1:] or list(JOBS)
+    unknown = [name for name in names if name not in JOBS]
+    if unknown:
+        sys.stderr.write(f"scripts/record-cassettes: no job {unknown[0]}; there are {', '.join(JOBS)}\n")
+        return 2
+    return max(_record(name, JOBS[name]) for name in names)
+
+
+def _record(name: str, job: Job) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        workspace, cassette = Path(folder) / "workspace", Path(folder) / "recorded.jsonl"
+        workspace.mkdir()
+        for path, content in job.files.items():
+            (workspace / path).write_text(content)
+        code = _run(name, job, workspace, cassette)
+        complaint = _complaint(job, code, cassette, folder)
+        if complaint:
+            print(f"{name}: {complaint}")
+            return 1
+        target = CASSETTES / f"{name}.jsonl"
+        target.write_bytes(cassette.read_bytes())
+        print(f"{name}: {len(load_cassette(target).exchanges)} requests, {target.stat().st_size:,} bytes")
+        return 0
+
+
+def _run(name: str, job: Job, workspace: Path, cassette: Path) -> int:
+    command = [sys.executable, "-m", "trioworker", "local", job.text, "--workspace", str(workspace)]
+    command += ["--llm", f"script:{TURNS / name}.yaml", "--record", str(cassette), "--log-level", "error", *job.options]
+    state = {"XDG_STATE_HOME": str(workspace.parent / "state")}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env={**os.environ, **state}) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        waiting = bool(job.when)
+        for line in program.stdout:
+            if waiting and job.when in line:
+                waiting = False
+                if job.say:
+                    program.stdin.write(job.say + "\n")
+                    program.stdin.flush()
+                if job.stop:
+                    program.send_signal(signal.SIGTERM)
+        return program.wait()
+
+
+def _complaint(job: Job, code: int, cassette: Path, folder: str) -> str:
+    """What is wrong with a recording; nothing, if all is well."""
+    if code != job.code:
+        return f"exit code {code}, expected {job.code}"
+    text = cassette.read_text()
+    if job.say and f'"kind":"prompt","content":"{job.say}"' not in text:
+        return "the follow-up came too late; try again on a machine with less to do"
+    if KEY in text:
+        return "a secret was recorded"
+    found = re.search(r"/tmp/\S*|/home/\S*|/root/\S*", text)  # noqa: S108 - looked for, not used
+    if found or folder in text or str(ROOT) in text:
+        return f"a path of this machine was recorded: {found[0] if found else folder}"
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
