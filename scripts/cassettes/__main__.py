@@ -51,18 +51,20 @@ def _run(name: str, job: Job, workspace: Path, cassette: Path) -> int:
     state = {"XDG_STATE_HOME": str(workspace.parent / "state")}
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env={**os.environ, **state}) as program:
-        assert program.stdin is not None
-        assert program.stdout is not None
         waiting = bool(job.when)
-        for line in program.stdout:
+        for line in program.stdout or ():
             if waiting and job.when in line:
                 waiting = False
-                if job.say:
-                    program.stdin.write(job.say + "\n")
-                    program.stdin.flush()
-                if job.stop:
-                    program.send_signal(signal.SIGTERM)
+                _intervene(job, program)
         return program.wait()
+
+
+def _intervene(job: Job, program: subprocess.Popen[str]) -> None:
+    if job.say and program.stdin is not None:
+        program.stdin.write(job.say + "\n")
+        program.stdin.flush()
+    if job.stop:
+        program.send_signal(signal.SIGTERM)
 
 
 def _complaint(job: Job, code: int, cassette: Path, folder: str) -> str:

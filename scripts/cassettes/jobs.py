@@ -55,7 +55,7 @@ JOBS = {
     ),
     "a-call-that-keeps-failing": Job(
         text="Show the settings.",
-        options=("--max-iterations", "6"),
+        options=("--max-iterations", "7"),
         code=1,
     ),
     "calls-written-as-text": Job(

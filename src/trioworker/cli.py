@@ -160,7 +160,9 @@ def _local(parsed: argparse.Namespace) -> int:
         worker_options=tuple(handed_on),
     )
     kind, _, cassette = parsed.llm.partition(":")
-    if kind == "replay" and cassette:
+    if kind == "replay":
+        if not cassette:
+            raise ConfigError(f"--llm {parsed.llm}: which cassette? Name a file that `--record` wrote")
         from pathlib import Path
 
         from trioworker.cassette.command import run_replay

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trioworker.actors.publisher import Events
+    from trioworker.cassette.tape import Tape
     from trioworker.client import OrchestratorClient
     from trioworker.config import WorkerConfig
     from trioworker.observe.spans import Tracer
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
-    """The collaborators that an actor gets; `environment` is that of the tools' processes."""
+    """The collaborators that an actor gets; `environment` is that of the tools' processes.
+
+    `tape` is told what is recorded, where a job is.
+    """
 
     config: WorkerConfig
     client: OrchestratorClient
@@ -29,3 +33,4 @@ class Services:
     workspace: Workspace
     environment: Mapping[str, str]
     tracer: Tracer
+    tape: Tape | None = None

@@ -100,6 +100,7 @@ async def open_job(
                 workspace=workspace,
                 environment=child_environment(os.environ, {one.env_var: one.value for one in contact.credentials}),
                 tracer=tracer,
+                tape=recorder,
             )
             if recorder is not None and not contact.over:
                 recorder.begin(contact.description, job, safety.redact)

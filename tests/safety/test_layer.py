@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,3 +116,9 @@ def test_a_secret_across_the_cut_of_a_long_output_is_gone() -> None:
 
 def test_redact_is_for_the_log() -> None:
     assert LAYER.redact(f"failed with {KEY}") == "failed with [REDACTED:openai_api_key]"
+
+
+def test_a_text_that_was_redacted_before_is_told_as_it_was_then() -> None:
+    once = LAYER.tool_output("shell", f"found {BEARER} here")
+    assert LAYER.tool_output("shell", once.redacted) == msgspec.structs.replace(once, kinds=())
+    assert once.sanitized

@@ -56,6 +56,7 @@ class ToolExecutor:
         self._turns = turns
         self._settled = settled
         self._tracer = services.tracer
+        self._tape = services.tape
 
     async def run(self) -> None:
         """Run turn after turn. Processes that a call leaves behind live until this incarnation ends."""
@@ -148,6 +149,8 @@ class ToolExecutor:
         safe = self._safety.tool_output(call.planned.name, text)
         for warning in safe.warnings:
             logger.warning("the output of {} may hold a secret: {}", call.planned.name, warning)
+        if self._tape is not None:
+            self._tape.called(call.planned.call_id, safe.redacted)
         event = self._events.tool_result if outcome == "success" else self._events.tool_error
         kept = truncate(safe.redacted, MAX_KEPT_OUTPUT_BYTES)
         ended = CallEnded(

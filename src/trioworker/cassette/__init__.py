@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from trioworker.cassette.format import Cassette, load_cassette
-    from trioworker.cassette.replay import DivergedError, Replay, replay
+    from trioworker.cassette.player import DivergedError, Replay, replay
 
 _HOMES = {
     "Cassette": "format",
     "load_cassette": "format",
-    "DivergedError": "replay",
-    "Replay": "replay",
-    "replay": "replay",
+    "DivergedError": "player",
+    "Replay": "player",
+    "replay": "player",
 }
 
 __all__ = ["Cassette", "DivergedError", "Replay", "load_cassette", "replay"]

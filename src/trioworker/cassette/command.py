@@ -14,7 +14,7 @@ import msgspec
 import trio
 
 from trioworker.cassette.format import load_cassette
-from trioworker.cassette.replay import DivergedError, replay
+from trioworker.cassette.player import DivergedError, replay
 from trioworker.exits import DIVERGED
 from trioworker.first_contact import Stop
 from trioworker.local.command import open_printer, write_out

@@ -14,7 +14,6 @@ from trioworker.cassette.bodies import NOTHING, Bodies, redact_json, redact_text
 from trioworker.cassette.file import open_cassette_file
 from trioworker.cassette.format import Call, End, Header, Line, Prompt, Reply, Request, encode_line
 from trioworker.errors import OrchestratorError
-from trioworker.limits import MAX_KEPT_OUTPUT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -48,6 +47,7 @@ class Recorder:
         self._prompts: list[str] = []
         self._planned: dict[str, PlannedCall] = {}
         self._started: dict[str, float] = {}
+        self._outputs: dict[str, str] = {}
         self._iteration = 0
 
     def begin(self, described: JobDescription, job: Job, redact: Callable[[str], str]) -> None:
@@ -96,6 +96,10 @@ class Recorder:
         """Keep the answer: there may be another."""
         self._answer = status, body
 
+    def called(self, call_id: str, output: str) -> None:
+        """Keep the output until the job has it."""
+        self._outputs[call_id] = output
+
     def _request(self, path: str, body: bytes) -> Request:
         parts, before = self._bodies.parts(body), self._before
         self._before = parts
@@ -137,8 +141,6 @@ class Recorder:
     def _call(self, ended: records.CallEnded) -> Call:
         planned = self._planned[ended.call_id]
         started = self._started.get(ended.call_id)
-        if len(ended.output.encode("utf-8", "replace")) >= MAX_KEPT_OUTPUT_BYTES:
-            logger.warning("the output of {} is too long for a cassette: a replay will differ", planned.name)
         return Call(
             id=ended.call_id,
             name=planned.name,
@@ -146,7 +148,8 @@ class Recorder:
             ran=started is not None,
             outcome=ended.outcome,
             seconds=0.0 if started is None else round(trio.current_time() - started, 3),
-            output=ended.output,
+            # The job itself keeps no more than people read.
+            output=self._outputs.pop(ended.call_id, ended.output),
         )
 
     def _end(self, decided: records.Decided) -> None:

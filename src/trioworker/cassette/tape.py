@@ -1,4 +1,4 @@
-"""What the client tells somebody who records its requests to the model. Most jobs have nobody."""
+"""What the client and the tool executor tell somebody who records the job. Most jobs have nobody."""
 
 from __future__ import annotations
 
@@ -17,4 +17,8 @@ class Tape(Protocol):
 
     def answered(self, status: int, body: bytes) -> None:
         """An attempt of that request was answered; the last answer is the one that counts."""
+        ...
+
+    def called(self, call_id: str, output: str) -> None:
+        """A call is about to be answered with this, without its secrets and otherwise whole."""
         ...

@@ -1,0 +1,134 @@
+"""The recorded jobs of `tests/cassettes`: each is replayed, in virtual time, and held against its recording."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+import trio
+
+from support.wiretap import Wiretap
+from trioworker import open_job
+from trioworker.cassette import DivergedError, Replay, load_cassette, replay
+from trioworker.safety.secrets import Redactor
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+    from trioworker.cassette import Cassette
+
+CASSETTES = sorted((Path(__file__).parents[1] / "cassettes").glob("*.jsonl"))
+
+cassettes = pytest.mark.parametrize("path", CASSETTES, ids=lambda path: path.stem)
+
+
+def test_there_are_cassettes_of_every_shape() -> None:
+    recorded = [load_cassette(path) for path in CASSETTES]
+    assert {one.end.status for one in recorded} == {"completed", "failed", "stuck", "cancelled"}
+    assert {one.header.reasoning for one in recorded} == {"single", "two-phase"}
+    assert {exchange.path for one in recorded for exchange in one.exchanges} == {
+        "llm/complete",
+        "llm/complete_with_tools",
+    }
+    assert any(exchange.prompts for one in recorded for exchange in one.exchanges)
+    assert {call.outcome for one in recorded for call in one.calls} == {"success", "failure"}
+
+
+@cassettes
+async def test_a_replay_sends_the_recorded_requests_to_the_byte_and_ends_as_it_did(
+    path: Path, workspace: Path, autojump_clock: MockClock
+) -> None:
+    cassette = load_cassette(path)
+    outcome = await replay(cassette, workspace)
+
+    assert outcome.status == cassette.end.status
+    assert outcome.reported
+    assert os.listdir(workspace) == []
+
+
+@cassettes
+async def test_what_a_replay_sends_is_what_the_cassette_holds(
+    path: Path, workspace: Path, autojump_clock: MockClock
+) -> None:
+    cassette = load_cassette(path)
+    player = Replay(cassette)
+    tap = Wiretap(player.transport)
+    config = player.config(workspace, timeout=60.0)
+    async with open_job(config, transport=tap, tools=player.tools) as job:
+        await job.wait() if cassette.end.status != "cancelled" else await player.transport.ran_out.wait()
+
+    held = [(exchange.path, exchange.request) for exchange in cassette.exchanges]
+    assert tap.asked == held
+
+
+@cassettes
+async def test_one_byte_that_is_not_the_recorded_one_is_told_with_its_request(
+    path: Path, workspace: Path, autojump_clock: MockClock
+) -> None:
+    cassette = load_cassette(path)
+    number = len(cassette.exchanges)
+    # The last letter of the last message: the rest of the body is the same.
+    body = cassette.exchanges[-1].request
+    at = max(found.start() for found in re.finditer(rb'[a-z](?=[^a-z]*"[,}])', body.partition(b'"tools":')[0]))
+    changed = msgspec.structs.replace(
+        cassette.exchanges[-1], request=body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]
+    )
+    other = msgspec.structs.replace(cassette, exchanges=(*cassette.exchanges[:-1], changed))
+
+    with pytest.raises(DivergedError) as caught:
+        await replay(other, workspace)
+
+    assert f"request {number} of {number} differs" in str(caught.value)
+    removed = [line for line in caught.value.diff.splitlines() if line.startswith("-")]
+    added = [line for line in caught.value.diff.splitlines() if line.startswith("+")]
+    assert len(removed) == len(added) == 2
+
+
+@cassettes
+def test_a_cassette_tells_neither_a_machine_nor_a_secret(path: Path) -> None:
+    text = path.read_text()
+    assert re.findall(r"(?<![\w.])/(?:tmp|home|root|work|usr/local)\b[^\" ]*", text) == []
+    assert Redactor().redact(text).kinds == ()
+
+
+async def test_a_job_of_seconds_takes_them_in_virtual_time(workspace: Path, autojump_clock: MockClock) -> None:
+    cassette = _named("follow-up")
+    began = autojump_clock.current_time()
+    await replay(cassette, workspace)
+    assert autojump_clock.current_time() - began > sum(call.seconds for call in cassette.calls if call.ran) > 2
+
+
+async def test_a_follow_up_joins_the_request_that_it_joined(workspace: Path, autojump_clock: MockClock) -> None:
+    cassette = _named("follow-up")
+    (joined,) = [number for number, exchange in enumerate(cassette.exchanges) if exchange.prompts]
+    told: list[str] = []
+    await replay(
+        cassette, workspace, told=lambda kind, data: told.append(data["content"]) if kind == "message" else None
+    )
+    assert joined == 1
+    assert cassette.exchanges[joined].prompts[0] in told
+
+
+async def test_actors_may_be_cancelled_in_a_replay(workspace: Path, autojump_clock: MockClock) -> None:
+    player = Replay(_named("mend-a-bug"))
+    tap = Wiretap(player.transport)
+    async with open_job(player.config(workspace), transport=tap, tools=player.tools) as job:
+        # In the middle of a request: it is made again, and gets the same reply.
+        while job.job.iteration < 3:  # noqa: ASYNC110 - an iteration tells nobody
+            await trio.sleep(0.01)
+        job.actors["reasoner"].cancel()
+        job.actors["prompt-poller"].cancel()
+        outcome = await job.wait()
+    player.check(outcome)
+    assert outcome.success
+    assert job.actors["reasoner"].restarts == 1
+    assert len(tap.asked) == len(player.cassette.exchanges) + 1
+
+
+def _named(name: str) -> Cassette:
+    (path,) = [path for path in CASSETTES if path.stem == name]
+    return load_cassette(path)

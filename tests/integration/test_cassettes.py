@@ -1,0 +1,173 @@
+"""Cassettes of the real program: recorded over real HTTP against a live model server, replayed without either."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+import trio
+
+from local.serving import serving
+from local.test_openai import Server, completion
+from support.program import ran
+from support.wiretap import Asked, Listener, Wiretap
+from trioworker import open_job
+from trioworker.cassette import Replay, load_cassette
+from trioworker.local.app import make_app
+from trioworker.local.openai import OpenAIBackend
+from trioworker.local.store import Store
+from trioworker.wire import Prompt
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+pytestmark = pytest.mark.integration
+
+CASSETTES = Path(__file__).parents[1] / "cassettes"
+TOKEN_VARIABLE = "IRONCLAW_WORKER_TOKEN"
+
+
+def calling(number: int, name: str, **arguments: object) -> Response:
+    function = {"name": name, "arguments": json.dumps(arguments)}
+    call = {"id": f"call_{number}", "type": "function", "function": function}
+    return completion({"content": f"Step {number}.", "tool_calls": [call]}, "tool_calls")
+
+
+async def test_a_job_recorded_against_a_live_server_replays_offline_to_the_same_requests(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    (workspace / "a.txt").write_text("hello\n")
+    model = Server(
+        calling(1, "read_file", path="a.txt"),
+        calling(2, "shell", command="date +%N; echo $RANDOM; pwd; sleep 1.5"),
+        calling(3, "write_file", path="b.txt", content="bye\n"),
+        calling(4, "shell", command="exit 3"),
+        completion({"content": "All done. The job is complete."}),
+    )
+    sent: list[Asked] = []
+    path = workspace.parent / "job.jsonl"
+    with Store() as store:
+        job = store.create_job("Do some steps.", title="Steps", project_dir=str(workspace))
+        store.add_prompt(job.id, Prompt(content="Mind the gap."))
+        async with serving(model.app()) as models:
+            backend = OpenAIBackend(f"{models}/v1", "m")
+            app = make_app(store, backend)
+            app.add_middleware(Listener, asked=sent)
+            async with serving(app) as url:
+                at = ("--job-id", job.id, "--orchestrator-url", url, "--workspace", str(workspace))
+                ended = await ran("worker", *at, "--record", str(path), environment={TOKEN_VARIABLE: job.token})
+            await backend.aclose()
+    assert ended.code == 0, ended.err
+    assert job.token not in path.read_text()
+
+    # Nothing serves any more, and the workspace is another.
+    elsewhere = workspace.parent / "elsewhere"
+    elsewhere.mkdir()
+    player = Replay(load_cassette(path))
+    tap = Wiretap(player.transport)
+    async with open_job(player.config(elsewhere), transport=tap, tools=player.tools) as replayed:
+        outcome = await replayed.wait()
+
+    player.check(outcome)
+    assert len(sent) == 5
+    assert tap.asked == sent
+    assert any(b"Mind the gap." in body for _, body in sent)
+    assert outcome.message == ended.outcome["message"]
+    assert list(elsewhere.iterdir()) == []
+
+
+async def test_local_records_and_replays(workspace: Path) -> None:
+    script, path = workspace.parent / "turns.yaml", workspace.parent / "job.jsonl"
+    script.write_text(
+        "- tool_calls:\n  - {name: shell, arguments: {command: echo $RANDOM > made.txt; cat made.txt}}\n"
+        "- content: The job is complete.\n  delay: 0.5\n"
+    )
+    at = ("--workspace", str(workspace))
+    ended = await ran("local", "Make it.", *at, "--llm", f"script:{script}", "--record", str(path), "--json")
+    assert ended.code == 0, ended.err
+    (workspace / "made.txt").unlink()
+
+    replayed = await ran("local", *at, "--llm", f"replay:{path}", "--virtual-time", "--json")
+    assert replayed.code == 0, replayed.err
+    assert not (workspace / "made.txt").exists()
+    assert _told(replayed.out) == _told(ended.out)
+
+    other = await ran("local", "Make another.", *at, "--llm", f"replay:{path}", "--virtual-time")
+    assert other.code == 6
+    assert "request 1 of 2 differs from the recorded one" in other.err
+    assert "\n-Make it.\n+Make another.\n" in other.err
+
+
+def _told(out: str) -> list[tuple[str, object]]:
+    """The events, without their times."""
+    events = [json.loads(line) for line in out.splitlines()]
+    for event in events:
+        event["data"].pop("metrics", None)
+    return [(event["event_type"], event["data"]) for event in events]
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "end"),
+    [
+        ("mend-a-bug", 0, "completed ("),
+        ("a-call-that-keeps-failing", 1, "max iterations (7) exceeded"),
+        ("out-of-time", 1, "Execution timed out"),
+        ("stopped", 4, "stopped by SIGTERM"),
+    ],
+)
+async def test_the_exit_code_is_the_recorded_jobs(name: str, code: int, end: str, workspace: Path) -> None:
+    cassette = str(CASSETTES / f"{name}.jsonl")
+    ended = await ran("local", "--workspace", str(workspace), "--llm", f"replay:{cassette}", "--virtual-time")
+    assert ended.code == code, ended.err
+    assert end in ended.out.splitlines()[-1]
+
+
+async def test_a_replay_takes_the_time_that_the_job_took_unless_told_otherwise(workspace: Path) -> None:
+    at = ("local", "--workspace", str(workspace), "--llm", f"replay:{CASSETTES / 'follow-up.jsonl'}")
+    ended = await ran(*at)
+    recorded = sum(call.seconds for call in load_cassette(CASSETTES / "follow-up.jsonl").calls)
+    assert ended.code == 0, ended.err
+    assert ended.seconds > recorded > 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--llm", "replay:/no/such.jsonl"), "No such file or directory"),
+        (("--llm", f"replay:{__file__}"), "is no cassette"),
+        (("--llm", "replay:"), "which cassette? Name a file"),
+        (("x", "--llm", "script:x.yaml", "--virtual-time"), "--virtual-time is for --llm replay:CASSETTE"),
+        (("--llm", "script:x.yaml"), "the job is empty"),
+    ],
+)
+async def test_what_can_not_be_replayed_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...], said: str, workspace: Path
+) -> None:
+    ended = await ran("local", "--workspace", str(workspace), *arguments)
+    assert ended.code == 2
+    assert said in ended.complaint
+
+
+async def test_a_killed_workers_cassette_holds_all_until_then(workspace: Path) -> None:
+    script, path = workspace.parent / "turns.yaml", workspace.parent / "job.jsonl"
+    deadly = "test -e ../killed || { touch ../killed; kill -9 $PPID; sleep 60; }; echo survived"
+    turns = [
+        {"tool_calls": [{"name": "shell", "arguments": {"command": "echo once"}}]},
+        {"tool_calls": [{"name": "shell", "arguments": {"command": deadly}}]},
+        {"content": "The job is complete."},
+    ]
+    script.write_bytes(msgspec.json.encode(turns))
+    at = ("--workspace", str(workspace), "--state-dir", str(workspace.parent / "state"))
+    ended = await ran("local", "Survive.", *at, "--llm", f"script:{script}", "--record", str(path))
+    assert ended.code == 0, ended.err
+
+    cassette = load_cassette(path)
+    assert [call.outcome for call in cassette.calls][:2] == ["success", "interrupted"]
+    with trio.fail_after(60):
+        replayed = await ran("local", *at, "--llm", f"replay:{path}", "--virtual-time")
+    assert replayed.code == 0, replayed.err
