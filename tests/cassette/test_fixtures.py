@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +14,9 @@ import pytest
 import trio
 
 from support.wiretap import Wiretap
-from trioworker import open_job
+from trioworker import ConfigError, open_job
 from trioworker.cassette import DivergedError, Replay, load_cassette, replay
+from trioworker.cassette.format import read_cassette
 from trioworker.safety.secrets import Redactor
 
 if TYPE_CHECKING:
@@ -88,6 +91,17 @@ async def test_one_byte_that_is_not_the_recorded_one_is_told_with_its_request(
     assert len(removed) == len(added) == 2
 
 
+@pytest.mark.parametrize("seed", range(12))
+@cassettes
+async def test_a_damaged_cassette_is_refused_or_diverges(
+    path: Path, seed: int, workspace: Path, autojump_clock: MockClock
+) -> None:
+    # What no request depends on, such as the seconds of a call, may be another.
+    with suppress(ConfigError, DivergedError):
+        await replay(read_cassette(_damaged(path, seed), path.name), workspace)
+    assert os.listdir(workspace) == []
+
+
 @cassettes
 def test_a_cassette_tells_neither_a_machine_nor_a_secret(path: Path) -> None:
     text = path.read_text()
@@ -132,3 +146,16 @@ async def test_actors_may_be_cancelled_in_a_replay(workspace: Path, autojump_clo
 def _named(name: str) -> Cassette:
     (path,) = [path for path in CASSETTES if path.stem == name]
     return load_cassette(path)
+
+
+def _damaged(path: Path, seed: int) -> bytes:
+    chance = random.Random(seed)
+    content = bytearray(path.read_bytes())
+    if seed % 3:
+        for _ in range(seed % 3):
+            content[chance.randrange(len(content))] = chance.choice(b'{}[]",:\\x01-5aZ\x00\xff')
+    else:
+        lines = content.split(b"\n")
+        del lines[chance.randrange(1, len(lines) - 1)]
+        content = b"\n".join(lines)
+    return bytes(content)

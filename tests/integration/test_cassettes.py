@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -151,6 +152,15 @@ async def test_what_can_not_be_replayed_is_one_line_and_exit_code_2(
     ended = await ran("local", "--workspace", str(workspace), *arguments)
     assert ended.code == 2
     assert said in ended.complaint
+
+
+async def test_a_first_line_of_nonsense_is_one_line_and_exit_code_2(workspace: Path) -> None:
+    path = workspace.parent / "job.jsonl"
+    recorded = (CASSETTES / "mend-a-bug.jsonl").read_text()
+    path.write_text(re.sub(r'"orchestrator_url":"[^"]+"', '"orchestrator_url":"http://nonsense:port"', recorded))
+    ended = await ran("local", "--workspace", str(workspace), "--llm", f"replay:{path}", "--log-level", "error")
+    assert ended.code == 2
+    assert "nonsense" in ended.complaint
 
 
 async def test_a_killed_workers_cassette_holds_all_until_then(workspace: Path) -> None:

@@ -15,7 +15,8 @@ import trio
 
 from trioworker.cassette.format import load_cassette
 from trioworker.cassette.player import DivergedError, replay
-from trioworker.exits import DIVERGED
+from trioworker.errors import WorkerError
+from trioworker.exits import BAD_USAGE, DIVERGED, tell
 from trioworker.first_contact import Stop
 from trioworker.local.command import open_printer, write_out
 from trioworker.local.records import JobView, Report, StoredEvent, Usage, title_of
@@ -69,6 +70,9 @@ def run_replay(
         with suppress(OSError):
             sys.stderr.write(f"trioworker: {path}: {error}\n")
         return DIVERGED
+    except WorkerError as error:
+        # Nothing of ours is asked over a network: what is left is a cassette whose first line is unusable.
+        return tell(error, BAD_USAGE)
     return exit_code(outcome)
 
 
