@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,6 @@ from trioworker.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 JOB_ID = "123e4567-e89b-12d3-a456-426614174000"
 
@@ -34,6 +34,8 @@ def test_the_defaults_are_the_contracts() -> None:
             "reasoning": "single",
             "log_level": "info",
             "log_format": "text",
+            "containment": "auto",
+            "allow_write": None,
         }.items()
     )
 
@@ -74,6 +76,8 @@ def test_the_workspace_may_come_from_either_variable(tmp_path: Path) -> None:
         ("TRIOWORKER_REASONING", "reasoning", "two-phase", "two-phase"),
         ("TRIOWORKER_LOG_LEVEL", "log_level", "debug", "debug"),
         ("TRIOWORKER_LOG_FORMAT", "log_format", "json", "json"),
+        ("TRIOWORKER_CONTAINMENT", "containment", "require", "require"),
+        ("TRIOWORKER_ALLOW_WRITE", "allow_write", "/usr:/etc:", (Path("/usr"), Path("/etc"))),
     ],
 )
 def test_every_option_has_a_variable(variable: str, key: str, text: str, value: object) -> None:
@@ -138,6 +142,9 @@ BAD_VALUES = [
     ("reasoning", "triple"),
     ("log_level", "loud"),
     ("log_format", "xml"),
+    ("containment", "always"),
+    ("allow_write", ":"),
+    ("allow_write", "/usr:/nonexistent"),
     ("workspace", "/nonexistent"),
     ("workspace", "/etc/hostname"),
     ("workspace", "/" + "x" * 5_000),
@@ -155,6 +162,14 @@ def test_a_bad_value_is_told_with_its_source_and_what_it_should_be(key: str, tex
     assert len(told) < 400
     with pytest.raises(ConfigError, match=f"TRIOWORKER_{key.upper()}: "):
         resolve({"job_id": None if key == "job_id" else JOB_ID}, {f"TRIOWORKER_{key.upper()}": text})
+
+
+def test_paths_are_resolved_and_written_as_they_are_read(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    paths = options.existing_paths(f"{tmp_path}/link:/etc")
+    assert paths == (tmp_path / "real", Path("/etc"))
+    assert options.existing_paths(str(paths)) == paths
 
 
 def test_a_workspace_is_resolved(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ async def test_events_are_small_whatever_they_tell_of(workspace: Path, autojump_
     world = Raw(spoken)
     await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     posted = [len(msgspec.json.encode(exchange.body)) for exchange in world.asked("event")]
-    assert len(posted) == 7
+    assert len(posted) == 8
     assert max(posted) < 4 * KIB
 
 

@@ -41,11 +41,12 @@ async def test_a_job_of_three_tools_runs_to_its_end(workspace: Path, autojump_cl
     assert world.exchanges[-1].path == "complete"
     assert [event["data"]["seq"] for event in world.events] == list(range(len(world.events)))
     assert [event["event_type"] for event in world.events] == [
-        "message", "tool_use", "tool_result", "tool_use", "tool_result", "tool_use", "tool_result", "message", "result",
+        "status", "message", "tool_use", "tool_result", "tool_use", "tool_result", "tool_use", "tool_result", "message",
+        "result",
     ]  # fmt: skip
     (result,) = world.of_type("result")
     metrics = result.pop("metrics")
-    assert result == {"success": True, "message": outcome.message, "status": "completed", "iterations": 3, "seq": 8}
+    assert result == {"success": True, "message": outcome.message, "status": "completed", "iterations": 3, "seq": 9}
     assert metrics["llm_requests"] == 3
 
 

@@ -10,6 +10,7 @@ import msgspec
 from trioworker.limits import DEFAULT_CONTEXT_TOKENS, DEFAULT_EVENT_QUEUE
 
 ReasoningMode = Literal["single", "two-phase"]
+ContainmentMode = Literal["auto", "require", "off"]
 
 DEFAULT_ORCHESTRATOR_URL = "http://host.docker.internal:50051"
 """Where the orchestrator listens, seen from a container (contract, 'How a worker is started')."""
@@ -42,6 +43,10 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     context_limit: int = DEFAULT_CONTEXT_TOKENS
     state_dir: Path | None = None
     """Where the journal is kept; without one, the job does not outlive the process."""
+    containment: ContainmentMode = "auto"
+    """Confine commands by what the kernel offers, by all that is known or not at all, or not."""
+    allow_write: tuple[Path, ...] | None = None
+    """Where commands may write besides the workspace and temporary folders."""
     trace: Path | None = None
     """The file that a trace of the job is written to."""
     record: Path | None = None

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import trio
+from loguru import logger
 
 from trioworker import wire
 from trioworker.errors import BadReplyError, OrchestratorError, RefusedError
 from trioworker.llm.conversation import encode_message
 from trioworker.llm.prompts import job_prompt, system_prompt
-from trioworker.records import Decided, Opened, Record, ReportAccepted, Said
+from trioworker.records import Decided, Opened, Posted, Record, ReportAccepted, Said
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,9 +126,10 @@ def begin(job: Job, contact: Contact, services: Services, *, now: float) -> None
         job.commit(Opened(job_id=services.config.job_id, title="", description="", started_at=now))
         job.commit(Decided(status="failed", message=reason))
     elif not job.opened:
-        job.commit(*_opening(contact.description, services, now))
+        job.commit(*_opening(contact.description, services, now), _walled(services))
     elif not job.closed:
-        job.commit(services.events.status(f"The worker was restarted and goes on at iteration {job.iteration}"))
+        restarted = services.events.status(f"The worker was restarted and goes on at iteration {job.iteration}")
+        job.commit(restarted, _walled(services))
     if contact.failure:
         job.commit(Decided(status="failed", message=f"Execution failed: {contact.failure}"))
 
@@ -139,6 +141,15 @@ def _opening(described: wire.JobDescription, services: Services, now: float) -> 
         _said("user", job_prompt(described)),
         services.events.progress("Worker started, beginning execution", 0),
     )
+
+
+def _walled(services: Services) -> Posted:
+    """How commands are confined, told to whoever watches."""
+    wall = services.wall
+    services.tracer.instant("containment", level=wall.level, gap=wall.gap)
+    if wall.gap and services.config.containment != "off":
+        logger.warning(wall.told)
+    return services.events.status(wall.told)
 
 
 def _said(role: wire.Role, content: str) -> Said:

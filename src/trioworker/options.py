@@ -101,6 +101,23 @@ def directory(text: str) -> Path:
     return Path(text).resolve()
 
 
+class Paths(tuple[Path, ...]):
+    """Paths, written as the option that they came from."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ":".join(map(str, self))
+
+
+def existing_paths(text: str) -> Paths:
+    """Folders or files that are there, separated by colons."""
+    names = [name for name in text.split(":") if name]
+    if not names or not all(map(os.path.exists, names)):
+        raise ValueError("folders or files that exist, separated by colons")
+    return Paths(Path(name).resolve() for name in names)
+
+
 def one_of(*choices: str) -> Callable[[str], str]:
     """One of a few words."""
 
@@ -131,6 +148,14 @@ RUN_OPTIONS = (
         "estimated tokens beyond which old tool results are folded",
     ),
     Option("reasoning", "MODE", one_of("single", "two-phase"), "single", "requests per iteration: single or two-phase"),
+    Option(
+        "containment",
+        "MODE",
+        one_of("auto", "require", "off"),
+        "auto",
+        "confine commands by what the kernel offers: auto, require or off",
+    ),
+    Option("allow-write", "PATHS", existing_paths, "", "where else commands may write, separated by colons"),
     Option("log-level", "LEVEL", one_of("debug", "info", "warning", "error"), "info", "least level of the log"),
     Option("log-format", "FORMAT", one_of("text", "json"), "text", "form of the log: text or json"),
     Option("trace", "FILE", Path, "", "write a trace for Perfetto and speedscope"),

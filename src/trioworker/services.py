@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from trioworker.cassette.tape import Tape
     from trioworker.client import OrchestratorClient
     from trioworker.config import WorkerConfig
+    from trioworker.containment.wall import Wall
     from trioworker.observe.spans import Tracer
     from trioworker.safety.layer import SafetyLayer
     from trioworker.tools.paths import Workspace
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Services:
-    """The collaborators that an actor gets; `environment` is that of the tools' processes.
+    """The collaborators that an actor gets; `environment` is that of the tools' processes, and `wall` confines them.
 
     `tape` is told what is recorded, where a job is.
     """
@@ -32,5 +33,6 @@ class Services:
     events: Events
     workspace: Workspace
     environment: Mapping[str, str]
+    wall: Wall
     tracer: Tracer
     tape: Tape | None = None

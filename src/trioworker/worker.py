@@ -11,6 +11,7 @@ import trio
 
 from trioworker.actors.publisher import Events
 from trioworker.client import OrchestratorClient
+from trioworker.containment.wall import open_wall
 from trioworker.errors import ConfigError
 from trioworker.first_contact import Stop, begin, first_contact
 from trioworker.job import Job
@@ -65,7 +66,8 @@ async def open_job(
         wall_clock: seconds since the epoch, which tell a restart how long ago the job began.
 
     Raises:
-        ConfigError: the workspace is not there, or the journal, the trace or the recording can't be used.
+        ConfigError: the workspace is not there, the journal, the trace or the recording can't be used, or commands can't
+            be confined as they must.
         RefusedError: the orchestrator doesn't know the job, or refuses the token.
         UnreachableError: it can't be reached.
     """
@@ -76,6 +78,7 @@ async def open_job(
     with (
         _attached(instruments),
         Workspace.open(config.workspace) as workspace,
+        open_wall(config) as wall,
         _journal(config, journal) as journal,
         _recorder(config) as recorder,
     ):
@@ -99,6 +102,7 @@ async def open_job(
                 events=Events(safety),
                 workspace=workspace,
                 environment=child_environment(os.environ, {one.env_var: one.value for one in contact.credentials}),
+                wall=wall,
                 tracer=tracer,
                 tape=recorder,
             )

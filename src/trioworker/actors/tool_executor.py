@@ -52,6 +52,7 @@ class ToolExecutor:
         self._events = services.events
         self._workspace = services.workspace
         self._environment = services.environment
+        self._wall = services.wall
         self._publisher = publisher
         self._turns = turns
         self._settled = settled
@@ -61,7 +62,7 @@ class ToolExecutor:
     async def run(self) -> None:
         """Run turn after turn. Processes that a call leaves behind live until this incarnation ends."""
         with self._publisher, self._turns, self._settled:
-            async with Processes(job_mark(self._job.job_id, self._job.started_at)) as processes:
+            async with Processes(job_mark(self._job.job_id, self._job.started_at), self._wall) as processes:
                 context = ToolContext(workspace=self._workspace, environment=self._environment, processes=processes)
                 await self._answer_interrupted()
                 while True:

@@ -1,4 +1,4 @@
-"""The three system calls that Python does not wrap: `openat2`, and `prctl` twice.
+"""The system calls that Python does not wrap: `openat2`, `prctl`, and any other by its number.
 
 ctypes is imported at the first call, so that a program that only starts and stops does not pay for it.
 """
@@ -33,14 +33,21 @@ def openat2(directory: int, path: bytes, flags: int, mode: int, resolve: int) ->
 
     # struct open_how: three unsigned 64-bit numbers.
     how = (ctypes.c_uint64 * 3)(flags | os.O_CLOEXEC, mode, resolve)
-    result = _libc().syscall(
-        ctypes.c_long(SYS_OPENAT2),
-        ctypes.c_long(directory),
-        ctypes.c_char_p(path),
-        ctypes.byref(how),
-        ctypes.c_size_t(ctypes.sizeof(how)),
-    )
-    return _checked(result)
+    return system_call(SYS_OPENAT2, directory, path, bytes(how), ctypes.sizeof(how))
+
+
+def system_call(number: int, *arguments: int | bytes | None) -> int:
+    """Any system call; bytes stand for their address, None for no address.
+
+    Raises:
+        OSError: it fails, ENOSYS where the kernel lacks it.
+    """
+    import ctypes
+
+    converted = [
+        ctypes.c_long(argument) if isinstance(argument, int) else ctypes.c_char_p(argument) for argument in arguments
+    ]
+    return _checked(_libc().syscall(ctypes.c_long(number), *converted))
 
 
 def become_subreaper() -> None:

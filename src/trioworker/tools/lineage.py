@@ -15,14 +15,22 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from trioworker.tools.ending import STRAY_AGE, Census
 from trioworker.tools.kernel import become_subreaper
-from trioworker.tools.tree import descendants, first_dead_child, has_children, process_table
+from trioworker.tools.tree import (
+    descendants,
+    first_dead_child,
+    has_children,
+    has_children_besides,
+    process_table,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from trioworker.tools.tree import Identity, ProcessEntry
 
 MARK = "TRIOWORKER_CALL"
@@ -42,6 +50,7 @@ class Lineage:
         self._begun: list[int] = []
         self._sessions: dict[int, int] = {}
         self._running: set[int] = set()
+        self._starting = 0
         self._owners: dict[Identity, int] = {}
         self._strangers: set[Identity] | None = None
         self._unclaimed: set[Identity] = set()
@@ -54,6 +63,15 @@ class Lineage:
         number = len(self._begun)
         self._begun.append(_clock())
         return number, {MARK: f"{self._job}{_SEPARATOR}{number}"}
+
+    @contextmanager
+    def starting(self) -> Generator[None]:
+        """While the block runs, a leader that nobody knows yet may be one whose exit status is waited for."""
+        self._starting += 1
+        try:
+            yield
+        finally:
+            self._starting -= 1
 
     def began(self, number: int, leader: int) -> None:
         """The call's first process runs; somebody else waits for its exit status."""
@@ -89,17 +107,21 @@ class Lineage:
         pid = first_dead_child()
         return pid is not None and pid not in self._running
 
-    def reap(self) -> bool:
+    def reap(self, launcher: int | None = None) -> bool:
         """Take the exit status of dead orphans, of nobody that somebody may wait for. Whether any are in doubt.
+
+        `launcher` is a child that is there all the time; where it is the only one, this costs next to nothing.
 
         A dead leader of an unknown session may be one that another task has just started; if it is still there at the
         next time, nobody waits for it.
         """
-        if not has_children():
+        if not (has_children() if launcher is None else has_children_besides(launcher)):
             return False
         unclaimed: set[Identity] = set()
         for child in _children():
             if self._is_foreign(child) or child.pid in self._running:
+                continue
+            if self._starting and child.session == child.pid:
                 continue
             if not child.is_dead:
                 # Noted while it lives: the dead have no environment to read a mark from.

@@ -15,11 +15,13 @@ import subprocess
 import termios
 import threading
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import msgspec
 import trio
 
+from trioworker.containment.launching import Launcher
+from trioworker.containment.wall import NO_WALL
 from trioworker.tools.ending import KILL_WAIT, end_processes
 from trioworker.tools.lineage import Lineage
 from trioworker.tools.output import HeadTail
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
+
+    from trioworker.containment.wall import Wall
 
 READ_BYTES = 64 * 1024
 """Bytes read at once, which is what a pipe holds (pipe(7))."""
@@ -50,9 +54,10 @@ class Processes:
     `end_all` may be called at any time, also afterwards.
     """
 
-    def __init__(self, job: str | None = None) -> None:
-        """`job` marks the processes, so that a later worker finds them: see `leftovers.py`."""
+    def __init__(self, job: str | None = None, wall: Wall = NO_WALL) -> None:
+        """`job` marks the processes, so that a later worker finds them: see `leftovers.py`. `wall` confines them."""
         self._lineage = Lineage(job)
+        self._launcher = Launcher(wall) if wall.raised else None
         self._nursery: trio.Nursery | None = None
         self._reaping = False
         self._opened: AbstractAsyncContextManager[Self] | None = None
@@ -91,17 +96,17 @@ class Processes:
                 await self._end(call.number)
                 await call.take_exit_status()
             self._lineage.ended(call.process.pid)
-            self._lineage.reap()
+            self._reap()
             output = call.close()
         return Ended(output=output, exit_code=exit_code)
 
     async def end_all(self) -> None:
         """End every process that any call left behind."""
         await self._end(None)
-        if self._lineage.reap():
+        if self._reap():
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 2 * SECOND_LOOK):
                 await trio.sleep(SECOND_LOOK)
-            self._lineage.reap()
+            self._reap()
 
     @asynccontextmanager
     async def _open(self) -> AsyncGenerator[Self]:
@@ -110,6 +115,8 @@ class Processes:
                 yield self
             finally:
                 await self.end_all()
+                if self._launcher is not None:
+                    self._launcher.close()
                 self._nursery.cancel_scope.cancel()
                 self._nursery = None
                 self._reaping = False
@@ -120,9 +127,12 @@ class Processes:
             return
         with trio.open_signal_receiver(signal.SIGCHLD) as deaths:
             async for _ in deaths:
-                if self._lineage.has_dead_orphan() and self._lineage.reap():
+                if self._lineage.has_dead_orphan() and self._reap():
                     await trio.sleep(SECOND_LOOK)
-                    self._lineage.reap()
+                    self._reap()
+
+    def _reap(self) -> bool:
+        return self._lineage.reap(self._launcher.pid if self._launcher else None)
 
     async def _start(self, command: Sequence[str], directory: int, environment: Mapping[str, str]) -> _Call:
         if self._nursery is None:
@@ -130,16 +140,9 @@ class Processes:
         number, mark = self._lineage.new_call()
         ours, theirs = os.pipe()
         try:
-            process = await trio.lowlevel.open_process(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=theirs,
-                stderr=theirs,
-                # Python changes to it between fork and exec, when the descriptor is still open there too.
-                cwd=f"/proc/self/fd/{directory}",
-                env={**environment, **mark},
-                start_new_session=True,
-            )
+            with self._lineage.starting():
+                process = await self._open_process(command, directory, theirs, {**environment, **mark})
+                self._lineage.began(number, process.pid)
         except BaseException:
             os.close(ours)
             raise
@@ -148,20 +151,42 @@ class Processes:
         if not self._reaping:
             self._reaping = True
             self._nursery.start_soon(self._reap_as_they_die)
-        self._lineage.began(number, process.pid)
         call = _Call(number, process, trio.lowlevel.FdStream(ours))
         self._nursery.start_soon(call.read_output)
         return call
+
+    async def _open_process(
+        self, command: Sequence[str], directory: int, output: int, environment: Mapping[str, str]
+    ) -> _Process:
+        if self._launcher is not None:
+            return await self._launcher.start(command, directory=directory, output=output, environment=environment)
+        return await trio.lowlevel.open_process(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            # Python changes to it between fork and exec, when the descriptor is still open there too.
+            cwd=f"/proc/self/fd/{directory}",
+            env=environment,
+            start_new_session=True,
+        )
 
     async def _end(self, number: int | None) -> None:
         """End a call's processes, or all for None, whatever happens to us meanwhile."""
         await end_processes(lambda: self._lineage.census(number))
 
 
+class _Process(Protocol):
+    @property
+    def pid(self) -> int: ...
+
+    async def wait(self) -> int: ...
+
+
 class _Call:
     """A running command and the window on its output."""
 
-    def __init__(self, number: int, process: trio.Process, stream: trio.lowlevel.FdStream) -> None:
+    def __init__(self, number: int, process: _Process, stream: trio.lowlevel.FdStream) -> None:
         self.number = number
         self.process = process
         self._stream = stream

@@ -97,6 +97,19 @@ def has_children() -> bool:
     return True
 
 
+def has_children_besides(pid: int) -> bool:
+    """Whether this process has a child other than `pid`; for a quick look, as one may be missed while others end."""
+    try:
+        for thread in os.listdir("/proc/self/task"):
+            with open(f"/proc/self/task/{thread}/children", "rb", buffering=0) as file:
+                # One that is cut in the middle would be no other than these.
+                if any(int(child) != pid for child in file.read(4096).split()):
+                    return True
+    except OSError:  # a kernel without CONFIG_PROC_CHILDREN, or a thread that has just ended
+        return has_children()
+    return False
+
+
 def first_dead_child() -> int | None:
     """The number of a child whose exit status nobody took yet, which stays so."""
     try:

@@ -1,0 +1,1 @@
+"""Confining the tools' processes by what the kernel offers; see `docs/containment.md`."""
