@@ -8,12 +8,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import pytest
 import trio
 
+from containment.conftest import LIMIT
 from observe.tracefile import read_trace
 from support.walls import WITHOUT_LANDLOCK, needs_landlock, wall_around
 from support.world import DONE, JOB_ID, TOKEN, World, calling
@@ -22,9 +23,6 @@ from trioworker.config import WorkerConfig
 from trioworker.containment import landlock
 from trioworker.containment.wall import open_wall
 from trioworker.journal_file import journal_path
-
-if TYPE_CHECKING:
-    from trio.testing import MockClock
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,15 +66,16 @@ async def test_off_is_told_too(workspace: Path, outside: Path) -> None:
     assert world.of_type("status")[0]["message"] == "containment: none; switched off"
 
 
-async def test_a_job_that_is_resumed_tells_its_level_again(
-    workspace: Path, tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    first, second = World(thinking=5.0), World()
+async def test_a_job_that_is_resumed_tells_its_level_again(workspace: Path, tmp_path: Path) -> None:
+    # In real time: the journal's disk is a real one.
+    first, second = World(thinking=60.0), World(thinking=0.0)
     kept, copied = tmp_path / "kept", tmp_path / "copied"
     copied.mkdir()
     config = first.config(workspace, containment="off", state_dir=kept)
     async with open_job(config, transport=first):
-        await trio.sleep(2)
+        with trio.fail_after(LIMIT):
+            while not first.asked("llm/complete_with_tools"):  # noqa: ASYNC110 - the world tells nobody
+                await trio.sleep(0.01)
         shutil.copy(journal_path(kept, JOB_ID), journal_path(copied, JOB_ID))
     assert (await run_job(msgspec.structs.replace(config, state_dir=copied), transport=second)).success
     told = [data["message"] for data in second.of_type("status")]

@@ -39,6 +39,7 @@ async def test_a_job_of_three_tools_changes_files_and_is_told_as_the_contract_sa
     assert (outcome["status"], outcome["success"], outcome["iterations"]) == ("completed", True, 4)
     assert outcome["reported"]
     assert [kind for kind, _ in job.events] == [
+        "status",
         "message",
         *["tool_use", "tool_result"] * 3,
         "message",
