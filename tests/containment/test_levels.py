@@ -16,6 +16,7 @@ import trio
 
 from containment.conftest import LIMIT
 from observe.tracefile import read_trace
+from support.program import ran
 from support.walls import WITHOUT_LANDLOCK, needs_landlock, wall_around
 from support.world import DONE, JOB_ID, TOKEN, World, calling
 from trioworker import ConfigError, open_job, run_job
@@ -66,6 +67,23 @@ async def test_off_is_told_too(workspace: Path, outside: Path) -> None:
     assert world.of_type("status")[0]["message"] == "containment: none; switched off"
 
 
+@pytest.mark.integration
+@needs_landlock
+async def test_trioworker_local_hands_its_wishes_on(workspace: Path, outside: Path) -> None:
+    script = workspace.parent / "turns.json"
+    command = f"echo allowed > {outside}/victim; echo refused > {outside}/new"
+    script.write_bytes(msgspec.json.encode([calling(("shell", {"command": command})), DONE]))
+    at = ("--workspace", str(workspace), "--llm", f"script:{script}", "--state-dir", str(outside / "state"))
+    ended = await ran(
+        "local", "Try it.", *at, "--json", "--containment", "require", "--allow-write", f"{outside}/victim:/dev/null"
+    )
+    assert ended.code == 0, ended.err
+    assert (outside / "victim").read_text() == "allowed\n"
+    assert not (outside / "new").exists()
+    first = json.loads(ended.out.splitlines()[0])
+    assert first["data"]["message"].startswith("containment: landlock")
+
+
 async def test_a_job_that_is_resumed_tells_its_level_again(workspace: Path, tmp_path: Path) -> None:
     # In real time: the journal's disk is a real one.
     first, second = World(thinking=60.0), World(thinking=0.0)
@@ -103,7 +121,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 def on_an_old_kernel(program: str, *arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **more}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **more}
     command = [sys.executable, "-c", program, *map(str, arguments)]
     ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
     if "forget_landlock" in ended.stderr:
