@@ -171,7 +171,7 @@ async def test_failures_and_restarts_are_told(workspace: Path, monkeypatch: pyte
     assert all(span.status.code != span.status.STATUS_CODE_ERROR for span in lives)
     (root,) = collector.named("job")
     marks = [event.name for span in (root, *lives) for event in span.events]
-    assert sorted(set(marks)) == ["cancel", "farewell", "restart"]
+    assert sorted(set(marks)) == ["cancel", "containment", "farewell", "restart"]
 
 
 @pytest.mark.parametrize("manner", ["hangs", "refuses"])
