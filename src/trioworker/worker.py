@@ -66,8 +66,8 @@ async def open_job(
         wall_clock: seconds since the epoch, which tell a restart how long ago the job began.
 
     Raises:
-        ConfigError: the workspace is not there, the journal, the trace or the recording can't be used, or commands can't
-            be confined as they must.
+        ConfigError: the workspace is not there, the journal, the trace or the recording can't be used, or commands
+            can't be confined as they must.
         RefusedError: the orchestrator doesn't know the job, or refuses the token.
         UnreachableError: it can't be reached.
     """
