@@ -29,6 +29,13 @@ exit codes:
   6  a replayed job is not the recorded one
 """
 
+HEALTH_EXIT_CODES = """\
+exit codes of health:
+  0  the worker answers, and made progress within --max-idle
+  1  no worker answers, or it made none
+  2  bad usage or configuration
+"""
+
 
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
@@ -68,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_worker(commands)
     _add_local(commands)
     _add_orchestrator(commands)
+    _add_health(commands)
     return parser
 
 
@@ -116,6 +124,16 @@ def _add_orchestrator(commands: Any) -> None:
     orchestrator.add_argument("--model", metavar="NAME", help="the model to ask an openai: server for")
     orchestrator.add_argument(
         "--database", metavar="FILE", help="keep jobs and events in FILE (default: a temporary one)"
+    )
+
+
+def _add_health(commands: Any) -> None:
+    health = _command(commands, "health", _health, "ask a worker how it is, over the socket that it was given")
+    options.add_options(health, (options.HEALTH_OPTION,))
+    health.add_argument("--max-idle", metavar="SECONDS", help="time without progress that is healthy (default: any)")
+    health.epilog = (
+        "Prints one line of JSON: state, job_id, iteration, idle (seconds since the last progress), tools, actors.\n\n"
+        + HEALTH_EXIT_CODES
     )
 
 
@@ -188,6 +206,16 @@ def _orchestrator(parsed: argparse.Namespace) -> int:
     from trioworker.local.command import run_orchestrator
 
     return run_orchestrator(config)
+
+
+def _health(parsed: argparse.Namespace) -> int:
+    path = options.resolve((options.HEALTH_OPTION,), vars(parsed), os.environ)[options.HEALTH_OPTION.key]
+    if path is None:
+        raise ConfigError(f"--health-socket is missing: give it, or set {options.HEALTH_OPTION.variable}")
+    max_idle = None if parsed.max_idle is None else options.parsed("--max-idle", parsed.max_idle, options.seconds)
+    from trioworker.observe.health_check import check_health
+
+    return check_health(path, max_idle)
 
 
 def _path(text: str | None) -> Path | None:

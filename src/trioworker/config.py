@@ -51,6 +51,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The file that a trace of the job is written to."""
     record: Path | None = None
     """The cassette that the job is recorded into."""
+    health_socket: Path | None = None
+    """The Unix socket at which `trioworker health` asks how the worker is."""
 
     def __repr__(self) -> str:
         return f"WorkerConfig(job_id={self.job_id!r}, orchestrator_url={self.orchestrator_url!r})"

@@ -59,12 +59,12 @@ class Job:
         last_output: the output of the last tool call that succeeded, redacted.
         decided: how the job ended, once it did.
         closed: the last post is in the outbox.
-        watch: told of each commit, once it has happened.
+        watchers: each is told of each commit, once it has happened; it must be quick and never fail.
     """
 
     def __init__(self, journal: Journal | None = None) -> None:
         self._journal = journal
-        self.watch: Callable[[Iterable[records.Record]], None] | None = None
+        self.watchers: list[Callable[[Iterable[records.Record]], None]] = []
         self.unresumable = ""
         self.job_id = ""
         self.title = ""
@@ -100,8 +100,8 @@ class Job:
             self._apply(change)
         if self._journal is not None:
             self._journal.append(changes)
-        if self.watch is not None:
-            self.watch(changes)
+        for watcher in self.watchers:
+            watcher(changes)
 
     async def sync(self) -> None:
         """Wait until what was committed would outlive the machine; without a journal there is nothing to wait for."""

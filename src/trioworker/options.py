@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from trioworker import config
 from trioworker.errors import ConfigError
 from trioworker.limits import DEFAULT_CONTEXT_TOKENS
+from trioworker.observe.health_check import MAX_SOCKET_PATH_BYTES
 
 if TYPE_CHECKING:
     import argparse
@@ -118,6 +119,13 @@ def existing_paths(text: str) -> Paths:
     return Paths(Path(name).resolve() for name in names)
 
 
+def socket_path(text: str) -> Path:
+    """A path that a Unix socket can have."""
+    if len(os.fsencode(text)) > MAX_SOCKET_PATH_BYTES or "\0" in text:
+        raise ValueError(f"a path of {MAX_SOCKET_PATH_BYTES} bytes at the most, all that a Unix socket can have")
+    return Path(text)
+
+
 def one_of(*choices: str) -> Callable[[str], str]:
     """One of a few words."""
 
@@ -129,6 +137,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+HEALTH_OPTION = Option("health-socket", "FILE", socket_path, "", "Unix socket that `trioworker health` asks")
 RUN_OPTIONS = (
     Option(
         "max-iterations",
@@ -161,6 +170,7 @@ RUN_OPTIONS = (
     Option("trace", "FILE", Path, "", "write a trace for Perfetto and speedscope"),
     Option("record", "FILE", Path, "", "record the job as a cassette, which --llm replay:FILE plays"),
     Option("instrument", "SPEC", str, "", "trio instrument to attach, as MODULE:NAME"),
+    HEALTH_OPTION,
 )
 JOURNAL_OPTION = Option("state-dir", "DIR", Path, "", "folder of the journal, from which a restart resumes")
 WORKSPACE_OPTION = Option("workspace", "DIR", directory, ".", "folder that the tools work in", "IRONCLAW_WORKSPACE")

@@ -69,6 +69,11 @@ class RunningJob:
         self._settled, self._settled_out = trio.open_memory_channel[TurnSettled](1)
         self._watch_queues()
 
+    @property
+    def ending(self) -> bool:
+        """How the job ends is decided, or it was told to stop."""
+        return self.job.decided is not None or self._work.cancel_called
+
     async def wait(self) -> JobOutcome:
         """How the job ended, once its end is reported or can't be."""
         await self._ended.wait()

@@ -17,6 +17,7 @@ from trioworker.first_contact import Stop, begin, first_contact
 from trioworker.job import Job
 from trioworker.journal_file import open_journal
 from trioworker.nurseries import alone
+from trioworker.observe.health import open_health
 from trioworker.observe.tracing import open_tracer
 from trioworker.running import RunningJob
 from trioworker.safety.layer import SafetyLayer
@@ -89,6 +90,7 @@ async def open_job(
             deadline -= max(0.0, began - job.started_at)
             await end_leftovers(job_mark(job.job_id, job.started_at))
         async with (
+            open_health(config.health_socket, job, config.job_id) as vitals,
             open_tracer(config) as tracer,
             OrchestratorClient(config, transport=transport, rng=rng, tracer=tracer, tape=recorder) as client,
         ):
@@ -110,6 +112,7 @@ async def open_job(
                 recorder.begin(contact.description, job, safety.redact)
             begin(job, contact, services, now=began)
             running = RunningJob(job, services, deadline=deadline)
+            vitals.running = running
             stop.listen(running.signalled)
             with alone():
                 async with trio.open_nursery() as nursery:

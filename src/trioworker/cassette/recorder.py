@@ -59,7 +59,7 @@ class Recorder:
         self._prompts = list(job.follow_ups)
         self._planned = {call.planned.call_id: call.planned for call in job.turn}
         self._started = {call.planned.call_id: trio.current_time() for call in job.turn if call.started}
-        job.watch = self._committed
+        job.watchers.append(self._committed)
         if self._file.began:
             return
         if job.opened:

@@ -1,0 +1,63 @@
+"""`trioworker health` asks a worker that runs: two real programs and a real socket."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.program import ran, until
+from support.realjob import real_job
+from support.world import DONE, calling
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trioworker.local.store import Store
+
+pytestmark = pytest.mark.integration
+
+PATIENT = "touch began; while ! test -e go; do sleep 0.05; done"
+
+
+async def test_a_worker_in_a_tool_is_healthy_and_one_that_ended_is_not(
+    store: Store, workspace: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "health.sock"
+    environment = {"TRIOWORKER_HEALTH_SOCKET": str(path)}
+    turns = [calling(("shell", {"command": PATIENT})), DONE]
+    async with real_job(store, workspace, turns, "--health-socket", str(path)) as job:
+        await until((workspace / "began").exists)
+        healthy = await ran("health", environment=environment)
+        idle = await ran("health", "--max-idle", "0.000001", environment=environment)
+        (workspace / "go").touch()
+        ended = await job.ended()
+    assert ended.code == 0, ended.err
+    assert (healthy.code, healthy.err) == (0, "")
+    said = json.loads(healthy.out)
+    assert (said["state"], said["tools"], said["iteration"], said["job_id"]) == ("running tool", ["shell"], 1, job.id)
+    assert job.token not in healthy.out
+    assert idle.code == 1
+    assert "over --max-idle" in idle.err
+
+    assert not path.exists()
+    gone = await ran("health", environment=environment)
+    assert gone.code == 1
+    assert gone.complaint == f"trioworker: no worker answers at {path}: No such file or directory; does one run there?"
+
+
+async def test_a_worker_that_hangs_or_was_killed_is_unhealthy(store: Store, workspace: Path, tmp_path: Path) -> None:
+    path = tmp_path / "health.sock"
+    turns = [calling(("shell", {"command": PATIENT})), DONE]
+    async with real_job(store, workspace, turns, "--health-socket", str(path)) as job:
+        await until((workspace / "began").exists)
+        job.program.signal(signal.SIGSTOP)
+        hanging = await ran("health", "--health-socket", str(path))
+        job.program.signal(signal.SIGKILL)
+        await job.ended()
+        killed = await ran("health", "--health-socket", str(path))
+    assert (hanging.code, killed.code) == (1, 1)
+    assert hanging.complaint == f"trioworker: the worker at {path} did not answer within 5 s"
+    assert "Connection refused" in killed.complaint
