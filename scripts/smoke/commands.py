@@ -19,19 +19,24 @@ class BrokenError(Exception):
     """What was to be checked did not even come about."""
 
 
+class SlowError(BrokenError):
+    """A command took longer than it may."""
+
+
 def output(*command: str | Path, stdin: str | None = None, limit: float | None = None) -> str:
     """What a command wrote to standard output.
 
     `stdin` is fed to it; after `limit` seconds it is ended.
 
     Raises:
-        BrokenError: it is not there, failed or took too long; the message holds the end of what it said.
+        BrokenError: it is not there or failed; the message holds the end of what it said.
+        SlowError: it took too long.
     """
     name = " ".join(str(word) for word in command[:2])
     try:
         done = subprocess.run(command, input=stdin or "", capture_output=True, text=True, timeout=limit, check=False)
     except subprocess.TimeoutExpired as error:
-        raise BrokenError(f"{name} took over {limit:g} s") from error
+        raise SlowError(f"{name} took over {limit:g} s") from error
     except OSError as error:
         raise BrokenError(f"{name} can't be started: {error.strerror}") from error
     if done.returncode:
@@ -51,7 +56,7 @@ def works(*command: str | Path, stdin: str | None = None, limit: float | None = 
 
 def seconds_of(command: Sequence[str]) -> float:
     """How long a command takes, once it has run before."""
-    output(*command)
+    output(*command, limit=60.0)
     began = time.monotonic()
-    output(*command)
+    output(*command, limit=60.0)
     return time.monotonic() - began

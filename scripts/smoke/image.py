@@ -19,6 +19,8 @@ DEFAULT_BASE = "docker.io/library/python:3.13-slim-bookworm"
 DEBIAN = "bookworm"
 OWN_BASE = f"localhost/debian:{DEBIAN}-slim"
 """What debootstrap makes where the default can't be had: the system's Python joins it in the build."""
+MOST_BUILD = 480.0
+"""Seconds to make the base, or to build on it: one minute each, or the network is in trouble."""
 MOST_FETCH = 120.0
 """Seconds to fetch the base image, some 50 MB, before the registry counts as out of reach."""
 
@@ -61,8 +63,18 @@ def build(base: str) -> None:
     way = way_to_build(base)
     with tempfile.TemporaryDirectory() as folder:
         secrets = _pip_secrets(Path(folder))
-        arguments = ("--layers", "--build-arg", f"BASE_IMAGE={base}", "--tag", IMAGE, "--file", ROOT / "Containerfile")
-        output("buildah", "bud", *way, *secrets, *arguments, ROOT)
+        arguments = (
+            "--format",
+            "docker",
+            "--layers",
+            "--build-arg",
+            f"BASE_IMAGE={base}",
+            "--tag",
+            IMAGE,
+            "--file",
+            ROOT / "Containerfile",
+        )
+        output("buildah", "bud", *way, *secrets, *arguments, ROOT, limit=MOST_BUILD)
 
 
 def _pull(image: str) -> None:
@@ -77,7 +89,7 @@ def _make_base() -> None:
             f"become root (`apt-get install debootstrap`), or name one that is here: --base-image {OWN_BASE}"
         )
     with tempfile.TemporaryDirectory() as folder:
-        output("debootstrap", "--variant=minbase", DEBIAN, folder)
+        output("debootstrap", "--variant=minbase", DEBIAN, folder, limit=MOST_BUILD)
         slim = "".join(f"path-exclude=/usr/share/{name}/*\n" for name in UNREAD)
         Path(folder, "etc/dpkg/dpkg.cfg.d/slim").write_text(slim)
         unwanted = [f"./usr/share/{name}/*" for name in UNREAD]

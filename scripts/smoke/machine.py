@@ -11,24 +11,29 @@ import os
 import resource
 import subprocess
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from smoke.commands import BrokenError, output, works
+from smoke.commands import SkippedError, output, works
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MEMORY = ("--memory", "2048m")
 """The contract's limit."""
+MOST_TRIAL = 60.0
+"""Seconds for a container that does nothing; a way that takes longer is none."""
 MOST_PROCESSES = 32_768
 """The most that is asked for where the engine's own limits are refused; the host's may lie below it."""
 
 
-def way_to_run(image: str) -> tuple[str, ...] | None:
-    """The options of `podman run` that come closest to the contract here; `None` if no container runs at all."""
+def way_to_run(podman: Sequence[str], image: str) -> tuple[str, ...] | None:
+    """The options of `run` that come closest to the contract here, for this podman; `None` if no container runs."""
     own = _own_limits()
     for cgroups in (MEMORY, (), ("--cgroups=disabled",)):
         for limits in ((), own):
             way = ("--network", "host", *cgroups, *limits)
-            if _runs(image, way):
-                return (*way, "--read-only") if _runs(image, (*way, "--read-only")) else way
+            if _runs(podman, image, way):
+                return (*way, "--read-only") if _runs(podman, image, (*way, "--read-only")) else way
     return None
 
 
@@ -36,23 +41,23 @@ def way_to_build(image: str) -> tuple[str, ...]:
     """The options of `buildah bud` with which a build's commands run here.
 
     Raises:
-        BrokenError: none do.
+        SkippedError: none do.
     """
     ways: tuple[tuple[str, ...], ...] = ((), ("--isolation", "chroot"))
     for way in ways:
-        if works("buildah", "bud", "--quiet", *way, "--file", "-", stdin=f"FROM {image}\nRUN true\n"):
+        if works("buildah", "bud", "--quiet", *way, "--file", "-", stdin=f"FROM {image}\nRUN true\n", limit=MOST_TRIAL):
             return way
-    raise BrokenError("buildah can run no command in a build here, in a container or a chroot")
+    raise SkippedError("buildah can run no command in a build here, in a container or a chroot")
 
 
 def enter_namespace() -> NoReturn:
     """Start this program again, in a mount namespace of its own.
 
     Raises:
-        BrokenError: that is not for us to do.
+        SkippedError: that is not for us to do.
     """
     if os.geteuid() != 0:
-        raise BrokenError("podman can run no container here: `podman run --rm IMAGE true` tells why")
+        raise SkippedError("podman can run no container here: `podman run --rm IMAGE true` tells why")
     sys.stdout.flush()
     os.execvp("unshare", ["unshare", "--mount", sys.executable, *sys.argv, "--namespace"])  # noqa: S606 - none is wanted
 
@@ -63,8 +68,8 @@ def hide_cgroups() -> None:
     output("mount", "-t", "cgroup2", "none", "/sys/fs/cgroup")
 
 
-def _runs(image: str, way: tuple[str, ...]) -> bool:
-    return works("podman", "run", "--rm", *way, "--entrypoint", "true", image)
+def _runs(podman: Sequence[str], image: str, way: tuple[str, ...]) -> bool:
+    return works(*podman, "run", "--rm", *way, "--entrypoint", "true", image, limit=MOST_TRIAL)
 
 
 def _own_limits() -> tuple[str, ...]:

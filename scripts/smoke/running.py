@@ -13,11 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smoke.commands import BrokenError, output
+from smoke.commands import BrokenError, output, works
+from smoke.engine import remove_volumes
 from smoke.image import IMAGE, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
+
+    from smoke.engine import Engine
 
 VENV = ROOT / ".venv"
 JOB_SECONDS = 60.0
@@ -27,9 +30,11 @@ LOOK_AGAIN = 0.02
 
 CONTRACT_WALLS = (
     *("--user", "1000:1000", "--cap-drop", "ALL", "--cap-add", "CHOWN", "--security-opt", "no-new-privileges"),
-    *("--tmpfs", "/tmp:rw,size=512m,mode=1777", "--volume", "/workspace"),  # noqa: S108 - a path in the container
+    *("--tmpfs", "/tmp:rw,size=512m,mode=1777"),  # noqa: S108 - a path in the container
 )
 """How the contract starts a worker; memory and a read-only root come on top where the machine can do that."""
+VOLUMES = {"state": "/var/lib/trioworker", "workspace": "/workspace"}
+"""Volumes of a job and where they are mounted: what a second container finds of the first."""
 
 
 def make_venv() -> None:
@@ -41,38 +46,64 @@ def make_venv() -> None:
     output(ROOT / "scripts/venv", "local")
 
 
+class SmokeJob:
+    """A job at the orchestrator, and the volumes that its containers share."""
+
+    def __init__(self, url: str) -> None:
+        job = _request(f"{url}/jobs", {"description": "Smoke test of the image.", "project_dir": "/workspace"})
+        self.id: str = job["id"]
+        self.token: str = job["token"]
+        self.url = url
+        self.volumes = {f"trioworker-smoke-{folder}-{self.id}": path for folder, path in VOLUMES.items()}
+        self._view = f"{url}/jobs/{self.id}"
+
+    def view(self) -> dict[str, Any]:
+        """The job, as the orchestrator knows it."""
+        return _request(self._view)
+
+    def tool_output(self, index: int) -> str:
+        """What the shell call that ended as number `index` wrote, by its event."""
+        results = self.tool_results()
+        return json.loads(results[index])["output"] if index < len(results) else ""
+
+    def tool_results(self) -> list[str]:
+        """What each call gave, by its event."""
+        return [event["data"]["output"] for event in self._events() if event["event_type"] == "tool_result"]
+
+    def _events(self) -> Iterator[dict[str, Any]]:
+        """The events so far: the stream has no end while the job runs, so it is left at the first silence."""
+        with urllib.request.urlopen(f"{self._view}/events", timeout=1) as stream:  # noqa: S310 - our own server
+            try:
+                for line in stream:
+                    if line.startswith(b"data: ") and "event_type" in (event := json.loads(line[6:])):
+                        yield event
+            except TimeoutError:
+                return
+
+
 class RunningContainer:
     """A worker in a container, seen from the host: its processes in `/proc`, its job in the orchestrator."""
 
-    def __init__(self, url: str, way: Sequence[str], log: Path) -> None:
-        self._url = url
+    def __init__(self, job: SmokeJob, engine: Engine, log: Path) -> None:
         self._log = log
-        job = _request(f"{url}/jobs", {"description": "Smoke test of the image.", "project_dir": "/workspace"})
-        self._job = f"{url}/jobs/{job['id']}"
-        self.name = f"trioworker-smoke-{job['id']}"
-        arguments = ("worker", "--job-id", job["id"], "--orchestrator-url", url)
+        self._engine = engine
+        self.job = job
+        self.name = f"trioworker-smoke-{job.id}"
+        arguments = ("worker", "--job-id", job.id, "--orchestrator-url", job.url)
+        volumes = (word for name, path in job.volumes.items() for word in ("--volume", f"{name}:{path}"))
         self._began = time.monotonic()
         with log.open("wb") as out:
             self._process = subprocess.Popen(
                 # The variable's name alone: its value stays off the command line.
                 (
-                    *("podman", "run", "--rm", "--name", self.name, "--env", "IRONCLAW_WORKER_TOKEN"),
-                    *(*CONTRACT_WALLS, *way, IMAGE, *arguments),
+                    *(*engine.command, "run", "--rm", "--name", self.name, "--env", "IRONCLAW_WORKER_TOKEN"),
+                    *(*CONTRACT_WALLS, *volumes, *engine.way, IMAGE, *arguments),
                 ),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                env={**os.environ, "IRONCLAW_WORKER_TOKEN": job["token"]},
+                env={**os.environ, "IRONCLAW_WORKER_TOKEN": job.token},
             )
-
-    def view(self) -> dict[str, Any]:
-        """The job, as the orchestrator knows it."""
-        return _request(self._job)
-
-    def tool_output(self, index: int) -> str:
-        """What the shell call that ended as number `index` wrote, by its event."""
-        results = [event["data"] for event in self._events() if event["event_type"] == "tool_result"]
-        return json.loads(results[index]["output"])["output"] if index < len(results) else ""
 
     def exit_code(self) -> int:
         """The container's, once it has ended."""
@@ -108,23 +139,17 @@ class RunningContainer:
     def remove(self) -> None:
         """End it, whatever it does."""
         if self._process.poll() is None:
-            subprocess.run(["podman", "rm", "--force", "--time", "0", self.name], capture_output=True, check=False)
+            works(*self._engine.command, "rm", "--force", "--time", "0", self.name, limit=JOB_SECONDS)
+            self._process.kill()
         self._process.wait()
-
-    def _events(self) -> Iterator[dict[str, Any]]:
-        """The events so far: the stream has no end while the job runs, so it is left at the first silence."""
-        with urllib.request.urlopen(f"{self._job}/events", timeout=1) as stream:  # noqa: S310 - our own server
-            try:
-                for line in stream:
-                    if line.startswith(b"data: ") and "event_type" in (event := json.loads(line[6:])):
-                        yield event
-            except TimeoutError:
-                return
 
     def _descendants(self) -> dict[int, tuple[int, str]]:
         """Parent and state of each process below the container's PID 1."""
         first = subprocess.run(
-            ["podman", "inspect", "--format", "{{.State.Pid}}", self.name], capture_output=True, text=True, check=False
+            (*self._engine.command, "inspect", "--format", "{{.State.Pid}}", self.name),
+            capture_output=True,
+            text=True,
+            check=False,
         ).stdout.strip()
         everything: dict[int, tuple[int, str]] = {}
         for path in Path("/proc").glob("[0-9]*/stat"):
@@ -139,9 +164,20 @@ class RunningContainer:
 
 
 @contextmanager
-def container(url: str, way: Sequence[str]) -> Generator[RunningContainer]:
+def smoke_job(url: str, engine: Engine) -> Generator[SmokeJob]:
+    """A new job; its volumes are gone after the block."""
+    job = SmokeJob(url)
+    try:
+        yield job
+    finally:
+        remove_volumes(engine, list(job.volumes))
+
+
+@contextmanager
+def container(job: SmokeJob, engine: Engine) -> Generator[RunningContainer]:
+    """A worker on the job; gone after the block."""
     with tempfile.TemporaryDirectory() as folder:
-        running = RunningContainer(url, way, Path(folder) / "log")
+        running = RunningContainer(job, engine, Path(folder) / "log")
         try:
             yield running
         finally:
