@@ -1,0 +1,65 @@
+"""The manifest of the page on containers, and the image's own settings, are what the program takes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.program import ran
+from trioworker.options import WORKER_OPTIONS, resolve
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[2]
+GRACE = 10
+"""Seconds from SIGTERM to SIGKILL at the least, by the contract."""
+
+
+@pytest.fixture(scope="module")
+def pod() -> dict[str, Any]:
+    (manifest,) = re.findall(
+        r"^```yaml\n(.*?)^```", (ROOT / "docs/containers.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    return yaml.safe_load(manifest)["spec"]["template"]["spec"]
+
+
+def environment() -> dict[str, str]:
+    (settings,) = re.findall(
+        r"^ENV (PYTHONDONTWRITEBYTECODE(?:.*\\\n)*.*)$", (ROOT / "Containerfile").read_text(), re.MULTILINE
+    )
+    return dict(setting.split("=", 1) for setting in shlex.split(settings.replace("\\\n", " ")))
+
+
+def test_the_worker_takes_the_manifests_arguments(pod: dict[str, Any]) -> None:
+    command, *arguments = pod["containers"][0]["args"]
+    given = {
+        name.removeprefix("--").replace("-", "_"): value for name, value in zip(*[iter(arguments)] * 2, strict=True)
+    }
+    values = resolve(WORKER_OPTIONS, given, {})
+    assert command == "worker"
+    assert {name: values[name] for name in given} == given
+    assert pod["terminationGracePeriodSeconds"] > GRACE
+
+
+async def test_the_probe_is_a_command_of_ours(pod: dict[str, Any], tmp_path: Path) -> None:
+    program, *arguments = pod["containers"][0]["livenessProbe"]["exec"]["command"]
+    path = tmp_path / "health.sock"
+    ended = await ran(*arguments, environment={"TRIOWORKER_HEALTH_SOCKET": str(path)})
+    assert program == "trioworker"
+    assert ended.complaint == f"trioworker: no worker answers at {path}: No such file or directory; does one run there?"
+
+
+def test_the_volumes_are_where_the_image_looks(pod: dict[str, Any]) -> None:
+    mounted = {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    assert mounted == {"/workspace", "/tmp", environment()["TRIOWORKER_STATE_DIR"]}
+
+
+def test_the_images_variables_are_options() -> None:
+    variables = {name for name in environment() if name.startswith("TRIOWORKER_")}
+    assert variables == {"TRIOWORKER_STATE_DIR", "TRIOWORKER_HEALTH_SOCKET"}
+    assert variables <= {option.variable for option in WORKER_OPTIONS}
