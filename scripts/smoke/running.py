@@ -71,14 +71,11 @@ class SmokeJob:
         return [event["data"]["output"] for event in self._events() if event["event_type"] == "tool_result"]
 
     def _events(self) -> Iterator[dict[str, Any]]:
-        """The events so far: the stream has no end while the job runs, so it is left at the first silence."""
-        with urllib.request.urlopen(f"{self._view}/events", timeout=1) as stream:  # noqa: S310 - our own server
-            try:
-                for line in stream:
-                    if line.startswith(b"data: ") and "event_type" in (event := json.loads(line[6:])):
-                        yield event
-            except TimeoutError:
-                return
+        """The events of a job that has ended: only then does their stream end, and no silence has to be waited for."""
+        with urllib.request.urlopen(f"{self._view}/events", timeout=JOB_SECONDS) as stream:  # noqa: S310 - our own
+            for line in stream:
+                if line.startswith(b"data: ") and "event_type" in (event := json.loads(line[6:])):
+                    yield event
 
 
 class RunningContainer:
@@ -204,7 +201,7 @@ def orchestrator(turns: list[dict[str, Any]]) -> Generator[str]:
 def _request(url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     data = None if body is None else json.dumps(body).encode()
     asked = urllib.request.Request(url, data, {"Content-Type": "application/json"})  # noqa: S310 - our own server
-    with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(asked, timeout=JOB_SECONDS) as answer:  # noqa: S310
         return json.load(answer)
 
 
