@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_local(commands)
     _add_orchestrator(commands)
     _add_health(commands)
+    _add_fleet(commands)
     return parser
 
 
@@ -134,6 +135,30 @@ def _add_health(commands: Any) -> None:
     health.epilog = (
         "Prints one line of JSON: state, job_id, iteration, idle (seconds since the last progress), tools, actors.\n\n"
         + HEALTH_EXIT_CODES
+    )
+
+
+def _add_fleet(commands: Any) -> None:
+    fleet = _command(commands, "fleet", _fleet, "run many jobs, each in a worker of its own")
+    fleet.add_argument("jobs", metavar="JOBS.jsonl", help="a line of JSON for each job: job_id, token, …")
+    rows = (
+        ("engine", "NAME", "process, ray or kubernetes (default process; the others are extras)"),
+        ("orchestrator-url", "URL", "for jobs that name none (default http://127.0.0.1:50051)"),
+        ("workspace", "DIR", "for jobs that name none; {job_id} becomes the job's (default: the engine's own)"),
+        ("results", "FILE", "one line for each job that ended (default JOBS.results.jsonl); run again to go on"),
+        ("logs", "DIR", "process: keep each worker's log there (default: none are kept)"),
+        ("parallel", "N", "workers at once (default: the processors for process, 1000 for the others)"),
+        ("attempts", "N", "workers that a job may have when they are lost or can't report (default 3)"),
+        ("cpu", "CORES", "ray, kubernetes: processors for a worker (default 0.5)"),
+        ("memory", "SIZE", "kubernetes: memory for a worker, as 2Gi (default 2Gi)"),
+        ("address", "ADDRESS", "ray: the cluster's address (default: RAY_ADDRESS, or the cluster of this machine)"),
+        ("namespace", "NAME", "kubernetes: where the Jobs are made (default: default)"),
+        ("image", "IMAGE", "kubernetes: the worker's image"),
+    )
+    for name, metavar, text in rows:
+        fleet.add_argument(f"--{name}", metavar=metavar, help=text)
+    fleet.epilog = (
+        "Exits with 0 if all jobs succeeded, 1 if not, 4 if it was stopped and jobs are left.\n\n" + EXIT_CODES
     )
 
 
@@ -216,6 +241,35 @@ def _health(parsed: argparse.Namespace) -> int:
     from trioworker.observe.health_check import check_health
 
     return check_health(path, max_idle)
+
+
+def _fleet(parsed: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    jobs = Path(parsed.jobs)
+    engine = options.parsed("--engine", parsed.engine or "process", options.one_of("process", "ray", "kubernetes"))
+    parallel = (os.cpu_count() or 1) if engine == "process" else 1000
+    from trioworker.fleet.command import FleetConfig, run_fleet
+
+    return run_fleet(
+        FleetConfig(
+            jobs=jobs,
+            engine=engine,
+            orchestrator_url=options.parsed(
+                "--orchestrator-url", parsed.orchestrator_url or "http://127.0.0.1:50051", options.http_url
+            ),
+            workspace=parsed.workspace,
+            results=_path(parsed.results) or jobs.with_suffix(".results.jsonl"),
+            logs=_path(parsed.logs),
+            parallel=options.parsed("--parallel", parsed.parallel or str(parallel), options.whole(1, 100_000)),
+            attempts=options.parsed("--attempts", parsed.attempts or "3", options.whole(1, 100)),
+            cpu=options.parsed("--cpu", parsed.cpu or "0.5", options.cores),
+            memory=parsed.memory or "2Gi",
+            address=parsed.address,
+            namespace=parsed.namespace or "default",
+            image=parsed.image,
+        )
+    )
 
 
 def _path(text: str | None) -> Path | None:

@@ -94,6 +94,13 @@ def seconds(text: str) -> float:
     return value
 
 
+def cores(text: str) -> float:
+    """A number of processors, also a part of one."""
+    if not re.fullmatch(r"\d{1,4}(\.\d{1,3})?", text) or float(text) == 0:
+        raise ValueError("a number of processors over 0, such as 0.5")
+    return float(text)
+
+
 def directory(text: str) -> Path:
     """A folder that is there."""
     # Unlike Path's, it has no errors of its own: what can't be looked at is none.

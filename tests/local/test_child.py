@@ -24,14 +24,14 @@ SLEEPER = "import time; print('up', flush=True); time.sleep(60)"
 
 
 def leashed(parent: int, *program: str) -> list[str]:
-    return [sys.executable, "-ISs", leash.__file__, str(parent), *program]
+    return [sys.executable, "-ISs", leash.__file__, str(parent), str(int(signal.SIGTERM)), *program]
 
 
 def test_a_leashed_program_ends_when_its_parent_is_killed() -> None:
     # The parent starts the program, tells its id, and waits to be killed.
     parent_program = (
         "import os, subprocess, sys, time\n"
-        "child = subprocess.Popen([*sys.argv[1:4], str(os.getpid()), *sys.argv[4:]], stdout=subprocess.PIPE)\n"
+        "child = subprocess.Popen([*sys.argv[1:4], str(os.getpid()), '15', *sys.argv[4:]], stdout=subprocess.PIPE)\n"
         "child.stdout.readline(); print(child.pid, flush=True); time.sleep(60)\n"
     )
     command = [

@@ -51,7 +51,7 @@ class WorkerProcess:
         # `-P` keeps modules that lie in the working directory, which may be the job's, out of the worker.
         worker = [sys.executable, "-P", "-m", "trioworker", "worker", *self._options]
         self._process = subprocess.Popen(  # noqa: S603 - our own program; its options are the user's
-            [sys.executable, "-ISs", str(Path(leash.__file__)), str(os.getpid()), *worker],
+            [sys.executable, "-ISs", str(Path(leash.__file__)), str(os.getpid()), str(int(signal.SIGTERM)), *worker],
             env=worker_environment(os.environ, self._token),
             stdin=subprocess.DEVNULL,
             # Its outcome as JSON; ours shows what the orchestrator was told.

@@ -1,0 +1,102 @@
+"""The file of jobs: one JSON object a line, each a job that an orchestrator holds and where it is to run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trioworker import options
+from trioworker.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    option.key: option.parse for option in (options.JOURNAL_OPTION, *options.RUN_OPTIONS)
+}
+
+
+class FleetJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job, with all that its worker is told. `repr` never shows the token."""
+
+    job_id: str
+    token: str
+    orchestrator_url: str
+    workspace: str | None
+    worker_options: tuple[str, ...]
+    """What the line's `options` come to: `--timeout=600 …`."""
+
+    def __repr__(self) -> str:
+        return f"FleetJob(job_id={self.job_id!r})"
+
+
+class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    job_id: str
+    token: str
+    orchestrator_url: str | None = None
+    workspace: str | None = None
+    options: dict[str, str | int | float] = {}
+
+
+def read_jobs(path: Path, *, orchestrator_url: str, workspace: str | None) -> list[FleetJob]:
+    """The jobs of a file, in its order. Empty lines are none; `{job_id}` in `workspace` becomes the job's.
+
+    Raises:
+        ConfigError: the file can't be read, or a line is no job; the message names file and line, and never a token.
+    """
+    decoder = msgspec.json.Decoder(_Line)
+    jobs: dict[str, FleetJob] = {}
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; name a file with one job a line") from error
+    for number, text in enumerate(lines, start=1):
+        if not text.strip():
+            continue
+        try:
+            job = _job(decoder.decode(text), orchestrator_url, workspace)
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+            raise ConfigError(f"{path}:{number}: {error}") from error
+        if job.job_id in jobs:
+            raise ConfigError(f"{path}:{number}: job {job.job_id} stands there already; give each job one line")
+        jobs[job.job_id] = job
+    if not jobs:
+        raise ConfigError(f"{path}: holds no job; give each one a line of JSON with job_id and token")
+    return list(jobs.values())
+
+
+def _job(line: _Line, orchestrator_url: str, workspace: str | None) -> FleetJob:
+    job_id = _parsed("job_id", line.job_id, options.uuid).lower()
+    where = line.workspace if line.workspace is not None else workspace
+    return FleetJob(
+        job_id=job_id,
+        token=_token(line.token),
+        orchestrator_url=_parsed("orchestrator_url", line.orchestrator_url or orchestrator_url, options.http_url),
+        workspace=None if where is None else where.replace("{job_id}", job_id),
+        worker_options=tuple(_worker_option(name, value) for name, value in line.options.items()),
+    )
+
+
+def _token(token: str) -> str:
+    # The value is a secret: what is wrong with it is told without it.
+    if not token.strip() or not (token.isascii() and token.isprintable()):
+        raise ValueError("token: is empty, or holds characters that no HTTP header can carry")
+    return token.strip()
+
+
+def _worker_option(name: str, value: str | float) -> str:
+    key = name.replace("-", "_")
+    if key not in _PARSERS:
+        raise ValueError(f"options: {name[:80]!r} is none of the worker's; there are {', '.join(sorted(_PARSERS))}")
+    text = str(value)
+    _parsed(f"options.{name}", text, _PARSERS[key])
+    return f"--{key.replace('_', '-')}={text}"
+
+
+def _parsed(source: str, text: str, parse: Callable[[str], Any]) -> Any:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise ValueError(f"{source}: {text[:200]!r} is not {error}") from error

@@ -1,0 +1,98 @@
+"""The file of results: one JSON object a line, appended as jobs end, from which a fleet that was stopped goes on."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from trioworker.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """How a job ended: final, and told once.
+
+    `exit_code` is null where no worker lived to tell it, `success` where nobody knows it. `seconds` is from the first
+    start to the end, with all attempts.
+    """
+
+    job_id: str
+    exit_code: int | None
+    status: str | None
+    success: bool | None
+    message: str | None
+    seconds: float
+    attempts: int
+    engine: str
+    node: str | None
+
+
+class Results:
+    """The results of one fleet, locked against a second one. A context manager."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the file; a last line that a crash cut is dropped.
+
+        Raises:
+            ConfigError: it can't be written, is no file of results, or another fleet holds it.
+        """
+        self._path = path
+        try:
+            # Messages of jobs are their owner's business.
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ConfigError(f"--results {path}: {error.strerror}; name a file that can be written") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.done = self._read()
+        except BlockingIOError as error:
+            os.close(self._file)
+            raise ConfigError(f"--results {path}: another fleet writes it; wait for its end, or stop it") from error
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+
+    def add(self, result: Result) -> None:
+        """Keep the result of a job, on disk when this returns."""
+        line = msgspec.json.encode(result) + b"\n"
+        size = os.fstat(self._file).st_size
+        try:
+            while line:
+                line = line[os.write(self._file, line) :]
+            os.fdatasync(self._file)
+        except OSError as error:
+            # Half a line in the middle would spoil the file for the next fleet.
+            os.ftruncate(self._file, size)
+            raise ConfigError(f"--results {self._path}: {error.strerror}; make room and run again") from error
+        self.done[result.job_id] = result
+
+    def _read(self) -> dict[str, Result]:
+        content = bytearray()
+        while chunk := os.read(self._file, 1 << 20):
+            content += chunk
+        whole = content.rfind(b"\n") + 1
+        decoder = msgspec.json.Decoder(Result)
+        done: dict[str, Result] = {}
+        for number, line in enumerate(bytes(content[:whole]).splitlines(), start=1):
+            try:
+                result = decoder.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise ConfigError(f"{self._path}:{number}: no result of a fleet: {error}; name a new file") from error
+            done[result.job_id] = result
+        # Only now: a foreign file without a line end was not ours to cut. A line of ours begins with its brace.
+        if whole < len(content):
+            if not bytes(content[whole:]).startswith(b"{"):
+                raise ConfigError(f"{self._path}: no file of results; name a new file")
+            os.ftruncate(self._file, whole)
+        return done

@@ -1,0 +1,72 @@
+"""The file of results: kept over a crash, held by one fleet, and nobody else's file is touched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from trioworker.errors import ConfigError
+from trioworker.fleet.results import Result, Results
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def result(job_id: str) -> Result:
+    return Result(
+        job_id=job_id,
+        exit_code=0,
+        status="completed",
+        success=True,
+        message="done",
+        seconds=1.5,
+        attempts=1,
+        engine="process",
+        node="here",
+    )
+
+
+def test_what_was_kept_is_there_again(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    with Results(path) as results:
+        results.add(result("a"))
+        results.add(result("b"))
+
+    with Results(path) as results:
+        assert results.done == {"a": result("a"), "b": result("b")}
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_torn_last_line_is_dropped_and_its_place_used_again(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    with Results(path) as results:
+        results.add(result("a"))
+        results.add(result("b"))
+    whole = path.read_bytes()
+    first = whole.index(b"\n") + 1
+    for end in range(first + 1, len(whole)):
+        path.write_bytes(whole[:end])
+        with Results(path) as results:
+            assert list(results.done) == ["a"]
+            results.add(result("b"))
+        assert path.read_bytes() == whole
+
+
+def test_a_second_fleet_is_refused_until_the_first_ends(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    with Results(path), pytest.raises(ConfigError, match="another fleet writes it"):
+        Results(path)
+    with Results(path) as results:
+        assert results.done == {}
+
+
+@pytest.mark.parametrize("content", ["notes\n", "notes without an end", '{"job_id": 7}\n'])
+def test_a_foreign_file_is_left_as_it_is(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_text(content)
+
+    with pytest.raises(ConfigError, match="name a new file"):
+        Results(path)
+
+    assert path.read_text() == content

@@ -1,0 +1,85 @@
+"""Jobs of a fleet and what its tests run them on."""
+
+from __future__ import annotations
+
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from support.program import ran
+from trioworker.local.app import make_app
+from trioworker.local.script import Turn
+from trioworker.local.script import answer as scripted
+from trioworker.local.server import bind, serve
+from trioworker.local.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+    from pathlib import Path
+
+    from support.program import Ended
+    from trioworker.local.llm import LlmRequest
+    from trioworker.wire import Reply
+
+DONE = Turn(content="Nothing to do. The job is complete.")
+
+
+class ScriptedModel:
+    """Gives the turns; one that comes first may be slow for some jobs."""
+
+    def __init__(self, turns: Sequence[Turn]) -> None:
+        self._turns = turns
+
+    async def complete(self, request: LlmRequest, /) -> Reply:
+        given = scripted(self._turns, request.messages, tools=bool(request.tools))
+        await trio.sleep(given.delay)
+        return given.reply
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+class Held:
+    """An orchestrator that counts the reports that it accepts, by job."""
+
+    def __init__(self, store: Store, url: str) -> None:
+        self.store = store
+        self.url = url
+
+    def jobs(self, path: Path, count: int, **fields: Any) -> list[str]:
+        """Make jobs and write their lines to `path`; gives the ids."""
+        made = [self.store.create_job("nothing", title=f"job {number}") for number in range(count)]
+        path.write_text("".join(json.dumps({"job_id": job.id, "token": job.token, **fields}) + "\n" for job in made))
+        return [job.id for job in made]
+
+    def reports(self) -> list[str]:
+        """The jobs that were reported; a `result` event of theirs came for each, once."""
+        ended = [view.id for view in self.store.views() if view.report is not None]
+        for job_id in ended:
+            results = [event for event in self.store.events(job_id, 0) if event.event_type == "result"]
+            assert len(results) == 1, (job_id, results)
+        return ended
+
+
+@asynccontextmanager
+async def held(*turns: Turn) -> AsyncGenerator[Held]:
+    """An orchestrator whose model gives these turns to every job."""
+    with Store() as store:
+        async with trio.open_nursery() as nursery:
+            url: str = await nursery.start(
+                serve, make_app(store, ScriptedModel(turns or (DONE,))), bind("127.0.0.1", 0)
+            )
+            yield Held(store, url)
+            nursery.cancel_scope.cancel()
+
+
+async def fleet(jobs: Path, url: str, *options: str) -> Ended:
+    """`trioworker fleet` to its end, each job in a workspace of its own."""
+    workspace = jobs.parent / "work" / "{job_id}"
+    return await ran("fleet", str(jobs), "--orchestrator-url", url, "--workspace", str(workspace), *options)
+
+
+def results_of(jobs: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in jobs.with_suffix(".results.jsonl").read_text().splitlines()]
