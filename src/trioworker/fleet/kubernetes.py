@@ -13,6 +13,7 @@ import trio
 from loguru import logger
 
 from trioworker.errors import ConfigError
+from trioworker.exits import FAILED, STOPPED, SUCCEEDED
 from trioworker.fleet.engine import Attempt, attempt_of
 from trioworker.fleet.manifests import LABEL, job_manifest, name_of, secret_manifest
 
@@ -28,6 +29,8 @@ PATIENCE = 60.0
 """Seconds for a request with its retries; after that the look is skipped, or the job's start has failed."""
 PAUSE = 1.0
 CONFLICT, NOT_FOUND = 409, 404
+_STATUSES = {SUCCEEDED: "completed", FAILED: "failed", STOPPED: "cancelled"}
+"""What an exit code tells where the pod's log is gone."""
 PASSING = (408, 425, 429, 500, 502, 503, 504)
 
 
@@ -146,7 +149,7 @@ class KubernetesEngine:
         attempt = attempt_of(code if code < 128 else 128 - code, out, b"", pod.spec.nodeName)
         return Attempt(
             exit_code=attempt.exit_code,
-            status=attempt.status,
+            status=attempt.status or _STATUSES.get(code),
             success=code == 0 if attempt.success is None else attempt.success,
             message=attempt.message or _reason(ended),
             node=attempt.node,

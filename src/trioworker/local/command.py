@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -57,9 +58,17 @@ def run_orchestrator(config: OrchestratorConfig) -> int:
     Raises:
         ConfigError: the model, the database or the address is unusable.
     """
+    _allow_connections()
     backend = NoBackend() if config.llm is None else open_backend(config.llm, config.model)
     with Store(config.database) as store, bind(config.host, config.port) as sock:
         return trio.run(_orchestrator, store, backend, sock)
+
+
+def _allow_connections() -> None:
+    """Take all the open files that we may have: each job that runs holds a connection, and 1024 are soon reached."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _local(config: LocalConfig, store: Store, backend: Backend, sock: socket.socket) -> int:

@@ -1,0 +1,60 @@
+"""The Kubernetes objects of a job: what the API's schema takes, what the contract asks for, and where the token is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from trioworker.fleet.jobs import FleetJob
+from trioworker.fleet.manifests import PodPlan, job_manifest, secret_manifest
+
+JOB = FleetJob(
+    job_id="123e4567-e89b-12d3-a456-426614174000",
+    token="s3cret",
+    orchestrator_url="http://orchestrator.jobs:50051",
+    workspace=None,
+    worker_options=("--timeout=600",),
+)
+PLAN = PodPlan(image="registry.test/trioworker:1", namespace="jobs", cpu=0.5, memory="2Gi", attempts=4)
+
+
+@pytest.mark.parametrize("version", ["1.31", "1.34", "1.36"])
+@pytest.mark.parametrize("manifest", [job_manifest(JOB, PLAN), secret_manifest(JOB, "jobs", "uid-1")])
+def test_the_published_schema_takes_it(manifest: dict[str, Any], version: str) -> None:
+    validate: Any = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate")
+    validate.validate(manifest, version, strict=True)
+    with pytest.raises(validate.ValidationError):
+        validate.validate({**manifest, "spek": {}}, version, strict=True)
+
+
+def test_exit_codes_decide_what_is_retried() -> None:
+    spec = job_manifest(JOB, PLAN)["spec"]
+    failing = [rule["onExitCodes"]["values"] for rule in spec["podFailurePolicy"]["rules"] if "onExitCodes" in rule]
+    assert failing == [[1, 2, 4]]
+    assert spec["backoffLimit"] == 3
+    # The API refuses a failure policy with any other.
+    assert spec["template"]["spec"]["restartPolicy"] == "Never"
+    assert spec["podReplacementPolicy"] == "Failed"
+
+
+def test_the_pod_is_no_more_than_it_needs_to_be() -> None:
+    pod = job_manifest(JOB, PLAN)["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["terminationGracePeriodSeconds"] == 30
+    assert (pod["securityContext"]["runAsNonRoot"], pod["securityContext"]["runAsUser"]) == (True, 1000)
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["resources"]["requests"] == {"cpu": "500m", "memory": "2Gi"}
+    assert container["resources"]["limits"] == {"cpu": "1000m", "memory": "2Gi"}
+    assert container["args"][-1] == "--timeout=600"
+    assert pod["automountServiceAccountToken"] is False
+
+
+def test_the_token_is_in_the_secret_alone_which_goes_with_its_job() -> None:
+    manifest, secret = job_manifest(JOB, PLAN), secret_manifest(JOB, "jobs", "uid-1")
+    assert "s3cret" not in json.dumps(manifest)
+    assert secret["stringData"] == {"token": "s3cret"}
+    (owner,) = secret["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("Job", manifest["metadata"]["name"], "uid-1")
