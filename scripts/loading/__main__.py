@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import resource
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -30,6 +31,8 @@ def main() -> int:
     parser.add_argument("--descriptors", type=int, default=1024, help="soft limit of open files (default 1024)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     asked = parser.parse_args()
+    # Else a stop would leave the orchestrator behind.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory() as folder:
