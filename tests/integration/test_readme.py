@@ -49,7 +49,7 @@ async def test_the_exit_codes_agree_with_help() -> None:
 
 
 async def test_each_command_has_its_help() -> None:
-    for command in ("worker", "local", "orchestrator"):
+    for command in ("worker", "local", "orchestrator", "fleet"):
         ended = await ran(command, "--help")
         assert (ended.code, ended.err) == (0, "")
         assert EXIT_CODES.strip() in ended.out

@@ -94,11 +94,14 @@ class KubernetesEngine:
         from lightkube.resources.batch_v1 import Job
         from lightkube.resources.core_v1 import Secret
 
+        # Their generated types know no dict's contents.
+        kind: Any = Job
+        secret: Any = Secret
         namespace = self._plan.namespace
-        made: Any = await self._create(Job.from_dict(job_manifest(job, self._plan)))
+        made: Any = await self._create(kind.from_dict(job_manifest(job, self._plan)))
         if made is None:
             made = await _patient(lambda: self._client.get(Job, name_of(job), namespace=namespace))
-        await self._create(Secret.from_dict(secret_manifest(job, namespace, made.metadata.uid)))
+        await self._create(secret.from_dict(secret_manifest(job, namespace, made.metadata.uid)))
 
     async def _create(self, wanted: Any) -> Any:
         """What was made; None: it is there already."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import asynccontextmanager, suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -79,10 +80,10 @@ async def ray_cluster(address: str | None, cpu: float) -> AsyncGenerator[RayEngi
         ConfigError: Ray is not installed, or the cluster can't be joined.
     """
     try:
-        import ray
+        # By name: types are checked also where Ray, which is big, is not installed.
+        client: Any = import_module("ray")
     except ImportError as error:
         raise ConfigError("--engine ray needs Ray: pip install 'trioworker[ray]'") from error
-    client: Any = ray
     try:
         await trio.to_thread.run_sync(lambda: client.init(address=address, log_to_driver=False, logging_level="ERROR"))
     except (ConnectionError, ValueError, RuntimeError) as error:

@@ -7,6 +7,8 @@ import socket
 import subprocess
 import tempfile
 from contextlib import suppress
+from importlib import import_module
+from typing import Any
 
 from trioworker.fleet.engine import Attempt, attempt_of
 from trioworker.fleet.jobs import FleetJob  # noqa: TC001 - Ray looks the annotations up
@@ -43,6 +45,5 @@ def run_worker(job: FleetJob) -> Attempt:
 
 def _node_name(host: str) -> str:
     """The node as Ray names it: several may be on one machine."""
-    import ray
-
+    ray: Any = import_module("ray")
     return f"{host}/{ray.get_runtime_context().get_node_id()[:12]}"

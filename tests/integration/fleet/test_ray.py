@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +36,7 @@ LONGEST = 900.0
 @contextmanager
 def three_nodes(cpus: int) -> Generator[tuple[Any, Any]]:
     """A cluster whose head runs no tasks; gives the cluster and the node that is to be lost."""
-    from ray.cluster_utils import Cluster
-
-    kind: Any = Cluster
+    kind: Any = import_module("ray.cluster_utils").Cluster
     cluster = kind(initialize_head=True, head_node_args={"num_cpus": cpus, "object_store_memory": STORE_BYTES})
     try:
         doomed = cluster.add_node(num_cpus=cpus, object_store_memory=STORE_BYTES)
