@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from trioworker.exits import FAILED, STOPPED, SUCCEEDED
+
 if TYPE_CHECKING:
     import trio
 
     from trioworker.fleet.jobs import FleetJob
+
+
+REPORTED = (SUCCEEDED, FAILED, STOPPED)
+"""Exit codes that a worker ends with once the orchestrator has its report."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +59,10 @@ _decoder = msgspec.json.Decoder(_Outcome)
 
 
 def attempt_of(code: int, out: bytes, err: bytes, node: str | None) -> Attempt:
-    """An attempt from a worker's exit code, or minus the signal's number, and the last that it wrote."""
+    """An attempt from a worker's exit code, or minus the signal's number, and the last that it wrote.
+
+    A code that stands for a report, without the outcome that is printed after one, is a crash's, such as Python's 1.
+    """
     told: dict[str, Any] = {}
     for line in reversed(out.splitlines()):
         try:
@@ -61,9 +70,10 @@ def attempt_of(code: int, out: bytes, err: bytes, node: str | None) -> Attempt:
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
         break
+    believed = code >= 0 and (bool(told) or code not in REPORTED)
     if not told:
         last = next((line for line in reversed(err.splitlines()) if line.strip()), b"")
         told = {"message": last.decode(errors="replace").removeprefix("trioworker: ")[:500] or None}
     if code < 0:
         told["message"] = f"the worker was ended by signal {-code}"
-    return Attempt(exit_code=code if code >= 0 else None, node=node, **told)
+    return Attempt(exit_code=code if believed else None, node=node, **told)

@@ -151,7 +151,7 @@ class KubernetesEngine:
         # 128 and a signal: the container was killed.
         attempt = attempt_of(code if code < 128 else 128 - code, out, b"", pod.spec.nodeName)
         return Attempt(
-            exit_code=attempt.exit_code,
+            exit_code=code if code < 128 else None,
             status=attempt.status or _STATUSES.get(code),
             success=code == 0 if attempt.success is None else attempt.success,
             message=attempt.message or _reason(ended),
