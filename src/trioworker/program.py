@@ -91,7 +91,7 @@ async def _run_until_signalled(
                 started(running)
                 outcome = await running.wait()
             nursery.cancel_scope.cancel()
-            return outcome
+    return outcome
 
 
 def _print_result(line: str) -> None:
