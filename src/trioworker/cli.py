@@ -103,6 +103,7 @@ def _add_local(commands: Any) -> None:
     local.add_argument("--model", metavar="NAME", help="the model to ask an openai: server for")
     local.add_argument("--title", metavar="TEXT", help="the job's title (default: the first line of TEXT)")
     local.add_argument("--json", action="store_true", help="print one event a line, as JSON")
+    local.add_argument("--web", action="store_true", help="tell a page to watch the job on; it stays until Ctrl-C")
     local.add_argument(
         "--database", metavar="FILE", help="keep the job and its events in FILE (default: a temporary one)"
     )
@@ -199,6 +200,7 @@ def _local(parsed: argparse.Namespace) -> int:
         title=parsed.title,
         model=parsed.model,
         json_lines=parsed.json,
+        web=parsed.web,
         database=_path(parsed.database),
         worker_options=tuple(handed_on),
     )

@@ -70,6 +70,8 @@ class LocalConfig(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     json_lines: bool = False
     database: Path | None = None
+    web: bool = False
+    """The page is told of, and stays when the job has ended."""
     worker_options: tuple[str, ...] = ()
     """Options handed on to the worker as they are: `--timeout 30 --log-level debug …`."""
 

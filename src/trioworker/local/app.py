@@ -1,4 +1,4 @@
-"""The orchestrator as an ASGI application: the worker's side, the management side, and `/health`."""
+"""The orchestrator as an ASGI application: the worker's side, the management side, the page, and `/health`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from trioworker.local.management_api import ManagementApi
+from trioworker.local.web.pages import Pages
 from trioworker.local.worker_api import WorkerApi
 
 if TYPE_CHECKING:
@@ -18,13 +19,17 @@ if TYPE_CHECKING:
     from trioworker.local.store import Store
 
 
-def make_app(store: Store, backend: Backend) -> Starlette:
-    """The application over one store and one model. What it refuses, it refuses with one line of text."""
+def make_app(store: Store, backend: Backend, pages: Pages | None = None) -> Starlette:
+    """The application over one store and one model. What it refuses, it refuses with one line of text.
+
+    `pages` is given by who has to tell it of a worker.
+    """
     return Starlette(
         routes=[
             Route("/health", _health, methods=["GET"]),
             *WorkerApi(store, backend).routes(),
             *ManagementApi(store).routes(),
+            *(pages or Pages(store)).routes(),
         ],
     )
 

@@ -88,6 +88,11 @@ class WorkerProcess:
             os.close(self._pidfd)
             self._start()
 
+    @property
+    def ended(self) -> bool:
+        """Whether the process has ended and nothing is left to be stopped."""
+        return self._process.returncode is not None
+
     def stop(self) -> None:
         """Ask the worker to end its job and report it (SIGTERM)."""
         self._process.send_signal(signal.SIGTERM)

@@ -23,6 +23,8 @@ from trioworker.local.records import title_of
 from trioworker.local.render import JsonPrinter, PlainPrinter, summary
 from trioworker.local.server import bind, serve
 from trioworker.local.store import Store
+from trioworker.local.web.pages import Local, Pages
+from trioworker.local.web.tracing import watching
 from trioworker.wire import Prompt
 
 if TYPE_CHECKING:
@@ -78,28 +80,40 @@ async def _local(config: LocalConfig, store: Store, backend: Backend, sock: sock
     printer = open_printer(json_lines=config.json_lines)
     async with aclosing(backend), trio.open_nursery() as nursery:
         # Held open around the worker's farewell: given back, a second signal would end us before it.
-        with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
-            url: str = await nursery.start(serve, make_app(store, backend), sock)
+        with trio.open_signal_receiver(*STOP_SIGNALS) as signals, watching(config) as trace:
+            pages = Pages(store)
+            url: str = await nursery.start(serve, make_app(store, backend, pages), sock)
+            if config.web:
+                _note(f"watch the job at {url}/#{job.id}")
             nursery.start_soon(follow_lines, 0, partial(_say, store, job.id))
             options = ("--job-id", job.id, "--orchestrator-url", url, "--workspace", str(workspace))
-            options = (*options, "--state-dir", str(config.state_dir))
+            options = (*options, "--state-dir", str(config.state_dir), *trace.options)
             async with WorkerProcess((*options, *config.worker_options), job.token) as worker:
-                nursery.start_soon(_pass_on, signals, worker)
+                pages.local = Local(job.id, worker.stop, trace.file)
+                unwanted = trio.Event()
+                nursery.start_soon(_pass_on, signals, worker, unwanted)
                 async with trio.open_nursery() as telling:
                     telling.start_soon(_tell, store, job.id, printer, worker)
                     code = await worker.wait()
                     # Without a report of its own the job still ends, and with it the printing.
                     store.abandon(job.id, f"the worker ended with exit code {code} and no report")
+            # The job is over: nobody can resume it any more.
+            journal_path(config.state_dir, job.id).unlink(missing_ok=True)
+            _show_end(config, store, job.id, printer, trio.current_time() - began)
+            if config.web and not unwanted.is_set():
+                _note(f"the page stays at {url}/#{job.id}; press Ctrl-C to end")
+                await unwanted.wait()
         nursery.cancel_scope.cancel()
-    # The job is over and this orchestrator gone: nobody can resume it any more.
-    journal_path(config.state_dir, job.id).unlink(missing_ok=True)
-    view = store.view(job.id)
+    return code
+
+
+def _show_end(config: LocalConfig, store: Store, job_id: str, printer: Printer, seconds: float) -> None:
+    view = store.view(job_id)
     if view is not None:
         with suppress(OSError):
-            write_out(printer.end(view, trio.current_time() - began))
+            write_out(printer.end(view, seconds))
         if config.json_lines:
-            _note(summary(view, trio.current_time() - began))
-    return code
+            _note(summary(view, seconds))
 
 
 async def _orchestrator(store: Store, backend: Backend, sock: socket.socket) -> int:
@@ -127,9 +141,12 @@ async def _tell(store: Store, job_id: str, printer: Printer, worker: WorkerProce
             return
 
 
-async def _pass_on(signals: AsyncIterator[int], worker: WorkerProcess) -> None:
+async def _pass_on(signals: AsyncIterator[int], worker: WorkerProcess, unwanted: trio.Event) -> None:
     """Turn the first signal into a stop, which the worker reports, and a second one into its death."""
     await anext(signals)
+    unwanted.set()
+    if worker.ended:
+        return
     _note("stopping; once more to kill")
     worker.stop()
     await anext(signals)

@@ -20,6 +20,9 @@ MAX_BODY_BYTES = 2_097_152
 MAX_DRAINED_BYTES = 32 * 1024 * 1024
 """Bytes of a body over the limit that are read and dropped, so that its sender is still there to read the refusal."""
 
+OTHER_SITES = {"cross-site", "same-site"}
+"""Values of Sec-Fetch-Site (W3C, 'Fetch Metadata Request Headers') of a request that another origin's page made."""
+
 
 async def read_body(request: Request, decoder: msgspec.json.Decoder[T]) -> T:
     """The decoded body.
@@ -78,6 +81,9 @@ def check_management(request: Request) -> None:
         raise HTTPException(403, "the Host header names another machine; use 127.0.0.1 or localhost")
     origin = request.headers.get("origin")
     if origin is not None and not _names_loopback(origin):
+        raise HTTPException(403, "a web page of another site may not manage jobs")
+    # A browser tells it of each request; ports do not count as sites. Following a link to here is no attack.
+    if request.headers.get("sec-fetch-site") in OTHER_SITES and request.headers.get("sec-fetch-mode") != "navigate":
         raise HTTPException(403, "a web page of another site may not manage jobs")
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if request.method == "POST" and media_type != "application/json":

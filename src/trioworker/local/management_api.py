@@ -63,10 +63,10 @@ class ManagementApi:
         return json_response({"jobs": self._store.views()})
 
     async def _show(self, request: Request) -> Response:
-        return json_response(self._known(request))
+        return json_response(known_job(self._store, request))
 
     async def _follow(self, request: Request) -> Response:
-        job = self._known(request)
+        job = known_job(self._store, request)
         last = request.headers.get("last-event-id", "0")
         if not last.isascii() or not last.isdigit() or len(last) > 18:
             raise HTTPException(400, "Last-Event-ID is the number of an event")
@@ -74,19 +74,25 @@ class ManagementApi:
         return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     async def _say(self, request: Request) -> Response:
-        job = self._known(request)
+        job = known_job(self._store, request)
         if not self._store.add_prompt(job.id, await read_body(request, _prompt)):
             raise HTTPException(409, "the job has ended")
         return Response(status_code=202)
 
-    def _known(self, request: Request) -> JobView:
-        try:
-            job = self._store.view(str(uuid.UUID(request.path_params["job_id"])))
-        except ValueError:
-            job = None
-        if job is None:
-            raise HTTPException(404, "no such job")
-        return job
+
+def known_job(store: Store, request: Request) -> JobView:
+    """The job that the path names.
+
+    Raises:
+        HTTPException: 404, there is none.
+    """
+    try:
+        job = store.view(str(uuid.UUID(request.path_params["job_id"])))
+    except ValueError:
+        job = None
+    if job is None:
+        raise HTTPException(404, "no such job")
+    return job
 
 
 def _guarded(handler: Handler) -> Handler:
@@ -109,12 +115,12 @@ async def _stream(store: Store, job_id: str, after: int) -> AsyncGenerator[bytes
         if not events:
             break
         for event in events:
-            yield _sse(event.event_type, msgspec.json.encode(event), event.number)
+            yield sse(event.event_type, msgspec.json.encode(event), event.number)
         after = events[-1].number
-    yield _sse("end", msgspec.json.encode(store.view(job_id)))
+    yield sse("end", msgspec.json.encode(store.view(job_id)))
 
 
-def _sse(kind: str, data: bytes, number: int | None = None) -> bytes:
+def sse(kind: str, data: bytes, number: int | None = None) -> bytes:
     """One server-sent event. JSON has no bare line ends; a type is kept from bringing its own."""
     head = b"" if number is None else b"id: %d\n" % number
     return head + b"event: %s\ndata: %s\n\n" % ("".join(kind.splitlines()).encode(), data)

@@ -120,6 +120,7 @@ class Store:
             "UPDATE jobs SET state = ?, iteration = ?, status = ? WHERE id = ? AND ended IS NULL",
             (status.state, status.iteration, status.message, job_id),
         )
+        self._wake(job_id)
 
     def add_usage(self, job_id: str, reply: Reply) -> None:
         """Count a reply's tokens."""
@@ -128,6 +129,7 @@ class Store:
             " output_tokens = output_tokens + ? WHERE id = ?",
             (reply.input_tokens or 0, reply.output_tokens or 0, job_id),
         )
+        self._wake(job_id)
 
     def add_event(self, job_id: str, event_type: str, data: dict[str, Any]) -> None:
         """Keep an event, once: one that comes again under its `seq` is dropped."""
@@ -154,6 +156,10 @@ class Store:
     def abandon(self, job_id: str, message: str) -> bool:
         """End a job whose worker is gone without a report. False: it had ended."""
         return self._end(job_id, "failed", False, message, None)
+
+    def cancel(self, job_id: str, message: str) -> bool:
+        """End a job that nobody wants any more; its worker learns it by its token's refusal. False: it had ended."""
+        return self._end(job_id, "cancelled", False, message, None)
 
     # Follow-up prompts
 
@@ -201,7 +207,11 @@ class Store:
             if events or self._has_ended(job_id):
                 return events
             # Nothing can change between the look and the wait: there is no await between them.
-            await self._changed.setdefault(job_id, trio.Event()).wait()
+            await self.changed(job_id)
+
+    async def changed(self, job_id: str) -> None:
+        """Wait until anything of the job changes from now on: an event, its state, its tokens."""
+        await self._changed.setdefault(job_id, trio.Event()).wait()
 
     def _wake(self, job_id: str) -> None:
         changed = self._changed.pop(job_id, None)

@@ -1,0 +1,179 @@
+// The page: which job is shown, what is known of it, and what is said to it.
+
+import { Events } from "/web/events.js";
+import { Jobs } from "/web/jobs.js";
+import { listen } from "/web/keys.js";
+import { Stream } from "/web/stream.js";
+import { Timeline } from "/web/timeline.js";
+import { byId, count, element, seconds, showState } from "/web/units.js";
+
+const AT_BOTTOM = 60; // pixels
+const HINT = "Enter sends, Shift+Enter begins a new line.";
+const CONNECTION = { live: "live", lost: "reconnecting…", ended: "ended" };
+
+const log = byId("log");
+const say = byId("say");
+const jobs = new Jobs();
+const events = new Events(byId("events"));
+const timeline = new Timeline();
+let stream = null;
+let shown = null; // the job, as it was told last
+let following = true;
+const stopping = new Set();
+
+function open(id) {
+  if (stream?.jobId === id) return;
+  stream?.close();
+  events.clear();
+  shown = null;
+  showStop();
+  following = true;
+  byId("events").setAttribute("aria-live", "off");
+  byId("welcome").hidden = Boolean(id);
+  byId("job").hidden = !id;
+  showJobs(false);
+  jobs.choose(id);
+  timeline.watch(id);
+  if (!id) return;
+  const known = jobs.jobs.find((job) => job.id === id);
+  byId("title").textContent = known?.title ?? "…";
+  note(HINT);
+  const current = (stream = new Stream(id, {
+    event: (event) => stream === current && showEvent(event),
+    job: (job) => stream === current && showJob(job),
+    end: (job) => stream === current && showJob(job),
+    connection: (state) => stream === current && showConnection(state),
+  }));
+}
+
+function showEvent(event) {
+  events.show(event);
+  if (following) requestAnimationFrame(toBottom);
+  else byId("to-bottom").hidden = false;
+}
+
+function showJob(job) {
+  if (!job) return;
+  const wasKnown = shown !== null;
+  shown = job;
+  // What lay there before is not read out; what comes from now on is.
+  if (!wasKnown) requestAnimationFrame(() => byId("events").setAttribute("aria-live", "polite"));
+  document.title = `${job.title} – trioworker`;
+  byId("title").textContent = job.title;
+  byId("description").textContent = job.description;
+  byId("task").hidden = job.description.trim() === job.title.trim();
+  showState(byId("state"), job.state);
+  const running = job.ended === null;
+  timeline.running = running;
+  say.disabled = byId("send").disabled = !running;
+  showStop();
+  if (!running) {
+    note("The job has ended.");
+    events.end();
+    timeline.look();
+    jobs.look();
+  }
+  showFacts();
+}
+
+function showStop() {
+  const button = byId("stop");
+  button.hidden = shown?.ended !== null;
+  button.disabled = stopping.has(shown?.id);
+  button.textContent = button.disabled ? "Stopping…" : "Stop";
+}
+
+function showFacts() {
+  if (!shown) return;
+  const until = shown.ended ?? Date.now() / 1000;
+  const facts = [
+    ["time", seconds(Math.max(0, until - shown.created) < 10 ? until - shown.created : Math.round(until - shown.created))],
+    ["iteration", count(shown.report?.iterations ?? shown.iteration)],
+    ["tokens in", count(shown.usage.input_tokens)],
+    ["tokens out", count(shown.usage.output_tokens)],
+    ["requests", count(shown.usage.requests)],
+  ];
+  byId("facts").replaceChildren(...facts.map(([name, value]) => element("div", "", element("dt", "", name), element("dd", "", value))));
+}
+
+function showConnection(state) {
+  const told = byId("connection");
+  told.dataset.state = state;
+  told.textContent = CONNECTION[state];
+}
+
+function toBottom() {
+  log.scrollTop = log.scrollHeight;
+  byId("to-bottom").hidden = true;
+}
+
+function note(text) {
+  byId("say-note").textContent = text;
+}
+
+function showJobs(open) {
+  document.body.dataset.jobs = open ? "open" : "";
+  byId("jobs-toggle").setAttribute("aria-expanded", String(open));
+}
+
+async function post(path, body) {
+  try {
+    const answer = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+    return answer.ok ? null : await answer.text();
+  } catch {
+    return "the orchestrator can't be reached";
+  }
+}
+
+async function send() {
+  const content = say.value.trim();
+  if (!content || say.disabled) return;
+  const job = stream.jobId;
+  const refusal = await post(`/jobs/${job}/prompt`, { content });
+  if (stream?.jobId !== job) return;
+  if (refusal === null && say.value.trim() === content) say.value = "";
+  note(refusal === null ? "Sent; the worker reads it before its next request." : `Not sent: ${refusal}`);
+}
+
+async function stop() {
+  byId("stop-ask").close();
+  const job = stream.jobId;
+  stopping.add(job);
+  showStop();
+  const refusal = await post(`/web/jobs/${job}/stop`, {});
+  if (refusal === null) return;
+  stopping.delete(job);
+  if (stream?.jobId !== job) return;
+  showStop();
+  note(`Not stopped: ${refusal}`);
+}
+
+log.addEventListener("scroll", () => {
+  following = log.scrollHeight - log.scrollTop - log.clientHeight < AT_BOTTOM;
+  if (following) byId("to-bottom").hidden = true;
+});
+byId("to-bottom").addEventListener("click", toBottom);
+byId("jobs-toggle").addEventListener("click", () => showJobs(document.body.dataset.jobs !== "open"));
+byId("jobs").addEventListener("click", () => showJobs(false));
+byId("follow-up").addEventListener("submit", (submit) => {
+  submit.preventDefault();
+  send();
+});
+say.addEventListener("keydown", (press) => {
+  if (press.key !== "Enter" || press.shiftKey || press.isComposing) return;
+  press.preventDefault();
+  send();
+});
+byId("stop").addEventListener("click", () => byId("stop-ask").showModal());
+byId("stop-no").addEventListener("click", () => byId("stop-ask").close());
+byId("stop-yes").addEventListener("click", stop);
+
+const goTo = (id) => id && (location.hash = id);
+const write = () => say.focus();
+listen({ j: () => goTo(jobs.neighbour(1)), k: () => goTo(jobs.neighbour(-1)), f: write, "/": write, e: () => events.foldAll(), b: toBottom });
+
+const named = () => (/^#[0-9a-f-]{36}$/.test(location.hash) ? location.hash.slice(1) : null);
+addEventListener("hashchange", () => named() && open(named()));
+setInterval(() => shown?.ended === null && showFacts(), 1000);
+await jobs.look();
+open(named() ?? jobs.jobs[0]?.id ?? null);

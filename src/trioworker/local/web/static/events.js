@@ -1,0 +1,154 @@
+// A job's events as a list: messages, tool calls that fold, and the end.
+
+import { nodes } from "/web/tree.js";
+import { count, element, seconds } from "/web/units.js";
+
+const LONG_LINES = 30;
+const LONG_CHARACTERS = 4000;
+// What a call is about, in the order in which it is looked for among its arguments.
+const GIST = ["command", "path", "pattern", "file", "url", "query"];
+
+/** Shows the events of one job in `list`. `began` is when the job was made, in seconds since 1970. */
+export class Events {
+  constructor(list) {
+    this.list = list;
+    this.clear();
+  }
+
+  clear() {
+    this.list.replaceChildren();
+    this.calls = new Map();
+    this.began = null;
+    this.tokens = 0;
+  }
+
+  show(event) {
+    this.began ??= event.at;
+    const spent = event.tokens - this.tokens;
+    this.tokens = event.tokens;
+    if (event.type === "tool_result" && this.answer(event)) return;
+    const item = element("li", "event", this.made(event, spent));
+    item.dataset.number = event.number;
+    this.list.append(item);
+  }
+
+  made(event, spent) {
+    const { data } = event;
+    switch (event.type) {
+      case "message": {
+        const user = data.role === "user";
+        const text = element("div", "text", ...nodes(data.tree ?? []));
+        return element("div", user ? "message user" : "message", this.head(user ? "You" : "Agent", event, spent), text);
+      }
+      case "tool_use":
+      case "tool_result":
+        return this.call(event);
+      case "result": {
+        const text = element("div", "text", String(data.message ?? ""));
+        const status = data.status ?? (data.success ? "completed" : "failed");
+        return element("div", data.success ? "result good" : "result", this.head(`Result: ${status}`, event, spent), text);
+      }
+      default: {
+        const text = element("span", "", String(data.message ?? JSON.stringify(data)));
+        return element("div", "status", text, this.when(event));
+      }
+    }
+  }
+
+  head(who, event, spent) {
+    const tokens = spent > 0 ? element("span", "", `${count(spent)} tokens`) : null;
+    return element("div", "who", element("b", "", who), tokens, this.when(event));
+  }
+
+  when(event) {
+    const shown = element("time", "when", `+${seconds(event.at - this.began)}`);
+    shown.dateTime = new Date(event.at * 1000).toISOString();
+    return shown;
+  }
+
+  call(event) {
+    const { data } = event;
+    const input = String(data.input ?? "");
+    const how = element("span", "how", "running…");
+    how.dataset.how = "running";
+    const summary = element("summary", "", element("b", "", String(data.tool_name ?? "tool")), element("span", "gist", gist(input)), how);
+    const inside = element("div", "inside");
+    if (input) inside.append(element("h3", "", "Input"), ...cut(pretty(input)));
+    const made = element("details", "call", summary, inside);
+    const call = { made, how, inside, at: event.at };
+    if (event.type === "tool_result") this.finish(call, event, null);
+    else this.calls.set(key(data), call);
+    return made;
+  }
+
+  /** Put a result where its call is. False: the call was never told. */
+  answer(event) {
+    const call = this.calls.get(key(event.data));
+    if (!call) return false;
+    this.calls.delete(key(event.data));
+    call.made.closest("li").dataset.answer = event.number;
+    this.finish(call, event, event.at - call.at);
+    return true;
+  }
+
+  finish(call, event, took) {
+    const good = Boolean(event.data.success);
+    call.how.dataset.how = good ? "good" : "bad";
+    call.how.textContent = [good ? "✓" : "failed", took === null ? "" : seconds(took)].join(" ").trim();
+    if (good) call.how.setAttribute("aria-label", `succeeded ${took === null ? "" : `in ${seconds(took)}`}`);
+    call.inside.append(element("h3", "", "Output"), ...cut(String(event.data.output || "(no output)")));
+  }
+
+  /** Calls that have no result will get none. */
+  end() {
+    for (const { how } of this.calls.values()) {
+      how.dataset.how = "";
+      how.textContent = "no result";
+    }
+  }
+
+  foldAll() {
+    const calls = [...this.list.querySelectorAll("details.call")];
+    const open = !calls.some((call) => call.open);
+    for (const call of calls) call.open = open;
+  }
+}
+
+const key = (data) => String(data.tool_call_id ?? data.tool_name ?? "");
+
+function parsed(input) {
+  try {
+    return JSON.parse(input);
+  } catch {
+    return null; // a preview that was cut
+  }
+}
+
+function gist(input) {
+  const found = parsed(input);
+  if (found === null || typeof found !== "object") return input.slice(0, 200);
+  const name = GIST.find((field) => typeof found[field] === "string") ?? Object.keys(found)[0];
+  return name === undefined ? "" : String(found[name]).slice(0, 200);
+}
+
+function pretty(input) {
+  const found = parsed(input);
+  return found === null ? input : JSON.stringify(found, null, 2);
+}
+
+/** A text, all of it or its beginning and a button for the rest. */
+function cut(text) {
+  const lines = text.split("\n");
+  const beginning = lines.slice(0, LONG_LINES).join("\n").slice(0, LONG_CHARACTERS);
+  const shown = element("pre", "", beginning);
+  shown.tabIndex = 0;
+  if (beginning.length >= text.length) return [shown];
+  const more = element("button", "quiet more", `Show all ${count(lines.length)} lines`);
+  more.type = "button";
+  more.addEventListener("click", () => {
+    shown.textContent = text;
+    shown.focus();
+    more.remove();
+  });
+  return [shown, more];
+}

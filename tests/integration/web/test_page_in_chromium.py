@@ -1,0 +1,317 @@
+"""The page in a real Chromium: a job watched, spoken to, stopped and reloaded; and a hostile one that gets nowhere."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from integration.web.browser import Browser, Worker, chromium, get, program
+from local.web.test_markdown import HOSTILE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def driven() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(driven: Browser) -> Browser:
+    driven.go("about:blank")
+    driven.resize(1200, 900)
+    driven.dark(on=False)
+    return driven
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with program("orchestrator", "--port", "0") as running:
+        yield running.url(r"listens on (http://\S+)")
+
+
+def local(workspace: Path, turns: Sequence[dict[str, object]]) -> tuple[str, ...]:
+    script = workspace.parent / "turns.json"
+    script.write_text(json.dumps(turns))
+    state = str(workspace.parent / "state")
+    return (
+        "local",
+        "Mend it.",
+        "--web",
+        "--workspace",
+        str(workspace),
+        "--llm",
+        f"script:{script}",
+        "--state-dir",
+        state,
+    )
+
+
+def prompts_fetched(page: str) -> int:
+    """How often the worker has looked for follow-ups, by the time line of its trace."""
+    lanes = get(page.replace("#", "web/jobs/") + "/timeline")["lanes"]
+    return sum(span["name"] == "GET prompt" and not span["open"] for lane in lanes for span in lane["spans"])
+
+
+def shell(command: str, said: str = "") -> dict[str, object]:
+    return {"content": said, "tool_calls": [{"name": "shell", "arguments": {"command": command}}]}
+
+
+def test_a_job_is_watched_live_spoken_to_and_the_page_stays_until_ctrl_c(browser: Browser, workspace: Path) -> None:
+    wait = "while [ ! -e go ]; do sleep 0.1; done; echo went"
+    turns = [
+        shell(wait, "I **wait** for you."),
+        {"content": "The job is complete. You said so.", "expect": "Now, please"},
+    ]
+    with program(*local(workspace, turns)) as running:
+        page = running.url(r"watch the job at (http://\S+)")
+        browser.go(page)
+        browser.until_text("wait", ".message strong")
+        browser.until_state("in_progress")
+        browser.until("a running call", lambda: browser.all(".call .how[data-how=running]"))
+        box = browser.one("#say")
+        box.send_keys("Now,", Keys.SHIFT, Keys.ENTER, Keys.NULL, "please")
+        assert box.get_property("value") == "Now,\nplease"
+        box.clear()
+        box.send_keys("Now, please", Keys.ENTER)
+        browser.until_text("Sent", "#say-note")
+        # The worker has fetched it before the model is asked again: a look that began after it was sent has ended.
+        looks = prompts_fetched(page)
+        browser.until("two more looks", lambda: prompts_fetched(page) >= looks + 2)
+        browser.until("the time line of the trace", lambda: browser.all("#timeline-picture .span.actor"))
+        (workspace / "go").touch()
+        browser.until_state("completed")
+        browser.until_text("You said so.")
+        assert "Now, please" in browser.text(".message.user")
+        assert "went" in browser.text(".call pre:last-of-type")
+        assert browser.one("#say").get_property("disabled")
+        browser.until("tools in the time line", lambda: browser.all("#timeline-picture .span.tool"))
+
+        running.url(r"(press Ctrl-C)")
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(60) == 0
+
+
+def test_a_job_is_stopped_after_a_question(browser: Browser, workspace: Path) -> None:
+    with program(*local(workspace, [shell("sleep 500", "I sleep.")])) as running:
+        browser.go(running.url(r"watch the job at (http://\S+)"))
+        browser.until("a running call", lambda: browser.all(".call .how[data-how=running]"))
+        browser.one("#stop").click()
+        browser.one("#stop-no").click()
+        browser.until_state("in_progress")
+        browser.one("#stop").click()
+        browser.one("#stop-yes").click()
+        browser.until_state("cancelled")
+        running.url(r"(press Ctrl-C)")
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(60) == 4
+
+
+def test_a_reload_in_the_middle_neither_loses_nor_doubles_an_event(browser: Browser, url: str) -> None:
+    worker = Worker(url)
+    browser.go(f"{url}/#{worker.id}")
+    for number in range(40):
+        worker.say(f"message {number}")
+    browser.until_text("message 20")
+    browser.driver.refresh()
+    for number in range(40, 60):
+        worker.call("shell", '{"command": "ls"}', f"listed {number}")
+    browser.until_text("listed 59")
+    worker.complete()
+    browser.until_state("completed")
+
+    assert browser.numbers() == sorted(browser.numbers())
+    assert browser.numbers() == list(range(1, 40 + 40 + 2))
+
+
+def test_a_connection_that_was_lost_is_told_and_goes_on_where_it_was(browser: Browser, tmp_path: Path) -> None:
+    database = ("--database", str(tmp_path / "jobs.db"))
+    with program("orchestrator", "--port", "0", *database) as running:
+        url = running.url(r"listens on (http://\S+)")
+        worker = Worker(url)
+        worker.say("before")
+        browser.go(f"{url}/#{worker.id}")
+        browser.until_text("before", "#events")
+    browser.until_text("reconnecting…", "#connection")
+    with program("orchestrator", "--port", url.rsplit(":", 1)[1], *database) as running:
+        running.url(r"listens on (http://\S+)")
+        worker.say("after")
+        browser.until_text("after", "#events")
+        browser.until_text("live", "#connection")
+        assert browser.numbers() == [1, 2]
+
+
+def test_a_hostile_job_runs_nothing_and_the_page_never_holds_the_token(browser: Browser, url: str) -> None:
+    worker = Worker(url, title="<img src=x onerror=window.hit=1>", description="</p><script>window.hit=1</script>")
+    for hostile in HOSTILE:
+        worker.say(hostile)
+        worker.say(hostile, role="user")
+        worker.call(hostile, hostile, hostile)
+        worker.call("shell", json.dumps({"command": hostile}), json.dumps({"output": hostile}), success=False)
+        worker.event("status", message=hostile)
+        worker.event(f"<b>{hostile[:20]}", other=hostile)
+    worker.event("result", success=False, status=HOSTILE[0], message=HOSTILE[1])
+    browser.go(f"{url}/#{worker.id}")
+    browser.until("all events", lambda: len(browser.numbers()) == len(HOSTILE) * 8 + 1)
+    browser.script("for (const call of document.querySelectorAll('details')) call.open = true")
+    for link in browser.all("#events a"):
+        assert str(link.get_attribute("href")).startswith(("http://", "https://", "mailto:"))
+        assert set(str(link.get_attribute("rel")).split()) == {"noopener", "noreferrer", "nofollow"}
+
+    assert browser.script("return window.hit") is None
+    # By count: only what the page itself brings.
+    kinds = "script, img, iframe, style, #events svg, base, object, form form, math"
+    found = f"return document.querySelectorAll('{kinds}').length"
+    assert browser.script(found) == 1
+    assert (
+        browser.script(
+            "return [...document.querySelectorAll('*')].some(e => e.getAttributeNames().some(n => n.startsWith('on')))"
+        )
+        is False
+    )
+    assert HOSTILE[0] in browser.text("#events")
+    assert worker.token not in browser.driver.page_source
+    kept = "return JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, location.href])"
+    assert worker.token not in browser.script(kept)
+    # Even script of ours could not make markup of text.
+    refused = "try { document.body.innerHTML = '<b>'; return 'made' } catch (error) { return error.name }"
+    assert browser.script(refused) == "TypeError"
+
+
+def test_long_outputs_are_cut_until_asked_for(browser: Browser, url: str) -> None:
+    worker = Worker(url)
+    worker.call("shell", "{}", "\n".join(f"line {number}" for number in range(100)))
+    browser.go(f"{url}/#{worker.id}")
+    browser.until("the call", lambda: browser.all(".call .how[data-how=good]"))
+    assert not browser.one(".call .inside").is_displayed()
+    browser.one(".call summary").click()
+    assert "line 99" not in browser.text(".call")
+    browser.one(".call .more").click()
+    assert "line 99" in browser.text(".call")
+
+
+def test_it_follows_the_newest_unless_one_reads_above(browser: Browser, url: str) -> None:
+    worker = Worker(url)
+    for number in range(60):
+        worker.say(f"message {number}")
+    browser.go(f"{url}/#{worker.id}")
+    bottom = "const l = document.getElementById('log'); return l.scrollHeight - l.scrollTop - l.clientHeight < 60"
+    browser.until("the bottom", lambda: len(browser.numbers()) == 60 and browser.script(bottom))
+    browser.script("document.getElementById('log').scrollTop = 0")
+    browser.until("the top", lambda: not browser.script(bottom))
+    worker.say("another")
+    browser.until("the button", lambda: browser.one("#to-bottom").is_displayed())
+    assert browser.script("return document.getElementById('log').scrollTop") == 0
+    browser.one("#to-bottom").click()
+    browser.until("the bottom again", lambda: browser.script(bottom))
+
+
+def test_the_keyboard_does_all(browser: Browser, url: str) -> None:
+    first, second = Worker(url, title="The first"), Worker(url, title="The second")
+    second.call("shell", "{}", "out")
+    browser.go(f"{url}/#{first.id}")
+    browser.until_text("The first", "h1")
+    body = browser.one("body")
+    body.send_keys("k")
+    browser.until_text("The second", "h1")
+    browser.until("the call", lambda: browser.all(".call"))
+    body.send_keys("e")
+    assert browser.one(".call pre").is_displayed()
+    body.send_keys("/")
+    browser.driver.switch_to.active_element.send_keys("jk says this", Keys.ENTER)
+    browser.until_text("Sent", "#say-note")
+    assert second.prompt() == "jk says this"
+    browser.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert browser.script("return document.activeElement.id") == "log"
+    browser.driver.switch_to.active_element.send_keys("?")
+    assert browser.one("#help").is_displayed()
+    browser.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert not browser.one("#help").is_displayed()
+    browser.driver.switch_to.active_element.send_keys("j")
+    browser.until_text("The first", "h1")
+
+
+CONTRASTS = """
+const linear = v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+const light = c => [.2126, .7152, .0722].reduce((sum, share, i) => sum + share * linear(c[i] / 255), 0);
+const numbers = text => (text.match(/[\\d.]+/g) ?? []).map(Number);
+const ground = e => {
+  for (; e; e = e.parentElement) {
+    const colour = numbers(getComputedStyle(e).backgroundColor);
+    if (colour.length === 3 || colour[3] === 1) return colour;
+  }
+  return [255, 255, 255];
+};
+const poor = [];
+for (const e of document.querySelectorAll('body *')) {
+  const own = [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
+  if (!own || !e.checkVisibility() || e.closest('svg, :disabled, .hidden, .skip')) continue;
+  const [a, b] = [light(numbers(getComputedStyle(e).color)), light(ground(e))].sort((x, y) => y - x);
+  const contrast = (a + .05) / (b + .05);
+  if (!(contrast >= 4.5)) poor.push(`${e.tagName}.${e.className}: ${contrast} ${e.textContent.slice(0, 30)}`);
+}
+return poor;
+"""
+UNNAMED = """
+const kinds = 'button, a[href], input, textarea, dialog, nav, summary, [tabindex="0"]:not(pre), svg[role]';
+const name = e => e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.textContent.trim()
+  || [...(e.labels ?? [])].map(l => l.textContent.trim()).join('');
+return [...document.querySelectorAll(kinds)]
+  .filter(e => !name(e)).map(e => e.outerHTML.slice(0, 80));
+"""
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_it_is_readable_and_labelled_light_and_dark_wide_and_narrow(
+    browser: Browser, url: str, dark: bool, width: int
+) -> None:
+    worker = Worker(url, title="A title with a_very_long_word_" + "x" * 60)
+    worker.post("status", {"state": "in_progress", "message": "on", "iteration": 1})
+    worker.say("Look at `code`, a [link](https://example.com) and\n\n> a quotation\n\n```\n" + "long " * 80 + "\n```")
+    worker.say("| a | b |\n|---|---|\n| " + "w" * 200 + " | 2 |", role="user")
+    worker.call("shell", json.dumps({"command": "x" * 300}), "y" * 500)
+    worker.call("shell", "{}", "no", success=False)
+    worker.event("status", message="z" * 300)
+    worker.event("result", success=True, status="completed", message="v" * 300)
+    browser.resize(width, 740)
+    browser.dark(on=dark)
+    browser.go(f"{url}/#{worker.id}")
+    browser.until("all events", lambda: len(browser.numbers()) == 8)
+    browser.script("for (const call of document.querySelectorAll('details')) call.open = true")
+
+    ground = browser.script("return getComputedStyle(document.body).backgroundColor")
+    assert (int(ground[4:].split(",")[0]) < 60) == dark
+    assert browser.script("return document.documentElement.scrollWidth") <= width
+    assert browser.script("const l = document.getElementById('log'); return l.scrollWidth - l.clientWidth") <= 0
+    assert browser.script(CONTRASTS) == []
+    assert browser.script(UNNAMED) == []
+    assert browser.script("return document.documentElement.lang") == "en"
+    assert len(browser.all("h1")) == 1
+    browser.until("read out", lambda: browser.one("#events").get_attribute("aria-live") == "polite")
+    if width == 360:
+        assert not browser.one("#jobs-panel").is_displayed()
+        browser.one("#jobs-toggle").click()
+        assert browser.one("#jobs-panel").is_displayed()
+        browser.one(f'#jobs a[href="#{worker.id}"]').click()
+        browser.until("the list to go", lambda: not browser.one("#jobs-panel").is_displayed())
+
+
+def test_nothing_is_complained_about(browser: Browser, url: str) -> None:
+    worker = Worker(url)
+    worker.say("hello")
+    browser.driver.get_log("browser")
+    browser.go(f"{url}/#{worker.id}")
+    browser.until_text("hello", "#events")
+    worker.complete()
+    browser.until_state("completed")
+    assert browser.driver.get_log("browser") == []
