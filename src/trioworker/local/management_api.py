@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,9 +18,10 @@ from trioworker.local.worker_api import json_response
 from trioworker.wire import Prompt
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from trioworker.local.records import JobView
     from trioworker.local.store import Store
@@ -71,13 +73,26 @@ class ManagementApi:
         if not last.isascii() or not last.isdigit() or len(last) > 18:
             raise HTTPException(400, "Last-Event-ID is the number of an event")
         stream = _stream(self._store, job.id, int(last))
-        return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        return EventStream(stream, headers={"Cache-Control": "no-store"})
 
     async def _say(self, request: Request) -> Response:
         job = known_job(self._store, request)
         if not self._store.add_prompt(job.id, await read_body(request, _prompt)):
             raise HTTPException(409, "the job has ended")
         return Response(status_code=202)
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events from a generator, which is closed when the reader or the server goes, and not some time later."""
+
+    def __init__(self, stream: AsyncGenerator[bytes, None], headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(stream, media_type="text/event-stream", headers=headers)
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        async with aclosing(self._stream):
+            await super().__call__(scope, receive, send)
 
 
 def known_job(store: Store, request: Request) -> JobView:

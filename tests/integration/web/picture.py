@@ -29,7 +29,9 @@ def main(file: str, *options: str) -> None:
             browser.dark(on="--dark" in options)
             browser.go(running.url(r"watch the job at (http://\S+)"))
             browser.until_state("completed")
-            browser.until("the time line", lambda: "narrow" in str(options) or browser.all("#timeline-picture .span.tool"))
+            browser.until(
+                "the time line", lambda: "narrow" in str(options) or browser.all("#timeline-picture .span.tool")
+            )
             browser.script("document.querySelectorAll('details.call')[3].open = true")
             browser.script("document.getElementById('log').scrollTop = arguments[0]", 0 if "--top" in options else 250)
             browser.script("document.activeElement.blur()")

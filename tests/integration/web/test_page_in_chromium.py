@@ -13,7 +13,7 @@ from integration.web.browser import Browser, Worker, chromium, get, program
 from local.web.test_markdown import HOSTILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
@@ -39,7 +39,7 @@ def url() -> Iterator[str]:
         yield running.url(r"listens on (http://\S+)")
 
 
-def local(workspace: Path, turns: Sequence[dict[str, object]]) -> tuple[str, ...]:
+def local(workspace: Path, turns: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
     script = workspace.parent / "turns.json"
     script.write_text(json.dumps(turns))
     state = str(workspace.parent / "state")

@@ -45,6 +45,12 @@ def test_a_trace_that_is_still_written_shows_what_is_open(cut: int) -> None:
     assert lane.spans[0].ended == max(span.ended for span in lane.spans)
 
 
+def test_an_actor_that_was_cancelled_at_the_end_has_not_failed() -> None:
+    drawn = from_trace(trace(NAME, {**ASKED, "args": {"error": "Cancelled"}}))
+    assert drawn is not None
+    assert not drawn.lanes[0].spans[0].failed
+
+
 def test_a_worker_that_was_killed_left_nothing_open() -> None:
     drawn = from_trace(trace(NAME, ACTOR, {**ASKED, "pid": 2, "ts": 9_000_000}))
     assert drawn is not None

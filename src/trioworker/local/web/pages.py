@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 from starlette.exceptions import HTTPException
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from trioworker.local.guards import check_management, read_body
-from trioworker.local.management_api import known_job
+from trioworker.local.management_api import EventStream, known_job
 from trioworker.local.web.sse import Streams, resume_point
 from trioworker.local.web.timeline import from_events, read_trace
 from trioworker.local.worker_api import json_response
@@ -91,7 +91,7 @@ class Pages:
         job = known_job(self._store, request)
         after = resume_point(request)
         self.streams.check()
-        return StreamingResponse(self.streams.follow(job.id, after), media_type="text/event-stream")
+        return EventStream(self.streams.follow(job.id, after))
 
     async def _timeline(self, request: Request) -> Response:
         job = known_job(self._store, request)

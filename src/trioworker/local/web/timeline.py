@@ -18,6 +18,9 @@ MAX_TRACE_BYTES = 16 * 1024 * 1024
 MAX_SPANS = 1500
 """Spans that are drawn: the longest, the others would be thinner than a pixel."""
 
+CANCELLED = "Cancelled"
+"""How a trace tells that a span was ended from outside, as each actor is at the end: no failure."""
+
 
 class Span(msgspec.Struct, frozen=True):
     """A stretch of a lane, in seconds from the beginning. `open`: it has not ended."""
@@ -129,7 +132,12 @@ def _drawn(events: list[dict[str, Any]]) -> Timeline | None:
 def _span(event: dict[str, Any], ended: float, args: dict[str, Any], *, is_open: bool = False) -> Span:
     began = float(event.get("ts", 0.0)) / 1e6
     return Span(
-        str(event.get("name", "")), str(event.get("cat", "")), began, max(began, ended), is_open, "error" in args
+        str(event.get("name", "")),
+        str(event.get("cat", "")),
+        began,
+        max(began, ended),
+        is_open,
+        args.get("error", CANCELLED) != CANCELLED,
     )
 
 
