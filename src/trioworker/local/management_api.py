@@ -83,7 +83,7 @@ class ManagementApi:
 
 
 class EventStream(StreamingResponse):
-    """Server-sent events from a generator, which is closed when the reader or the server goes, and not some time later."""
+    """Server-sent events from a generator, which is closed at once when the reader or the server goes."""
 
     def __init__(self, stream: AsyncGenerator[bytes, None], headers: Mapping[str, str] | None = None) -> None:
         super().__init__(stream, media_type="text/event-stream", headers=headers)

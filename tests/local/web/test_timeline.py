@@ -45,8 +45,9 @@ def test_a_trace_that_is_still_written_shows_what_is_open(cut: int) -> None:
     assert lane.spans[0].ended == max(span.ended for span in lane.spans)
 
 
-def test_an_actor_that_was_cancelled_at_the_end_has_not_failed() -> None:
-    drawn = from_trace(trace(NAME, {**ASKED, "args": {"error": "Cancelled"}}))
+@pytest.mark.parametrize("error", ["Cancelled", "BaseExceptionGroup"])
+def test_an_actor_that_was_cancelled_at_the_end_has_not_failed(error: str) -> None:
+    drawn = from_trace(trace(NAME, {**ASKED, "args": {"error": error}}))
     assert drawn is not None
     assert not drawn.lanes[0].spans[0].failed
 

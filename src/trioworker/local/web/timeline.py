@@ -18,8 +18,8 @@ MAX_TRACE_BYTES = 16 * 1024 * 1024
 MAX_SPANS = 1500
 """Spans that are drawn: the longest, the others would be thinner than a pixel."""
 
-CANCELLED = "Cancelled"
-"""How a trace tells that a span was ended from outside, as each actor is at the end: no failure."""
+CANCELLED = {"Cancelled", "BaseExceptionGroup"}
+"""How a trace tells that a span was ended from outside, alone or several at once, as actors are at the end: no failure."""
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -137,7 +137,7 @@ def _span(event: dict[str, Any], ended: float, args: dict[str, Any], *, is_open:
         began,
         max(began, ended),
         is_open,
-        args.get("error", CANCELLED) != CANCELLED,
+        "error" in args and args["error"] not in CANCELLED,
     )
 
 
