@@ -19,7 +19,7 @@ MAX_SPANS = 1500
 """Spans that are drawn: the longest, the others would be thinner than a pixel."""
 
 CANCELLED = {"Cancelled", "BaseExceptionGroup"}
-"""How a trace tells that a span was ended from outside, alone or several at once, as actors are at the end: no failure."""
+"""How a trace tells that a span was ended from outside, as actors are at the end of a job: no failure."""
 
 
 class Span(msgspec.Struct, frozen=True):
