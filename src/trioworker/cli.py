@@ -208,6 +208,8 @@ def _local(parsed: argparse.Namespace) -> int:
     if kind == "replay":
         if not cassette:
             raise ConfigError(f"--llm {parsed.llm}: which cassette? Name a file that `--record` wrote")
+        if parsed.web:
+            raise ConfigError("--web is for a live job: a replay has no orchestrator; leave it out")
         from pathlib import Path
 
         from trioworker.cassette.command import run_replay

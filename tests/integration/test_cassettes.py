@@ -142,6 +142,7 @@ async def test_a_replay_takes_the_time_that_the_job_took_unless_told_otherwise(w
         (("--llm", "replay:/no/such.jsonl"), "No such file or directory"),
         (("--llm", f"replay:{__file__}"), "is no cassette"),
         (("--llm", "replay:"), "which cassette? Name a file"),
+        (("--llm", "replay:x.jsonl", "--web"), "--web is for a live job"),
         (("x", "--llm", "script:x.yaml", "--virtual-time"), "--virtual-time is for --llm replay:CASSETTE"),
         (("--llm", "script:x.yaml"), "the job is empty"),
     ],
