@@ -174,7 +174,9 @@ async def test_a_killed_workers_cassette_holds_all_until_then(workspace: Path) -
     ]
     script.write_bytes(msgspec.json.encode(turns))
     at = ("--workspace", str(workspace), "--state-dir", str(workspace.parent / "state"))
-    ended = await ran("local", "Survive.", *at, "--llm", f"script:{script}", "--record", str(path))
+    # No wall, which would keep the command from killing the worker.
+    free = ("--containment", "off")
+    ended = await ran("local", "Survive.", *at, *free, "--llm", f"script:{script}", "--record", str(path))
     assert ended.code == 0, ended.err
 
     cassette = load_cassette(path)
