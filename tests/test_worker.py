@@ -209,6 +209,25 @@ async def test_polling_goes_on_while_the_reasoner_works_and_backs_off_on_errors(
     assert set(gaps[slower + 3 :]) == {10}
 
 
+async def test_the_shipper_rests_when_all_is_shipped(workspace: Path, autojump_clock: MockClock) -> None:
+    class Steps(trio.abc.Instrument):
+        def __init__(self) -> None:
+            self.at: list[float] = []
+
+        def before_task_step(self, task: trio.lowlevel.Task) -> None:
+            if task.name == "event-shipper":
+                self.at.append(trio.current_time())
+
+    world = World([calling(*[("probe", {"seconds": 0})] * 60, ("probe", {"seconds": 30})), DONE])
+    world.latency = 0.001
+    began, steps = trio.current_time(), Steps()
+    await run_job(world.config(workspace), transport=world, tools=[Probe(Log())], instruments=[steps])
+    arrivals = [event.at for event in world.asked("event") if event.at - began < 20]
+    resting = [at for at in steps.at if max(arrivals) + 0.05 < at < began + 20]
+    assert len(arrivals) > 100
+    assert len(resting) < 10
+
+
 async def test_a_poll_that_is_told_to_wait_waits(workspace: Path, autojump_clock: MockClock) -> None:
     world = World([calling(("probe", {"seconds": 60})), DONE])
     busy = Fault(kind="status", status=429, headers={"Retry-After": "25"})

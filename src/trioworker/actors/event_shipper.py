@@ -74,9 +74,16 @@ class EventShipper:
                 if self._job.closed:
                     await self._report()
                     return
-                await self._posts.receive()
-                if not self._job.closed:
-                    await trio.sleep(COURTESY)
+                await self._woken()
+
+    async def _woken(self) -> None:
+        """Wait until there is something to ship, or the job has ended."""
+        await self._posts.receive()
+        # Most of what wakes tells of posts that went out with the ones before them.
+        while not (self._job.outbox or self._job.closed):
+            await self._posts.receive()
+        if not self._job.closed:
+            await trio.sleep(COURTESY)
 
     async def _drain(self) -> None:
         while self._job.outbox:
