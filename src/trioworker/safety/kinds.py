@@ -14,6 +14,7 @@ import bisect
 import re
 import string
 from collections.abc import Callable, Iterable
+from operator import attrgetter, methodcaller
 from typing import NamedTuple
 
 Span = tuple[int, int]
@@ -26,6 +27,10 @@ TELEGRAM_DIGITS = (8, 12)
 Finder = Callable[[bytes], Iterable[Span]]
 Judge = Callable[[re.Match[bytes]], int]
 """Where in a match of the pattern the secret starts, which then goes to its end; -1 if it is none."""
+
+
+_SPAN = methodcaller("span")
+_GROUP = attrgetter("lastindex")
 
 
 class Shape(NamedTuple):
@@ -43,9 +48,9 @@ class Shape(NamedTuple):
         pattern, judge = re.compile(self.pattern), self.judge
         if judge is not None:
             return ((start, match.end()) for match in pattern.finditer(data) if (start := judge(match)) >= 0)
-        if pattern.groups:
-            return (match.span() for match in pattern.finditer(data) if match.lastindex)
-        return (match.span() for match in pattern.finditer(data))
+        matches = pattern.finditer(data)
+        # A text may be nothing but matches; so no step of Python's own for each.
+        return map(_SPAN, filter(_GROUP, matches) if pattern.groups else matches)
 
     def hide(self, data: bytes, marker: bytes) -> bytes:
         """The text with `marker` in place of each: the same as by `find`, and several times as fast."""

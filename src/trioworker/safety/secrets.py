@@ -65,8 +65,8 @@ class Redactor:
             return Redaction(text) if hidden == data else Redaction(hidden.decode("utf-8", "surrogatepass"), (name,))
         doubtful: list[_Match] = []
         for kind in candidates:
-            specificity = -len(kind.literal)
-            matches = [(start, specificity, end, kind.name) for start, end in kind.find(data)]
+            specificity, name = -len(kind.literal), kind.name
+            matches = [(start, specificity, end, name) for start, end in kind.find(data)]
             (doubtful if kind.warn_only else found).extend(matches)
         if not found and not doubtful:
             return Redaction(text)
@@ -74,7 +74,8 @@ class Redactor:
         warnings = _names(_uncovered(doubtful, found))
         if not found:
             return Redaction(text, (), warnings)
-        return Redaction(_replaced(data, found), _names(found), warnings)
+        names = _names(found)
+        return Redaction(_replaced(data, found, names), names, warnings)
 
     def _granted(self, data: bytes) -> Iterator[_Match]:
         for name, value in self._values:
@@ -153,9 +154,9 @@ def _uncovered(doubtful: list[_Match], found: list[_Match]) -> Iterator[_Match]:
             yield match
 
 
-def _replaced(data: bytes, found: list[_Match]) -> str:
+def _replaced(data: bytes, found: list[_Match], names: Iterable[str]) -> str:
     """The text with a marker in place of each stretch of matches that overlap, named by the first of them."""
-    markers = {name: _marker(name) for name in _names(found)}
+    markers = {name: _marker(name) for name in names}
     parts: list[bytes] = []
     reached = 0
     for start, _, end, name in found:
