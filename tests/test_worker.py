@@ -209,6 +209,29 @@ async def test_polling_goes_on_while_the_reasoner_works_and_backs_off_on_errors(
     assert set(gaps[slower + 3 :]) == {10}
 
 
+async def test_a_connection_that_stalls_as_the_job_is_stopped_loses_no_event(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = World([calling(("probe", {"seconds": 60})), DONE])
+    stalled = trio.Event()
+
+    def first_event(exchange: Exchange) -> Fault | None:
+        if exchange.path != "event" or stalled.is_set():
+            return None
+        stalled.set()
+        return Fault(kind="delay", delay=3600)
+
+    world.fault = first_event
+    async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
+        await stalled.wait()
+        job.stop("it is enough")
+        outcome = await job.wait()
+    assert outcome.reported
+    assert outcome.message == "Execution stopped: it is enough"
+    assert outcome.metrics.events_lost == 0
+    assert {event["data"]["seq"] for event in world.events} == set(range(outcome.metrics.events_sent))
+
+
 async def test_the_shipper_rests_when_all_is_shipped(workspace: Path, autojump_clock: MockClock) -> None:
     class Steps(trio.abc.Instrument):
         def __init__(self) -> None:

@@ -18,7 +18,7 @@ from trioworker.records import ReportAccepted, ReportBegan, Shipped
 if TYPE_CHECKING:
     from trioworker.actors.messages import Farewell, PostWaiting
     from trioworker.client import Delivery
-    from trioworker.job import Job
+    from trioworker.job import Job, Post
     from trioworker.services import Services
 
 
@@ -28,23 +28,41 @@ COURTESY = 0.005
 _encode = msgspec.json.Encoder().encode
 
 
+PATIENCE_SHARE = 1 / 3
+LEAST_PATIENCE = 0.5
+"""The part of the time left, and the seconds at the least, that one post may take: a connection that stalls must not
+cost the others their time."""
+
+
 class DrainLimit:
     """Until when posts may still be shipped before the report has to go out; it moves when the farewell begins."""
 
     def __init__(self) -> None:
         self._deadline = math.inf
         self._scope: trio.CancelScope | None = None
+        self._patience: trio.CancelScope | None = None
 
     def scope(self) -> trio.CancelScope:
         """The scope to drain in."""
         self._scope = trio.CancelScope(deadline=self._deadline)
         return self._scope
 
+    def patience(self) -> trio.CancelScope:
+        """The scope to ship one post in; if it is cancelled, that post is to be shipped once more."""
+        self._patience = trio.CancelScope(deadline=self._patient_until())
+        return self._patience
+
     def move(self, deadline: float) -> None:
         """Set the limit, also for a drain that is under way."""
         self._deadline = deadline
         if self._scope is not None:
             self._scope.deadline = deadline
+        if self._patience is not None:
+            self._patience.deadline = self._patient_until()
+
+    def _patient_until(self) -> float:
+        now = trio.current_time()
+        return now + max(LEAST_PATIENCE, (self._deadline - now) * PATIENCE_SHARE)
 
 
 class EventShipper:
@@ -90,15 +108,19 @@ class EventShipper:
             post = self._job.outbox[0]
             # What people were told must not be forgotten: a restart would tell something else under the same number.
             await self._job.sync()
-            try:
-                await self._client.post(post.path, _encode(post.body))
-            except UnreachableError as error:
-                logger.warning("{} {} still waits: {}", post.path, post.number, error)
-            except OrchestratorError as error:
-                logger.error("{} {} is lost: {}", post.path, post.number, error)
-                self._job.commit(Shipped(lost=True))
-            else:
-                self._job.commit(Shipped())
+            with self._limit.patience():
+                await self._ship(post)
+
+    async def _ship(self, post: Post) -> None:
+        try:
+            await self._client.post(post.path, _encode(post.body))
+        except UnreachableError as error:
+            logger.warning("{} {} still waits: {}", post.path, post.number, error)
+        except OrchestratorError as error:
+            logger.error("{} {} is lost: {}", post.path, post.number, error)
+            self._job.commit(Shipped(lost=True))
+        else:
+            self._job.commit(Shipped())
 
     async def _report(self) -> None:
         decided = self._job.decided
