@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -20,7 +21,7 @@ from trioworker.local import leash
 from trioworker.tools.tree import descendants, process_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 STOP_SECONDS = 12.0
 """Between SIGTERM and SIGKILL: a worker's grace is 8 s by default, a container's 10 s."""
@@ -102,14 +103,23 @@ class WorkerProcess:
         self._killed = True
         if self._process.poll() is not None:
             return
-        # Held still first, so that it starts nothing while its children are counted.
+        # Held still first, all of them: whoever runs may start another one while they are counted.
+        held = [self._process.pid]
         self._process.send_signal(signal.SIGSTOP)
+        while new := [pid for pid in self._descendants() if pid not in held]:
+            held += new
+            _signal(new, signal.SIGSTOP)
+        _signal(reversed(held), signal.SIGKILL)
+
+    def _descendants(self) -> list[int]:
         table = process_table()
-        for pid in [entry.pid for entry in descendants(table.get(self._process.pid, []), table)] + [self._process.pid]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        return [entry.pid for entry in descendants(table.get(self._process.pid, []), table)]
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def worker_environment(ours: Mapping[str, str], token: str) -> dict[str, str]:
