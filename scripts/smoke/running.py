@@ -201,7 +201,7 @@ def orchestrator(turns: list[dict[str, Any]]) -> Generator[str]:
 def _request(url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     data = None if body is None else json.dumps(body).encode()
     asked = urllib.request.Request(url, data, {"Content-Type": "application/json"})  # noqa: S310 - our own server
-    with urllib.request.urlopen(asked, timeout=JOB_SECONDS) as answer:  # noqa: S310
+    with urllib.request.urlopen(asked, timeout=JOB_SECONDS) as answer:  # noqa: S310 - our own server
         return json.load(answer)
 
 

@@ -86,10 +86,6 @@ class Kind(NamedTuple):
         return self.looks.find(data) if isinstance(self.looks, Shape) else self.looks(data)
 
 
-def _shape(pattern: bytes) -> Shape:
-    return Shape(pattern)
-
-
 def _openai_key(match: re.Match[bytes]) -> int:
     """`sk-` ends many a word (`task-…`, `disk-…`): glued to one, only what has a capital and a digit is a key."""
     if match.lastindex:
@@ -181,24 +177,24 @@ _PEM_LABEL = rb" (?:(?:RSA|EC|DSA|OPENSSH|ENCRYPTED) )?PRIVATE KEY-----"
 
 KINDS = (
     Kind("openai_api_key", "sk-", "sk-[A-Za-z0-9_-]{8}", Shape(_OPENAI_KEY, _openai_key)),
-    Kind("anthropic_api_key", "sk-ant-api", "sk-ant-api", _shape(rb"sk-ant-api[A-Za-z0-9_-]{90,}")),
-    Kind("anthropic_oauth_token", "sk-ant-oat00-", "sk-ant-oat", _shape(rb"sk-ant-oat[0-9]{2}-[A-Za-z0-9_-]{50,}")),
-    Kind("openrouter_api_key", "sk-or-v1-", "sk-or-v1-", _shape(rb"sk-or-v1-[0-9A-Fa-f]{40,}")),
-    Kind("aws_access_key", "AKIA", "AKIA[A-Z0-9]{4}", _shape(rb"AKIA[A-Z0-9]{16}")),
-    Kind("github_token", "ghp_", "gh[pousr]_", _shape(rb"gh[pousr]_[A-Za-z0-9_]{36,}")),
+    Kind("anthropic_api_key", "sk-ant-api", "sk-ant-api", Shape(rb"sk-ant-api[A-Za-z0-9_-]{90,}")),
+    Kind("anthropic_oauth_token", "sk-ant-oat00-", "sk-ant-oat", Shape(rb"sk-ant-oat[0-9]{2}-[A-Za-z0-9_-]{50,}")),
+    Kind("openrouter_api_key", "sk-or-v1-", "sk-or-v1-", Shape(rb"sk-or-v1-[0-9A-Fa-f]{40,}")),
+    Kind("aws_access_key", "AKIA", "AKIA[A-Z0-9]{4}", Shape(rb"AKIA[A-Z0-9]{16}")),
+    Kind("github_token", "ghp_", "gh[pousr]_", Shape(rb"gh[pousr]_[A-Za-z0-9_]{36,}")),
     Kind(
-        "github_fine_grained_pat", "github_pat_", "github_pat_", _shape(rb"github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}")
+        "github_fine_grained_pat", "github_pat_", "github_pat_", Shape(rb"github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}")
     ),
-    Kind("stripe_api_key", "sk_live_", "sk_(?:live|test)_", _shape(rb"sk_(?:live|test)_[A-Za-z0-9]{24,}")),
-    Kind("nearai_session", "sess_", "sess_[A-Za-z0-9]{8}", _shape(rb"sess_[A-Za-z0-9]{32,}")),
-    Kind("google_api_key", "AIza", "AIza", _shape(rb"AIza[A-Za-z0-9_-]{35}")),
-    Kind("slack_token", "xoxb-", "xox[baprs]-", _shape(rb"xox[baprs]-[A-Za-z0-9-]{10,}")),
-    Kind("twilio_api_key", "SK", "SK[0-9A-Fa-f]{8}", _shape(rb"SK[0-9A-Fa-f]{32}")),
-    Kind("sendgrid_api_key", "SG.", r"SG\.[A-Za-z0-9_-]{8}", _shape(rb"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}")),
-    Kind("bearer_token", "Bearer", r"Bearer(?:\s|\\[nrt])", _shape(rb"Bearer%b++[A-Za-z0-9._-]{20,}" % _SPACE)),
+    Kind("stripe_api_key", "sk_live_", "sk_(?:live|test)_", Shape(rb"sk_(?:live|test)_[A-Za-z0-9]{24,}")),
+    Kind("nearai_session", "sess_", "sess_[A-Za-z0-9]{8}", Shape(rb"sess_[A-Za-z0-9]{32,}")),
+    Kind("google_api_key", "AIza", "AIza", Shape(rb"AIza[A-Za-z0-9_-]{35}")),
+    Kind("slack_token", "xoxb-", "xox[baprs]-", Shape(rb"xox[baprs]-[A-Za-z0-9-]{10,}")),
+    Kind("twilio_api_key", "SK", "SK[0-9A-Fa-f]{8}", Shape(rb"SK[0-9A-Fa-f]{32}")),
+    Kind("sendgrid_api_key", "SG.", r"SG\.[A-Za-z0-9_-]{8}", Shape(rb"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}")),
+    Kind("bearer_token", "Bearer", r"Bearer(?:\s|\\[nrt])", Shape(rb"Bearer%b++[A-Za-z0-9._-]{20,}" % _SPACE)),
     Kind("auth_header", "Authorization:", "(?i:authorization:)", _authorization_headers),
     Kind("telegram_bot_token", ":AA", "[0-9]:AA[A-Za-z0-9_-]{8}", _telegram_tokens),
-    Kind("groq_api_key", "gsk_", "gsk_", _shape(rb"gsk_[A-Za-z0-9]{30,}")),
+    Kind("groq_api_key", "gsk_", "gsk_", Shape(rb"gsk_[A-Za-z0-9]{30,}")),
     Kind(
         "json_web_token",
         ".eyJ",
