@@ -52,9 +52,11 @@ def test_importing_the_package_costs_little() -> None:
 
 def test_a_workers_imports_leave_out_what_a_worker_does_not_need() -> None:
     needless = {"httpx", "httpcore", "anyio", "click", "rich", "starlette", "hypercorn", "sqlite3", "yaml", "pygments"}
-    opened = "from trioworker.http.connection import open_connection; open_connection('http://host:1/job/', {})"
+    opened = (
+        "from trioworker.worker.client.connection import open_connection; open_connection('http://host:1/job/', {})"
+    )
     without = imported_by("pass")
-    assert not (imported_by(f"import trioworker.cli, trioworker.program; {opened}") - without) & needless
+    assert not (imported_by(f"import trioworker.cli.main, trioworker.worker.program; {opened}") - without) & needless
 
 
 def test_the_package_is_typed() -> None:

@@ -74,7 +74,7 @@ class Figure:
         reference = self.median(self.against)
         return own / reference if own is not None and reference else None
 
-    def verdict(self, subject: str) -> str:
+    def interpretation(self, subject: str) -> str:
         """Whether what was promised of us holds: `held`, `missed`, or nothing."""
         checks = [(self.ratio(subject), self.target), (self.median(subject), self.target_value)]
         promised = [(value, limit) for value, limit in checks if limit is not None]
@@ -109,6 +109,6 @@ class Figure:
             "min": min(values),
             "max": max(values),
             "ratio": self.ratio(subject),
-            "verdict": self.verdict(subject) or None,
+            "verdict": self.interpretation(subject) or None,
             "runs": values,
         }

@@ -17,18 +17,18 @@ import msgspec
 import trio
 from loguru import logger
 
-from trioworker.journal import encode_frame
-from trioworker.journal_file import open_journal
-from trioworker.records import CallEnded, Posted
+from trioworker.worker.state.journal import encode_frame
+from trioworker.worker.state.journal_file import open_journal
+from trioworker.worker.state.records import CallEnded, EventQueued
 
 if TYPE_CHECKING:
-    from trioworker.records import Record
+    from trioworker.worker.state.records import Record
 
 SYNCED_SHARE = 20
 """A sync costs what many appends cost, so there are as many fewer of them."""
 RECORDS: tuple[Record, ...] = (
     CallEnded(call_id="call_1_0", content="x" * 2000, output="x" * 2000, outcome="success"),
-    Posted(path="event", body={"event_type": "tool_result", "data": {"tool_name": "shell", "output": "x" * 2000}}),
+    EventQueued(path="event", body={"event_type": "tool_result", "data": {"tool_name": "shell", "output": "x" * 2000}}),
 )
 """What the end of a call commits, with a result of ordinary size."""
 

@@ -15,8 +15,8 @@ from benchmarks.baseline import redacted
 from benchmarks.figures import BASELINE, OURS
 from benchmarks.texts import ordinary_texts, worst_texts
 
-from trioworker.safety.layer import SafetyLayer
-from trioworker.safety.secrets import Redactor
+from trioworker.worker.redaction.safety_layer import SafetyLayer
+from trioworker.worker.redaction.secrets import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

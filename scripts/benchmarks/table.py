@@ -38,7 +38,7 @@ def _row(figure: Figure, subject: str) -> str:
     row = "".join(f"{_number(value):>{width}}" for value, width in zip(numbers, WIDTHS[1:], strict=False))
     ratio = figure.ratio(subject) if figure.against and subject != figure.against else None
     told = f"{ratio:.3f} of {figure.against}" if ratio is not None else ""
-    return (row + f"{told:>{WIDTHS[4]}}  {figure.verdict(subject)}").rstrip()
+    return (row + f"{told:>{WIDTHS[4]}}  {figure.interpretation(subject)}").rstrip()
 
 
 def _promise(figure: Figure) -> str:

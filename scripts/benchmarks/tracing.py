@@ -9,7 +9,7 @@ import msgspec
 from benchmarks.figures import OURS, Figure, UnmeasuredError
 from benchmarks.plan import Plan, Turn
 
-from trioworker.observe.spans import UNTRACED
+from trioworker.observability.spans import UNTRACED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trioworker.config import WorkerConfig
     from trioworker.errors import (
         ActorFailedError,
         BadReplyError,
@@ -22,13 +21,14 @@ if TYPE_CHECKING:
         UnreachableError,
         WorkerError,
     )
-    from trioworker.outcome import JobOutcome, Metrics
-    from trioworker.running import RunningJob
-    from trioworker.tools.base import Parameters, Tool, ToolContext
-    from trioworker.worker import open_job, run_job
+    from trioworker.worker.api import open_job, run_job
+    from trioworker.worker.config import WorkerConfig
+    from trioworker.worker.lifecycle import RunningJob
+    from trioworker.worker.outcome import JobOutcome, Metrics
+    from trioworker.worker.tools.base import Parameters, Tool, ToolContext
 
 _HOMES = {
-    "WorkerConfig": "config",
+    "WorkerConfig": "worker.config",
     "ActorFailedError": "errors",
     "BadReplyError": "errors",
     "ConfigError": "errors",
@@ -39,14 +39,14 @@ _HOMES = {
     "ToolError": "errors",
     "UnreachableError": "errors",
     "WorkerError": "errors",
-    "JobOutcome": "outcome",
-    "Metrics": "outcome",
-    "RunningJob": "running",
-    "Parameters": "tools.base",
-    "Tool": "tools.base",
-    "ToolContext": "tools.base",
-    "open_job": "worker",
-    "run_job": "worker",
+    "JobOutcome": "worker.outcome",
+    "Metrics": "worker.outcome",
+    "RunningJob": "worker.lifecycle",
+    "Parameters": "worker.tools.base",
+    "Tool": "worker.tools.base",
+    "ToolContext": "worker.tools.base",
+    "open_job": "worker.api",
+    "run_job": "worker.api",
 }
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 import sys
 
-from trioworker.cli import main
+from trioworker.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

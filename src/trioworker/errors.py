@@ -36,9 +36,9 @@ class UnreachableError(OrchestratorError):
     `pause` is the seconds for which its last answer asked to be left alone, 0 if it did not.
     """
 
-    def __init__(self, message: str, pause: float = 0.0) -> None:
+    def __init__(self, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
-        self.pause = pause
+        self.retry_after = retry_after
 
 
 class BadReplyError(OrchestratorError):

@@ -17,7 +17,7 @@ from support.wiretap import Wiretap
 from trioworker import ConfigError, open_job
 from trioworker.cassette import DivergedError, Replay, load_cassette, replay
 from trioworker.cassette.format import read_cassette
-from trioworker.safety.secrets import Redactor
+from trioworker.worker.redaction.secrets import Redactor
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -119,12 +119,12 @@ async def test_a_job_of_seconds_takes_them_in_virtual_time(workspace: Path, auto
 async def test_a_follow_up_joins_the_request_that_it_joined(workspace: Path, autojump_clock: MockClock) -> None:
     cassette = _named("follow-up")
     (joined,) = [number for number, exchange in enumerate(cassette.exchanges) if exchange.prompts]
-    told: list[str] = []
+    on_event: list[str] = []
     await replay(
-        cassette, workspace, told=lambda kind, data: told.append(data["content"]) if kind == "message" else None
+        cassette, workspace, on_event=lambda kind, data: on_event.append(data["content"]) if kind == "message" else None
     )
     assert joined == 1
-    assert cassette.exchanges[joined].prompts[0] in told
+    assert cassette.exchanges[joined].prompts[0] in on_event
 
 
 async def test_actors_may_be_cancelled_in_a_replay(workspace: Path, autojump_clock: MockClock) -> None:

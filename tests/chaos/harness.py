@@ -12,20 +12,21 @@ from typing import TYPE_CHECKING, Any
 import trio
 from trio.testing import MockClock
 
+from chaos.cancel_injector import CancelInjector
 from chaos.disk import Death, Disk, DiskStorage, Killed
 from chaos.plan import Cancel, Disturb, Kill, Outage
 from chaos.reference import FOLLOW_UP, FOLLOW_UP_AT, TURNS
-from chaos.surgeon import Surgeon
 from support.tools import Log, Look, Probe
 from support.world import Exchange, Fault, World
-from trioworker import JobOutcome, WorkerError, open_job, wire
-from trioworker.journal import Journal, check_owner
+from trioworker import JobOutcome, WorkerError, open_job
+from trioworker.protocol import wire
+from trioworker.worker.state.journal import Journal, check_owner
 
 if TYPE_CHECKING:
     import httpx
 
     from chaos.plan import Plan
-    from trioworker.tools.base import AnyTool
+    from trioworker.worker.tools.base import AnyTool
 
 RESTART_DELAY = 2.0
 """Seconds from a process's death to the start of the next."""
@@ -107,11 +108,13 @@ def run_plan(plan: Plan, *, tools: list[AnyTool] | None = None) -> Evidence:
 def _live(evidence: Evidence, tools: list[AnyTool]) -> bool:
     """One process. Whether it ended by itself."""
     clock = MockClock(autojump_threshold=0)
-    surgeon = Surgeon((attack for attack in evidence.plan.attacks if isinstance(attack, Cancel)), evidence.steps)
+    cancel_injector = CancelInjector(
+        (attack for attack in evidence.plan.attacks if isinstance(attack, Cancel)), evidence.steps
+    )
     began = clock.current_time()
     evidence.world.epoch -= began
     try:
-        trio.run(_job, evidence, surgeon, tools, clock=clock)
+        trio.run(_job, evidence, cancel_injector, tools, clock=clock)
     except Killed:
         return False
     except BaseExceptionGroup as group:
@@ -121,14 +124,14 @@ def _live(evidence: Evidence, tools: list[AnyTool]) -> bool:
     finally:
         evidence.world.epoch += clock.current_time()
         evidence.ended_at = evidence.world.epoch
-        evidence.cancelled += surgeon.cancelled
-        evidence.runaway = evidence.runaway or surgeon.runaway
-        if surgeon.job is not None:
-            evidence.restarts += Counter({name: actor.restarts for name, actor in surgeon.job.actors.items()})
+        evidence.cancelled += cancel_injector.cancelled
+        evidence.runaway = evidence.runaway or cancel_injector.runaway
+        if cancel_injector.job is not None:
+            evidence.restarts += Counter({name: actor.restarts for name, actor in cancel_injector.job.actors.items()})
     return True
 
 
-async def _job(evidence: Evidence, surgeon: Surgeon, tools: list[AnyTool]) -> None:
+async def _job(evidence: Evidence, cancel_injector: CancelInjector, tools: list[AnyTool]) -> None:
     world = evidence.world
     before = trio.lowlevel.current_statistics().tasks_living
     config = world.config(WORKSPACE, timeout=TIMEOUT, grace=GRACE)
@@ -141,12 +144,12 @@ async def _job(evidence: Evidence, surgeon: Surgeon, tools: list[AnyTool]) -> No
                 config,
                 transport=world,
                 tools=tools,
-                instruments=[surgeon],
+                instruments=[cancel_injector],
                 rng=random.Random(evidence.plan.seed),
                 journal=journal,
                 wall_clock=world.now,
             ) as job:
-                surgeon.job = job
+                cancel_injector.job = job
                 evidence.outcome = await job.wait()
             nursery.cancel_scope.cancel()
     except WorkerError as error:

@@ -16,11 +16,12 @@ from chaos.plan import Cancel, Disturb, Kill, Plan
 from chaos.runner import cancel_matrix
 from support.tools import Log, Probe
 from support.world import World
-from trioworker.actors.event_shipper import EventShipper
-from trioworker.actors.tool_executor import ToolExecutor
-from trioworker.client import Delivery, OrchestratorClient
-from trioworker.records import Shipped
-from trioworker.running import RunningJob
+from trioworker.worker.actors.event_shipper import EventShipper
+from trioworker.worker.actors.tool_executor import ToolExecutor
+from trioworker.worker.cancellation import ReportDelivery
+from trioworker.worker.client.orchestrator_client import OrchestratorClient
+from trioworker.worker.lifecycle import RunningJob
+from trioworker.worker.state.records import EventDelivered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     import pytest
     from httpx import Request, Response
 
-    from trioworker import wire
-    from trioworker.tools.base import ToolContext
+    from trioworker.protocol import wire
+    from trioworker.worker.tools.base import ToolContext
 
 SOME = 10
 """Every so many plans of a family are run here: a defect has to be caught, not every time."""
@@ -44,7 +45,7 @@ def test_a_lost_event_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     async def forget_before_sending(self: Any) -> None:
         while self._job.outbox:
             post = self._job.outbox[0]
-            self._job.commit(Shipped())
+            self._job.commit(EventDelivered())
             await self._client.post(post.path, msgspec.json.encode(post.body))
 
     monkeypatch.setattr(EventShipper, "_drain", forget_before_sending)
@@ -66,7 +67,7 @@ def test_a_call_that_runs_twice_is_caught(monkeypatch: pytest.MonkeyPatch) -> No
 def test_two_reports_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     report_once = OrchestratorClient.report
 
-    async def report_twice(self: OrchestratorClient, report: wire.CompletionReport, delivery: Delivery) -> None:
+    async def report_twice(self: OrchestratorClient, report: wire.CompletionReport, delivery: ReportDelivery) -> None:
         await report_once(self, report, delivery)
         await report_once(self, report, delivery)
 
@@ -87,7 +88,7 @@ def test_a_report_that_is_not_the_last_word_is_caught(monkeypatch: pytest.Monkey
                 await self._report()
             post = self._job.outbox[0]
             await self._client.post(post.path, msgspec.json.encode(post.body))
-            self._job.commit(Shipped())
+            self._job.commit(EventDelivered())
 
     async def forgiving(self: World, request: Request) -> Response:
         self.revoked = False
@@ -125,7 +126,7 @@ def test_an_orphan_is_caught() -> None:
 
 
 def test_a_forgotten_sync_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    from trioworker.job import Job
+    from trioworker.worker.state.job import Job
 
     async def no_sync(self: Job) -> None:
         await trio.lowlevel.checkpoint()
@@ -136,23 +137,23 @@ def test_a_forgotten_sync_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_prompt_that_a_cancel_loses_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    from trioworker.actors.prompt_poller import PollShield
+    from trioworker.worker.cancellation import JobScopes
 
-    def unshielded(_: PollShield) -> trio.CancelScope:
+    def unshielded(_: JobScopes, timeout: float) -> trio.CancelScope:
         return trio.CancelScope()
 
-    monkeypatch.setattr(PollShield, "scope", unshielded)
+    monkeypatch.setattr(JobScopes, "poll", unshielded)
     plans = [plan for plan in cancel_matrix() if "prompt-poller" in str(plan)]
     assert "the follow-up was lost" in broken_by(plans)
 
 
 def test_a_retry_that_gives_up_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    tried = OrchestratorClient._tried  # pyright: ignore[reportPrivateUsage] - the defect is in there
+    tried = OrchestratorClient._request_with_retries  # pyright: ignore[reportPrivateUsage] - the defect is in there
 
     async def once(self: OrchestratorClient, *arguments: Any, **more: Any) -> Any:
         return await tried(self, *arguments, **{**more, "attempts": 1})
 
-    monkeypatch.setattr(OrchestratorClient, "_tried", once)
+    monkeypatch.setattr(OrchestratorClient, "_request_with_retries", once)
     plans = [Plan(0, (Disturb(number, "reset-before"),)) for number in range(10, 40, 3)]
     assert broken_by(plans) != ""
 

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from trioworker.llm.markup import clean, recover_calls
-from trioworker.llm.text import COMPLETION_DENIALS, COMPLETION_PHRASES, signals_completion, truncate
-from trioworker.safety.kinds import KINDS
-from trioworker.safety.secrets import GRANTED_KINDS
+from trioworker.protocol.text import COMPLETION_DENIALS, COMPLETION_PHRASES, signals_completion, truncate
+from trioworker.worker.llm.call_markup import clean, recover_calls
+from trioworker.worker.redaction.secret_kinds import KINDS
+from trioworker.worker.redaction.secrets import GRANTED_KINDS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONTRACT = REPOSITORY.parent / "shared" / "contract" / "vectors"

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from fuzz.foreign import JSON, encoded
 from fuzz.profile import fuzzing
 from support.forms import assert_well_formed
-from trioworker import wire
-from trioworker.llm.conversation import FOLDABLE_BYTES, KEPT_TURNS, OPENING, Conversation, encode_message
+from trioworker.protocol import wire
+from trioworker.worker.state.conversation import COMPACTABLE_BYTES, KEPT_TURNS, OPENING, Conversation, encode_message
 
 if TYPE_CHECKING:
-    from trioworker.records import Folded
+    from trioworker.worker.state.records import HistoryCompacted
 
-sizes = st.sampled_from([0, 1, 100, FOLDABLE_BYTES - 50, FOLDABLE_BYTES, 3_000, 40_000])
+sizes = st.sampled_from([0, 1, 100, COMPACTABLE_BYTES - 50, COMPACTABLE_BYTES, 3_000, 40_000])
 turns = st.lists(
     st.fixed_dictionaries(
         {
@@ -32,23 +32,23 @@ turns = st.lists(
 )
 
 
-def build(plan: list[dict[str, Any]], limit: int) -> tuple[Conversation, Conversation, list[Folded]]:
+def build(plan: list[dict[str, Any]], limit: int) -> tuple[Conversation, Conversation, list[HistoryCompacted]]:
     """The conversation as it went, folded before each request, the same unfolded, and the folds."""
-    folded, whole = Conversation(), Conversation()
-    folds: list[Folded] = []
+    compacted, whole = Conversation(), Conversation()
+    folds: list[HistoryCompacted] = []
 
     def say(role: wire.Role, content: str, **more: Any) -> None:
         message = encode_message(wire.Message(role=role, content=content, **more))
-        folded.append(role, message)
+        compacted.append(role, message)
         whole.append(role, message)
 
     say("system", "You are an agent. " * 20)
     say("user", "Mend the parser. " * 20)
     for number, turn in enumerate(plan):
-        fold = folded.next_fold(limit)
-        if fold is not None:
-            folded.fold(fold)
-            folds.append(fold)
+        compaction = compacted.next_compaction(limit)
+        if compaction is not None:
+            compacted.compact(compaction)
+            folds.append(compaction)
         calls = tuple(
             wire.ToolCall(id=f"{number}_{index}", name="shell", arguments=turn["arguments"])
             for index in range(len(turn["results"]))
@@ -59,7 +59,7 @@ def build(plan: list[dict[str, Any]], limit: int) -> tuple[Conversation, Convers
             say("tool", "\u00e9" * size, tool_call_id=call.id, name=call.name)
         if turn["follow_up"] is not None or not calls:
             say("user", "f" * (turn["follow_up"] or 1))
-    return folded, whole, folds
+    return compacted, whole, folds
 
 
 def assert_consistent(conversation: Conversation) -> None:
@@ -70,36 +70,36 @@ def assert_consistent(conversation: Conversation) -> None:
 @fuzzing(0.5)
 @given(turns, st.integers(0, 300_000))
 def test_folding_spares_all_but_old_results(plan: list[dict[str, Any]], limit: int) -> None:
-    folded, whole, _ = build(plan, limit)
-    assert_consistent(folded)
+    compacted, whole, _ = build(plan, limit)
+    assert_consistent(compacted)
     spoken = [index for index, message in enumerate(whole) if message.role == "assistant"]
     recent = spoken[-KEPT_TURNS] if len(spoken) >= KEPT_TURNS else OPENING
-    for index, (before, after) in enumerate(zip(whole.snapshot(), folded.snapshot(), strict=True)):
+    for index, (before, after) in enumerate(zip(whole.snapshot(), compacted.snapshot(), strict=True)):
         message = msgspec.json.decode(before, type=wire.Message)
         if message.role != "tool" or index >= recent:
             assert bytes(before) == bytes(after)
         elif bytes(before) != bytes(after):
-            assert "folded to save room" in msgspec.json.decode(after, type=wire.Message).content
+            assert "compacted to save room" in msgspec.json.decode(after, type=wire.Message).content
 
 
 @fuzzing(0.5)
 @given(turns, st.integers(30_000, 300_000))
 def test_emergency_folds_bring_any_conversation_under_a_request(plan: list[dict[str, Any]], limit: int) -> None:
-    folded, whole, _ = build(plan, limit)
-    for fold in folded.emergency_folds():
-        if folded.size <= limit:
+    compacted, whole, _ = build(plan, limit)
+    for compaction in compacted.emergency_compactions():
+        if compacted.size <= limit:
             break
-        folded.fold(fold)
-    assert_consistent(folded)
-    assert folded.size <= limit
-    assert [bytes(raw) for raw in folded.snapshot()[:OPENING]] == [bytes(raw) for raw in whole.snapshot()[:OPENING]]
+        compacted.compact(compaction)
+    assert_consistent(compacted)
+    assert compacted.size <= limit
+    assert [bytes(raw) for raw in compacted.snapshot()[:OPENING]] == [bytes(raw) for raw in whole.snapshot()[:OPENING]]
 
 
 @fuzzing(0.5)
 @given(turns, st.integers(0, 100_000))
 def test_the_same_folds_give_the_same_conversation_after_a_restart(plan: list[dict[str, Any]], limit: int) -> None:
-    folded, whole, folds = build(plan, limit)
-    for fold in folds:
-        whole.fold(fold)
-    assert whole.snapshot() == folded.snapshot()
-    assert whole.size == folded.size
+    compacted, whole, folds = build(plan, limit)
+    for compaction in folds:
+        whole.compact(compaction)
+    assert whole.snapshot() == compacted.snapshot()
+    assert whole.size == compacted.size

@@ -15,17 +15,20 @@ from chaos.disk import Disk, DiskStorage
 from fuzz.foreign import JSON
 from fuzz.profile import fuzzing
 from support.world import JOB_ID
-from trioworker import records
 from trioworker.errors import ConfigError
-from trioworker.journal import FORMAT_LINE, Journal, check_owner, encode_frame
+from trioworker.worker.state import records
+from trioworker.worker.state.journal import FORMAT_LINE, Journal, check_owner, encode_frame
 
 GROUPS: list[tuple[records.Record, ...]] = [
-    (records.Opened(job_id=JOB_ID, title="Mend it", description="All of it.", started_at=1.5),),
-    (records.Said(role="user", message=b'{"role":"user","content":"x"}'), records.IterationBegan(number=1)),
+    (records.JobOpened(job_id=JOB_ID, title="Mend it", description="All of it.", started_at=1.5),),
+    (
+        records.MessageAppended(role="user", message=b'{"role":"user","content":"x"}'),
+        records.IterationStarted(number=1),
+    ),
     (),
-    (records.ReplyTaken(guards=records.Guards(last_text="\u00e9"), calls=(), input_tokens=2**53),),
-    (records.Posted(path="event", body={"event_type": "status", "data": {"message": "m" * 300}}),),
-    (records.Shipped(), records.Decided(status="completed", message="done")),
+    (records.ReplyAccepted(loop_state=records.LoopState(last_text="\u00e9"), calls=(), input_tokens=2**53),),
+    (records.EventQueued(path="event", body={"event_type": "status", "data": {"message": "m" * 300}}),),
+    (records.EventDelivered(), records.OutcomeDecided(status="completed", message="done")),
 ]
 TAGS = [type(record).__name__ for group in GROUPS for record in group]
 

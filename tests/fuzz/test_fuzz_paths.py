@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from fuzz.foreign import ANY_TEXT
 from fuzz.profile import fuzzing
 from trioworker.errors import ToolError
-from trioworker.tools.base import ToolContext, parse_arguments
-from trioworker.tools.beneath import kernel_opener, walking_opener
-from trioworker.tools.paths import Workspace
-from trioworker.tools.process import Processes
-from trioworker.tools.registry import Registry
+from trioworker.linux.secure_open import kernel_opener, walking_opener
+from trioworker.worker.processes.processes import Processes
+from trioworker.worker.tools.base import ToolContext, parse_arguments
+from trioworker.worker.tools.registry import Registry
+from trioworker.worker.tools.workspace import Workspace
 
 if TYPE_CHECKING:
-    from trioworker.tools.beneath import Opener
+    from trioworker.linux.secure_open import Opener
 
 SENTINEL = "the-content-that-lies-outside"
 PARTS = [

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from fuzz.foreign import ANY_TEXT
 from fuzz.profile import fuzzing
-from safety.secret_samples import MIXED, SAMPLES
-from trioworker.limits import MAX_SHOWN_OUTPUT_BYTES
-from trioworker.safety.injection import marks
-from trioworker.safety.layer import SafetyLayer
-from trioworker.safety.secrets import Redactor
-from trioworker.tools.base import ToolContext
-from trioworker.tools.grep import MAX_LINE_BYTES, Grep, GrepParameters
-from trioworker.tools.output import MAX_OUTPUT_BYTES, HeadTail
-from trioworker.tools.paths import Workspace
-from trioworker.tools.process import Processes
+from trioworker.protocol.limits import MAX_SHOWN_OUTPUT_BYTES
+from trioworker.worker.processes.output import MAX_OUTPUT_BYTES, BoundedOutput
+from trioworker.worker.processes.processes import Processes
+from trioworker.worker.redaction.injection import marks
+from trioworker.worker.redaction.safety_layer import SafetyLayer
+from trioworker.worker.redaction.secrets import Redactor
+from trioworker.worker.tools.base import ToolContext
+from trioworker.worker.tools.grep import MAX_LINE_BYTES, Grep, GrepParameters
+from trioworker.worker.tools.workspace import Workspace
+from worker.redaction.secret_samples import MIXED, SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +84,7 @@ def test_no_piece_is_shown_around_the_cut_of_a_commands_output(
     half = MAX_OUTPUT_BYTES // 2
     before, after = (100_000, half - len(secret) + offset) if in_the_tail else (half + offset, 100_000)
     stream = padded(secret, padding, before, after).encode()
-    window = HeadTail()
+    window = BoundedOutput()
     for size in sizes:
         window.feed(stream[:size])
         stream = stream[size:]

@@ -19,8 +19,9 @@ from fuzz.profile import fuzzing
 from support.forms import assert_well_formed
 from support.tools import Log, Look, Probe
 from support.world import World
-from trioworker import JobOutcome, open_job, wire
-from trioworker.journal import Journal
+from trioworker import JobOutcome, open_job
+from trioworker.protocol import wire
+from trioworker.worker.state.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from fuzz.foreign import ANY_TEXT, FRAGMENTS, MARKUP
 from fuzz.profile import fuzzing
 from linear_time import assert_linear
-from trioworker.limits import MAX_CALLS, MAX_DEPTH, MAX_ID_BYTES, MAX_NAME_BYTES
-from trioworker.llm.calls import fit
-from trioworker.llm.markup import clean, pieces, recover_calls
-from trioworker.llm.text import signals_completion, talks_of_calling, truncate
-from trioworker.wire import ToolCall
+from trioworker.protocol.limits import MAX_CALLS, MAX_DEPTH, MAX_ID_BYTES, MAX_NAME_BYTES
+from trioworker.protocol.text import signals_completion, talks_of_calling, truncate
+from trioworker.protocol.wire import ToolCall
+from trioworker.worker.llm.call_limits import clamp_calls
+from trioworker.worker.llm.call_markup import clean, pieces, recover_calls
 
 KNOWN = ("shell", "read_file")
 TAKEN = frozenset({"recovered_0", "recovered_3"})
@@ -87,7 +87,7 @@ calls = st.builds(
 @fuzzing()
 @given(st.lists(calls, max_size=MAX_CALLS + 10), st.frozensets(st.sampled_from(["a", "call_0", "a_0"])))
 def test_calls_are_brought_into_their_limits(given_calls: list[ToolCall], taken: frozenset[str]) -> None:
-    fitting = fit(given_calls, taken)
+    fitting = clamp_calls(given_calls, taken)
     assert len(fitting) == min(len(given_calls), MAX_CALLS)
     ids = [call.id for call in fitting]
     assert len({*ids, *taken}) == len(ids) + len(taken)

@@ -17,16 +17,16 @@ from hypothesis import strategies as st
 from fuzz.foreign import ANY_TEXT, JSON
 from fuzz.profile import fuzzing
 from trioworker.errors import InvalidParametersError, ToolError
-from trioworker.tools.base import ToolContext, parse_arguments
-from trioworker.tools.patch import ApplyPatch, ApplyPatchParameters
-from trioworker.tools.paths import Workspace
-from trioworker.tools.process import Processes
-from trioworker.tools.refusals import REMEDIES, refusal
-from trioworker.tools.registry import BUILTIN_TOOLS
-from trioworker.tools.shell import MAX_COMMAND_BYTES
+from trioworker.worker.processes.processes import Processes
+from trioworker.worker.tools.apply_patch import ApplyPatch, ApplyPatchParameters
+from trioworker.worker.tools.base import ToolContext, parse_arguments
+from trioworker.worker.tools.command_denylist import REMEDIES, refusal
+from trioworker.worker.tools.registry import BUILTIN_TOOLS
+from trioworker.worker.tools.shell import MAX_COMMAND_BYTES
+from trioworker.worker.tools.workspace import Workspace
 
 if TYPE_CHECKING:
-    from trioworker.tools.base import AnyTool
+    from trioworker.worker.tools.base import AnyTool
 
 FIELDS = sorted({field.encode_name for tool in BUILTIN_TOOLS for field in msgspec.structs.fields(tool.parameters)})
 values = JSON | ANY_TEXT | JSON.map(lambda value: msgspec.json.encode(value).decode()) | st.just("9" * 5000)

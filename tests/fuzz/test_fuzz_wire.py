@@ -17,8 +17,8 @@ from fuzz.foreign import bodies
 from fuzz.profile import fuzzing
 from support.requests import Request, ask_for_text, ask_with_tools, connect, post_event, send_report
 from support.scripted import Scripted
-from trioworker.client import OrchestratorClient
 from trioworker.errors import OrchestratorError
+from trioworker.worker.client.orchestrator_client import OrchestratorClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trioworker.local.store import Store
+from trioworker.orchestrator.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

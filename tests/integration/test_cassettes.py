@@ -11,16 +11,16 @@ import msgspec
 import pytest
 import trio
 
-from local.serving import serving
-from local.test_openai import Server, completion
+from orchestrator.backends.test_openai import Server, completion
+from orchestrator.serving import serving
 from support.program import ran
 from support.wiretap import Asked, Listener, Wiretap
 from trioworker import open_job
 from trioworker.cassette import Replay, load_cassette
-from trioworker.local.app import make_app
-from trioworker.local.openai import OpenAIBackend
-from trioworker.local.store import Store
-from trioworker.wire import Prompt
+from trioworker.orchestrator.app import make_app
+from trioworker.orchestrator.backends.openai import OpenAIBackend
+from trioworker.orchestrator.store import Store
+from trioworker.protocol.wire import Prompt
 
 if TYPE_CHECKING:
     from starlette.responses import Response

@@ -10,12 +10,12 @@ import pytest
 
 from support.realjob import real_job
 from support.world import DONE, calling
-from trioworker.local.script import ScriptedCall, Turn
+from trioworker.orchestrator.backends.script import ScriptedCall, Turn
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trioworker.local.store import Store
+    from trioworker.orchestrator.store import Store
 
 pytestmark = pytest.mark.integration
 

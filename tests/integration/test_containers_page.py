@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from support.program import ran
-from trioworker.options import WORKER_OPTIONS, resolve
+from trioworker.cli.option_table import WORKER
+from trioworker.cli.options import resolve
 
 pytestmark = pytest.mark.integration
 
@@ -40,7 +41,7 @@ def test_the_worker_takes_the_manifests_arguments(pod: dict[str, Any]) -> None:
     given = {
         name.removeprefix("--").replace("-", "_"): value for name, value in zip(*[iter(arguments)] * 2, strict=True)
     }
-    values = resolve(WORKER_OPTIONS, given, {})
+    values = resolve(WORKER, given, {})
     assert command == "worker"
     assert {name: values[name] for name in given} == given
     assert pod["terminationGracePeriodSeconds"] > GRACE
@@ -62,4 +63,4 @@ def test_the_volumes_are_where_the_image_looks(pod: dict[str, Any]) -> None:
 def test_the_images_variables_are_options() -> None:
     variables = {name for name in environment() if name.startswith("TRIOWORKER_")}
     assert variables == {"TRIOWORKER_STATE_DIR", "TRIOWORKER_HEALTH_SOCKET"}
-    assert variables <= {option.variable for option in WORKER_OPTIONS}
+    assert variables <= {option.variable for option in WORKER}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from trioworker.cli import EXIT_CODES
+from trioworker.cli.main import EXIT_CODES
 
 pytestmark = pytest.mark.integration
 
@@ -60,8 +60,8 @@ def test_the_tool_of_its_page_counts_lines(tmp_path: Path) -> None:
     use = """
 from pathlib import Path
 import pytest
-from trioworker.tools.paths import Workspace
-from trioworker.tools.process import Processes
+from trioworker.worker.tools.workspace import Workspace
+from trioworker.worker.processes.processes import Processes
 
 @pytest.mark.trio
 async def test_it_counts(tmp_path):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.program import Ended
-    from trioworker.local.script import Turn
+    from trioworker.orchestrator.backends.script import Turn
 
 pytestmark = pytest.mark.integration
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.program import ran
-from trioworker.cli import EXIT_CODES, HEALTH_EXIT_CODES
+from trioworker.cli.main import EXIT_CODES, HEALTH_EXIT_CODES
 
 pytestmark = pytest.mark.integration
 

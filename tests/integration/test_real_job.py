@@ -14,7 +14,7 @@ from support.world import DONE, calling, saying
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trioworker.local.store import Store
+    from trioworker.orchestrator.store import Store
 
 pytestmark = pytest.mark.integration
 

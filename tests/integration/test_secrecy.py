@@ -14,7 +14,7 @@ from support.realjob import office, real_job, working
 from support.world import DONE, calling
 
 if TYPE_CHECKING:
-    from trioworker.local.store import Store
+    from trioworker.orchestrator.store import Store
 
 pytestmark = pytest.mark.integration
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from support.program import Ended
     from support.realjob import RealJob
-    from trioworker.local.store import Store
+    from trioworker.orchestrator.store import Store
 
 pytestmark = pytest.mark.integration
 

@@ -13,7 +13,7 @@ from support.world import DONE, calling
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trioworker.local.store import Store
+    from trioworker.orchestrator.store import Store
 
 pytestmark = pytest.mark.integration
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from trioworker.local.records import JobView, Report, StoredEvent, Usage
-from trioworker.local.render import JsonPrinter, PlainPrinter, Printer, readable_output
+from trioworker.local.render import JsonPrinter, PlainPrinter, Printer
 from trioworker.local.render_rich import RichPrinter
 from trioworker.local.terminal import one_line, printable
+from trioworker.orchestrator.readable_output import readable_output
+from trioworker.orchestrator.views import JobView, Report, StoredEvent, Usage
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x1b]52;c;cm0=\x07a\x9b31mb\x1bPq\x1b\\c\x07\x08\x7f\r\u202ed\ud800"
 """Clears the screen, sets the title, writes the clipboard, colours, and more; what may be seen is `abcd`."""

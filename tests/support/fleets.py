@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from support.program import ran
-from trioworker.local.app import make_app
-from trioworker.local.script import Turn
-from trioworker.local.script import answer as scripted
-from trioworker.local.server import bind, serve
-from trioworker.local.store import Store
+from trioworker.orchestrator.app import make_app
+from trioworker.orchestrator.backends.script import Turn
+from trioworker.orchestrator.backends.script import answer as scripted
+from trioworker.orchestrator.server import bind, serve
+from trioworker.orchestrator.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
     from pathlib import Path
 
     from support.program import Ended
-    from trioworker.local.llm import LlmRequest
-    from trioworker.wire import Reply
+    from trioworker.orchestrator.backends.base import LlmRequest
+    from trioworker.protocol.wire import Reply
 
 DONE = Turn(content="Nothing to do. The job is complete.")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trioworker import wire
+    from trioworker.protocol import wire
 
 
 def assert_well_formed(messages: Iterable[wire.Message]) -> None:

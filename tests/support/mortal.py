@@ -15,17 +15,17 @@ import trio
 from support.disturbing import disturbing_proxy
 from support.program import TOKEN_VARIABLE, started, survivors
 from support.realjob import MARK, Model, Office, RealJob
-from trioworker.wire import Credential
+from trioworker.protocol.wire import Credential
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
     from pathlib import Path
 
     from support.disturbing import DisturbingProxy
-    from trioworker.local.llm import LlmRequest
-    from trioworker.local.script import Turn
-    from trioworker.local.store import Store
-    from trioworker.wire import Reply, ToolCall
+    from trioworker.orchestrator.backends.base import LlmRequest
+    from trioworker.orchestrator.backends.script import Turn
+    from trioworker.orchestrator.store import Store
+    from trioworker.protocol.wire import Reply, ToolCall
 
 AT_ONCE = 4
 """Jobs that run side by side: twice the cores of the machine these tests are meant for, since a job also waits."""

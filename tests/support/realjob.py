@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from support.program import PATIENCE, TOKEN_VARIABLE, started, survivors
-from trioworker.local.app import make_app
-from trioworker.local.llm import LlmRefusedError
-from trioworker.local.script import ScriptError, answer
-from trioworker.local.server import bind, serve
-from trioworker.wire import Credential, Prompt
+from trioworker.orchestrator.app import make_app
+from trioworker.orchestrator.backends.base import LlmRefusedError
+from trioworker.orchestrator.backends.script import ScriptError, answer
+from trioworker.orchestrator.server import bind, serve
+from trioworker.protocol.wire import Credential, Prompt
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from support.program import Ended, Program
-    from trioworker.local.llm import LlmRequest
-    from trioworker.local.records import JobView, Report
-    from trioworker.local.script import Turn
-    from trioworker.local.store import Store
-    from trioworker.wire import Message, Reply
+    from trioworker.orchestrator.backends.base import LlmRequest
+    from trioworker.orchestrator.backends.script import Turn
+    from trioworker.orchestrator.store import Store
+    from trioworker.orchestrator.views import JobView, Report
+    from trioworker.protocol.wire import Message, Reply
 
     Intervention = Callable[[str, str], Awaitable[Response | None]]
 

@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trioworker import wire
-from trioworker.llm.conversation import encode_message
-from trioworker.llm.reasoning import Context
-from trioworker.records import Guards
+from trioworker.protocol import wire
+from trioworker.worker.llm.interpretation import Context
+from trioworker.worker.state.conversation import encode_message
+from trioworker.worker.state.records import LoopState
 
 if TYPE_CHECKING:
-    from trioworker.llm.reasoning import Verdict
+    from trioworker.worker.llm.interpretation import Interpretation
 
 TOOLS = ("shell", "read_file")
 COMPLETE = "All is well. The job is complete."
 
 
-def context(guards: Guards | None = None, *, taken: tuple[str, ...] = (), output: str | None = None) -> Context:
+def context(loop_state: LoopState | None = None, *, taken: tuple[str, ...] = (), output: str | None = None) -> Context:
     """What a reply is read against."""
-    return Context(tools=TOOLS, taken=frozenset(taken), guards=guards or Guards(), last_output=output)
+    return Context(tools=TOOLS, taken=frozenset(taken), loop_state=loop_state or LoopState(), last_output=output)
 
 
 def text(content: str | None, finish_reason: str | None = "stop", **more: Any) -> wire.Reply:
@@ -43,7 +43,7 @@ def markup(name: str = "shell", arguments: str = '{"command": "ls"}') -> str:
     return f'<tool_call>{{"name": "{name}", "arguments": {arguments}}}</tool_call>'
 
 
-def sent(verdict: Verdict) -> dict[str, Any]:
+def sent(interpretation: Interpretation) -> dict[str, Any]:
     """The message that joins, as it is sent."""
-    assert verdict.said is not None
-    return msgspec.json.decode(encode_message(verdict.said))
+    assert interpretation.said is not None
+    return msgspec.json.decode(encode_message(interpretation.said))

@@ -11,9 +11,10 @@ import msgspec
 
 from support.scripted import json
 from support.world import JOB_ID, TOKEN, URL
-from trioworker import wire
-from trioworker.client import Delivery, OrchestratorClient
-from trioworker.config import WorkerConfig
+from trioworker.protocol import wire
+from trioworker.worker.cancellation import ReportDelivery
+from trioworker.worker.client.orchestrator_client import OrchestratorClient
+from trioworker.worker.config import WorkerConfig
 
 if TYPE_CHECKING:
     import httpx
@@ -57,7 +58,7 @@ async def post_event(client: OrchestratorClient) -> None:
 
 async def send_report(client: OrchestratorClient) -> None:
     """The last report, as if nothing had been sent before."""
-    await client.report(REPORT, Delivery())
+    await client.report(REPORT, ReportDelivery())
 
 
 async def ask_for_text(client: OrchestratorClient) -> None:

@@ -10,8 +10,11 @@ import httpx
 import msgspec
 import trio
 
-Answer = httpx.Response | Exception | Callable[[httpx.Request], Awaitable[httpx.Response]]
+TimedReply = httpx.Response | Exception | Callable[[httpx.Request], Awaitable[httpx.Response]]
 """What a request gets: a response, an error of the connection, or whatever a function makes of it."""
+
+
+NO_CONNECTION = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Arrival:
 class Scripted(httpx.AsyncBaseTransport):
     """Gives one answer a request, in order; the last one goes to all that follow."""
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: TimedReply) -> None:
         self._answers = answers
         self.arrivals: list[Arrival] = []
 
@@ -39,8 +42,9 @@ class Scripted(httpx.AsyncBaseTransport):
         return [later - earlier for earlier, later in pairwise(times)]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        body = await request.aread()
         answer = self._answers[min(len(self.arrivals), len(self._answers) - 1)]
+        # An attempt that gets no connection sends nothing.
+        body = b"" if isinstance(answer, NO_CONNECTION) else await request.aread()
         self.arrivals.append(
             Arrival(request.method, str(request.url), request.headers.copy(), body, trio.current_time())
         )

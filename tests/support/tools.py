@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 import trio
 
 from trioworker.errors import ToolError
-from trioworker.tools.base import Parameters, Tool
+from trioworker.worker.tools.base import Parameters, Tool
 
 if TYPE_CHECKING:
-    from trioworker.tools.base import ToolContext
+    from trioworker.worker.tools.base import ToolContext
 
 
 class ProbeParameters(Parameters, frozen=True):

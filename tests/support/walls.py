@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support.world import JOB_ID, TOKEN
-from trioworker.config import WorkerConfig
-from trioworker.containment import landlock
-from trioworker.containment.wall import open_wall
+from trioworker.linux import landlock
+from trioworker.worker.config import WorkerConfig
+from trioworker.worker.processes.sandbox.sandbox import open_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from trioworker.containment.wall import Wall
+    from trioworker.worker.processes.sandbox.sandbox import Sandbox
 
 needs_landlock = pytest.mark.skipif(
     landlock.version() < landlock.LEAST_VERSION, reason="this kernel has no Landlock (Linux 5.19, lsm=landlock)"
@@ -47,7 +47,7 @@ forget_landlock()
 
 
 @contextmanager
-def wall_around(workspace: Path, **more: Any) -> Generator[Wall]:
+def wall_around(workspace: Path, **more: Any) -> Generator[Sandbox]:
     """The wall of a job in `workspace`; `more` is of its configuration."""
-    with open_wall(WorkerConfig(job_id=JOB_ID, token=TOKEN, workspace=workspace, **more)) as wall:
-        yield wall
+    with open_sandbox(WorkerConfig(job_id=JOB_ID, token=TOKEN, workspace=workspace, **more)) as sandbox:
+        yield sandbox

@@ -15,9 +15,9 @@ import httpx
 import msgspec
 import trio
 
-from trioworker import wire
-from trioworker.config import WorkerConfig
-from trioworker.local.script import ScriptedCall, ScriptError, Turn, answer
+from trioworker.orchestrator.backends.script import ScriptedCall, ScriptError, Turn, answer
+from trioworker.protocol import wire
+from trioworker.worker.config import WorkerConfig
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trioworker.cassette.format import Cassette, load_cassette
     from trioworker.cassette.player import DivergedError, Replay, replay
+    from trioworker.cassette.recorder import open_recorder
 
 _HOMES = {
     "Cassette": "format",
@@ -17,9 +18,10 @@ _HOMES = {
     "DivergedError": "player",
     "Replay": "player",
     "replay": "player",
+    "open_recorder": "recorder",
 }
 
-__all__ = ["Cassette", "DivergedError", "Replay", "load_cassette", "replay"]
+__all__ = ["Cassette", "DivergedError", "Replay", "load_cassette", "open_recorder", "replay"]
 
 
 def __getattr__(name: str) -> object:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 
 from trioworker.cassette.bodies import NOTHING, Parts, lengthened
-from trioworker.config import ReasoningMode
 from trioworker.errors import ConfigError
-from trioworker.records import CallOutcome, Status
+from trioworker.worker.config import ReasoningMode
+from trioworker.worker.state.records import CallOutcome, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import trio
 
-from trioworker.cassette.orchestrator import Divergence, RecordedOrchestrator
-from trioworker.cassette.tools import Answers, replayed
-from trioworker.config import WorkerConfig
+from trioworker.cassette.recorded_orchestrator import Divergence, RecordedOrchestrator
+from trioworker.cassette.recorded_tools import Answers, replayed
+from trioworker.cassette.recorder import open_recorder
 from trioworker.errors import WorkerError
-from trioworker.nurseries import alone
-from trioworker.safety.secrets import Redactor
-from trioworker.tools.registry import BUILTIN_TOOLS
-from trioworker.worker import open_job
+from trioworker.supervision.nurseries import unwrap_single_exception
+from trioworker.worker.api import open_job
+from trioworker.worker.config import WorkerConfig
+from trioworker.worker.redaction.secrets import Redactor
+from trioworker.worker.tools.registry import BUILTIN_TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from trioworker.cassette.format import Cassette
-    from trioworker.first_contact import Stop
-    from trioworker.outcome import JobOutcome
-    from trioworker.running import RunningJob
-    from trioworker.tools.base import AnyTool
+    from trioworker.worker.cancellation import StopRequest
+    from trioworker.worker.lifecycle import RunningJob
+    from trioworker.worker.outcome import JobOutcome
+    from trioworker.worker.tools.base import AnyTool
 
 TOKEN = "token-of-a-replayed-job"  # noqa: S105 - it opens nothing
 STOPPED = "Execution stopped: "
@@ -54,13 +56,13 @@ class Replay:
         cassette: Cassette,
         *,
         tools: Iterable[AnyTool] = BUILTIN_TOOLS,
-        told: Callable[[str, dict[str, Any]], None] = lambda _, __: None,
+        on_event: Callable[[str, dict[str, Any]], None] = lambda _, __: None,
     ) -> None:
         """`tools` are the recorded job's, none of which runs; `told` is called with each event's type and data."""
         tools = tuple(tools)
         self.cassette = cassette
         self._redact = _redactor()
-        self.transport = RecordedOrchestrator(cassette, self._redact, told)
+        self.transport = RecordedOrchestrator(cassette, self._redact, on_event)
         answers = Answers(cassette, tools, self.transport.missing)
         self.tools: tuple[AnyTool, ...] = tuple(replayed(tool, answers) for tool in tools)
 
@@ -121,21 +123,24 @@ async def replay(
     workspace: Path,
     *,
     tools: Iterable[AnyTool] = BUILTIN_TOOLS,
-    told: Callable[[str, dict[str, Any]], None] = lambda _, __: None,
-    stop: Stop | None = None,
+    on_event: Callable[[str, dict[str, Any]], None] = lambda _, __: None,
+    stop: StopRequest | None = None,
+    record: Path | None = None,
     **more: Any,
 ) -> JobOutcome:
-    """Run a recorded job again and hold it against its cassette. `more` are fields of the configuration.
+    """Run a recorded job again and compare it with its cassette.
+
+    `record` is a new cassette to record the replay into; `more` are fields of the configuration.
 
     Raises:
         DivergedError: it is not the recorded one.
     """
-    player = Replay(cassette, tools=tools, told=told)
-    with alone():
+    player = Replay(cassette, tools=tools, on_event=on_event)
+    config = player.config(workspace, **more)
+    recording = nullcontext() if record is None else open_recorder(config, record)
+    with recording as recorder, unwrap_single_exception():
         async with (
-            open_job(
-                player.config(workspace, **more), transport=player.transport, tools=player.tools, stop=stop
-            ) as job,
+            open_job(config, transport=player.transport, tools=player.tools, stop=stop, recorder=recorder) as job,
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(player.stop_where_recorded, job)

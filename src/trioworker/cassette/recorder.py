@@ -9,35 +9,40 @@ import msgspec
 import trio
 from loguru import logger
 
-from trioworker import records
 from trioworker.cassette.bodies import NOTHING, Bodies, redact_json, redact_text, shortened
-from trioworker.cassette.file import open_cassette_file
+from trioworker.cassette.cassette_file import open_cassette_file
 from trioworker.cassette.format import Call, End, Header, Line, Prompt, Reply, Request, encode_line
 from trioworker.errors import OrchestratorError
+from trioworker.worker.state import records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
     from pathlib import Path
 
-    from trioworker.cassette.file import CassetteFile
-    from trioworker.config import WorkerConfig
-    from trioworker.job import Job
-    from trioworker.records import PlannedCall, Record
-    from trioworker.wire import JobDescription
+    from trioworker.cassette.cassette_file import CassetteFile
+    from trioworker.protocol.wire import JobDescription
+    from trioworker.worker.config import WorkerConfig
+    from trioworker.worker.state.job import Job
+    from trioworker.worker.state.records import PlannedCall, Record
 
 
 @contextmanager
 def open_recorder(config: WorkerConfig, path: Path) -> Generator[Recorder]:
-    """What records the job into a file; errors are those of opening it."""
+    """A recorder for `open_job`, which records the job into the file `path`.
+
+    Raises:
+        ConfigError: the file can't be opened, is in the workspace, or holds anything else than this job.
+    """
     with open_cassette_file(path, config.job_id, config.workspace) as file:
-        yield Recorder(file, config)
+        yield Recorder(file, path, config)
 
 
 class Recorder:
     """A `Tape`. A file that can't be written any more ends the recording and never the job."""
 
-    def __init__(self, file: CassetteFile, config: WorkerConfig) -> None:
+    def __init__(self, file: CassetteFile, path: Path, config: WorkerConfig) -> None:
         self._file = file
+        self._path = path
         self._config = config
         self._open = True
         self._redact: Callable[[str], str] = _unknown
@@ -50,7 +55,7 @@ class Recorder:
         self._outputs: dict[str, str] = {}
         self._iteration = 0
 
-    def begin(self, described: JobDescription, job: Job, redact: Callable[[str], str]) -> None:
+    def job_fetched(self, description: JobDescription, job: Job, redact: Callable[[str], str]) -> None:
         """Watch the job from here on. Before its secrets are known, nothing is written."""
         self._redact = redact
         self._bodies = Bodies(redact)
@@ -63,15 +68,13 @@ class Recorder:
         if self._file.began:
             return
         if job.opened:
-            logger.warning(
-                "{}: the recording begins in the middle of the job and can't be replayed", self._config.record
-            )
+            logger.warning("{}: the recording begins in the middle of the job and can't be replayed", self._path)
         self._write(
             Header(
                 job_id=self._config.job_id,
                 orchestrator_url=self._config.orchestrator_url,
-                title=redact(described.title),
-                description=redact(described.description),
+                title=redact(description.title),
+                description=redact(description.description),
                 max_iterations=self._config.max_iterations,
                 reasoning=self._config.reasoning,
                 context_limit=self._config.context_limit,
@@ -80,7 +83,7 @@ class Recorder:
         )
 
     @contextmanager
-    def asking(self, path: str, body: bytes) -> Generator[None]:
+    def llm_request(self, path: str, body: bytes) -> Generator[None]:
         """Take a request down, and its last answer; one that was cancelled stays without."""
         began = trio.current_time()
         self._answer = None
@@ -92,11 +95,11 @@ class Recorder:
             raise
         self._write(self._reply(trio.current_time() - began))
 
-    def answered(self, status: int, body: bytes) -> None:
+    def llm_response(self, status: int, body: bytes) -> None:
         """Keep the answer: there may be another."""
         self._answer = status, body
 
-    def called(self, call_id: str, output: str) -> None:
+    def tool_output(self, call_id: str, output: str) -> None:
         """Keep the output until the job has it."""
         self._outputs[call_id] = output
 
@@ -118,22 +121,22 @@ class Recorder:
     def _committed(self, changes: Iterable[Record]) -> None:
         for change in changes:
             match change:
-                case records.FollowUpCame(content=content):
+                case records.FollowUpReceived(content=content):
                     self._prompts.append(content)
                 case records.FollowUpsJoined(count=count):
                     for content in self._prompts[:count]:
                         self._write(Prompt(content=self._redact(content)))
                     del self._prompts[:count]
-                case records.IterationBegan(number=number):
+                case records.IterationStarted(number=number):
                     self._iteration = number
-                case records.ReplyTaken(calls=calls):
+                case records.ReplyAccepted(calls=calls):
                     self._planned = {call.call_id: call for call in calls}
                     self._started = {}
                 case records.CallStarted(call_id=call_id):
                     self._started[call_id] = trio.current_time()
                 case records.CallEnded():
                     self._write(self._call(change))
-                case records.Decided():
+                case records.OutcomeDecided():
                     self._end(change)
                 case _:
                     continue
@@ -152,7 +155,7 @@ class Recorder:
             output=self._outputs.pop(ended.call_id, ended.output),
         )
 
-    def _end(self, decided: records.Decided) -> None:
+    def _end(self, decided: records.OutcomeDecided) -> None:
         """The first decision stands, and nothing that matters comes after it."""
         self._write(End(status=decided.status, message=self._redact(decided.message), iterations=self._iteration))
         self._open = False
@@ -164,7 +167,7 @@ class Recorder:
             self._file.append(encode_line(line))
         except (OSError, UnicodeEncodeError) as error:
             self._open = False
-            logger.error("{}: no more is recorded, so this job can't be replayed: {}", self._config.record, error)
+            logger.error("{}: no more is recorded, so this job can't be replayed: {}", self._path, error)
 
 
 def _unknown(_: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from trioworker.exits import FAILED, STOPPED, SUCCEEDED
+from trioworker.protocol.exit_codes import FAILED, STOPPED, SUCCEEDED
 
 if TYPE_CHECKING:
     import trio

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trioworker import options
 from trioworker.errors import ConfigError
+from trioworker.protocol import values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-_PARSERS: dict[str, Callable[[str], Any]] = {
-    option.key: option.parse for option in (options.JOURNAL_OPTION, *options.RUN_OPTIONS)
-}
+    Parsers = Mapping[str, Callable[[str], Any]]
 
 
 class FleetJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,8 +38,10 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     options: dict[str, str | int | float] = {}
 
 
-def read_jobs(path: Path, *, orchestrator_url: str, workspace: str | None) -> list[FleetJob]:
-    """The jobs of a file, in its order. Empty lines are none; `{job_id}` in `workspace` becomes the job's.
+def read_jobs(path: Path, *, orchestrator_url: str, workspace: str | None, worker_options: Parsers) -> list[FleetJob]:
+    """The jobs of a file, in its order. Blank lines are skipped; `{job_id}` in `workspace` becomes the job's.
+
+    `worker_options` are the options that a line may set, each with the parser of its value.
 
     Raises:
         ConfigError: the file can't be read, or a line is no job; the message names file and line, and never a token.
@@ -56,7 +56,7 @@ def read_jobs(path: Path, *, orchestrator_url: str, workspace: str | None) -> li
         if not text.strip():
             continue
         try:
-            job = _job(decoder.decode(text), orchestrator_url, workspace)
+            job = _job(decoder.decode(text), orchestrator_url, workspace, worker_options)
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
             raise ConfigError(f"{path}:{number}: {error}") from error
         if job.job_id in jobs:
@@ -67,31 +67,32 @@ def read_jobs(path: Path, *, orchestrator_url: str, workspace: str | None) -> li
     return list(jobs.values())
 
 
-def _job(line: _Line, orchestrator_url: str, workspace: str | None) -> FleetJob:
-    job_id = _parsed("job_id", line.job_id, options.uuid).lower()
+def _job(line: _Line, orchestrator_url: str, workspace: str | None, worker_options: Parsers) -> FleetJob:
+    job_id = _parsed("job_id", line.job_id, values.job_id).lower()
     where = line.workspace if line.workspace is not None else workspace
     return FleetJob(
         job_id=job_id,
         token=_token(line.token),
-        orchestrator_url=_parsed("orchestrator_url", line.orchestrator_url or orchestrator_url, options.http_url),
+        orchestrator_url=_parsed("orchestrator_url", line.orchestrator_url or orchestrator_url, values.http_url),
         workspace=None if where is None else where.replace("{job_id}", job_id),
-        worker_options=tuple(_worker_option(name, value) for name, value in line.options.items()),
+        worker_options=tuple(_worker_option(name, value, worker_options) for name, value in line.options.items()),
     )
 
 
 def _token(token: str) -> str:
-    # The value is a secret: what is wrong with it is told without it.
-    if not token.strip() or not (token.isascii() and token.isprintable()):
-        raise ValueError("token: is empty, or holds characters that no HTTP header can carry")
-    return token.strip()
+    try:
+        return values.bearer_token(token)
+    except ValueError as error:
+        # The value is a secret, so the message doesn't quote it.
+        raise ValueError(f"token: is not {error}") from None
 
 
-def _worker_option(name: str, value: str | float) -> str:
+def _worker_option(name: str, value: str | float, parsers: Parsers) -> str:
     key = name.replace("-", "_")
-    if key not in _PARSERS:
-        raise ValueError(f"options: {name[:80]!r} is none of the worker's; there are {', '.join(sorted(_PARSERS))}")
+    if key not in parsers:
+        raise ValueError(f"options: {name[:80]!r} is unknown; the options are {', '.join(sorted(parsers))}")
     text = str(value)
-    _parsed(f"options.{name}", text, _PARSERS[key])
+    _parsed(f"options.{name}", text, parsers[key])
     return f"--{key.replace('_', '-')}={text}"
 
 

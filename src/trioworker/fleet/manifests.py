@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trioworker.exits import BAD_USAGE, FAILED, STOPPED
+from trioworker.protocol.exit_codes import BAD_USAGE, FAILED, STOPPED
+from trioworker.protocol.values import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from trioworker.fleet.jobs import FleetJob
 
-TOKEN_VARIABLE = "IRONCLAW_WORKER_TOKEN"  # noqa: S105 - the variable's name
 LABEL = "app.kubernetes.io/name"
 JOB_LABEL = "trioworker.io/job-id"
 GRACE_SECONDS = 30

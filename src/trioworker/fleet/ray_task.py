@@ -12,7 +12,8 @@ from typing import Any
 
 from trioworker.fleet.engine import Attempt, attempt_of
 from trioworker.fleet.jobs import FleetJob  # noqa: TC001 - Ray looks the annotations up
-from trioworker.fleet.launch import end_worker, start_worker
+from trioworker.fleet.launch import start_job
+from trioworker.worker.child_process import kill_worker
 
 FAREWELL = 30.0
 """Seconds from SIGTERM to SIGKILL."""
@@ -27,7 +28,7 @@ def run_worker(job: FleetJob) -> Attempt:
     node = socket.gethostname()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         try:
-            process = start_worker(job, out, err, death_signal=signal.SIGKILL)
+            process = start_job(job, out, err, death_signal=signal.SIGKILL)
         except OSError as error:
             return Attempt(exit_code=None, message=f"the worker did not start: {error.strerror}", node=node)
         try:
@@ -37,7 +38,7 @@ def run_worker(job: FleetJob) -> Attempt:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(FAREWELL)
         finally:
-            end_worker(process)
+            kill_worker(process)
         out.seek(0)
         err.seek(0)
         return attempt_of(process.returncode, out.read(), err.read(), _node_name(node))

@@ -6,23 +6,20 @@ A printer turns events into text, and remembers when each call began, so that it
 from __future__ import annotations
 
 import json
-import re
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
 from trioworker.local.terminal import one_line, printable
+from trioworker.orchestrator.readable_output import readable_arguments, readable_output
 
 if TYPE_CHECKING:
-    from trioworker.local.records import JobView, StoredEvent
+    from trioworker.orchestrator.views import JobView, StoredEvent
 
 LINE_WIDTH = 200
 """Characters of a line that is cut."""
 OUTPUT_LINES = 12
 """Lines of a tool's output that are shown; the job's follower wants the gist."""
-TEXT_FIELDS = ("output", "content")
-LIST_FIELDS = ("entries", "files", "matches")
-"""Where the contract's tools put what they were asked for."""
 
 
 class Printer(Protocol):
@@ -47,7 +44,7 @@ class Row(NamedTuple):
     seconds: float | None = None
 
 
-class Narrator:
+class EventFormatter:
     """Puts events into words; it remembers calls that have not ended.
 
     `cost` is what the worker told of the job's, in a line; empty until it has.
@@ -66,7 +63,7 @@ class Narrator:
                 return Row("message", "you" if data.get("role") == "user" else "agent", first, rest)
             case "tool_use":
                 self._began[_text(data, "tool_call_id")] = event.at
-                return Row("call", _name(data), one_line(_arguments(_text(data, "input")), LINE_WIDTH), [])
+                return Row("call", _name(data), one_line(readable_arguments(_text(data, "input")), LINE_WIDTH), [])
             case "tool_result":
                 return self._result(event)
             case "result":
@@ -94,13 +91,13 @@ class PlainPrinter:
     """One line for an event, and indented ones for what it holds."""
 
     def __init__(self) -> None:
-        self._narrator = Narrator()
+        self._formatter = EventFormatter()
         self._start: float | None = None
 
     def show(self, event: StoredEvent) -> str:
         """The seconds since the first event, who, and what."""
         self._start = event.at if self._start is None else self._start
-        row = self._narrator.row(event)
+        row = self._formatter.row(event)
         mark = {"call": "> ", "result": "< ", "error": "! "}.get(row.kind, "")
         took = "" if row.seconds is None else f"({row.seconds:.2f} s) "
         head = f"{event.at - self._start:7.2f}s {mark}{row.who}: {took}{row.what}"
@@ -108,7 +105,7 @@ class PlainPrinter:
 
     def end(self, job: JobView, seconds: float, /) -> str:
         """What the job cost, and the summary."""
-        return "".join(f"{line}\n" for line in (self._narrator.cost, summary(job, seconds)) if line)
+        return "".join(f"{line}\n" for line in (self._formatter.cost, summary(job, seconds)) if line)
 
 
 class JsonPrinter:
@@ -156,61 +153,6 @@ class _Cost(msgspec.Struct, frozen=True):
     events_resent: int
     retries: int
     restarts: int
-
-
-_ENVELOPE = re.compile(r"\A<tool_output [^<>]*>\n?(.*?)\n?(?:</tool_output>)?\Z", re.DOTALL)
-_CUT_TEXT = re.compile(r'"(?:output|content)": "((?:[^"\\]|\\.)*)')
-
-
-def readable_output(output: str) -> str:
-    """A tool's result for a person: the text or the list that its JSON is about, and the exit code if it is not 0."""
-    if envelope := _ENVELOPE.match(output):
-        output = envelope[1]
-    result = _object_of(output)
-    if result is None:
-        return _readable_cut(output)
-    for field in TEXT_FIELDS:
-        if isinstance(text := result.get(field), str):
-            code = result.get("exit_code", 0)
-            return text if code == 0 else f"{text.rstrip()}\n(exit code {code})"
-    for field in LIST_FIELDS:
-        if isinstance(items := result.get(field), list):
-            return "\n".join(item if isinstance(item, str) else json.dumps(item) for item in cast("list[Any]", items))
-    return _pairs(result)
-
-
-def _readable_cut(output: str) -> str:
-    """The text of a result whose JSON was cut, as previews are: what there is of it."""
-    field = _CUT_TEXT.search(output)
-    if field is None:
-        return output
-    # Half an escape may stand at the cut.
-    whole = re.sub(r"\\(?:u[0-9a-fA-F]{0,3})?\Z", "", field[1])
-    try:
-        return json.loads(f'"{whole}"', strict=False)
-    except ValueError:
-        return output
-
-
-def _arguments(text: str) -> str:
-    """A call's arguments as a person would say them: `command=ls workdir=src`. Cut ones stay JSON."""
-    values = _object_of(text)
-    return text if values is None else _pairs(values)
-
-
-def _object_of(text: str) -> dict[str, Any] | None:
-    """A JSON object, or None where there is none: cut, another value, or no JSON at all."""
-    try:
-        return _object.decode(text)
-    except (msgspec.MsgspecError, UnicodeEncodeError):
-        return None
-
-
-def _pairs(values: dict[str, Any]) -> str:
-    return "  ".join(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items())
-
-
-_object = msgspec.json.Decoder(dict[str, Any])
 
 
 def _text(data: dict[str, Any], field: str) -> str:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from trioworker.local.render import Narrator, summary
+from trioworker.local.render import EventFormatter, summary
 
 if TYPE_CHECKING:
-    from trioworker.local.records import JobView, StoredEvent
+    from trioworker.orchestrator.views import JobView, StoredEvent
 
 STYLES = {
     "message": "bold",
@@ -31,13 +31,13 @@ class RichPrinter:
 
     def __init__(self, width: int) -> None:
         self._width = width
-        self._narrator = Narrator()
+        self._formatter = EventFormatter()
         self._start: float | None = None
 
     def show(self, event: StoredEvent) -> str:
         """The event, its further lines dimmed below."""
         self._start = event.at if self._start is None else self._start
-        row = self._narrator.row(event)
+        row = self._formatter.row(event)
         style = STYLES.get(row.kind, "")
         line = Text.assemble(
             (f"{event.at - self._start:6.1f}s ", "dim"),
@@ -56,7 +56,7 @@ class RichPrinter:
     def end(self, job: JobView, seconds: float, /) -> str:
         """What the job cost, and the summary, green or red."""
         good = job.report is not None and job.report.success
-        lines = [Text(self._narrator.cost, "dim")] if self._narrator.cost else []
+        lines = [Text(self._formatter.cost, "dim")] if self._formatter.cost else []
         return self._rendered([*lines, Text(summary(job, seconds), "bold green" if good else "bold red")])
 
     def _rendered(self, lines: list[Text]) -> str:

@@ -16,7 +16,7 @@ from support.world import DONE, calling
 
 if TYPE_CHECKING:
     from support.mortal import MortalJob
-    from trioworker.local.store import Store
+    from trioworker.orchestrator.store import Store
 
 pytestmark = pytest.mark.integration
 

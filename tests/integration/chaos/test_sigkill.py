@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.program import Ended
-    from trioworker.local.store import Store
+    from trioworker.orchestrator.store import Store
 
 pytestmark = pytest.mark.integration
 

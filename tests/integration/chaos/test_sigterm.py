@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from support.mortal import MortalJob
     from support.program import Ended
-    from trioworker.local.store import Store
+    from trioworker.orchestrator.store import Store
 
 pytestmark = pytest.mark.integration
 

@@ -13,7 +13,7 @@ import trio
 from support.fleets import held, results_of
 from support.kubeapi import KubeApi
 from support.program import started, until
-from trioworker.local.server import bind, serve
+from trioworker.orchestrator.server import bind, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -9,7 +9,7 @@ import pytest
 
 from support.fleets import DONE, fleet, held, results_of
 from support.program import ran, started, survivors, until
-from trioworker.local.script import ScriptedCall, Turn
+from trioworker.orchestrator.backends.script import ScriptedCall, Turn
 
 if TYPE_CHECKING:
     from pathlib import Path

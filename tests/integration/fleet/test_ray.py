@@ -14,7 +14,7 @@ import trio
 
 from support.fleets import DONE, held, results_of
 from support.program import started, until
-from trioworker.local.script import ScriptedCall, Turn
+from trioworker.orchestrator.backends.script import ScriptedCall, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -10,7 +10,7 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from integration.web.browser import Browser, Worker, chromium, get, program
-from local.web.test_markdown import HOSTILE
+from orchestrator.web.test_markdown import HOSTILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

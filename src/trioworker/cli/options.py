@@ -1,0 +1,124 @@
+"""What an option is: its line of help, its place in a parser, and where its value comes from.
+
+An option takes precedence over `TRIOWORKER_<OPTION>`, which takes precedence over the `IRONCLAW_*` variable that the
+contract names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trioworker.errors import ConfigError
+from trioworker.protocol import values as contract_values
+from trioworker.protocol.values import TOKEN_VARIABLE
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterable, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of a subcommand.
+
+    Attributes:
+        name: as on the command line, without the dashes.
+        metavar: what stands for its value in the help; empty for a switch, which takes none.
+        parse: turns its text into its value; raises `ValueError` with what the value should be.
+        default: the text of its default; without one the option is required, and an empty one makes the value None.
+        help: one line, without a full stop.
+        contract_variable: the variable of the contract that sets it, if there is one.
+    """
+
+    name: str
+    metavar: str
+    parse: Callable[[str], Any]
+    default: str | None
+    help: str
+    contract_variable: str = ""
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return "TRIOWORKER_" + self.name.upper().replace("-", "_")
+
+    @property
+    def key(self) -> str:
+        """Its name as an identifier."""
+        return self.name.replace("-", "_")
+
+
+def add_options(parser: argparse.ArgumentParser, options: Iterable[Option]) -> None:
+    """Add the options to a parser, with one line of help each."""
+    for option in options:
+        default = "required" if option.default is None else f"default {option.default or 'none'}"
+        variables = ", ".join(filter(None, (option.variable, option.contract_variable)))
+        if option.metavar:
+            text = f"{option.help} ({default}; {variables})"
+            parser.add_argument(f"--{option.name}", dest=option.key, metavar=option.metavar, help=text)
+        else:
+            parser.add_argument(
+                f"--{option.name}",
+                dest=option.key,
+                action="store_const",
+                const="1",
+                help=f"{option.help} ({variables})",
+            )
+
+
+def resolve(options: Iterable[Option], arguments: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Each option's value, from the command line, a variable or its default.
+
+    Raises:
+        ConfigError: a value is missing or malformed.
+    """
+    return {option.key: _resolved(option, arguments, environ) for option in options}
+
+
+def _resolved(option: Option, arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Any:
+    given = arguments.get(option.key)
+    sources = [(f"--{option.name}", given)]
+    sources += [(name, environ.get(name)) for name in (option.variable, option.contract_variable) if name]
+    # An empty variable is how a container's configuration leaves one unset.
+    source, text = next(((name, text) for name, text in sources if text), (f"--{option.name}", option.default))
+    if given == "" or text is None:
+        raise ConfigError(f"--{option.name} is missing: give it, or set {option.variable}")
+    if not text:
+        return None
+    return parsed(source, text, option.parse)
+
+
+def parsed(source: str, text: str, parse: Callable[[str], Any]) -> Any:
+    """The value that `source` gives as `text`.
+
+    Raises:
+        ConfigError: it is malformed.
+    """
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise ConfigError(f"{source}: {text[:200]!r} is not {error}") from error
+
+
+def user_state_dir(environ: Mapping[str, str]) -> Path:
+    """The folder for our state in the user's own (XDG Base Directory Specification)."""
+    home = environ.get("XDG_STATE_HOME", "")
+    return (Path(home) if home.startswith("/") else Path.home() / ".local" / "state") / "trioworker"
+
+
+def token(environ: Mapping[str, str]) -> str:
+    """The bearer token of the job.
+
+    Raises:
+        ConfigError: it is missing, or an HTTP header can't carry it.
+    """
+    text = environ.get(TOKEN_VARIABLE, "")
+    if not text.strip():
+        raise ConfigError(f"{TOKEN_VARIABLE} is not set: the orchestrator passes it to the container that it starts")
+    try:
+        return contract_values.bearer_token(text)
+    except ValueError as error:
+        # The value is a secret, so the message doesn't quote it.
+        raise ConfigError(f"{TOKEN_VARIABLE} is not {error}") from error

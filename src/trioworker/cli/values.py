@@ -1,0 +1,98 @@
+"""Values that users write: how each kind of option value is parsed.
+
+Each parser raises `ValueError` with what the value should be, to follow "is not".
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trioworker.observability.health_check import MAX_SOCKET_PATH_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def whole(minimum: int, maximum: int) -> Callable[[str], int]:
+    """A whole number within bounds."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"\d{1,9}", text) or not minimum <= int(text) <= maximum:
+            raise ValueError(f"a whole number from {minimum} to {maximum}")
+        return int(text)
+
+    return parse
+
+
+def seconds(text: str) -> float:
+    """A number of seconds over 0, at most a week."""
+    wanted = "a number of seconds over 0"
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise ValueError(wanted) from error
+    if not 0 < value <= 7 * 24 * 3600:
+        raise ValueError(wanted)
+    return value
+
+
+def cores(text: str) -> float:
+    """A number of processors; fractions are allowed."""
+    if not re.fullmatch(r"\d{1,4}(\.\d{1,3})?", text) or float(text) == 0:
+        raise ValueError("a number of processors over 0, such as 0.5")
+    return float(text)
+
+
+def switch(text: str) -> bool:
+    """On or off, as a variable sets it."""
+    if text.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if text.lower() in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError("1 or 0")
+
+
+def directory(text: str) -> Path:
+    """A folder that exists."""
+    # Unlike Path.is_dir, os.path.isdir raises nothing: a path that can't be examined is not a folder.
+    if not os.path.isdir(text):
+        raise ValueError("a folder that exists")
+    return Path(text).resolve()
+
+
+class Paths(tuple[Path, ...]):
+    """Paths, written as the option that they came from."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ":".join(map(str, self))
+
+
+def existing_paths(text: str) -> Paths:
+    """Folders or files that exist, separated by colons."""
+    names = [name for name in text.split(":") if name]
+    if not names or not all(map(os.path.exists, names)):
+        raise ValueError("folders or files that exist, separated by colons")
+    return Paths(Path(name).resolve() for name in names)
+
+
+def socket_path(text: str) -> Path:
+    """A path that a Unix socket can have."""
+    if len(os.fsencode(text)) > MAX_SOCKET_PATH_BYTES or "\0" in text:
+        raise ValueError(f"a path of at most {MAX_SOCKET_PATH_BYTES} bytes, the limit of a Unix socket")
+    return Path(text)
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """One of a few words."""
+
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(" or ".join(choices))
+        return text
+
+    return parse

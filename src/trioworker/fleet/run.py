@@ -1,0 +1,153 @@
+"""`trioworker fleet`: the jobs of a file, an engine that runs them, the results, and the signals that stop it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import httpx
+import msgspec
+import trio
+
+from trioworker.errors import ConfigError
+from trioworker.fleet.job_status import HttpJobStatusClient
+from trioworker.fleet.jobs import read_jobs
+from trioworker.fleet.results import Results
+from trioworker.fleet.scheduler import Scheduler
+from trioworker.observability.logging import Logs
+from trioworker.observability.notices import print_notice
+from trioworker.protocol.exit_codes import FAILED, STOPPED, SUCCEEDED
+from trioworker.supervision.nurseries import unwrap_single_exception
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from trioworker.fleet.engine import Engine
+    from trioworker.fleet.jobs import FleetJob
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What `trioworker fleet` is told. `cpu` is of one worker, in cores; `memory` in Kubernetes' form."""
+
+    jobs: Path
+    engine: Literal["process", "ray", "kubernetes"]
+    orchestrator_url: str
+    workspace: str | None
+    results: Path
+    logs: Path | None
+    parallel: int
+    attempts: int
+    cpu: float
+    memory: str
+    address: str | None
+    namespace: str
+    image: str | None
+    worker_options: Mapping[str, Callable[[str], Any]]
+    """The options of a worker that a job may set, each with the parser of its value."""
+
+
+def run_fleet(config: FleetConfig) -> int:
+    """Run the jobs that have no result yet, and return the exit code: 0 all succeeded, 1 not all, 4 stopped.
+
+    Raises:
+        ConfigError: the jobs, the results or the engine is unusable.
+    """
+    # What is in the log comes from here: no token is ever handed to it.
+    Logs("info", "text", lambda text: text)
+    jobs = read_jobs(
+        config.jobs,
+        orchestrator_url=config.orchestrator_url,
+        workspace=config.workspace,
+        worker_options=config.worker_options,
+    )
+    if config.engine == "process":
+        _check_workspaces(config.jobs, jobs)
+    if config.logs is not None:
+        try:
+            config.logs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"--logs {config.logs}: {error.strerror}; name a folder") from error
+    with Results(config.results) as results:
+        left = [job for job in jobs if job.job_id not in results.done]
+        if left:
+            trio.run(_run, config, left, results)
+        return _summarize(jobs, results)
+
+
+async def _run(config: FleetConfig, jobs: Sequence[FleetJob], results: Results) -> None:
+    timeout = httpx.Timeout(10.0)
+    async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client, _engine(config) as engine:
+        scheduler = Scheduler(
+            engine, HttpJobStatusClient(client), results, parallel=config.parallel, attempts=config.attempts
+        )
+        # Held open until all has ended: given back, a second signal would leave workers without a fleet.
+        with trio.open_signal_receiver(*STOP_SIGNALS) as signals, unwrap_single_exception():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_stop, signals, scheduler)
+                await scheduler.run(jobs)
+                nursery.cancel_scope.cancel()
+
+
+async def _stop(signals: AsyncIterator[int], scheduler: Scheduler) -> None:
+    async for _ in signals:
+        if not scheduler.stopping.is_set():
+            print_notice("stopping; the workers that run report first")
+        scheduler.stop()
+
+
+def _engine(config: FleetConfig) -> AbstractAsyncContextManager[Engine]:
+    match config.engine:
+        case "process":
+            from trioworker.fleet.process_engine import processes
+
+            return processes(config.logs)
+        case "ray":
+            from trioworker.fleet.ray_engine import ray_cluster
+
+            return ray_cluster(config.address, config.cpu)
+        case "kubernetes":
+            from trioworker.fleet.kubernetes_engine import kubernetes_cluster
+            from trioworker.fleet.manifests import PodPlan
+
+            if config.image is None:
+                raise ConfigError("--image is missing: name the worker's image for --engine kubernetes")
+            plan = PodPlan(
+                image=config.image,
+                namespace=config.namespace,
+                cpu=config.cpu,
+                memory=config.memory,
+                attempts=config.attempts,
+            )
+            return kubernetes_cluster(plan)
+
+
+def _check_workspaces(path: Path, jobs: Sequence[FleetJob]) -> None:
+    """Refuse jobs that would work in one folder at once."""
+    seen: set[Path] = set()
+    for job in jobs:
+        folder = Path(job.workspace or ".").resolve()
+        if folder in seen:
+            raise ConfigError(f"{path}: jobs share the workspace {folder}; give --workspace DIR/{{job_id}}")
+        seen.add(folder)
+
+
+def _summarize(jobs: Sequence[FleetJob], results: Results) -> int:
+    """Write the sum to stderr, and choose the exit code."""
+    done = [results.done[job.job_id] for job in jobs if job.job_id in results.done]
+    succeeded = sum(result.success is True for result in done)
+    reported = sum(result.success is None for result in done)
+    left = len(jobs) - len(done)
+    text = f"{len(jobs)} jobs: {succeeded} succeeded, {len(done) - succeeded - reported} did not"
+    if reported:
+        text += f", {reported} ended as their orchestrator alone knows"
+    if left:
+        text += f", {left} are left; the same command goes on with them"
+    print_notice(text)
+    if left:
+        return STOPPED
+    return SUCCEEDED if succeeded == len(jobs) else FAILED

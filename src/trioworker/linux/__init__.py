@@ -1,0 +1,1 @@
+"""Thin wrappers of Linux system calls and of procfs. Imports nothing of ours."""

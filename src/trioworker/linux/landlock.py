@@ -1,0 +1,103 @@
+"""Landlock: a list of where writing is allowed, which the kernel holds a process and all it starts to (landlock(7)).
+
+Only what changes files is restricted; reading and executing stay as they are. The kernel knows a ruleset as a
+descriptor; `launcher.confine` puts it into force.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import struct
+from typing import TYPE_CHECKING
+
+from trioworker.linux.syscalls import system_call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+SYS_CREATE_RULESET = 444
+SYS_ADD_RULE = 445
+"""On every architecture, as for all calls since Linux 5.1 (asm-generic/unistd.h)."""
+CREATE_RULESET_VERSION = 1
+RULE_PATH_BENEATH = 1
+
+WRITE_FILE = 1 << 1
+REMOVE = 1 << 4 | 1 << 5
+MAKE_CHAR = 1 << 6
+MAKE_DIR = 1 << 7
+MAKE_REG = 1 << 8
+MAKE_SOCK = 1 << 9
+MAKE_FIFO = 1 << 10
+MAKE_BLOCK = 1 << 11
+MAKE_SYM = 1 << 12
+REFER = 1 << 13
+TRUNCATE = 1 << 14
+IOCTL_DEV = 1 << 15
+"""Rights (linux/landlock.h). REFER is moving and linking between folders."""
+SCOPE_ABSTRACT_UNIX_SOCKET = 1 << 0
+SCOPE_SIGNAL = 1 << 1
+
+NEVER = MAKE_CHAR | MAKE_BLOCK
+"""Denied everywhere: a device that one makes is a way to the disk below all files."""
+OF_FILES = WRITE_FILE | TRUNCATE | IOCTL_DEV
+"""The rights that a rule about a file, and not a folder, may give."""
+LEAST_VERSION = 2
+"""The first version, of Linux 5.13 to 5.18, forbids every move between two folders, which no build lives with."""
+NEWEST_VERSION = 7
+"""The last version that this was written for; a later one is used as this."""
+
+
+def version() -> int:
+    """The version of Landlock that the kernel offers, 0 for none: not built, not enabled, or filtered away."""
+    try:
+        return system_call(SYS_CREATE_RULESET, None, 0, CREATE_RULESET_VERSION)
+    except OSError:
+        return 0
+
+
+def open_ruleset(offered: int, paths: Iterable[Path]) -> int:
+    """A ruleset that allows writing at and beneath `paths` alone, for a kernel that offers version `offered`.
+
+    Paths that are not there are left out. Returns a descriptor.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    rights = handled(offered)
+    scopes = SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL if offered >= 6 else 0
+    # struct landlock_ruleset_attr: files, network, scopes; kernels take the part that they know.
+    attributes = struct.pack("=QQQ", rights, 0, scopes)[: 24 if offered >= 6 else 8]
+    ruleset = system_call(SYS_CREATE_RULESET, attributes, len(attributes), 0)
+    try:
+        for path in paths:
+            _allow(ruleset, path, rights & ~NEVER)
+    except BaseException:
+        os.close(ruleset)
+        raise
+    return ruleset
+
+
+def handled(offered: int) -> int:
+    """The rights that a ruleset of this version takes away, wherever no rule gives them back."""
+    rights = WRITE_FILE | REMOVE | MAKE_CHAR | MAKE_DIR | MAKE_REG | MAKE_SOCK | MAKE_FIFO | MAKE_BLOCK | MAKE_SYM
+    since = {2: REFER, 3: TRUNCATE, 5: IOCTL_DEV}
+    return rights | sum(right for least, right in since.items() if offered >= least)
+
+
+def _allow(ruleset: int, path: Path, rights: int) -> None:
+    try:
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENXIO):
+            return
+        raise
+    try:
+        if not stat.S_ISDIR(os.fstat(place).st_mode):
+            rights &= OF_FILES
+        # struct landlock_path_beneath_attr, which is packed.
+        system_call(SYS_ADD_RULE, ruleset, RULE_PATH_BENEATH, struct.pack("=Qi", rights, place), 0)
+    finally:
+        os.close(place)

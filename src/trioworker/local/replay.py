@@ -1,0 +1,134 @@
+"""`trioworker local --llm replay:FILE`: a recorded job in this process, shown as a running one is.
+
+A top like `cli.py`: it knows the worker and how `local` prints, and neither knows it.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import trio
+
+from trioworker.cassette.format import load_cassette
+from trioworker.cassette.player import DivergedError, replay
+from trioworker.local.run import open_printer, write_out
+from trioworker.observability.logging import Logs
+from trioworker.orchestrator.views import JobView, Report, StoredEvent, Usage, title_of
+from trioworker.protocol.exit_codes import DIVERGED
+from trioworker.supervision.nurseries import unwrap_single_exception
+from trioworker.worker.cancellation import StopRequest
+from trioworker.worker.redaction.secrets import Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from trioworker.cassette.format import Cassette
+    from trioworker.local.config import LocalConfig
+    from trioworker.observability.logging import LogFormat, LogLevel
+    from trioworker.worker.outcome import JobOutcome
+
+
+def run_replay(
+    config: LocalConfig,
+    path: Path,
+    *,
+    virtual_time: bool,
+    level: LogLevel,
+    form: LogFormat,
+    record: Path | None = None,
+    trace: Path | None = None,
+) -> int:
+    """Replay a cassette and return the exit code: the recorded job's, or that of a divergence.
+
+    Raises:
+        ConfigError: the cassette can't be read, or a file not be written.
+    """
+    cassette = load_cassette(path)
+    if config.text:
+        # Another job than the recorded one is told apart by its first request.
+        other = msgspec.structs.replace(
+            cassette.header, description=config.text, title=config.title or title_of(config.text)
+        )
+        cassette = msgspec.structs.replace(cassette, header=other)
+    redactor = Redactor()
+    Logs(level, form, lambda text: redactor.redact(text).text)
+    clock = None
+    if virtual_time:
+        from trio.testing import MockClock
+
+        clock = MockClock(autojump_threshold=0)
+    try:
+        outcome = trio.run(_replay, config, cassette, {"record": record, "trace": trace}, clock=clock)
+    except DivergedError as error:
+        with suppress(OSError):
+            sys.stderr.write(f"trioworker: {path}: {error}\n")
+        return DIVERGED
+    return outcome.exit_code
+
+
+async def _replay(config: LocalConfig, cassette: Cassette, more: dict[str, Any]) -> JobOutcome:
+    stop = StopRequest()
+    screen = Screen(config, cassette)
+
+    async def forward(signals: AsyncIterator[int]) -> None:
+        async for number in signals:
+            stop.request(f"stopped by {signal.Signals(number).name}")
+
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, unwrap_single_exception():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(forward, signals)
+            outcome = await replay(cassette, config.workspace, on_event=screen.show, stop=stop, **more)
+            nursery.cancel_scope.cancel()
+    screen.end(outcome)
+    return outcome
+
+
+class Screen:
+    """Shows a replayed job as `local` shows one that runs, in the replay's own time."""
+
+    def __init__(self, config: LocalConfig, cassette: Cassette) -> None:
+        self._printer = open_printer(json_lines=config.json_lines)
+        self._cassette = cassette
+        self._began = trio.current_time()
+        self._events = 0
+
+    def show(self, event_type: str, data: dict[str, Any]) -> None:
+        """Show an event."""
+        self._events += 1
+        event = StoredEvent(
+            number=self._events, event_type=event_type, data=data, at=trio.current_time() - self._began, usage=Usage()
+        )
+        self._write(self._printer.show(event))
+
+    def end(self, outcome: JobOutcome) -> None:
+        """Show how the job ended."""
+        header = self._cassette.header
+        seconds = trio.current_time() - self._began
+        metrics = outcome.metrics
+        view = JobView(
+            id=header.job_id,
+            title=header.title,
+            description=header.description,
+            project_dir=None,
+            state=outcome.status,
+            iteration=outcome.iterations,
+            status=None,
+            created=0.0,
+            ended=seconds,
+            report=Report(success=outcome.success, message=outcome.message, iterations=outcome.iterations),
+            usage=Usage(
+                requests=metrics.llm_requests, input_tokens=metrics.input_tokens, output_tokens=metrics.output_tokens
+            ),
+        )
+        self._write(self._printer.end(view, seconds))
+
+    @staticmethod
+    def _write(text: str) -> None:
+        # That nobody reads it must not change what the replay finds.
+        with suppress(OSError):
+            write_out(text)

@@ -1,0 +1,81 @@
+"""The worker of `trioworker local`, started again when it is killed from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING, Self
+
+import trio
+
+from trioworker.linux.procfs import kill_tree
+from trioworker.worker.child_process import kill_worker, start_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+STOP_TIMEOUT = 12.0
+"""Seconds between SIGTERM and SIGKILL: a worker's grace is 8 s by default, a container's 10 s."""
+MAX_RESUMES = 3
+"""Starts after a death by SIGKILL, which mostly means that memory ran out, and will again."""
+
+
+class WorkerProcess:
+    """A running worker. A context manager: leaving it ends the process and waits for that.
+
+    A worker that is killed from outside is started again, to resume from its journal.
+    """
+
+    def __init__(self, options: Sequence[str], token: str) -> None:
+        """Start `trioworker worker` with `options`, which name a journal's folder; its log goes to our stderr."""
+        self._options = options
+        self._token = token
+        self._resumes = 0
+        self._killed = False
+        self._start()
+
+    def _start(self) -> None:
+        # Its outcome on stdout isn't needed: the orchestrator has the report.
+        self._process = start_worker(self._options, self._token, stdout=subprocess.DEVNULL)
+        self._pidfd = os.pidfd_open(self._process.pid)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            if self._process.poll() is None:
+                self.stop()
+                with trio.move_on_after(STOP_TIMEOUT, shield=True):
+                    await self.wait()
+        finally:
+            self._killed = True
+            kill_worker(self._process)
+            os.close(self._pidfd)
+
+    async def wait(self) -> int:
+        """The exit code, 128 and the signal's number when a signal ended it."""
+        while True:
+            while (code := self._process.poll()) is None:
+                await trio.lowlevel.wait_readable(self._pidfd)
+            if code != -signal.SIGKILL or self._killed or self._resumes == MAX_RESUMES:
+                return code if code >= 0 else 128 - code
+            self._resumes += 1
+            os.close(self._pidfd)
+            self._start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process has ended and there is nothing to stop."""
+        return self._process.returncode is not None
+
+    def stop(self) -> None:
+        """Ask the worker to end its job and report it (SIGTERM)."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill the worker and everything that it started, now. Nothing is reported."""
+        self._killed = True
+        if self._process.poll() is None:
+            kill_tree(self._process.pid)

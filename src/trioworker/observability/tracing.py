@@ -1,0 +1,71 @@
+"""Which tracer a job gets: one that does nothing, or one that records to a file, to a collector, or to both.
+
+What recording takes is imported only when somebody wants it.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from trioworker.observability.spans import UNTRACED, Tracer
+from trioworker.supervision.nurseries import unwrap_single_exception
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+    from pathlib import Path
+
+    from trioworker.observability.recording import Sink
+
+ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+"""Where OpenTelemetry's collector listens (its specification, 'OTLP Exporter Configuration')."""
+
+
+@asynccontextmanager
+async def open_tracer(trace: Path | None, job_id: str) -> AsyncGenerator[Tracer]:
+    """The job's tracer while the block runs; `trace` is the file that it writes, if any.
+
+    Raises:
+        ConfigError: the trace file can't be opened.
+    """
+    exporting = _wants_export(os.environ)
+    if trace is None and not exporting:
+        yield UNTRACED
+        return
+    async with AsyncExitStack() as stack:
+        sinks: list[Sink] = []
+        if trace is not None:
+            from trioworker.observability.chrome_trace import ChromeTrace
+
+            sinks.append(chrome := ChromeTrace(trace, job_id))
+            stack.callback(chrome.close)
+        if exporting:
+            from trioworker.observability.otlp_export import open_export
+
+            sinks += await stack.enter_async_context(open_export())
+        tracer = await stack.enter_async_context(_ticking(sinks)) if sinks else UNTRACED
+        with tracer.span("job", "job", job_id=job_id):
+            yield tracer
+
+
+@asynccontextmanager
+async def _ticking(sinks: list[Sink]) -> AsyncGenerator[Tracer]:
+    from trioworker.observability.loop_lag import measure_loop_lag
+    from trioworker.observability.recording import Recorder
+
+    recorder = Recorder(sinks)
+    with unwrap_single_exception():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(measure_loop_lag, recorder)
+            yield recorder
+            nursery.cancel_scope.cancel()
+
+
+def _wants_export(environ: Mapping[str, str]) -> bool:
+    disabled = (
+        environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER", "") == "none"
+    )
+    return not disabled and any(environ.get(name) for name in ENDPOINT_VARIABLES)

@@ -1,0 +1,1 @@
+"""The embedded orchestrator (extra: local): HTTP API, store, LLM backends and web page."""

@@ -1,0 +1,1 @@
+"""LLM backends: what answers the model requests of the embedded orchestrator."""

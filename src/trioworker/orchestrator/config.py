@@ -1,0 +1,17 @@
+"""The configuration of `trioworker orchestrator`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+
+class OrchestratorConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What `trioworker orchestrator` is told. Without `llm`, LLM requests are answered 502."""
+
+    host: str = "127.0.0.1"
+    port: int = 50051
+    database: Path | None = None
+    llm: str | None = None
+    model: str | None = None

@@ -1,0 +1,54 @@
+"""`trioworker orchestrator`: serves jobs to workers until a signal."""
+
+from __future__ import annotations
+
+import resource
+import signal
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING
+
+import trio
+
+from trioworker.observability.notices import print_notice
+from trioworker.orchestrator.app import make_app
+from trioworker.orchestrator.backends.factory import NoBackend, open_backend
+from trioworker.orchestrator.server import bind, serve
+from trioworker.orchestrator.store import Store
+
+if TYPE_CHECKING:
+    import socket
+
+    from trioworker.orchestrator.backends.base import Backend
+    from trioworker.orchestrator.config import OrchestratorConfig
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, a stop, and a terminal that was closed."""
+
+
+def run_orchestrator(config: OrchestratorConfig) -> int:
+    """Serve until a signal. The URL is told on stderr.
+
+    Raises:
+        ConfigError: the model, the database or the address is unusable.
+    """
+    _allow_connections()
+    backend = NoBackend() if config.llm is None else open_backend(config.llm, config.model)
+    with Store(config.database) as store, bind(config.host, config.port) as sock:
+        return trio.run(_serve_until_signalled, store, backend, sock)
+
+
+def _allow_connections() -> None:
+    """Take all the open files that we may have: each job that runs holds a connection, and 1024 are soon reached."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+async def _serve_until_signalled(store: Store, backend: Backend, sock: socket.socket) -> int:
+    async with aclosing(backend), trio.open_nursery() as nursery:
+        with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
+            url: str = await nursery.start(serve, make_app(store, backend), sock)
+            print_notice(f"the orchestrator listens on {url}")
+            await anext(signals)
+            nursery.cancel_scope.cancel()
+    return 0

@@ -1,0 +1,292 @@
+"""All that the orchestrator knows, in SQLite: jobs, events, prompts, credentials, reports.
+
+Each change is one short transaction, made in the event loop: 0.1 ms in memory and 0.2 ms in a file with a write-ahead
+log, about what handing it to a thread would cost. A change wakes those who follow the job. Tokens are kept as digests,
+so nothing here can show one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import msgspec
+import trio
+
+from trioworker.orchestrator.database import open_database
+from trioworker.orchestrator.views import JobView, NewJob, Report, StoredEvent, Usage
+from trioworker.protocol.wire import Credential, JobDescription, Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from pathlib import Path
+
+    from trioworker.protocol.wire import CompletionReport, Reply, StatusUpdate
+
+TOKEN_BYTES = 32
+"""Random bytes of a token: as many as its digest has."""
+EVENTS_AT_ONCE = 500
+"""Events that one read returns, 2 KB each at the most: what a follower holds stays near a megabyte."""
+LIST_LIMIT = 1000
+"""Jobs that a list shows, the newest."""
+
+Access = Literal["granted", "denied", "unknown"]
+
+
+class Store:
+    """The jobs of one orchestrator, in the file `database` or, with None, in memory. A context manager."""
+
+    def __init__(self, database: Path | None = None) -> None:
+        """Open or make the database.
+
+        Raises:
+            ConfigError: the file can't be opened, or is not ours.
+        """
+        self._changed: dict[str, trio.Event] = {}
+        self._db = open_database(database)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    # Jobs
+
+    def create_job(
+        self,
+        description: str,
+        *,
+        title: str,
+        project_dir: str | None = None,
+        credentials: Sequence[Credential] = (),
+    ) -> NewJob:
+        """A new job and its token, which is told here and never again."""
+        job = NewJob(id=str(uuid.uuid4()), token=secrets.token_urlsafe(TOKEN_BYTES), title=title)
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO jobs (id, token_digest, title, description, project_dir, created)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (job.id, _digest(job.token), title, description, project_dir, time.time()),
+            )
+            self._db.executemany(
+                "INSERT INTO credentials (job, env_var, value) VALUES (?, ?, ?)",
+                [(job.id, credential.env_var, credential.value) for credential in credentials],
+            )
+        return job
+
+    def access(self, job_id: str, token: str) -> Access:
+        """Whether `token` opens this job; a job that ended is opened by none."""
+        row = self._one("SELECT token_digest FROM jobs WHERE id = ?", job_id)
+        if row is None:
+            return "unknown"
+        digest: str | None = row[0]
+        # Comparing takes the same time for a job without a token, so that the time tells nothing of its state.
+        same = hmac.compare_digest(_digest(token), digest or "0" * 64)
+        return "granted" if same and digest is not None else "denied"
+
+    def description(self, job_id: str) -> JobDescription:
+        """What the worker is told of a job that exists."""
+        title, description, project_dir = self._row(
+            "SELECT title, description, project_dir FROM jobs WHERE id = ?", job_id
+        )
+        return JobDescription(title=title, description=description, project_dir=project_dir)
+
+    def credentials(self, job_id: str) -> list[Credential]:
+        """What was granted to the job, until it ended."""
+        rows = self._db.execute("SELECT env_var, value FROM credentials WHERE job = ? ORDER BY rowid", (job_id,))
+        return [Credential(env_var=env_var, value=value) for env_var, value in rows]
+
+    def view(self, job_id: str) -> JobView | None:
+        """A job as the management side shows it."""
+        row = self._one(f"{_SELECT_VIEW} WHERE id = ?", job_id)
+        return None if row is None else _view(row)
+
+    def views(self) -> list[JobView]:
+        """The newest jobs, the newest first."""
+        rows = self._db.execute(f"{_SELECT_VIEW} ORDER BY created DESC, rowid DESC LIMIT ?", (LIST_LIMIT,))
+        return [_view(row) for row in rows]
+
+    # What a worker says
+
+    def set_status(self, job_id: str, status: StatusUpdate) -> None:
+        """The job runs, and where it is."""
+        self._db.execute(
+            "UPDATE jobs SET state = ?, iteration = ?, status = ? WHERE id = ? AND ended IS NULL",
+            (status.state, status.iteration, status.message, job_id),
+        )
+        self._wake(job_id)
+
+    def add_usage(self, job_id: str, reply: Reply) -> None:
+        """Count a reply's tokens."""
+        self._db.execute(
+            "UPDATE jobs SET requests = requests + 1, input_tokens = input_tokens + ?,"
+            " output_tokens = output_tokens + ? WHERE id = ?",
+            (reply.input_tokens or 0, reply.output_tokens or 0, job_id),
+        )
+        self._wake(job_id)
+
+    def add_event(self, job_id: str, event_type: str, data: dict[str, Any]) -> None:
+        """Keep an event, once: one that comes again under its `seq` is dropped."""
+        seq = data.get("seq")
+        self._db.execute(
+            "INSERT OR IGNORE INTO events (job, number, seq, event_type, data, at, input_tokens, output_tokens)"
+            " SELECT id, (SELECT COALESCE(MAX(number), 0) + 1 FROM events WHERE job = jobs.id), ?, ?, ?, ?,"
+            " input_tokens, output_tokens FROM jobs WHERE id = ?",
+            (
+                seq if isinstance(seq, int) else None,
+                event_type,
+                msgspec.json.encode(data).decode(),
+                time.time(),
+                job_id,
+            ),
+        )
+        self._wake(job_id)
+
+    def complete(self, job_id: str, report: CompletionReport) -> bool:
+        """End the job: take its report, its token and its credentials, all or nothing. False: it had ended."""
+        state = "completed" if report.success else self._failure(job_id)
+        return self._end(job_id, state, report.success, report.message, report.iterations)
+
+    def abandon(self, job_id: str, message: str) -> bool:
+        """End a job whose worker is gone without a report. False: it had ended."""
+        return self._end(job_id, "failed", False, message, None)
+
+    def cancel(self, job_id: str, message: str) -> bool:
+        """End a job that nobody wants any more; its worker learns it by its token's refusal. False: it had ended."""
+        return self._end(job_id, "cancelled", False, message, None)
+
+    # Follow-up prompts
+
+    def add_prompt(self, job_id: str, prompt: Prompt) -> bool:
+        """Let a follow-up wait for the worker. False: the job has ended, or there is none."""
+        done = self._db.execute(
+            "INSERT INTO prompts (job, content, done) SELECT id, ?, ? FROM jobs WHERE id = ? AND ended IS NULL",
+            (prompt.content, bool(prompt.done), job_id),
+        )
+        return done.rowcount == 1
+
+    def take_prompt(self, job_id: str) -> Prompt | None:
+        """The oldest follow-up that waits, handed out once."""
+        row = self._one(
+            "DELETE FROM prompts WHERE number = (SELECT MIN(number) FROM prompts WHERE job = ?)"
+            " RETURNING content, done",
+            job_id,
+        )
+        return None if row is None else Prompt(content=row[0], done=bool(row[1]))
+
+    # Following
+
+    def events(self, job_id: str, after: int) -> list[StoredEvent]:
+        """Events of a job whose number is over `after`, in order, some at a time."""
+        rows = self._db.execute(
+            "SELECT number, event_type, data, at, input_tokens, output_tokens FROM events"
+            " WHERE job = ? AND number > ? ORDER BY number LIMIT ?",
+            (job_id, after, EVENTS_AT_ONCE),
+        )
+        return [
+            StoredEvent(
+                number=number,
+                event_type=event_type,
+                data=msgspec.json.decode(data),
+                at=at,
+                usage=Usage(input_tokens=input_tokens, output_tokens=output_tokens),
+            )
+            for number, event_type, data, at, input_tokens, output_tokens in rows
+        ]
+
+    async def next_events(self, job_id: str, after: int) -> list[StoredEvent]:
+        """As `events`, but waits until there is one; an empty list tells that the job has ended."""
+        while True:
+            events = self.events(job_id, after)
+            if events or self._has_ended(job_id):
+                return events
+            # Nothing can change between the look and the wait: there is no await between them.
+            await self.changed(job_id)
+
+    async def changed(self, job_id: str) -> None:
+        """Wait until anything of the job changes from now on: an event, its state, its tokens."""
+        await self._changed.setdefault(job_id, trio.Event()).wait()
+
+    def _wake(self, job_id: str) -> None:
+        changed = self._changed.pop(job_id, None)
+        if changed is not None:
+            changed.set()
+
+    def _has_ended(self, job_id: str) -> bool:
+        row = self._one("SELECT ended FROM jobs WHERE id = ?", job_id)
+        return row is None or row[0] is not None
+
+    def _failure(self, job_id: str) -> str:
+        """How a job failed, as its `result` event tells it."""
+        row = self._one(
+            "SELECT data FROM events WHERE job = ? AND event_type = 'result' ORDER BY number DESC LIMIT 1", job_id
+        )
+        status = None if row is None else msgspec.json.decode(row[0]).get("status")
+        return status if status in {"cancelled", "stuck"} else "failed"
+
+    def _end(self, job_id: str, state: str, success: bool, message: str | None, iterations: int | None) -> bool:
+        with self._transaction():
+            done = self._db.execute(
+                "UPDATE jobs SET state = ?, ended = ?, success = ?, report = ?, iterations = ?, token_digest = NULL"
+                " WHERE id = ? AND ended IS NULL",
+                (state, time.time(), success, message, iterations, job_id),
+            )
+            self._db.execute("DELETE FROM credentials WHERE job = ?", (job_id,))
+            self._db.execute("DELETE FROM prompts WHERE job = ?", (job_id,))
+        self._wake(job_id)
+        return done.rowcount == 1
+
+    @contextmanager
+    def _transaction(self) -> Generator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def _one(self, statement: str, *values: object) -> tuple[Any, ...] | None:
+        rows = self._db.execute(statement, values).fetchall()
+        return rows[0] if rows else None
+
+    def _row(self, statement: str, *values: object) -> tuple[Any, ...]:
+        row = self._one(statement, *values)
+        if row is None:
+            raise KeyError(values[0])
+        return row
+
+
+_SELECT_VIEW = (
+    "SELECT id, title, description, project_dir, state, iteration, status, created, ended, success, report, iterations,"
+    " requests, input_tokens, output_tokens FROM jobs"
+)
+
+
+def _view(row: tuple[Any, ...]) -> JobView:
+    job_id, title, description, project_dir, state, iteration, status, created, ended, *rest = row
+    success, report, iterations, requests, input_tokens, output_tokens = rest
+    return JobView(
+        id=job_id,
+        title=title,
+        description=description,
+        project_dir=project_dir,
+        state=state,
+        iteration=iteration,
+        status=status,
+        created=created,
+        ended=ended,
+        report=None if ended is None else Report(success=bool(success), message=report, iterations=iterations),
+        usage=Usage(requests=requests, input_tokens=input_tokens, output_tokens=output_tokens),
+    )
+
+
+def _digest(token: str) -> str:
+    """A plain hash will do: a token is random, and as long as the digest."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

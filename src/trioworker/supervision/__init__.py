@@ -1,0 +1,1 @@
+"""Supervision for any trio program: a restart policy and nursery helpers."""

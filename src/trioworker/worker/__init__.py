@@ -1,0 +1,1 @@
+"""One job: the four actors, their state, and what they work with."""

@@ -1,0 +1,110 @@
+"""The event shipper: delivers the posts of the outbox, in order and one at a time, and then reports how the job ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+from loguru import logger
+
+from trioworker.errors import OrchestratorError, UnreachableError
+from trioworker.protocol import wire
+from trioworker.protocol.limits import MAX_KEPT_OUTPUT_BYTES
+from trioworker.protocol.text import truncate
+from trioworker.worker.state.records import EventDelivered, ReportAccepted, ReportStarted
+
+if TYPE_CHECKING:
+    from trioworker.worker.actors.messages import JobEnded, PostWaiting
+    from trioworker.worker.cancellation import JobScopes, ReportDelivery
+    from trioworker.worker.services import Services
+    from trioworker.worker.state.job import Job, Post
+
+
+SHIP_DELAY = 0.005
+"""Seconds that a post waits: what led to it often leads to a request to the model too, which should go out first."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class EventShipper:
+    """Delivers posts until the job has ended and its end is reported, or can't be."""
+
+    def __init__(
+        self,
+        job: Job,
+        services: Services,
+        posts: trio.MemoryReceiveChannel[PostWaiting | JobEnded],
+        scopes: JobScopes,
+        delivery: ReportDelivery,
+    ) -> None:
+        self._job = job
+        self._client = services.client
+        self._safety = services.safety
+        self._posts = posts
+        self._scopes = scopes
+        self._delivery = delivery
+
+    async def run(self) -> None:
+        """Drain the outbox whenever woken; once the job has ended, report it and return."""
+        with self._posts:
+            while True:
+                with self._scopes.drain():
+                    await self._drain()
+                if self._job.outbox_sealed:
+                    await self._report()
+                    return
+                await self._wait_for_posts()
+
+    async def _wait_for_posts(self) -> None:
+        await self._posts.receive()
+        # Most messages are about posts that were delivered together with earlier ones.
+        while not (self._job.outbox or self._job.outbox_sealed):
+            await self._posts.receive()
+        if not self._job.outbox_sealed:
+            await trio.sleep(SHIP_DELAY)
+
+    async def _drain(self) -> None:
+        while self._job.outbox:
+            post = self._job.outbox[0]
+            # What people have seen must survive a crash: a restart would use its number for another event.
+            await self._job.sync()
+            with self._scopes.post():
+                await self._deliver(post)
+
+    async def _deliver(self, post: Post) -> None:
+        try:
+            await self._client.post(post.path, _encode(post.body))
+        except UnreachableError as error:
+            logger.warning("{} {} is still waiting: {}", post.path, post.number, error)
+        except OrchestratorError as error:
+            logger.error("{} {} is lost: {}", post.path, post.number, error)
+            self._job.commit(EventDelivered(lost=True))
+        else:
+            self._job.commit(EventDelivered())
+
+    async def _report(self) -> None:
+        decided = self._job.decided
+        if decided is None or self._job.report_accepted:
+            return
+        report = wire.CompletionReport(
+            success=decided.status == "completed",
+            message=self._message(decided.message),
+            iterations=self._job.iteration,
+        )
+        self._job.commit(ReportStarted())
+        await self._job.sync()
+        try:
+            await self._client.report(report, self._delivery)
+        except OrchestratorError as error:
+            logger.error("the end of the job could not be reported: {}", error)
+        else:
+            self._job.commit(ReportAccepted())
+
+    def _message(self, message: str) -> str:
+        message = truncate(self._safety.redact(message), MAX_KEPT_OUTPUT_BYTES)
+        undelivered = len(self._job.outbox) + self._job.lost_posts
+        if not undelivered:
+            return message
+        logger.error("{} events could not be delivered", undelivered)
+        return f"{message}\n({undelivered} events could not be delivered)"

@@ -1,0 +1,229 @@
+"""The reasoner: asks the model, reads the reply, hands its calls out and waits for their answers, to the end.
+
+It is a loop over the job's state, so a new incarnation goes on exactly where the last one stopped.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import trio
+
+from trioworker.errors import WorkerError
+from trioworker.protocol import wire
+from trioworker.protocol.limits import BYTES_PER_TOKEN, MAX_PROMPT_BYTES, MAX_REQUEST_BYTES, REQUEST_RESERVE_BYTES
+from trioworker.protocol.text import truncate
+from trioworker.worker.actors.messages import TurnOpened, wake
+from trioworker.worker.llm import loop_detection as rules
+from trioworker.worker.llm.interpretation import Context, Interpretation, holds_calls, interpret
+from trioworker.worker.state.conversation import encode_message, message_record
+from trioworker.worker.state.records import (
+    FollowUpsJoined,
+    IterationStarted,
+    MessageAppended,
+    OutcomeDecided,
+    Record,
+    ReplyAccepted,
+    TurnClosed,
+)
+
+if TYPE_CHECKING:
+    from trioworker.worker.actors.messages import FollowUpWaiting, TurnSettled
+    from trioworker.worker.actors.publisher import Publisher
+    from trioworker.worker.services import Services
+    from trioworker.worker.state.job import Job
+
+MIN_ITERATION_INTERVAL = 0.1
+"""Seconds at the least from one iteration to the next (contract, 'A job, in order')."""
+STATUS_EVERY = 5
+"""A status goes out on iteration 1, 6, 11, … (same place)."""
+SELECT_TOKENS = 1024
+RESPOND_TOKENS = 4096
+TEMPERATURE = 0.7
+"""The values of the LLM requests (contract, 'HTTP')."""
+
+
+class Spent(NamedTuple):
+    """What a reply took: requests to the model, and seconds."""
+
+    requests: int
+    seconds: float
+
+
+class Reasoner:
+    """Works on the job until it is decided."""
+
+    def __init__(
+        self,
+        job: Job,
+        services: Services,
+        publisher: Publisher,
+        follow_ups: trio.MemoryReceiveChannel[FollowUpWaiting],
+        turns: trio.MemorySendChannel[TurnOpened],
+        settled: trio.MemoryReceiveChannel[TurnSettled],
+    ) -> None:
+        self._job = job
+        self._client = services.client
+        self._registry = services.registry
+        self._events = services.events
+        self._mode = services.config.reasoning
+        self._max_iterations = services.config.max_iterations
+        self._context_limit = services.config.context_limit
+        self._publisher = publisher
+        self._follow_ups = follow_ups
+        self._turns = turns
+        self._settled = settled
+        self._tracer = services.tracer
+
+    async def run(self) -> None:
+        """Go on with the job until it is decided."""
+        with self._publisher, self._follow_ups, self._turns, self._settled:
+            try:
+                while self._job.decided is None:
+                    await self._step()
+            except WorkerError as error:
+                self._job.commit(OutcomeDecided(status="failed", message=f"Execution failed: {error}"))
+
+    async def _step(self) -> None:
+        if self._job.turn:
+            await self._finish_turn()
+        elif not self._job.awaiting_reply:
+            await self._begin_iteration()
+        else:
+            await self._ask_and_act()
+
+    async def _finish_turn(self) -> None:
+        if not self._job.turn_settled:
+            wake(self._turns, TurnOpened(iteration=self._job.iteration))
+        with self._tracer.span("wait", "answers to the calls", iteration=self._job.iteration):
+            while not self._job.turn_settled:
+                await self._settled.receive()
+        nudge = rules.after_turn(self._job.loop_state, self._job.turn)
+        await self._publisher.commit(TurnClosed(loop_state=nudge.loop_state), *self._nudged(nudge.note, nudge.status))
+
+    async def _begin_iteration(self) -> None:
+        number = self._job.iteration + 1
+        if number > self._max_iterations:
+            message = f"Execution failed: max iterations ({self._max_iterations}) exceeded"
+            self._job.commit(OutcomeDecided(status="failed", message=message))
+            return
+        with self._tracer.span("wait", "pace", iteration=number):
+            await trio.sleep_until(self._job.last_iteration_at + MIN_ITERATION_INTERVAL)
+        self._job.last_iteration_at = trio.current_time()
+        changes: list[Record] = [IterationStarted(number=number)]
+        if number % STATUS_EVERY == 1:
+            changes.append(self._events.progress(f"Iteration {number}", number))
+        await self._publisher.commit(*changes, *self._joined_follow_ups())
+
+    def _joined_follow_ups(self) -> list[Record]:
+        self._empty_channel()
+        changes: list[Record] = []
+        for content in self._job.follow_ups:
+            text = truncate(content, MAX_PROMPT_BYTES)
+            changes += [message_record("user", text), self._events.message("user", text)]
+        if changes:
+            changes.append(FollowUpsJoined(count=len(self._job.follow_ups)))
+        elif self._job.conversation.last_role == "assistant":
+            changes.append(message_record("user", rules.GO_ON))
+        return changes
+
+    def _empty_channel(self) -> None:
+        """Make room for the poller; what its messages tell of is in the job."""
+        try:
+            while True:
+                self._follow_ups.receive_nowait()
+        except trio.WouldBlock:
+            pass
+
+    async def _ask_and_act(self) -> None:
+        await self._fit()
+        began, requests = trio.current_time(), self._client.llm_requests
+        reply = await self._ask()
+        spent = Spent(requests=self._client.llm_requests - requests, seconds=trio.current_time() - began)
+        interpretation = interpret(
+            reply,
+            Context(
+                tools=self._registry.names,
+                taken=self._job.call_ids,
+                loop_state=self._job.loop_state,
+                last_output=self._job.last_output,
+            ),
+        )
+        await self._publisher.commit(*self._consequences(reply, interpretation, spent))
+        if not self._job.turn:
+            # A reply with calls is synced before the first of them starts.
+            await self._job.sync()
+
+    async def _fit(self) -> None:
+        """Keep the request under what the model and the orchestrator take."""
+        limit = MAX_REQUEST_BYTES - REQUEST_RESERVE_BYTES
+        conversation = self._job.conversation
+        compaction = conversation.next_compaction(min(limit, self._context_limit * BYTES_PER_TOKEN))
+        if compaction is not None:
+            status = self._events.status("Old tool results were compacted to keep the conversation short")
+            await self._publisher.commit(compaction, status)
+        for compaction in conversation.emergency_compactions():
+            if conversation.size <= limit:
+                break
+            self._job.commit(compaction)
+
+    async def _ask(self) -> wire.Reply:
+        messages = self._job.conversation.snapshot()
+        if self._job.loop_state.text_only:
+            return await self._client.complete_chat(
+                wire.CompletionRequest(messages=messages, max_tokens=RESPOND_TOKENS, temperature=TEMPERATURE)
+            )
+        if self._mode == "two-phase":
+            reply = await self._client.complete_with_tools(self._request(messages, SELECT_TOKENS, None))
+            if holds_calls(reply, self._registry.names):
+                return reply
+            response = await self._client.complete_with_tools(self._request(messages, RESPOND_TOKENS, TEMPERATURE))
+            return _counting_both(reply, response)
+        return await self._client.complete_with_tools(self._request(messages, RESPOND_TOKENS, TEMPERATURE))
+
+    def _request(
+        self, messages: tuple[msgspec.Raw, ...], max_tokens: int, temperature: float | None
+    ) -> wire.ToolCompletionRequest:
+        return wire.ToolCompletionRequest(
+            messages=messages,
+            tools=self._registry.encoded,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            tool_choice="auto",
+        )
+
+    def _consequences(self, reply: wire.Reply, interpretation: Interpretation, spent: Spent) -> list[Record]:
+        changes: list[Record] = [
+            ReplyAccepted(
+                loop_state=interpretation.loop_state,
+                calls=interpretation.calls,
+                input_tokens=reply.input_tokens or 0,
+                output_tokens=reply.output_tokens or 0,
+                requests=spent.requests,
+                seconds=spent.seconds,
+            )
+        ]
+        if interpretation.said is not None:
+            changes.append(MessageAppended(role="assistant", message=encode_message(interpretation.said)))
+        if interpretation.text:
+            changes.append(self._events.message("assistant", interpretation.text))
+        if interpretation.finished is not None and not self._job.follow_ups:
+            changes.append(OutcomeDecided(status="completed", message=interpretation.finished))
+        return changes + self._nudged(interpretation.note, interpretation.status)
+
+    def _nudged(self, note: str, status: str) -> list[Record]:
+        changes: list[Record] = []
+        if note:
+            changes.append(message_record("user", note))
+        if status:
+            changes.append(self._events.status(status))
+        return changes
+
+
+def _counting_both(select: wire.Reply, response: wire.Reply) -> wire.Reply:
+    return msgspec.structs.replace(
+        response,
+        input_tokens=(select.input_tokens or 0) + (response.input_tokens or 0),
+        output_tokens=(select.output_tokens or 0) + (response.output_tokens or 0),
+    )

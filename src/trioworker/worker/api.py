@@ -1,0 +1,216 @@
+"""The ways to run a job: as a context that hands out its actors, and as one call."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+import trio
+
+from trioworker.errors import ConfigError
+from trioworker.observability.health_server import serve_health
+from trioworker.observability.tracing import open_tracer
+from trioworker.protocol.limits import MAX_TOOL_THREADS
+from trioworker.supervision.nurseries import unwrap_single_exception
+from trioworker.worker.bootstrap import bootstrap, open_or_resume
+from trioworker.worker.cancellation import StopRequest
+from trioworker.worker.client.orchestrator_client import OrchestratorClient
+from trioworker.worker.health_state import HealthState
+from trioworker.worker.lifecycle import RunningJob
+from trioworker.worker.processes.environment import child_environment
+from trioworker.worker.processes.orphans import terminate_orphans
+from trioworker.worker.processes.ownership import job_mark
+from trioworker.worker.processes.sandbox.sandbox import open_sandbox
+from trioworker.worker.redaction.safety_layer import SafetyLayer
+from trioworker.worker.redaction.secrets import Redactor
+from trioworker.worker.services import Services
+from trioworker.worker.state.events import Events
+from trioworker.worker.state.job import Job
+from trioworker.worker.state.journal_file import open_journal
+from trioworker.worker.tools.registry import BUILTIN_TOOLS, Registry
+from trioworker.worker.tools.workspace import Workspace
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+
+    import httpx
+
+    from trioworker.observability.spans import Tracer
+    from trioworker.worker.bootstrap import FetchedJob
+    from trioworker.worker.config import WorkerConfig
+    from trioworker.worker.outcome import JobOutcome
+    from trioworker.worker.processes.sandbox.sandbox import Sandbox
+    from trioworker.worker.recording_hooks import RecordingHooks
+    from trioworker.worker.state.journal import Journal
+    from trioworker.worker.tools.base import AnyTool
+
+
+@asynccontextmanager
+async def open_job(
+    config: WorkerConfig,
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    tools: Iterable[AnyTool] | None = None,
+    instruments: Iterable[trio.abc.Instrument] = (),
+    rng: random.Random | None = None,
+    stop: StopRequest | None = None,
+    journal: Journal | None = None,
+    recorder: RecordingHooks | None = None,
+    wall_clock: Callable[[], float] = time.time,
+) -> AsyncGenerator[RunningJob]:
+    """Run a job while the block runs; leaving it early stops the job and reports that.
+
+    The order of set-up is drawn in `docs/architecture.md`: what is local and may be unusable comes first, so that the
+    orchestrator is asked for nothing before the job could run; then what observes; then the orchestrator.
+
+    Args:
+        config: the job's configuration.
+        transport: in place of real connections.
+        tools: in place of the built-in tools.
+        instruments: trio instruments, attached while the job runs.
+        rng: the source of the jitter between retries, to make a run repeatable.
+        stop: a request to stop that may come before the job is fetched.
+        journal: in place of the one in the configuration's `state_dir`.
+        recorder: records the job, such as `trioworker.cassette.open_recorder`.
+        wall_clock: seconds since the epoch, by which a restart knows how long ago the job was opened.
+
+    Raises:
+        ConfigError: the workspace doesn't exist, the journal or the trace can't be used, or the sandbox that is required
+            is unavailable.
+        RefusedError: the orchestrator doesn't know the job, or refuses the token.
+        UnreachableError: it can't be reached.
+    """
+    now = wall_clock()
+    deadline = trio.current_time() + config.timeout
+    stop = stop or StopRequest()
+    registry = Registry(BUILTIN_TOOLS if tools is None else tools)
+    with _attached(instruments), _local_resources(config, journal) as local:
+        job = await _replayed(local.journal)
+        if job.opened:
+            deadline -= max(0.0, now - job.started_at)
+        async with (
+            _observed(config, job) as (health, tracer),
+            OrchestratorClient(config, transport=transport, rng=rng, tracer=tracer, recorder=recorder) as client,
+        ):
+            fetched = await bootstrap(client, job, stop)
+            services = _services(config, local, client, registry, tracer, recorder, fetched)
+            if recorder is not None and not fetched.has_ended:
+                recorder.job_fetched(fetched.description, job, services.safety.redact)
+            open_or_resume(job, fetched, services, now=now)
+            running = health.running = RunningJob(job, services, deadline=deadline)
+            stop.listen(running.stop_on_signal)
+            with unwrap_single_exception():
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(running.run)
+                    try:
+                        yield running
+                    finally:
+                        running.stop("its caller left")
+
+
+async def run_job(
+    config: WorkerConfig,
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    tools: Iterable[AnyTool] | None = None,
+    instruments: Iterable[trio.abc.Instrument] = (),
+    stop: StopRequest | None = None,
+    recorder: RecordingHooks | None = None,
+) -> JobOutcome:
+    """Run a job to its end. Arguments and errors are those of `open_job`."""
+    async with open_job(
+        config, transport=transport, tools=tools, instruments=instruments, stop=stop, recorder=recorder
+    ) as running:
+        return await running.wait()
+
+
+class _LocalResources(NamedTuple):
+    """What a job needs of its machine."""
+
+    workspace: Workspace
+    sandbox: Sandbox
+    journal: Journal | None
+
+
+@contextmanager
+def _attached(instruments: Iterable[trio.abc.Instrument]) -> Generator[None]:
+    """Step 1: the instruments, which see everything that follows."""
+    attached: list[trio.abc.Instrument] = []
+    try:
+        for instrument in instruments:
+            trio.lowlevel.add_instrument(instrument)
+            attached.append(instrument)
+        yield
+    finally:
+        for instrument in attached:
+            # trio has removed an instrument whose hook raised.
+            with suppress(KeyError):
+                trio.lowlevel.remove_instrument(instrument)
+
+
+@contextmanager
+def _local_resources(config: WorkerConfig, given: Journal | None) -> Generator[_LocalResources]:
+    """Step 2: the workspace, the sandbox and the journal."""
+    with Workspace.open(config.workspace) as workspace, open_sandbox(config) as sandbox:
+        journal = given
+        if journal is None and config.state_dir is not None:
+            if config.state_dir.resolve().is_relative_to(config.workspace.resolve()):
+                raise ConfigError(
+                    f"--state-dir: {config.state_dir} is in the workspace, where tools write; choose another"
+                )
+            journal = open_journal(config.state_dir, config.job_id)
+        try:
+            yield _LocalResources(workspace, sandbox, journal)
+        finally:
+            if journal is not None:
+                journal.close()
+
+
+async def _replayed(journal: Journal | None) -> Job:
+    """Step 3: the job, as an earlier worker left it in the journal; what that worker left running is terminated."""
+    job = Job(journal)
+    if journal is not None:
+        job.replay(journal.past)
+    if job.opened:
+        await terminate_orphans(job_mark(job.job_id, job.started_at))
+    return job
+
+
+@asynccontextmanager
+async def _observed(config: WorkerConfig, job: Job) -> AsyncGenerator[tuple[HealthState, Tracer]]:
+    """Step 4: the health socket and the tracer, which see the requests that follow."""
+    health = HealthState(job, config.job_id)
+    async with (
+        serve_health(config.health_socket, health.read),
+        open_tracer(config.trace, config.job_id) as tracer,
+    ):
+        yield health, tracer
+
+
+def _services(
+    config: WorkerConfig,
+    local: _LocalResources,
+    client: OrchestratorClient,
+    registry: Registry,
+    tracer: Tracer,
+    recorder: RecordingHooks | None,
+    fetched: FetchedJob,
+) -> Services:
+    """Step 6, after the job was fetched: what needs its credentials."""
+    safety = SafetyLayer(Redactor(token=config.token, credentials=(one.value for one in fetched.credentials)))
+    return Services(
+        config=config,
+        client=client,
+        registry=registry,
+        safety=safety,
+        events=Events(safety),
+        workspace=local.workspace,
+        environment=child_environment(os.environ, {one.env_var: one.value for one in fetched.credentials}),
+        sandbox=local.sandbox,
+        tool_threads=trio.CapacityLimiter(MAX_TOOL_THREADS),
+        tracer=tracer,
+        recorder=recorder,
+    )

@@ -1,0 +1,135 @@
+"""Before the actors run: fetching the job, and opening it or resuming it from its journal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+from loguru import logger
+
+from trioworker.errors import BadReplyError, OrchestratorError, RefusedError
+from trioworker.protocol import wire
+from trioworker.worker.llm.prompts import job_prompt, system_prompt
+from trioworker.worker.state.conversation import message_record
+from trioworker.worker.state.records import EventQueued, JobOpened, OutcomeDecided, Record, ReportAccepted
+
+if TYPE_CHECKING:
+    from trioworker.worker.cancellation import StopRequest
+    from trioworker.worker.client.orchestrator_client import OrchestratorClient
+    from trioworker.worker.services import Services
+    from trioworker.worker.state.job import Job
+
+
+class FetchedJob(msgspec.Struct, frozen=True, kw_only=True):
+    """What the orchestrator returned for the job.
+
+    Attributes:
+        description: the job, or `UNKNOWN_JOB`.
+        credentials: those granted to the job.
+        failure: why the job can't run, though it is known; empty if it can.
+        has_ended: its end was reported by an earlier worker.
+    """
+
+    description: wire.JobDescription
+    credentials: tuple[wire.Credential, ...] = ()
+    failure: str = ""
+    has_ended: bool = False
+
+
+UNKNOWN_JOB = wire.JobDescription(title="", description="")
+
+
+async def bootstrap(client: OrchestratorClient, job: Job, stop: StopRequest) -> FetchedJob:
+    """Fetch the job and the credentials granted to it, concurrently; a stop request cancels that.
+
+    A job that was resumed from its journal may have ended: its report was accepted, or it was sent and the orchestrator
+    no longer knows the token, so the report had arrived.
+
+    Raises:
+        RefusedError: the orchestrator doesn't know the job, or refuses the token.
+        UnreachableError: it can't be reached.
+    """
+    if job.report_accepted:
+        return FetchedJob(description=UNKNOWN_JOB, has_ended=True)
+    failures: list[OrchestratorError] = []
+    description = UNKNOWN_JOB
+    credentials: tuple[wire.Credential, ...] = ()
+
+    async def fetch_job() -> None:
+        nonlocal description
+        try:
+            description = await client.job()
+        except OrchestratorError as error:
+            # First in the list, however late it came: without a job, the failure of its credentials doesn't matter.
+            failures.insert(0, error)
+
+    async def fetch_credentials() -> None:
+        nonlocal credentials
+        try:
+            credentials = await client.credentials()
+        except OrchestratorError as error:
+            failures.append(error)
+
+    async def cancel_when_stopped() -> None:
+        await stop.wait()
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(cancel_when_stopped)
+        async with trio.open_nursery() as fetching:
+            fetching.start_soon(fetch_credentials)
+            await fetch_job()
+            if failures and not isinstance(failures[0], BadReplyError):
+                fetching.cancel_scope.cancel()
+        nursery.cancel_scope.cancel()
+    refused = any(isinstance(error, RefusedError) and error.status in {401, 404} for error in failures)
+    if refused and job.report_started:
+        return FetchedJob(description=UNKNOWN_JOB, has_ended=True)
+    for error in failures:
+        if description is UNKNOWN_JOB and not isinstance(error, BadReplyError):
+            raise error
+    failure = str(failures[0]) if failures else ""
+    return FetchedJob(description=description, credentials=credentials, failure=failure)
+
+
+def open_or_resume(job: Job, fetched: FetchedJob, services: Services, *, now: float) -> None:
+    """Open the conversation, or resume the one from the journal; `now` is in seconds since the epoch."""
+    if fetched.has_ended:
+        if not job.report_accepted:
+            job.commit(ReportAccepted())
+        return
+    if job.unresumable:
+        reason = f"Execution failed: the worker was restarted, and its journal had been abandoned: {job.unresumable}"
+        job.commit(JobOpened(job_id=services.config.job_id, title="", description="", started_at=now))
+        job.commit(OutcomeDecided(status="failed", message=reason))
+    elif not job.opened:
+        job.commit(*_opening(fetched.description, services, now), _sandbox_status(services))
+    elif not job.outbox_sealed:
+        restarted = services.events.status(f"The worker was restarted and continues at iteration {job.iteration}")
+        job.commit(restarted, _sandbox_status(services))
+    if fetched.failure:
+        job.commit(OutcomeDecided(status="failed", message=f"Execution failed: {fetched.failure}"))
+
+
+def _opening(description: wire.JobDescription, services: Services, now: float) -> tuple[Record, ...]:
+    return (
+        JobOpened(
+            job_id=services.config.job_id,
+            title=description.title,
+            description=description.description,
+            started_at=now,
+        ),
+        message_record("system", system_prompt(description, services.registry.definitions)),
+        message_record("user", job_prompt(description)),
+        services.events.progress("Worker started, beginning execution", 0),
+    )
+
+
+def _sandbox_status(services: Services) -> EventQueued:
+    """The event that says how commands are confined."""
+    sandbox = services.sandbox
+    services.tracer.instant("sandbox", level=sandbox.level, gap=sandbox.gap)
+    if sandbox.gap and services.config.containment != "off":
+        logger.warning(sandbox.summary)
+    return services.events.status(sandbox.summary)

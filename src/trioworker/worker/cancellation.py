@@ -1,0 +1,141 @@
+"""Every cancel scope of a job that has more than one owner: who opens it, its deadline, and what cancels it.
+
+`docs/architecture.md` draws the whole tree. The scopes here outlive an incarnation of the actor that enters them, or are
+moved from outside while one is in them: by a stop, by a signal, or by the shutdown.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import trio
+
+from trioworker.errors import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+SHUTDOWN_TIMEOUT = 60.0
+"""Seconds that the shutdown of a job that ended by itself may take (design, rule 7)."""
+REPORT_SHARE = 0.35
+"""The part of a shutdown that is reserved for the report when events can't be delivered."""
+POST_SHARE = 1 / 3
+MIN_POST_TIMEOUT = 0.5
+"""The part of the remaining time, and the minimum in seconds, that one post may take during the shutdown: a stalled
+connection must not use up the time of the others.
+"""
+
+
+class StopRequest:
+    """A request to stop the job, from a signal or a caller; it may come before the job is fetched.
+
+    Attributes:
+        reason: the reason of the first request, None until there is one.
+    """
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self._requested = trio.Event()
+        self._listener: Callable[[str], None] | None = None
+
+    def request(self, reason: str) -> None:
+        """Ask the job to stop. A further request calls the listener again, and keeps the first reason."""
+        self.reason = self.reason or reason
+        self._requested.set()
+        if self._listener is not None:
+            self._listener(reason)
+
+    def listen(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` at each request from now on, and at once for one that came before."""
+        self._listener = listener
+        if self.reason is not None:
+            listener(self.reason)
+
+    async def wait(self) -> None:
+        """Wait for the first request."""
+        await self._requested.wait()
+
+
+class ReportDelivery:
+    """How far `POST complete` got. As a context manager it is entered for each attempt.
+
+    Attributes:
+        awaits_answer: the whole body of the current attempt was sent, and no answer has come.
+        may_have_arrived: an attempt whose body was sent ended without a refusal.
+    """
+
+    def __init__(self, *, may_have_arrived: bool = False) -> None:
+        self.may_have_arrived = may_have_arrived
+        self.awaits_answer = False
+
+    def __enter__(self) -> None:
+        self.awaits_answer = False
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.may_have_arrived |= self.awaits_answer and not isinstance(error, RefusedError)
+        self.awaits_answer = False
+
+    def body_sent(self) -> None:
+        """Note that the whole body of this attempt was sent."""
+        self.awaits_answer = True
+
+
+class JobScopes:
+    """The cancel scopes of one job's run.
+
+    Attributes:
+        deadline: the job's, in seconds of trio's clock.
+        shutdown: around everything; shielded, so that a cancel from outside never costs the report. Its deadline is
+            the job's plus the grace, and is shortened when the job is stopped and when the shutdown begins.
+    """
+
+    def __init__(self, *, deadline: float, grace: float) -> None:
+        """`grace` is the seconds that the shutdown has after the deadline."""
+        self.deadline = deadline
+        # A job that is resumed after its deadline still gets its shutdown.
+        self.shutdown = trio.CancelScope(shield=True, deadline=max(deadline, trio.current_time()) + grace)
+        self._drain = trio.CancelScope()
+        self._drain_deadline = math.inf
+        self._post = trio.CancelScope()
+        self._poll = trio.CancelScope()
+        self._polls_are_shielded = True
+
+    def shorten_deadline(self, seconds: float) -> None:
+        """Leave the shutdown at most `seconds` from now, a part of which is reserved for the report."""
+        now = trio.current_time()
+        self.shutdown.deadline = min(self.shutdown.deadline, now + seconds)
+        self._drain_deadline = self.shutdown.deadline - (self.shutdown.deadline - now) * REPORT_SHARE
+        self._drain.deadline = self._drain_deadline
+        self._post.deadline = self._post_deadline()
+
+    def drain(self) -> trio.CancelScope:
+        """A scope to deliver posts in; the shutdown gives it the deadline at which the report has to go out."""
+        self._drain = trio.CancelScope(deadline=self._drain_deadline)
+        return self._drain
+
+    def post(self) -> trio.CancelScope:
+        """A scope to deliver one post in; a post that it cancels is to be sent again."""
+        self._post = trio.CancelScope(deadline=self._post_deadline())
+        return self._post
+
+    def poll(self, timeout: float) -> trio.CancelScope:
+        """A scope to poll in, of at most `timeout` seconds, shielded until `unshield_polls`.
+
+        The orchestrator hands a prompt out once: a cancelled poll could lose the answer.
+        """
+        shield = self._polls_are_shielded
+        self._poll = trio.CancelScope(shield=shield, deadline=trio.current_time() + timeout)
+        return self._poll
+
+    def unshield_polls(self) -> None:
+        """Let a cancel reach the current poll and those to come: the job has ended, and no prompt matters."""
+        self._polls_are_shielded = False
+        self._poll.shield = False
+
+    def _post_deadline(self) -> float:
+        now = trio.current_time()
+        return now + max(MIN_POST_TIMEOUT, (self._drain_deadline - now) * POST_SHARE)

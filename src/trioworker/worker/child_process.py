@@ -1,0 +1,66 @@
+"""A worker as a child process, which never outlives whatever started it.
+
+The kernel's death signal (`linux/pdeathsig.py`) comes when the *thread* that asked for it ends, and trio ends idle
+threads after some seconds. So a worker is started from the thread that will wait for it, and not by `trio.run_process`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from trioworker.linux import pdeathsig
+from trioworker.linux.procfs import kill_tree
+from trioworker.protocol.values import TOKEN_VARIABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+FOREIGN_VARIABLES = ("OPENAI_API_KEY", TOKEN_VARIABLE)
+"""Variables of our environment that a worker must not see: a key that it never needs, and another job's token."""
+
+
+def start_worker(
+    options: Sequence[str],
+    token: str,
+    *,
+    stdout: int | IO[bytes],
+    stderr: int | IO[bytes] | None = None,
+    death_signal: signal.Signals = signal.SIGTERM,
+) -> subprocess.Popen[bytes]:
+    """Start `trioworker worker` with `options`; the token is in its environment only.
+
+    It gets `death_signal` when the thread that calls this ends. Without `stderr`, its log goes to ours.
+
+    Raises:
+        OSError: it can't be started.
+    """
+    # `-P` keeps modules in the working directory, which may be the job's, out of the worker.
+    worker = [sys.executable, "-P", "-m", "trioworker", "worker", *options]
+    return subprocess.Popen(  # noqa: S603 - our own program; its options were checked
+        [sys.executable, "-ISs", str(Path(pdeathsig.__file__)), str(os.getpid()), str(int(death_signal)), *worker],
+        env=worker_environment(os.environ, token),
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        # A session of its own: Ctrl-C reaches only us, and we pass it on as one SIGTERM.
+        start_new_session=True,
+    )
+
+
+def kill_worker(process: subprocess.Popen[bytes]) -> None:
+    """Kill the worker and everything that it started, unless it has ended, and take its exit status."""
+    if process.poll() is None:
+        kill_tree(process.pid)
+    # SIGKILL can't be ignored: this wait is short.
+    process.wait()
+
+
+def worker_environment(environ: Mapping[str, str], token: str) -> dict[str, str]:
+    """An environment for a worker: with its token, and without secrets that it must not see."""
+    kept = {name: value for name, value in environ.items() if name not in FOREIGN_VARIABLES}
+    return {**kept, TOKEN_VARIABLE: token}

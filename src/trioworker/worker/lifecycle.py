@@ -1,0 +1,151 @@
+"""A job from start to reported end, on one screen: the channels, the nursery, the four actors, the shutdown order.
+
+    shutdown scope          shielded; until the job's deadline and the grace, shortened by a stop and by the shutdown
+      nursery
+        event-shipper       until the shutdown scope's deadline; ends when the end of the job is reported
+        prompt-poller       until the job's deadline
+        tool-executor       until the job's deadline
+        reasoner            until the job's deadline; ends when the outcome is decided
+
+Each actor runs in a cancel scope of its own under its name (`supervision/actor.py`), which `Actor.cancel` cancels for a
+restart. Stopping the job cancels the last three for good. `cancellation.py` has the scopes that are moved from outside.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+from loguru import logger
+
+from trioworker.errors import ActorFailedError
+from trioworker.protocol.limits import MAX_WAITING_FOLLOW_UPS
+from trioworker.supervision.actor import Actor
+from trioworker.worker.actors.event_shipper import EventShipper
+from trioworker.worker.actors.messages import FollowUpWaiting, JobEnded, PostWaiting, TurnOpened, TurnSettled, wake
+from trioworker.worker.actors.prompt_poller import PromptPoller
+from trioworker.worker.actors.publisher import Publisher
+from trioworker.worker.actors.reasoner import Reasoner
+from trioworker.worker.actors.tool_executor import ToolExecutor
+from trioworker.worker.cancellation import SHUTDOWN_TIMEOUT, JobScopes, ReportDelivery
+from trioworker.worker.outcome import JobOutcome, Meter, outcome_of, seal_outbox
+from trioworker.worker.state.records import OutcomeDecided, ReportAccepted
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from trioworker.worker.services import Services
+    from trioworker.worker.state.job import Job
+
+POLLER, REASONER, EXECUTOR, SHIPPER = "prompt-poller", "reasoner", "tool-executor", "event-shipper"
+
+
+class RunningJob:
+    """A job while it runs.
+
+    Attributes:
+        actors: the four, by name: `prompt-poller`, `reasoner`, `tool-executor`, `event-shipper`.
+        job: the state; read it, don't change it.
+        services: what the actors work with.
+        stop_reason: why the job was stopped, if it was.
+    """
+
+    def __init__(self, job: Job, services: Services, *, deadline: float) -> None:
+        """`deadline` is the job's, in seconds of trio's clock."""
+        self.job = job
+        self.services = services
+        self.actors = {name: Actor(name, services.tracer) for name in (POLLER, REASONER, EXECUTOR, SHIPPER)}
+        self._scopes = JobScopes(deadline=deadline, grace=services.config.grace)
+        self._delivery = ReportDelivery(may_have_arrived=job.report_started)
+        self._meter = Meter(job, services.client, self.actors.values())
+        self.stop_reason: str | None = None
+        self._ended = trio.Event()
+        # These ends stay open until the job ends, and each incarnation closes clones: no message is lost in a restart.
+        self._posts, self._posts_out = trio.open_memory_channel[PostWaiting | JobEnded](services.config.event_queue)
+        self._follow_ups, self._follow_ups_out = trio.open_memory_channel[FollowUpWaiting](MAX_WAITING_FOLLOW_UPS)
+        self._turns, self._turns_out = trio.open_memory_channel[TurnOpened](1)
+        self._settled, self._settled_out = trio.open_memory_channel[TurnSettled](1)
+        services.tracer.watch(("outbox", "follow-ups waiting", "calls to answer"), job.queue_lengths)
+
+    async def run(self) -> None:
+        """Run the job to its reported end. A cancel from outside has no effect; `stop` ends the job."""
+        deadline, shutdown = self._scopes.deadline, self._scopes.shutdown
+        if self.job.decided is not None:
+            self._stop_work()
+        if not self.job.report_accepted:
+            with shutdown:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._supervise, SHIPPER, self._shipper, shutdown.deadline, name=SHIPPER)
+                    nursery.start_soon(self._supervise, POLLER, self._poller, deadline, name=POLLER)
+                    nursery.start_soon(self._supervise, EXECUTOR, self._executor, deadline, name=EXECUTOR)
+                    nursery.start_soon(self._supervise, REASONER, self._reasoner, deadline, name=REASONER)
+                    await self._shut_down_in_order()
+            if not self.job.report_accepted:
+                logger.error("job {}: its end could not be reported", self.job.job_id)
+        self._ended.set()
+
+    async def _shut_down_in_order(self) -> None:
+        # 1. The reasoner ends: the outcome is decided, the deadline has passed, the job is stopped, or an actor failed.
+        await self.actors[REASONER].ended.wait()
+        # 2. The others that work for it are cancelled, and the processes of tools are terminated.
+        self._stop_work()
+        await self.actors[POLLER].ended.wait()
+        await self.actors[EXECUTOR].ended.wait()
+        # 3. The `result` event is queued: the last post.
+        seal_outbox(self.job, self.services.events, self._meter.metrics(), self.stop_reason)
+        self.services.tracer.instant("shutdown")
+        self._scopes.shorten_deadline(SHUTDOWN_TIMEOUT)
+        # 4. The shipper drains the outbox and sends `complete`; if it has failed, it gets one more try, unsupervised.
+        wake(self._posts, JobEnded())
+        await self.actors[SHIPPER].ended.wait()
+        if self.actors[SHIPPER].state == "failed":
+            await self._shipper()
+
+    async def wait(self) -> JobOutcome:
+        """How the job ended, once its end is reported or can't be."""
+        await self._ended.wait()
+        return outcome_of(self.job, self._meter.metrics())
+
+    def stop(self, reason: str) -> None:
+        """End the job now, and report that it was stopped and why. Has no effect on a job that has ended."""
+        self.stop_reason = self.stop_reason or reason
+        self._scopes.shorten_deadline(self.services.config.grace)
+        self._stop_work()
+
+    def stop_on_signal(self, reason: str) -> None:
+        """Stop the job; but a signal that comes while the report awaits its answer is that answer.
+
+        The orchestrator stops the container before it replies (contract, 'HTTP').
+        """
+        if self._delivery.awaits_answer:
+            self.job.commit(ReportAccepted())
+            self._scopes.shutdown.cancel()
+        else:
+            self.stop(reason)
+
+    def _stop_work(self) -> None:
+        self._scopes.unshield_polls()
+        for name in (REASONER, POLLER, EXECUTOR):
+            self.actors[name].stop()
+
+    async def _supervise(self, name: str, start: Callable[[], Awaitable[None]], deadline: float) -> None:
+        try:
+            await self.actors[name].supervise(start, deadline)
+        except ActorFailedError as error:
+            self.job.commit(OutcomeDecided(status="failed", message=f"Execution failed: {error}"))
+            self._stop_work()
+
+    async def _poller(self) -> None:
+        await PromptPoller(self.job, self.services, self._follow_ups.clone(), self._scopes).run()
+
+    async def _reasoner(self) -> None:
+        publisher = Publisher(self.job, self._posts.clone(), self.services.tracer)
+        ends = (self._follow_ups_out.clone(), self._turns.clone(), self._settled_out.clone())
+        await Reasoner(self.job, self.services, publisher, *ends).run()
+
+    async def _executor(self) -> None:
+        publisher = Publisher(self.job, self._posts.clone(), self.services.tracer)
+        await ToolExecutor(self.job, self.services, publisher, self._turns_out.clone(), self._settled.clone()).run()
+
+    async def _shipper(self) -> None:
+        await EventShipper(self.job, self.services, self._posts_out.clone(), self._scopes, self._delivery).run()

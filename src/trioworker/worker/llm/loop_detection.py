@@ -1,0 +1,122 @@
+"""What the reasoning does about a model that goes in circles: one small rule each.
+
+A rule is a pure function of `Guards`, what is remembered of the turns before, and of what just happened. What it wants
+is a `Nudge`: something said to the model, a line for people who watch, and the memory from here on.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from trioworker.errors import ReasoningError
+from trioworker.worker.state.records import LoopState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trioworker.worker.state.job import Call
+
+COMPLETION_PHRASE = "The job is complete"
+"""What the model is told to say when it is done; one of the contract's phrases."""
+INTENT_NUDGES = 2
+"""A model that only ever announces is nudged this often, then left to go on in its way."""
+FAILURES_WARNED = 3
+FAILURES_STOPPED = 5
+"""The same failing call so often in a row earns a warning, and then a turn without tools."""
+
+GO_ON = f'Go on with the job. Call a tool for the next step, or say "{COMPLETION_PHRASE}." when nothing is left to do.'
+"""Said when the model spoke and did nothing: no request may end with the assistant's message."""
+REPLY_EMPTY = (
+    f'Your last reply was empty. Call a tool for the next step, or say "{COMPLETION_PHRASE}." and what was done.'
+)
+TEXT_WANTED = "Your last replies were empty. Answer in plain text now, with no tool call: what is done, and what not?"
+CALL_ANNOUNCED = (
+    "You announced a tool call and did not make it. Make the call itself now, in the form that the tools are called in."
+)
+REPLY_CUT = (
+    "Your last reply was cut off at the length limit. Go on from where it stopped, in smaller pieces: several short "
+    "replies or tool calls instead of one long one."
+)
+CALL_CUT = (
+    "not run: the reply was cut off at the length limit, so this call may be incomplete. Make it again with less; "
+    "write a long file in several parts."
+)
+
+
+class Nudge(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rule wants: `guards` from here on, and, unless empty, a note to the model and a status for people."""
+
+    loop_state: LoopState
+    note: str = ""
+    status: str = ""
+
+
+def on_empty_reply(loop_state: LoopState) -> Nudge:
+    """An empty reply is nudged once, then text alone is asked for.
+
+    Raises:
+        ReasoningError: at the third empty reply in a row.
+    """
+    match loop_state.empty_replies:
+        case 0:
+            nudged = msgspec.structs.replace(loop_state, empty_replies=1, text_only=False)
+            return Nudge(loop_state=nudged, note=REPLY_EMPTY, status="Empty reply: the model was asked to go on")
+        case 1:
+            nudged = msgspec.structs.replace(loop_state, empty_replies=2, text_only=True)
+            return Nudge(
+                loop_state=nudged, note=TEXT_WANTED, status="Empty reply again: the model was asked for text only"
+            )
+        case _:
+            raise ReasoningError("the model gave three empty replies in a row")
+
+
+def on_announced_call(loop_state: LoopState) -> Nudge:
+    """Talk of calling a tool without calling it is nudged, a few times a job."""
+    nudged = msgspec.structs.replace(loop_state, intents_nudged=loop_state.intents_nudged + 1)
+    return Nudge(loop_state=nudged, note=CALL_ANNOUNCED, status="A tool call was announced and not made: nudged")
+
+
+def on_cut_text(loop_state: LoopState) -> Nudge:
+    """A text that was cut off has not said its last word."""
+    return Nudge(loop_state=loop_state, note=REPLY_CUT, status="The reply was cut off at the length limit")
+
+
+def after_turn(loop_state: LoopState, calls: Iterable[Call]) -> Nudge:
+    """Count how often the same call failed in a row; warn, and then take the tools away for one turn.
+
+    A call fails when its tool reports an error; a command that ran and failed is a result, and an interrupted call is
+    not the model's fault.
+    """
+    key, count = loop_state.failing_call, loop_state.failing_count
+    name = ""
+    for call in calls:
+        outcome = call.ended.outcome if call.ended else "interrupted"
+        if outcome == "success":
+            key, count = "", 0
+        elif outcome != "interrupted":
+            this = f"{call.planned.name} {zlib.crc32(call.planned.arguments):x}"
+            key, count = this, count + 1 if this == key else 1
+            name = call.planned.name
+    counted = msgspec.structs.replace(loop_state, failing_call=key, failing_count=count)
+    if count >= FAILURES_STOPPED:
+        return Nudge(
+            loop_state=msgspec.structs.replace(counted, failing_call="", failing_count=0, text_only=True),
+            note=(
+                f"The same call of {name} has failed {count} times in a row. Tools are off for one turn: say in plain "
+                "text why it fails and what you will do instead."
+            ),
+            status=f"{name} failed {count} times in a row: a turn without tools",
+        )
+    if count >= FAILURES_WARNED > loop_state.failing_count:
+        return Nudge(
+            loop_state=counted,
+            note=(
+                f"The same call of {name} has failed {count} times in a row. Making it again will not help: change its "
+                "arguments or take another way."
+            ),
+            status=f"{name} failed {count} times in a row: the model was warned",
+        )
+    return Nudge(loop_state=counted)

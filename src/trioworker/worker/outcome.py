@@ -1,0 +1,117 @@
+"""How a job ended and what it cost, as `open_job` and `run_job` return it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+
+from trioworker.protocol.exit_codes import FAILED, STOPPED, SUCCEEDED, UNREPORTED
+from trioworker.worker.state.records import OutboxSealed, OutcomeDecided, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from trioworker.supervision.actor import Actor
+    from trioworker.worker.client.orchestrator_client import OrchestratorClient
+    from trioworker.worker.state.events import Events
+    from trioworker.worker.state.job import Job
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job cost.
+
+    `llm_seconds` is the time that the job waited for the model, `tool_seconds` that for tools, `worker_seconds` all
+    other time. What the client and the actors count (`retries`, `restarts`, `events_resent`, `worker_seconds`) is of
+    this process; the rest is of the whole job, also of earlier processes.
+    """
+
+    iterations: int
+    llm_requests: int
+    input_tokens: int
+    output_tokens: int
+    llm_seconds: float
+    tool_seconds: float
+    worker_seconds: float
+    retries: int
+    restarts: int
+    events_sent: int
+    events_resent: int
+    events_lost: int
+
+
+class JobOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a job ended. `reported` says whether the orchestrator accepted the report."""
+
+    status: Status
+    success: bool
+    message: str
+    iterations: int
+    reported: bool
+    metrics: Metrics
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a worker that ended so (`protocol/exit_codes.py`)."""
+        if not self.reported:
+            return UNREPORTED
+        if self.status == "cancelled":
+            return STOPPED
+        return SUCCEEDED if self.success else FAILED
+
+
+class Meter:
+    """Reads a running job's metrics; made when the job begins."""
+
+    def __init__(self, job: Job, client: OrchestratorClient, actors: Collection[Actor]) -> None:
+        self._job = job
+        self._client = client
+        self._actors = actors
+        self._began = trio.current_time()
+        self._waited_before = job.llm_seconds + job.tool_seconds
+
+    def metrics(self) -> Metrics:
+        """The metrics as of now."""
+        job = self._job
+        waited = job.llm_seconds + job.tool_seconds - self._waited_before
+        return Metrics(
+            iterations=job.iteration,
+            llm_requests=job.llm_requests,
+            input_tokens=job.input_tokens,
+            output_tokens=job.output_tokens,
+            llm_seconds=round(job.llm_seconds, 6),
+            tool_seconds=round(job.tool_seconds, 6),
+            worker_seconds=round(max(0.0, trio.current_time() - self._began - waited), 6),
+            retries=self._client.retries,
+            restarts=sum(actor.restarts for actor in self._actors),
+            events_sent=job.shipped_events,
+            events_resent=self._client.resent_events,
+            events_lost=job.lost_posts + len(job.outbox),
+        )
+
+
+def seal_outbox(job: Job, events: Events, metrics: Metrics, stop_reason: str | None) -> None:
+    """Decide the outcome of a job that was stopped or ran out of time, and queue the `result` event, the last post."""
+    if job.decided is None and stop_reason is not None:
+        job.commit(OutcomeDecided(status="cancelled", message=f"Execution stopped: {stop_reason}"))
+    elif job.decided is None:
+        job.commit(OutcomeDecided(status="stuck", message="Execution timed out"))
+    if not job.outbox_sealed and (decided := job.decided) is not None:
+        costs = msgspec.structs.asdict(metrics)
+        job.commit(OutboxSealed(), events.result(decided.status, decided.message, job.iteration, costs))
+
+
+def outcome_of(job: Job, metrics: Metrics) -> JobOutcome:
+    """The outcome of a job that has been decided."""
+    decided = job.decided
+    if decided is None:
+        raise RuntimeError("the job has not ended yet")
+    return JobOutcome(
+        status=decided.status,
+        success=decided.status == "completed",
+        message=decided.message,
+        iterations=job.iteration,
+        reported=job.report_accepted,
+        metrics=metrics,
+    )

@@ -1,0 +1,1 @@
+"""The processes of a job: started, owned, and terminated with all that they started."""

@@ -1,0 +1,124 @@
+"""The worker as a program: its log, the signals that stop it, its result on stdout, and its exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+from loguru import logger
+
+from trioworker.errors import WorkerError
+from trioworker.observability.instrument import load_instrument
+from trioworker.observability.logging import LogFormat, LogLevel, Logs
+from trioworker.protocol.exit_codes import UNREPORTED
+from trioworker.supervision.nurseries import unwrap_single_exception
+from trioworker.worker.api import open_job
+from trioworker.worker.cancellation import StopRequest
+from trioworker.worker.processes.environment import forget_token
+from trioworker.worker.redaction.secrets import Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+    from contextlib import AbstractContextManager
+
+    from trioworker.worker.config import WorkerConfig
+    from trioworker.worker.lifecycle import RunningJob
+    from trioworker.worker.outcome import JobOutcome
+    from trioworker.worker.recording_hooks import RecordingHooks
+
+
+THREAD_SWITCH_INTERVAL = 0.0005
+"""Seconds after which a thread that holds the interpreter lets another one run; the default is 5 ms."""
+
+
+def run_program(
+    config: WorkerConfig,
+    *,
+    level: LogLevel,
+    form: LogFormat,
+    early: Iterable[int],
+    instrument: str | None,
+    recording: AbstractContextManager[RecordingHooks | None],
+) -> int:
+    """Run a job and return the exit code.
+
+    Args:
+        config: the job's configuration.
+        level: the minimum log level.
+        form: the format of the log.
+        early: numbers of the signals that arrived before the job could be stopped.
+        instrument: a trio instrument to attach, as `MODULE:NAME`.
+        recording: the recorder of the job, opened for as long as the job runs.
+
+    Raises:
+        WorkerError: those of `open_job`, and `ConfigError` for an unusable instrument.
+    """
+    redactor = Redactor(token=config.token)
+    logs = Logs(level, form, lambda text: redactor.redact(text).text)
+    forget_token()
+    # A tool's thread hands its result over within this time while the event loop is busy.
+    sys.setswitchinterval(THREAD_SWITCH_INTERVAL)
+
+    def started(running: RunningJob) -> None:
+        logs.redact = running.services.safety.redact
+        logger.info("job {}: {}", config.job_id, running.job.title)
+
+    try:
+        # Attached for the whole of trio.run, so that it sees the run start and end.
+        instruments = [load_instrument(instrument)] if instrument else []
+        with recording as recorder:
+            outcome = trio.run(_run_until_signalled, config, recorder, started, early, instruments=instruments)
+    except WorkerError:
+        raise
+    except Exception as error:  # a defect of ours: the job's end was not reported
+        logger.opt(exception=error).critical("job {}: a defect of the worker ended it", config.job_id)
+        return UNREPORTED
+    logger.info("job {}: {}", config.job_id, outcome.status)
+    _print_result(msgspec.json.encode(outcome).decode())
+    return outcome.exit_code
+
+
+async def _run_until_signalled(
+    config: WorkerConfig,
+    recorder: RecordingHooks | None,
+    started: Callable[[RunningJob], None],
+    early: Iterable[int],
+) -> JobOutcome:
+    """Run a job to its end; SIGTERM and SIGINT stop it. `started` is called once the job was fetched.
+
+    The signal receiver stays open until the end is reported: otherwise a second signal would kill the shutdown.
+    """
+    stop = StopRequest()
+
+    def received(number: int) -> None:
+        name = signal.Signals(number).name
+        logger.info("{} received", name)
+        stop.request(f"stopped by {name}")
+
+    async def forward(signals: AsyncIterator[int]) -> None:
+        async for number in signals:
+            received(number)
+
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals, unwrap_single_exception():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(forward, signals)
+            for number in early:
+                received(number)
+            async with open_job(config, stop=stop, recorder=recorder) as running:
+                started(running)
+                outcome = await running.wait()
+            nursery.cancel_scope.cancel()
+    return outcome
+
+
+def _print_result(line: str) -> None:
+    """Print to stdout. A closed stdout doesn't change the exit code."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        # The interpreter would try to write the rest of the buffer again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

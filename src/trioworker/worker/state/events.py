@@ -1,0 +1,75 @@
+"""The contract's events and statuses as records."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from trioworker.protocol.limits import (
+    ERROR_PREVIEW_BYTES,
+    INPUT_PREVIEW_BYTES,
+    MESSAGE_PREVIEW_BYTES,
+    OUTPUT_PREVIEW_BYTES,
+)
+from trioworker.protocol.text import truncate
+from trioworker.worker.state.records import EventQueued
+
+if TYPE_CHECKING:
+    from trioworker.worker.state.records import PlannedCall
+
+
+class Previewer(Protocol):
+    """Cuts a text for an event; a `SafetyLayer` is one."""
+
+    def preview(self, text: str, limit: int) -> str:
+        """The first `limit` bytes of the text without its secrets."""
+        ...
+
+
+class Events:
+    """Makes events and statuses; previews are redacted before they are cut."""
+
+    def __init__(self, safety: Previewer) -> None:
+        self._safety = safety
+
+    def message(self, role: Literal["assistant", "user"], text: str) -> EventQueued:
+        """The model or a person wrote something."""
+        return _event("message", role=role, content=self._safety.preview(text, MESSAGE_PREVIEW_BYTES))
+
+    def tool_use(self, call: PlannedCall) -> EventQueued:
+        """A call is about to run."""
+        preview = self._safety.preview(call.arguments.decode(), INPUT_PREVIEW_BYTES)
+        return _event("tool_use", tool_name=call.name, input=preview, tool_call_id=call.call_id)
+
+    def tool_result(self, call: PlannedCall, output: str) -> EventQueued:
+        """A call has returned; the output has been redacted."""
+        preview = truncate(output, OUTPUT_PREVIEW_BYTES)
+        return _event("tool_result", tool_name=call.name, output=preview, success=True, tool_call_id=call.call_id)
+
+    def tool_error(self, call: PlannedCall, output: str) -> EventQueued:
+        """A call failed, was interrupted, or did not run; the output begins with `Error: ` and has been redacted."""
+        preview = truncate(output, len("Error: ") + ERROR_PREVIEW_BYTES)
+        return _event("tool_result", tool_name=call.name, output=preview, success=False, tool_call_id=call.call_id)
+
+    def status(self, message: str) -> EventQueued:
+        """Anything else worth showing."""
+        return _event("status", message=self._safety.preview(message, MESSAGE_PREVIEW_BYTES))
+
+    def result(self, status: str, message: str, iterations: int, metrics: dict[str, int | float]) -> EventQueued:
+        """How the job ended: the last event."""
+        preview = self._safety.preview(message, MESSAGE_PREVIEW_BYTES)
+        return _event(
+            "result",
+            success=status == "completed",
+            message=preview,
+            status=status,
+            iterations=iterations,
+            metrics=metrics,
+        )
+
+    def progress(self, message: str, iteration: int) -> EventQueued:
+        """`POST status`: the progress of the job."""
+        return EventQueued(path="status", body={"state": "in_progress", "message": message, "iteration": iteration})
+
+
+def _event(event_type: str, **data: str | int | bool | dict[str, int | float]) -> EventQueued:
+    return EventQueued(path="event", body={"event_type": event_type, "data": data})

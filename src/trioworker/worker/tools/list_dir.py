@@ -1,0 +1,93 @@
+"""`list_dir`: what is in a folder, and beneath it."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from msgspec import Meta
+
+from trioworker.worker.tools.base import Parameters, Tool
+from trioworker.worker.tools.walk import NO_LIMIT, Found, walk
+from trioworker.worker.tools.workspace import display, translate_oserror
+
+if TYPE_CHECKING:
+    from trioworker.worker.tools.base import ToolContext
+    from trioworker.worker.tools.workspace import Workspace
+
+MAX_ENTRIES = 500
+"""Entries that are listed (contract, 'Tools'); of a larger tree the nearest."""
+DEFAULT_DEPTH = 3
+"""Levels of folders that a recursive listing enters (contract, 'Tools')."""
+
+KILO = 1024
+
+
+class ListDirParameters(Parameters, frozen=True, kw_only=True):
+    """What `list_dir` takes."""
+
+    path: Annotated[str, Meta(description="The folder, relative to the workspace; absent: the workspace.")] | None = (
+        None
+    )
+    recursive: Annotated[bool, Meta(description="List what is in the folders too.")] | None = None
+    max_depth: Annotated[int, Meta(description="Levels of folders to enter; 0: all.")] | None = DEFAULT_DEPTH
+
+
+class ListDirResult(msgspec.Struct, frozen=True, kw_only=True):
+    """`entries` are `name/` and `name (1.2KB)`, folders first, then by name; `truncated` when there were more."""
+
+    path: str
+    entries: list[str]
+    count: int
+    truncated: bool
+
+
+class ListDir(Tool[ListDirParameters]):
+    """Lists a folder."""
+
+    name = "list_dir"
+    description = (
+        "List a folder of the workspace: folders as `name/`, files as `name (1.2KB)`. Folders such as node_modules and "
+        ".git are listed and not entered. 500 entries at the most."
+    )
+    parameters = ListDirParameters
+    reads_only = True
+
+    async def run(self, parameters: ListDirParameters, context: ToolContext) -> ListDirResult:
+        """List in a thread that a cancelled call leaves behind, since a disk may hang."""
+        return await context.run_in_thread(_list, parameters, context.workspace, abandon=True)
+
+
+def human_size(size: int) -> str:
+    """Bytes as people read them: `512B`, `1.2KB`, `3.4MB`."""
+    if size < KILO:
+        return f"{size}B"
+    for unit, power in (("KB", 1), ("MB", 2)):
+        if size < KILO ** (power + 1):
+            return f"{size / KILO**power:.1f}{unit}"
+    return f"{size / KILO**3:.1f}GB"
+
+
+def _list(parameters: ListDirParameters, workspace: Workspace) -> ListDirResult:
+    start = parameters.path or "."
+    shown = workspace.shown(start)
+    depth = 0
+    if parameters.recursive:
+        wanted = DEFAULT_DEPTH if parameters.max_depth is None else parameters.max_depth
+        depth = wanted if wanted > 0 else NO_LIMIT
+    with translate_oserror("list", shown):
+        found = list(islice(walk(workspace, start, depth), MAX_ENTRIES + 1))
+    truncated = len(found) > MAX_ENTRIES
+    found = sorted(found[:MAX_ENTRIES], key=lambda entry: (not entry.is_directory, entry.path))
+    return ListDirResult(
+        path=shown,
+        entries=[_told(entry) for entry in found],
+        count=len(found),
+        truncated=truncated,
+    )
+
+
+def _told(entry: Found) -> str:
+    name = display(entry.path)
+    return f"{name}/" if entry.is_directory else f"{name} ({human_size(entry.size)})"

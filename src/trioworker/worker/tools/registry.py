@@ -1,0 +1,72 @@
+"""The tools by name. A new tool is one file and one line here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from trioworker.errors import ConfigError, ToolError
+from trioworker.worker.tools.apply_patch import ApplyPatch
+from trioworker.worker.tools.base import definition
+from trioworker.worker.tools.glob import Glob
+from trioworker.worker.tools.grep import Grep
+from trioworker.worker.tools.list_dir import ListDir
+from trioworker.worker.tools.read_file import ReadFile
+from trioworker.worker.tools.shell import Shell
+from trioworker.worker.tools.write_file import WriteFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trioworker.protocol.wire import ToolDefinition
+    from trioworker.worker.tools.base import AnyTool
+
+BUILTIN_TOOLS: tuple[AnyTool, ...] = (
+    Shell(),
+    ReadFile(),
+    WriteFile(),
+    ListDir(),
+    ApplyPatch(),
+    Glob(),
+    Grep(),
+)
+
+
+class Registry:
+    """The tools of a job.
+
+    Attributes:
+        definitions: what the model is told of them, in the order given.
+        encoded: the same as JSON, encoded once for all requests.
+        reading: the names of those that only read.
+
+    Raises:
+        ConfigError: two tools have the same name.
+    """
+
+    def __init__(self, tools: Iterable[AnyTool] = BUILTIN_TOOLS) -> None:
+        self._tools: dict[str, AnyTool] = {}
+        for tool in tools:
+            if tool.name in self._tools:
+                raise ConfigError(f"two tools are named {tool.name!r}; give each a name of its own")
+            self._tools[tool.name] = tool
+        self.definitions: tuple[ToolDefinition, ...] = tuple(map(definition, self._tools.values()))
+        self.encoded = msgspec.Raw(msgspec.json.encode(self.definitions))
+        self.reading = frozenset(tool.name for tool in self._tools.values() if tool.reads_only)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tools' names, in the order given."""
+        return tuple(self._tools)
+
+    def get(self, name: str) -> AnyTool:
+        """The tool of that name.
+
+        Raises:
+            ToolError: there is none.
+        """
+        try:
+            return self._tools[name]
+        except KeyError:
+            raise ToolError(f"tool {name!r} not found") from None

@@ -1,0 +1,112 @@
+"""`shell`: a command line in the workspace, without a terminal and with nobody to ask."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from msgspec import Meta
+
+from trioworker.errors import ToolError
+from trioworker.worker.processes.termination import END_LIMIT, KILL_WAIT
+from trioworker.worker.tools.base import Parameters, Tool
+from trioworker.worker.tools.workspace import translate_oserror
+
+if TYPE_CHECKING:
+    from trioworker.worker.tools.base import ToolContext
+
+DEFAULT_TIMEOUT = 120.0
+"""Seconds that a command may run if the model names no time (contract, 'Tools')."""
+OUTER_MARGIN = END_LIMIT + KILL_WAIT + 10.0
+"""Seconds that the executor grants beyond the command's own time-out, to end the tree and to tell its output."""
+MAX_COMMAND_BYTES = 128 * 1024 - 1
+"""Bytes of one argument of a program: the kernel's MAX_ARG_STRLEN (execve(2)) without its NUL."""
+SIGNAL_BASE = 128
+"""A command killed by signal N has the exit code 128 + N, as shells tell it."""
+
+
+class ShellParameters(Parameters, frozen=True, kw_only=True):
+    """What `shell` takes."""
+
+    command: Annotated[str, Meta(description="The command line, for bash.")]
+    workdir: Annotated[str, Meta(description="Where to run it, relative to the workspace.")] | None = None
+    timeout: Annotated[float, Meta(gt=0, description="Seconds it may take; 120 if absent.")] | None = None
+
+
+class ShellResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How a command ended; one that failed is a result too. Standard output and error come as one."""
+
+    output: str
+    exit_code: int
+    success: bool
+    sandboxed: bool = False
+
+
+class Shell(Tool[ShellParameters]):
+    """Runs a command line; what it starts in the background lives until the job ends."""
+
+    name = "shell"
+    description = (
+        "Run a command line in the workspace by bash. Nothing can be typed into it. Output is standard output and "
+        "error, 64 KiB of it at the most, head and tail. Start servers in the background with `&`."
+    )
+    parameters = ShellParameters
+    timeout = DEFAULT_TIMEOUT
+
+    def time_limit(self, parameters: ShellParameters) -> float:
+        """More than the command's own time-out, which so always comes first and keeps the output."""
+        return (parameters.timeout or self.timeout) + OUTER_MARGIN
+
+    async def run(self, parameters: ShellParameters, context: ToolContext) -> ShellResult:
+        """Run the command.
+
+        Raises:
+            ToolError: refused, no such folder, or out of time; the last with the output until then.
+        """
+        _check(parameters.command)
+        seconds = parameters.timeout or self.timeout
+        workdir = parameters.workdir or "."
+        shown = context.workspace.shown(workdir)
+        with translate_oserror("enter", shown):
+            directory = await context.run_in_thread(context.workspace.open_directory, workdir)
+        try:
+            with translate_oserror("run in", shown):
+                ended = await context.processes.run(
+                    [_shell(context.environment.get("PATH")), "-c", parameters.command],
+                    directory=directory,
+                    environment=context.environment,
+                    timeout=seconds,
+                )
+        finally:
+            os.close(directory)
+        if ended.exit_code is None:
+            raise ToolError(f"timed out after {seconds:g} s; output until then:\n{ended.output}")
+        code = ended.exit_code if ended.exit_code >= 0 else SIGNAL_BASE - ended.exit_code
+        return ShellResult(output=ended.output, exit_code=code, success=code == 0)
+
+
+def _check(command: str) -> None:
+    # Imported late: a worker should not wait for its patterns before the first command.
+    from trioworker.worker.tools.command_denylist import refusal
+
+    try:
+        size = len(command.encode())
+    except UnicodeEncodeError as error:
+        raise ToolError(f"command: not valid Unicode at character {error.start}") from error
+    if size > MAX_COMMAND_BYTES:
+        raise ToolError(f"command: {size} bytes are over the limit of {MAX_COMMAND_BYTES}; write a script and run that")
+    refused = refusal(command)
+    if refused:
+        raise ToolError(f"refused: {refused}")
+
+
+def _shell(search: str | None) -> str:
+    """Bash where there is one: models write for it."""
+    import shutil
+
+    found = shutil.which("bash", path=search) or shutil.which("sh", path=search)
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, "no bash and no sh in PATH")
+    return found

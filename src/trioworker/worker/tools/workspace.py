@@ -1,0 +1,224 @@
+"""The workspace: the one directory that file tools may touch, held by a descriptor.
+
+All paths that a model gives go through here. What it returns are descriptors, never paths, so what was checked is what
+is used. The name of a file that does not exist yet is given as its parent's descriptor and the name in it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from trioworker.errors import ConfigError, ToolError
+from trioworker.linux.secure_open import MAX_LINKS, choose_opener, relative_to
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from types import TracebackType
+
+    from trioworker.linux.secure_open import Opener
+
+DIRECTORY_ONLY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+READ_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+"""How files are opened for reading: a FIFO without a writer must not hold us, nor a terminal become ours."""
+MAX_PATH_BYTES = 4095
+"""Bytes of a path: the kernel's PATH_MAX without its NUL (linux/limits.h)."""
+
+REASONS = {
+    errno.ENOENT: "no such file or directory",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EISDIR: "it is a directory",
+    errno.ENOTDIR: "a part of the path is not a directory",
+    errno.EXDEV: "it lies outside the workspace; give a path beneath it",
+    errno.ELOOP: "too many symbolic links",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ENOSPC: "no space left on the device",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.ENXIO: "it is not a regular file",
+    errno.EAGAIN: "the path keeps changing; try again",
+}
+
+
+class Workspace:
+    """A directory that is open for as long as the job runs. Use as a context manager, or `close()` it.
+
+    Its methods block: call them in a thread. They raise `OSError`, which `explained` turns into what a model reads.
+    """
+
+    def __init__(self, directory: Path, descriptor: int, opener: Opener) -> None:
+        self.root = directory
+        self._descriptor = descriptor
+        self._opener = opener
+        self._lock = threading.Lock()
+        names = dict.fromkeys((os.fsencode(directory), os.path.realpath(os.fsencode(directory))))
+        self._prefixes = tuple(names)
+
+    @classmethod
+    def open(cls, directory: Path, opener: Opener | None = None) -> Self:
+        """Open `directory`. `opener` chooses how paths are resolved; by default the kernel's way where it works.
+
+        Raises:
+            ConfigError: it is not a directory, or not one that we may enter.
+        """
+        absolute = Path(os.path.abspath(directory))
+        try:
+            descriptor = os.open(absolute, DIRECTORY_ONLY)
+        except OSError as error:
+            raise ConfigError(
+                f"workspace {display(str(absolute))}: {reason(error)}; give a directory by --workspace",
+            ) from error
+        return cls(absolute, descriptor, opener or choose_opener(descriptor))
+
+    def close(self) -> None:
+        """Give the directory back. Closing twice is fine."""
+        with self._lock:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def open_file(self, path: str) -> int:
+        """A descriptor of the existing file, for reading. The caller closes it, and checks what kind of file it is."""
+        return self._open(self._relative(path), READ_FILE)
+
+    def open_directory(self, path: str) -> int:
+        """A descriptor of the directory that can be listed and entered. The caller closes it."""
+        return self._open(self._relative(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    @contextmanager
+    def parent(self, path: str, *, create: bool = False) -> Generator[tuple[int, bytes]]:
+        """The parent's descriptor and the name of the file that `path` means, which need not exist.
+
+        Symbolic links are followed to the end, also the last, so that what is written replaces a link's target and not
+        the link. `create` makes the missing parents.
+        """
+        relative = self._relative(path)
+        for _ in range(MAX_LINKS):
+            head, name = os.path.split(relative)
+            if name in (b"", b".", b".."):
+                raise _error(errno.EISDIR)
+            descriptor = self._make_directories(head) if create else self._open(head or b".", DIRECTORY_ONLY)
+            try:
+                target = _link_target(descriptor, name)
+                if target is None:
+                    yield descriptor, name
+                    return
+            finally:
+                os.close(descriptor)
+            relative = self._inside(os.path.join(head, target))
+        raise _error(errno.ELOOP)
+
+    def shown(self, path: str) -> str:
+        """The path as results and errors tell it: relative to the workspace where it lies beneath, and valid UTF-8."""
+        try:
+            relative = self._relative(path)
+        except OSError:
+            return display(path)
+        return display(os.path.normpath(os.fsdecode(relative)))
+
+    def _open(self, relative: bytes, flags: int) -> int:
+        root = self._borrow()
+        try:
+            return self._opener(root, relative, flags, self._prefixes)
+        finally:
+            os.close(root)
+
+    def _borrow(self) -> int:
+        # A thread that was given up on may come here after `close`, when our number may be somebody else's.
+        with self._lock:
+            if self._descriptor < 0:
+                raise _error(errno.EBADF)
+            return os.dup(self._descriptor)
+
+    def _make_directories(self, relative: bytes) -> int:
+        parts = [part for part in relative.split(b"/") if part]
+        missing: list[bytes] = []
+        while True:
+            try:
+                descriptor = self._open(b"/".join(parts) or b".", DIRECTORY_ONLY)
+                break
+            except FileNotFoundError:
+                if not parts or parts[-1] in (b".", b".."):
+                    raise
+                missing.append(parts.pop())
+        for name in reversed(missing):
+            descriptor = _made(descriptor, name)
+        return descriptor
+
+    def _relative(self, path: str) -> bytes:
+        try:
+            encoded = os.fsencode(path or ".")
+        except UnicodeEncodeError:
+            raise _error(errno.ENOENT) from None
+        if len(encoded) > MAX_PATH_BYTES:
+            raise _error(errno.ENAMETOOLONG)
+        return self._inside(encoded)
+
+    def _inside(self, path: bytes) -> bytes:
+        if not path.startswith(b"/"):
+            return path
+        inside = relative_to(path, self._prefixes)
+        if inside is None:
+            raise _error(errno.EXDEV)
+        return inside
+
+
+@contextmanager
+def translate_oserror(action: str, shown: str) -> Generator[None]:
+    """Turn an `OSError` into `cannot ACTION PATH: REASON`.
+
+    Raises:
+        ToolError: instead of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ToolError(f"cannot {action} {shown}: {reason(error)}") from error
+
+
+def reason(error: OSError) -> str:
+    """The error's reason in a few words, with its remedy where there is one."""
+    number = error.errno or 0
+    return REASONS.get(number) or os.strerror(number).lower()
+
+
+def display(name: str) -> str:
+    """A name as valid Unicode: the file system's need not be UTF-8, and Python then keeps its bytes as surrogates."""
+    if name.isascii():
+        return name
+    return "".join("\ufffd" if "\ud800" <= character <= "\udfff" else character for character in name)
+
+
+def _made(parent: int, name: bytes) -> int:
+    """The directory `name` in `parent`, made if need be; `parent` is closed."""
+    try:
+        # Somebody else may have made it meanwhile, or a link that dangles stands there: the open tells which.
+        with suppress(FileExistsError):
+            os.mkdir(name, dir_fd=parent)
+        return os.open(name, DIRECTORY_ONLY | os.O_NOFOLLOW, dir_fd=parent)
+    finally:
+        os.close(parent)
+
+
+def _link_target(parent: int, name: bytes) -> bytes | None:
+    try:
+        return os.readlink(name, dir_fd=parent)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOENT):
+            return None
+        raise
+
+
+def _error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))

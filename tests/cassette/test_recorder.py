@@ -1,0 +1,324 @@
+"""Recording in a simulated world, and what a replay makes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import stat
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+import trio
+
+from support.tools import Log, Look, Probe
+from support.wiretap import Wiretap
+from support.world import DONE, JOB_ID, TOKEN, Exchange, Fault, World, calling, saying
+from trioworker import ConfigError, open_job, run_job
+from trioworker.cassette import DivergedError, load_cassette, open_recorder, replay
+from trioworker.protocol import wire
+from trioworker.worker.tools.base import Parameters, Tool
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Sequence
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+    from trioworker.cassette import Cassette
+    from trioworker.orchestrator.backends.script import Turn
+    from trioworker.worker.config import WorkerConfig
+    from trioworker.worker.lifecycle import RunningJob
+    from trioworker.worker.tools.base import AnyTool, ToolContext
+
+SECRET = "-".join(("sk", "proj", "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7"))
+GRANTED = "granted-value-91"
+
+
+class FloodParameters(Parameters, frozen=True):
+    lines: int
+
+
+class Flood(Tool[FloodParameters]):
+    """More than anyone reads, and than a job keeps."""
+
+    name: ClassVar[str] = "flood"
+    description: ClassVar[str] = "Says much."
+    parameters: ClassVar[type[Parameters]] = FloodParameters
+
+    async def run(self, parameters: FloodParameters, context: ToolContext) -> object:
+        await trio.lowlevel.checkpoint()
+        return {"said": "much \n" * parameters.lines}
+
+
+def tools() -> list[AnyTool]:
+    log = Log()
+    return [Probe(log), Look(log), Flood()]
+
+
+async def record(world: World, workspace: Path, **more: Any) -> tuple[Cassette, Wiretap]:
+    """Run a job and give its cassette, and what went over the wire."""
+    path = workspace.parent / "job.jsonl"
+    tap = Wiretap(world)
+    config = world.config(workspace, **more)
+    with open_recorder(config, path) as recorder:
+        await run_job(config, transport=tap, tools=tools(), recorder=recorder)
+    return load_cassette(path), tap
+
+
+@asynccontextmanager
+async def recording(config: WorkerConfig, world: World, path: Path) -> AsyncGenerator[RunningJob]:
+    """A job that runs and is recorded into `path`."""
+    with open_recorder(config, path) as recorder:
+        async with open_job(config, transport=world, tools=tools(), recorder=recorder) as job:
+            yield job
+
+
+TURNS: list[Sequence[Turn]] = [
+    [DONE],
+    [calling(("probe", {"text": "one", "seconds": 2}), content="First."), DONE],
+    [calling(("look", {"text": "a", "seconds": 3}), ("look", {"text": "a"}), ("probe", {"text": "b"})), DONE],
+    [calling(("probe", {"error": "it broke"})), calling(("probe", {"crash": True})), DONE],
+    [
+        calling(("nothing_such", {})),
+        calling(("probe", {"seconds": "soon"})),
+        calling(("probe", {"text": {"a": [1]}})),
+        DONE,
+    ],
+    [calling(("probe", {"text": "x"}), finish_reason="length"), calling(("probe", {"text": "x"})), DONE],
+    [calling(("probe", {"seconds": 500})), DONE],
+    [saying("Caf\u00e9 \u2028 \U0001f600 \t\\ \"'"), saying("I will call probe."), saying(""), DONE],
+    [saying(None), saying(None), saying(None)],
+]
+
+
+@pytest.mark.parametrize("reasoning", ["single", "two-phase"])
+@pytest.mark.parametrize("turns", TURNS, ids=range(len(TURNS)))
+async def test_a_recorded_job_replays_to_the_same_requests(
+    turns: Sequence[Turn], reasoning: str, workspace: Path, autojump_clock: MockClock
+) -> None:
+    cassette, tap = await record(World(turns), workspace, reasoning=reasoning)
+    assert [(one.path, one.request) for one in cassette.exchanges] == tap.asked
+
+    outcome = await replay(cassette, workspace, tools=tools())
+    assert outcome.status == cassette.end.status
+
+
+def _once(fault: Fault, path: str) -> Callable[[Exchange], Fault | None]:
+    faults = iter([fault])
+    return lambda exchange: next(faults, None) if exchange.path.startswith(path) else None
+
+
+@pytest.mark.parametrize("kind", ["refused", "status", "reset-before", "reset-after", "cut", "garbage"])
+async def test_a_request_that_was_made_again_is_one(kind: Any, workspace: Path, autojump_clock: MockClock) -> None:
+    world = World([calling(("probe", {})), DONE])
+    world.fault = _once(Fault(kind=kind), "llm/")
+    cassette, tap = await record(world, workspace)
+
+    assert len(tap.asked) == 3
+    assert [exchange.reply and exchange.reply.status for exchange in cassette.exchanges] == [200, 200]
+    await replay(cassette, workspace, tools=tools())
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault(kind="status", status=502), Fault(kind="status", status=413), Fault(kind="garbage"), Fault(kind="refused")],
+)
+async def test_a_model_that_fails_for_good_does_so_again(
+    fault: Fault, workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = World([calling(("probe", {})), DONE])
+    world.fault = lambda exchange: fault if exchange.path.startswith("llm/") and len(world.asked("prompt")) else None
+    cassette, _ = await record(world, workspace)
+    assert cassette.end.status == "failed"
+    outcome = await replay(cassette, workspace, tools=tools())
+    assert outcome.status == "failed"
+
+
+async def test_follow_ups_join_the_requests_that_they_joined(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World(
+        [calling(("probe", {"seconds": 4})), DONE, calling(("probe", {"text": "2", "seconds": 9})), DONE, DONE]
+    )
+    path = workspace.parent / "job.jsonl"
+    config = world.config(workspace, poll_interval=0.2)
+    async with recording(config, world, path) as job:
+        await trio.sleep(2.5)
+        world.prompts += [wire.Prompt(content="And this."), wire.Prompt(content="And that.")]
+        await trio.sleep(3)
+        world.prompts.append(wire.Prompt(content="While you finish."))
+        await job.wait()
+    cassette = load_cassette(path)
+    joined = [exchange.prompts for exchange in cassette.exchanges]
+    assert sorted(text for prompts in joined for text in prompts) == ["And that.", "And this.", "While you finish."]
+    assert ("And this.", "And that.") in joined
+    await replay(cassette, workspace, tools=tools())
+
+
+async def test_a_job_without_time_and_one_that_was_stopped_end_so_again(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    endless = [calling(("probe", {"text": "a"})), calling(("probe", {"seconds": 50}))]
+    out_of_time, _ = await record(World(endless), workspace, timeout=20.0)
+    assert out_of_time.end.status == "stuck"
+    assert (await replay(out_of_time, workspace, tools=tools())).status == "stuck"
+
+    world, path = World([DONE], thinking=100.0), workspace.parent / "stopped.jsonl"
+    async with recording(world.config(workspace), world, path) as job:
+        await trio.sleep(3)
+        job.stop("somebody wanted it")
+        stopped = await job.wait()
+    outcome = await replay(load_cassette(path), workspace, tools=tools())
+    assert (outcome.status, outcome.message) == ("cancelled", stopped.message)
+
+
+async def test_no_secret_is_recorded_and_the_replay_still_holds(workspace: Path, autojump_clock: MockClock) -> None:
+    said = [
+        calling(("probe", {"text": f"{TOKEN} {GRANTED}"}), content=f"I use {SECRET}."),
+        saying(f"I told {GRANTED} and {SECRET}. The job is complete."),
+    ]
+    world = World(said, credentials=[wire.Credential(env_var="KEY", value=GRANTED)])
+    world.description = wire.JobDescription(title="Log in", description=f"Use the key {SECRET}.")
+    cassette, _ = await record(world, workspace)
+
+    text = (workspace.parent / "job.jsonl").read_text()
+    for secret in (SECRET, TOKEN, GRANTED):
+        assert secret not in text
+    assert "[REDACTED:granted_credential]" in text
+    outcome = await replay(cassette, workspace, tools=tools())
+    assert outcome.success
+
+
+async def test_a_restarted_actor_leaves_no_trace_in_a_cassette(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World([calling(("probe", {"text": "a"})), DONE])
+    path = workspace.parent / "job.jsonl"
+    async with recording(world.config(workspace), world, path) as job:
+        await trio.sleep(0.5)
+        job.actors["reasoner"].cancel()
+        await job.wait()
+    assert job.actors["reasoner"].restarts == 1
+    cassette = load_cassette(path)
+    assert len(cassette.exchanges) == 2
+    await replay(cassette, workspace, tools=tools())
+
+
+async def test_a_worker_that_resumes_goes_on_in_its_cassette(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World([calling(("probe", {"text": "a", "seconds": 5})), calling(("probe", {"text": "b"})), DONE])
+    path, state = workspace.parent / "job.jsonl", workspace.parent / "state"
+    config = world.config(workspace, state_dir=state)
+    async with recording(config, world, path) as job:
+        await trio.sleep(3)
+        # As a SIGKILL leaves it: journal and cassette end here, the last line torn.
+        journal, recorded = (state / f"{JOB_ID}.journal").read_bytes(), path.read_bytes()
+        job.stop("the first life is over")
+        await job.wait()
+    (state / f"{JOB_ID}.journal").write_bytes(journal)
+    path.write_bytes(recorded + b'{"kind":"requ')
+    world.revoked = False
+    async with recording(config, world, path) as job:
+        await job.wait()
+
+    cassette = load_cassette(path)
+    assert cassette.calls[0].outcome == "interrupted"
+    outcome = await replay(cassette, workspace, tools=tools())
+    assert outcome.success
+
+
+async def test_folded_results_replay_folded(workspace: Path, autojump_clock: MockClock) -> None:
+    turns = [calling(("probe", {"text": "x" * 3_000 + str(number)})) for number in range(14)]
+    cassette, tap = await record(World([*turns, DONE]), workspace, context_limit=4_000)
+    assert b"compacted to save room" in tap.asked[-1][1]
+    await replay(cassette, workspace, tools=tools())
+
+
+async def test_results_of_megabytes_replay_whole(workspace: Path, autojump_clock: MockClock) -> None:
+    turns = [calling(("flood", {"lines": number})) for number in (300_000, 100_000)]
+    cassette, tap = await record(World([*turns, DONE]), workspace)
+    assert b"[truncated " in tap.asked[-1][1]
+    await replay(cassette, workspace, tools=tools())
+
+
+async def test_a_cassette_grows_with_what_is_new_alone(workspace: Path, autojump_clock: MockClock) -> None:
+    turns = [calling(("probe", {"text": f"{number}" * 500})) for number in range(40)]
+    cassette, _ = await record(World([*turns, DONE]), workspace)
+    sent = sum(len(exchange.request) for exchange in cassette.exchanges)
+    assert (workspace.parent / "job.jsonl").stat().st_size < sent / 5
+
+
+async def test_another_job_diverges_at_its_first_request(workspace: Path, autojump_clock: MockClock) -> None:
+    await record(World([DONE]), workspace)
+    path = workspace.parent / "job.jsonl"
+    path.write_text(path.read_text().replace('"description":"Make', '"description":"Break', 1))
+    with pytest.raises(DivergedError, match=r"(?ms)request 1 of 1 differs.*^-Make the tests.*^\+Break the tests"):
+        await replay(load_cassette(path), workspace, tools=tools())
+
+
+async def test_requests_that_are_not_made_any_more_are_told(workspace: Path, autojump_clock: MockClock) -> None:
+    await record(World([calling(("probe", {})), DONE]), workspace)
+    path = workspace.parent / "job.jsonl"
+    lines = path.read_text().splitlines()
+    reply = next(number for number, line in enumerate(lines) if '"kind":"reply"' in line)
+    lines[reply] = json.dumps(
+        {"kind": "reply", "status": 200, "seconds": 1, "body": {"content": "The job is complete."}}
+    )
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(DivergedError, match="the job ended after request 1 of 2"):
+        await replay(load_cassette(path), workspace, tools=tools())
+
+
+async def test_a_disk_that_is_full_ends_the_recording_and_not_the_job(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    path = workspace.parent / "job.jsonl"
+    world = World([calling(("probe", {"text": "x" * 900})), calling(("probe", {"text": "y" * 900})), DONE])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6_000, hard))
+    try:
+        async with recording(world.config(workspace), world, path) as job:
+            outcome = await job.wait()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert outcome.success
+    assert path.stat().st_size == 6_000
+    with pytest.raises(ConfigError, match="record the job again"):
+        load_cassette(path)
+
+
+async def test_the_file_is_for_its_owner_alone(workspace: Path, autojump_clock: MockClock) -> None:
+    await record(World([DONE]), workspace)
+    assert stat.S_IMODE((workspace.parent / "job.jsonl").stat().st_mode) == 0o600
+
+
+async def test_a_file_that_is_not_this_jobs_cassette_is_refused_and_left_alone(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = World([DONE])
+    cassette = await _other_cassette(workspace)
+    notes = workspace.parent / "notes.txt"
+    notes.write_text("mine\n")
+    link = workspace.parent / "link.jsonl"
+    link.symlink_to(notes)
+    fifo = workspace.parent / "fifo"
+    os.mkfifo(fifo)
+    for path, said in (
+        (cassette, "holds job"),
+        (notes, "is no cassette"),
+        (link, "name a file that can be written"),
+        (fifo, "is no plain file"),
+        (workspace / "job.jsonl", "is in the workspace, where tools write"),
+        (workspace.parent / "none" / "job.jsonl", "No such file or directory; name a file that can be written"),
+    ):
+        before = path.read_bytes() if path.is_file() else b""
+        with pytest.raises(ConfigError, match=said) as caught:
+            async with recording(world.config(workspace), world, path) as job:
+                await job.wait()
+        assert "\n" not in str(caught.value)
+        assert (path.read_bytes() if path.is_file() else b"") == before
+    assert world.exchanges == []
+
+
+async def _other_cassette(workspace: Path) -> Path:
+    await record(World([DONE]), workspace)
+    path = workspace.parent / "job.jsonl"
+    path.write_text(path.read_text().replace(JOB_ID, JOB_ID.replace("a", "b")))
+    return path

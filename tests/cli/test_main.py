@@ -1,0 +1,144 @@
+"""The command line, as a person or a container meets it: what goes to which stream, and the exit codes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+import trioworker
+from support.loopback import Loopback
+from trioworker.cli import main as cli
+from trioworker.cli import option_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+SOURCE = str(Path(trioworker.__file__).parent.parent)
+JOB_ID = "123e4567-e89b-12d3-a456-426614174000"
+TOKEN = "-".join(("cli", "token", "5d81"))
+WORKER = ("worker", "--job-id", JOB_ID)
+
+
+def environment(more: Mapping[str, str]) -> dict[str, str]:
+    """Ours without what could configure a worker. Variables of ours stay: coverage counts in children too."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRIOWORKER_", "IRONCLAW_"))}
+    return {**kept, "PYTHONPATH": SOURCE, "IRONCLAW_WORKER_TOKEN": TOKEN, **more}
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "trioworker", *arguments],
+        env=environment(variables),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+BAD_USAGE: list[tuple[Sequence[str], dict[str, str], str]] = [
+    ((), {}, "COMMAND"),
+    (("dance",), {}, "dance"),
+    (("worker",), {}, "--job-id is missing"),
+    (WORKER, {"IRONCLAW_WORKER_TOKEN": ""}, "IRONCLAW_WORKER_TOKEN is not set"),
+    (("worker", "--job-id", "seven"), {}, "--job-id: 'seven' is not a UUID"),
+    (("worker",), {"IRONCLAW_JOB_ID": "eight"}, "IRONCLAW_JOB_ID: 'eight' is not a UUID"),
+    ((*WORKER, "--orchestrator-url", "localhost:1"), {}, "--orchestrator-url: 'localhost:1' is not an http://"),
+    (WORKER, {"TRIOWORKER_ORCHESTRATOR_URL": "gopher://x"}, "TRIOWORKER_ORCHESTRATOR_URL: 'gopher://x' is not"),
+    ((*WORKER, "--workspace", "/not/there"), {}, "--workspace: '/not/there' is not a folder that exists"),
+    (WORKER, {"IRONCLAW_WORKSPACE": "/not/there"}, "IRONCLAW_WORKSPACE: '/not/there' is not"),
+    ((*WORKER, "--max-iterations", "501"), {}, "--max-iterations: '501' is not a whole number from 1 to 500"),
+    ((*WORKER, "--max-iterations", "0"), {}, "--max-iterations: '0' is not"),
+    ((*WORKER, "--timeout", "-3"), {}, "--timeout"),
+    ((*WORKER, "--timeout=-3"), {}, "--timeout: '-3' is not a number of seconds over 0"),
+    ((*WORKER, "--reasoning", "wild"), {}, "--reasoning: 'wild' is not single or two-phase"),
+    ((*WORKER, "--speed", "9"), {}, "--speed"),
+    ((*WORKER, "--timeout"), {}, "expected one argument"),
+    ((*WORKER, "two\nlines"), {}, "two lines"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "variables", "told"), BAD_USAGE, ids=lambda value: str(value)[-40:])
+def test_bad_usage_is_one_line_and_exit_code_2(arguments: Sequence[str], variables: dict[str, str], told: str) -> None:
+    ended = run(*arguments, **variables)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("trioworker: ")
+    assert ended.stderr.count("\n") == 1
+    assert told in ended.stderr
+    assert TOKEN not in ended.stderr
+
+
+@pytest.mark.parametrize(("code", "body"), [(401, b"wrong token"), (403, b"no"), (404, b"no such job"), (410, b"")])
+async def test_an_orchestrator_that_refuses_is_one_line_and_exit_code_3(code: int, body: bytes, tmp_path: Path) -> None:
+    server = Loopback(body, status=code)
+    async with server.running() as url:
+        began = trio.current_time()
+        ended = await trio.run_process(
+            [sys.executable, "-m", "trioworker", *WORKER, "--orchestrator-url", url, "--workspace", str(tmp_path)],
+            env=environment({}),
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+        )
+        took = trio.current_time() - began
+    assert ended.returncode == 3
+    assert ended.stdout == b""
+    told = ended.stderr.decode()
+    assert told.startswith(f"trioworker: GET {url}/worker/{JOB_ID}/job: answered {code}")
+    assert told.count("\n") == 1
+    assert TOKEN not in told
+    # A second at the most once it runs; starting Python is not counted, however slow the machine is.
+    assert took < 1 + 4
+
+
+@pytest.mark.parametrize("command", ["worker", "local", "orchestrator"])
+def test_help_tells_options_and_exit_codes(command: str) -> None:
+    ended = run(command, "--help")
+    assert ended.returncode == 0
+    assert ended.stderr == ""
+    assert cli.EXIT_CODES in ended.stdout
+
+
+def test_help_has_one_line_an_option_with_its_default_and_its_variables() -> None:
+    lines = run("worker", "--help").stdout.splitlines()
+    for option in option_table.WORKER:
+        (line,) = [line for line in lines if line.startswith(f"  --{option.name} ")]
+        assert option.help in line
+        assert option.variable in line
+        assert option.contract_variable in line
+        assert ("required" if option.default is None else f"default {option.default}") in line
+        assert line.endswith(")")
+
+
+def test_help_names_the_commands() -> None:
+    ended = run("--help")
+    assert ended.returncode == 0
+    for command in ("worker", "local", "orchestrator", "--version"):
+        assert f"\n    {command}" in ended.stdout or f"\n  {command}" in ended.stdout
+    assert cli.EXIT_CODES in ended.stdout
+
+
+def test_the_version_is_the_installed_ones(tmp_path: Path) -> None:
+    metadata = tmp_path / "trioworker-12.34.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: trioworker\nVersion: 12.34\n")
+    ended = run("--version", PYTHONPATH=f"{tmp_path}{os.pathsep}{SOURCE}")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "trioworker 12.34\n", "")
+
+
+def test_a_wrong_option_is_told_before_anything_heavy_is_imported() -> None:
+    code = (
+        "import sys; from trioworker.cli.main import main; code = main(['worker', '--job-id', 'x']);"
+        "print(code, 'httpx' in sys.modules)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment({}), capture_output=True, text=True, check=True, timeout=30
+    )
+    assert ended.stdout == "2 False\n"

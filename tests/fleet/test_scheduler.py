@@ -1,0 +1,167 @@
+"""What a fleet does when a worker ends this way or that: once more, or never again, and one result a job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+import trio
+
+from trioworker.fleet.engine import Attempt
+from trioworker.fleet.jobs import FleetJob
+from trioworker.fleet.results import Result, Results
+from trioworker.fleet.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+LOST = Attempt(exit_code=None, message="the worker was ended by signal 9")
+
+
+def ended(code: int) -> Attempt:
+    return Attempt(exit_code=code, status="completed" if code == 0 else "failed", success=code == 0)
+
+
+def jobs(count: int) -> list[FleetJob]:
+    return [
+        FleetJob(job_id=f"job-{n}", token="t", orchestrator_url="http://x", workspace=None, worker_options=())
+        for n in range(count)
+    ]
+
+
+class Scripted:
+    """An engine whose workers last a second and end as told, attempt by attempt; the last end comes again."""
+
+    name = "scripted"
+    retries = False
+
+    def __init__(self, *ends: Attempt) -> None:
+        self.ends = ends
+        self.started: list[str] = []
+        self.running = 0
+        self.most = 0
+
+    async def run(self, job: FleetJob, stopping: trio.Event) -> Attempt:
+        self.started.append(job.job_id)
+        self.running += 1
+        self.most = max(self.most, self.running)
+        with trio.move_on_after(1) as scope:
+            await stopping.wait()
+        self.running -= 1
+        return (
+            self.ends[min(self.started.count(job.job_id), len(self.ends)) - 1] if scope.cancelled_caught else ended(4)
+        )
+
+
+class Knows:
+    """An orchestrator that always says the same."""
+
+    def __init__(self, answer: Attempt | Literal["revoked"] | None = None) -> None:
+        self.answer: Attempt | Literal["revoked"] | None = answer
+        self.asked = 0
+
+    async def ask(self, job: FleetJob) -> Attempt | Literal["revoked"] | None:
+        self.asked += 1
+        await trio.lowlevel.checkpoint()
+        return self.answer
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Iterator[Results]:
+    with Results(tmp_path / "results.jsonl") as results:
+        yield results
+
+
+async def the_result(engine: Scripted, job_status: Knows, results: Results, attempts: int = 3) -> Result:
+    await Scheduler(engine, job_status, results, parallel=1, attempts=attempts).run(jobs(1))
+    return results.done["job-0"]
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 4])
+async def test_an_end_that_is_final_is_not_tried_again(results: Results, autojump_clock: MockClock, code: int) -> None:
+    engine, job_status = Scripted(ended(code)), Knows()
+    result = await the_result(engine, job_status, results)
+    assert (result.exit_code, result.attempts, result.seconds) == (code, 1, 1.0)
+    assert (len(engine.started), job_status.asked) == (1, 0)
+
+
+@pytest.mark.parametrize("first", [ended(3), ended(5), LOST])
+async def test_an_end_that_is_not_is_tried_again(results: Results, autojump_clock: MockClock, first: Attempt) -> None:
+    result = await the_result(Scripted(first, first, ended(0)), Knows(), results)
+    assert (result.exit_code, result.success, result.attempts) == (0, True, 3)
+    # Three workers of a second, and two pauses of 0.5 to 1 s and 1 to 2 s.
+    assert 4.5 <= result.seconds <= 6
+
+
+@pytest.mark.parametrize(("end", "status"), [(ended(3), "refused"), (ended(5), "unreported"), (LOST, "lost")])
+async def test_attempts_come_to_an_end(results: Results, autojump_clock: MockClock, end: Attempt, status: str) -> None:
+    engine = Scripted(end)
+    result = await the_result(engine, Knows(), results, attempts=4)
+    assert (result.exit_code, result.status, result.success) == (end.exit_code, status, False)
+    assert (result.attempts, len(engine.started)) == (4, 4)
+
+
+async def test_a_lost_worker_that_had_reported_is_not_started_again(
+    results: Results, autojump_clock: MockClock
+) -> None:
+    engine = Scripted(LOST)
+    known = Attempt(exit_code=1, status="failed", success=False, message="no way")
+    result = await the_result(engine, Knows(known), results)
+    assert (result.exit_code, result.status, result.message) == (1, "failed", "no way")
+    assert len(engine.started) == 1
+
+
+@pytest.mark.parametrize("first", [LOST, ended(5)])
+async def test_a_token_that_is_revoked_after_a_loss_tells_of_a_report(
+    results: Results, autojump_clock: MockClock, first: Attempt
+) -> None:
+    engine = Scripted(first)
+    result = await the_result(engine, Knows("revoked"), results)
+    assert (result.exit_code, result.status, result.success) == (None, "reported", first.success)
+    assert len(engine.started) == 1
+
+
+async def test_a_token_that_was_never_good_does_not(results: Results, autojump_clock: MockClock) -> None:
+    result = await the_result(Scripted(ended(3)), Knows("revoked"), results)
+    assert (result.exit_code, result.status, result.attempts) == (3, "refused", 3)
+
+
+async def test_so_many_at_a_time_and_each_once(results: Results, autojump_clock: MockClock) -> None:
+    engine = Scripted(ended(0))
+    began = trio.current_time()
+    await Scheduler(engine, Knows(), results, parallel=10, attempts=3).run(jobs(95))
+    assert trio.current_time() - began == pytest.approx(10)
+    assert engine.most == 10
+    assert engine.started == [job.job_id for job in jobs(95)]
+    assert set(results.done) == set(engine.started)
+
+
+async def test_a_stop_starts_nothing_more_and_the_next_fleet_goes_on(
+    results: Results, autojump_clock: MockClock
+) -> None:
+    engine = Scripted(ended(0))
+    scheduler = Scheduler(engine, Knows(), results, parallel=2, attempts=3)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scheduler.run, jobs(8))
+        await trio.sleep(2.5)
+        scheduler.stop()
+    assert [result.exit_code for result in results.done.values()] == [0, 0, 0, 0, 4, 4]
+
+    await Scheduler(engine, Knows(), results, parallel=2, attempts=3).run(jobs(8))
+
+    assert engine.started == [job.job_id for job in jobs(8)]
+    assert sorted(results.done) == engine.started
+
+
+async def test_a_stop_ends_a_pause_and_leaves_the_job(results: Results, autojump_clock: MockClock) -> None:
+    scheduler = Scheduler(Scripted(LOST), Knows(), results, parallel=1, attempts=100)
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scheduler.run, jobs(1))
+        await trio.sleep(1.2)
+        scheduler.stop()
+    assert trio.current_time() - began == pytest.approx(1.2)
+    assert results.done == {}

@@ -1,0 +1,93 @@
+"""The trace file itself: whole wherever its writer dies, and continued by the worker that resumes the job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from loguru import logger
+
+from observability.tracefile import read_trace
+from trioworker.observability.chrome_trace import ChromeTrace
+from trioworker.observability.recording import Recorder
+
+if TYPE_CHECKING:
+    from trioworker.observability.spans import Tracer
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "trace.json"
+
+
+def recording(file: Path, job_id: str = "job-1") -> tuple[ChromeTrace, Tracer]:
+    trace = ChromeTrace(file, job_id)
+    return trace, Recorder([trace])
+
+
+def test_what_was_flushed_is_whole_without_an_end(file: Path) -> None:
+    trace, tracer = recording(file)
+    with tracer.span("job", "job"), tracer.span("tool", "shell", track="tool-executor", iteration=3):
+        trace.write()
+        died = read_trace(file)
+    assert not died.complete
+    assert [(span.name, span.ended) for span in died.slices] == [("job", None), ("shell", None)]
+    assert died.named("shell")[0].args == {"iteration": 3}
+
+
+def test_an_ended_file_is_plain_json(file: Path) -> None:
+    trace, tracer = recording(file)
+    with tracer.span("wait", 'a "quoted" name — and more'):
+        pass
+    trace.close()
+    assert json.loads(file.read_text())[-1]["ph"] == "X"
+    assert read_trace(file).named('a "quoted" name — and more')[0].seconds >= 0
+
+
+def test_a_worker_that_resumes_the_job_goes_on_in_the_file(file: Path) -> None:
+    for _ in range(2):
+        trace, tracer = recording(file)
+        with tracer.span("job", "killed"):
+            trace.write()
+    trace, tracer = recording(file)
+    with tracer.span("job", "resumed"):
+        pass
+    trace.close()
+    whole = read_trace(file)
+    assert whole.complete
+    assert whole.processes == dict.fromkeys((1, 2, 3), "trioworker job-1")
+    assert [(span.name, span.process, span.ended is None) for span in whole.slices] == [
+        ("killed", 1, True),
+        ("killed", 2, True),
+        ("resumed", 3, False),
+    ]
+
+
+@pytest.mark.parametrize("what", ["ended", "another job's", "no trace"])
+def test_any_other_file_is_replaced(file: Path, what: str) -> None:
+    if what == "no trace":
+        file.write_text("[\nsomething else of job-1 that ends in }")
+    else:
+        earlier, _ = recording(file, "job-2" if what == "another job's" else "job-1")
+        earlier.write()
+        if what == "ended":
+            earlier.close()
+    trace, tracer = recording(file)
+    with tracer.span("job", "new"):
+        pass
+    trace.close()
+    assert read_trace(file).processes == {1: "trioworker job-1"}
+    assert [span.name for span in read_trace(file).slices] == ["new"]
+
+
+def test_a_file_that_has_no_room_is_told_once_and_let_go() -> None:
+    said: list[str] = []
+    logger.add(said.append, format="{level} {message}")
+    trace, tracer = recording(Path("/dev/full"))
+    for _ in range(3):
+        tracer.instant("tick")
+        trace.write()
+    trace.close()
+    assert said == ["WARNING the trace ends here, /dev/full: No space left on device\n"]

@@ -1,0 +1,88 @@
+"""The log: on stderr, in two forms, without a secret."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from loguru import logger
+
+from trioworker.observability.logging import LogFormat, Logs
+from trioworker.worker.redaction.secrets import Redactor
+
+SECRET = "-".join(("granted", "secret", "88c1f0"))
+FORMS: list[LogFormat] = ["text", "json"]
+
+
+def redact(text: str) -> str:
+    return Redactor(token=SECRET).redact(text).text
+
+
+def crash(word: str) -> None:
+    raise ValueError(f"{word} is no number")
+
+
+def test_text_is_a_line_with_time_and_level(capsys: pytest.CaptureFixture[str]) -> None:
+    Logs("info", "text", redact)
+    logger.info("job {}: {}", 7, "began")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    time, level, message = captured.err.split(maxsplit=2)
+    assert time[:2] == "20"
+    assert level == "INFO"
+    assert message == "job 7: began\n"
+
+
+def test_json_is_an_object_a_line_whatever_the_message_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    Logs("info", "json", redact)
+    logger.warning('two\nlines, a "quote" and {{braces}}')
+    logger.info("second")
+    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    assert first["level"] == "warning"
+    assert first["message"].startswith('two\nlines, a "quote"')
+    assert first["time"].startswith("20")
+    assert second["message"] == "second"
+    assert "exception" not in second
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_less_than_the_level_is_not_written(form: LogFormat, capsys: pytest.CaptureFixture[str]) -> None:
+    Logs("warning", form, redact)
+    logger.info("chatter")
+    logger.error("trouble")
+    written = capsys.readouterr().err
+    assert "chatter" not in written
+    assert "trouble" in written
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_secret_is_not_written_in_a_message_nor_in_a_traceback(
+    form: LogFormat, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Logs("debug", form, redact)
+    logger.info("the token is {}", SECRET)
+    try:
+        crash(SECRET)
+    except ValueError as error:
+        logger.opt(exception=error).error("it failed with {}", SECRET)
+    written = capsys.readouterr().err
+    assert "is no number" in written
+    assert "ValueError" in written
+    assert SECRET not in written
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_secrets_that_become_known_later_are_redacted_from_then_on(
+    form: LogFormat, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = Logs("info", form, lambda text: text)
+    logs.redact = redact
+    logger.info("the token is {}", SECRET)
+    assert SECRET not in capsys.readouterr().err
+
+
+def test_a_new_log_takes_the_place_of_the_one_before(capsys: pytest.CaptureFixture[str]) -> None:
+    Logs("info", "text", redact)
+    Logs("info", "text", redact)
+    logger.info("once")
+    assert capsys.readouterr().err.count("once") == 1

@@ -1,0 +1,228 @@
+"""Spans that reach OpenTelemetry's collector, on a real socket, and jobs that end well without one."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from loguru import logger
+
+from observability.collector import Collector
+from support.program import until
+from support.tools import Log, Probe
+from support.world import DONE, Fault, World, calling
+from trioworker import JobOutcome, open_job, run_job
+from trioworker.observability.otlp_export import FLUSH_SECONDS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import httpx
+    from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+
+class Listening(World):
+    """A world that keeps what each request carried in `traceparent`, by its path."""
+
+    def __init__(self) -> None:
+        super().__init__([calling(("probe", {})), DONE], thinking=0.0)
+        self.carried: list[tuple[str, str | None]] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path.split("/", 3)[3]
+        self.carried.append((f"{request.method} {path}", request.headers.get("traceparent")))
+        return await super().handle_async_request(request)
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "TRACEPARENT", "OTEL_SDK_DISABLED"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """What was logged, from warnings up."""
+    lines: list[str] = []
+    logger.add(lines.append, format="{level} {message}", level="WARNING")
+    return lines
+
+
+async def work(world: World, workspace: Path) -> JobOutcome:
+    return await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
+
+
+async def collected(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Collector, Listening]:
+    """A job whose spans are collected."""
+    collector, world = Collector(), Listening()
+    async with collector.running() as url:
+        monkeypatch.setenv(ENDPOINT, url)
+        outcome = await work(world, workspace)
+    assert outcome.success
+    return collector, world
+
+
+def sampled(header: str | None) -> bool:
+    """What a `traceparent` says of its span: the lowest of its flags (W3C Trace Context)."""
+    assert header
+    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", header)
+    return bool(int(header[-2:], 16) & 1)
+
+
+def attributes(span: Span) -> dict[str, str | int]:
+    return {pair.key: pair.value.string_value or pair.value.int_value for pair in span.attributes}
+
+
+async def test_the_spans_of_a_job_are_one_tree(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    collector, world = await collected(workspace, monkeypatch)
+    by_id = {span.span_id: span for span in collector.spans}
+    (root,) = collector.named("job")
+    assert root.parent_span_id == b""
+    assert len({span.trace_id for span in collector.spans}) == 1
+    assert all(span.parent_span_id in by_id for span in collector.spans if span is not root)
+    assert sorted(span.name for span in collector.spans if span.kind == span.SPAN_KIND_CLIENT) == sorted(
+        f"{exchange.method} {exchange.path}" for exchange in world.exchanges
+    )
+    (probe,) = collector.named("probe")
+    assert by_id[probe.parent_span_id].name == "tool-executor"
+    assert attributes(probe)["trioworker.iteration"] == 1
+    assert attributes(collector.named("POST complete")[0]).items() >= {
+        ("http.request.method", "POST"),
+        ("http.response.status_code", 200),
+        ("trioworker.track", "event-shipper"),
+    }
+    assert all(
+        root.start_time_unix_nano <= span.start_time_unix_nano <= span.end_time_unix_nano for span in by_id.values()
+    )
+    assert abs(root.end_time_unix_nano / 1e9 - time.time()) < 60
+
+
+async def test_each_request_carries_its_own_span(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    collector, world = await collected(workspace, monkeypatch)
+    expected = [
+        (span.name, f"{span.trace_id.hex()}-{span.span_id.hex()}")
+        for span in collector.spans
+        if span.kind == span.SPAN_KIND_CLIENT
+    ]
+    assert sorted(expected) == sorted((name, str(header)[3:-3]) for name, header in world.carried)
+    assert all(sampled(header) for _, header in world.carried)
+
+
+async def test_a_job_without_a_collector_carries_nothing(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ENDPOINT, raising=False)
+    world = Listening()
+    await work(world, workspace)
+    assert {header for _, header in world.carried} == {None}
+
+
+@pytest.mark.parametrize(("name", "value"), [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "none")])
+async def test_the_switches_of_the_specification_are_obeyed(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    collector, world = await collected(workspace, monkeypatch)
+    assert collector.heads == []
+    assert {header for _, header in world.carried} == {None}
+
+
+async def test_the_job_joins_the_trace_of_who_started_it(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACEPARENT", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "fleet-7")
+    collector, _ = await collected(workspace, monkeypatch)
+    (root,) = collector.named("job")
+    assert (root.trace_id.hex(), root.parent_span_id.hex()) == ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
+    assert collector.resource["service.name"] == "fleet-7"
+
+
+async def test_what_was_not_sampled_is_not_sent(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
+    collector, world = await collected(workspace, monkeypatch)
+    assert collector.heads == []
+    assert not any(sampled(header) for _, header in world.carried)
+
+
+async def test_failures_and_restarts_are_told(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    collector, world = Collector(), Listening()
+    world.turns = [calling(("probe", {"error": "no"})), calling(("probe", {"seconds": 0.3})), DONE]
+    failures = iter([Fault(kind="status", status=503)])
+    world.fault = lambda exchange: next(failures, None) if exchange.path == "event" else None
+    async with collector.running() as url:
+        monkeypatch.setenv(ENDPOINT, url)
+        async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
+            await until(lambda: len(world.asked("llm/complete_with_tools")) == 2)
+            job.actors["prompt-poller"].cancel()
+            await job.wait()
+    failed, _ = collector.named("probe")
+    assert failed.status.code == failed.status.STATUS_CODE_ERROR
+    assert attributes(failed)["error.type"] == "ToolError"
+    assert [
+        attributes(span)["http.request.resend_count"]
+        for span in collector.spans
+        if "retry" in attributes(span).values()
+    ] == [1]
+    lives = collector.named("prompt-poller")
+    assert {attributes(span)["trioworker.incarnation"] for span in lives} >= {1, 2}
+    assert all(span.status.code != span.status.STATUS_CODE_ERROR for span in lives)
+    (root,) = collector.named("job")
+    marks = [event.name for span in (root, *lives) for event in span.events]
+    assert sorted(set(marks)) == ["cancel", "containment", "farewell", "restart"]
+
+
+@pytest.mark.parametrize("manner", ["hangs", "refuses"])
+async def test_a_collector_that_does_not_take_them_delays_nothing(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, said: list[str], manner: str
+) -> None:
+    collector = Collector("hangs" if manner == "hangs" else "refuses")
+    threads = set(threading.enumerate())
+    async with collector.running() as url:
+        monkeypatch.setenv(ENDPOINT, url)
+        world = Listening()
+        outcome = await work(world, workspace)
+        since_report = trio.current_time() - world.exchanges[-1].at
+        monkeypatch.delenv(ENDPOINT)
+    assert outcome.success
+    assert collector.heads
+    assert since_report < FLUSH_SECONDS + 1
+    assert [re.sub(r"\d+", "N", line) for line in said] == [
+        "WARNING N spans could not be exported; is the collector up, and OTEL_EXPORTER_OTLP_ENDPOINT right?\n"
+    ]
+    # Threads of trio's pool stay for a while; nobody else's does.
+    assert all(thread.daemon and thread.name.startswith("Trio") for thread in set(threading.enumerate()) - threads)
+
+
+async def test_a_collector_that_is_not_there_delays_nothing(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    monkeypatch.setenv(ENDPOINT, "http://127.0.0.1:9")
+    world = Listening()
+    assert (await work(world, workspace)).success
+    assert trio.current_time() - world.exchanges[-1].at < FLUSH_SECONDS + 1
+    assert len(said) == 1
+
+
+async def test_a_cancel_from_outside_still_sends_what_there_is(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collector, world = Collector(), Listening()
+    world.turns = [calling(("probe", {"seconds": 60.0})), DONE]
+    async with collector.running() as url:
+        monkeypatch.setenv(ENDPOINT, url)
+        with trio.move_on_after(0.5):
+            await work(world, workspace)
+    assert collector.named("job")
+
+
+async def test_a_variable_that_cannot_be_read_costs_the_spans_and_not_the_job(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many")
+    collector, _ = await collected(workspace, monkeypatch)
+    assert collector.heads == []
+    assert len(said) == 1
+    assert "no spans are exported: a variable OTEL_* is unusable: " in said[0]

@@ -1,0 +1,188 @@
+"""The trace of a job: where its time went, actor by actor, and nothing of what was said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from observability.tracefile import Trace, read_trace
+from support.tools import Log, Look, Probe
+from support.world import DONE, TOKEN, Exchange, Fault, World, calling
+from trioworker import ConfigError, JobOutcome, open_job, run_job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trio.testing import MockClock
+
+ACTORS = ["event-shipper", "prompt-poller", "reasoner", "tool-executor"]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "trace.json"
+
+
+async def traced(world: World, workspace: Path, file: Path, **more: Any) -> tuple[Trace, JobOutcome]:
+    """Run the world's job; its trace and how it ended."""
+    config = world.config(workspace, trace=file, **more)
+    outcome = await run_job(config, transport=world, tools=[Probe(Log()), Look(Log())])
+    return read_trace(file), outcome
+
+
+async def test_each_actors_work_is_on_its_track(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
+    world = World([calling(("probe", {"text": "one"})), DONE])
+    trace, _ = await traced(world, workspace, file)
+
+    assert trace.complete
+    assert sorted(span.name for span in trace.of_kind("actor")) == ACTORS
+    assert {span.track for span in trace.named("POST llm/complete_with_tools")} == {"reasoner"}
+    assert {span.track for span in trace.named("POST event")} == {"event-shipper"}
+    assert {span.track for span in trace.named("POST complete")} == {"event-shipper"}
+    assert {span.track for span in trace.named("GET prompt")} == {"prompt-poller"}
+    assert [(span.track, span.args["iteration"]) for span in trace.of_kind("tool")] == [("tool-executor", 1)]
+    (root,) = trace.of_kind("job")
+    assert all(root.began <= span.began and (span.ended or 0) <= (root.ended or 0) for span in trace.slices)
+
+
+async def test_every_request_is_in_the_trace_with_its_status(
+    workspace: Path, file: Path, autojump_clock: MockClock
+) -> None:
+    world = World([calling(("probe", {})), DONE])
+    trace, _ = await traced(world, workspace, file)
+    seen = sorted((span.name, span.args.get("status")) for span in trace.slices if "method" in span.args)
+    assert seen == sorted((f"{exchange.method} {exchange.path}", exchange.status) for exchange in world.exchanges)
+
+
+async def test_the_reasoners_waits_are_told_by_what_it_waits_for(
+    workspace: Path, file: Path, autojump_clock: MockClock
+) -> None:
+    world = World([calling(("probe", {"seconds": 2.0})), DONE])
+    trace, _ = await traced(world, workspace, file)
+    waits = [span for span in trace.of_kind("wait") if span.track == "reasoner"]
+    assert [(span.name, span.args["iteration"]) for span in waits] == [
+        ("pace", 1),
+        ("answers to the calls", 1),
+        ("pace", 2),
+    ]
+    (tool,) = trace.of_kind("tool")
+    assert waits[1].began < tool.began
+    assert (tool.ended or 0) < (waits[1].ended or 0)
+
+
+async def test_calls_side_by_side_have_a_lane_each(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
+    looks: list[tuple[str, dict[str, Any]]] = [
+        ("look", {"text": str(number), "seconds": 3.0 - number}) for number in range(3)
+    ]
+    trace, _ = await traced(World([calling(*looks), calling(("look", {})), DONE]), workspace, file)
+    assert [span.track for span in trace.named("look")] == [
+        "tool-executor",
+        "tool-executor 2",
+        "tool-executor 3",
+        "tool-executor",
+    ]
+
+
+async def test_a_retry_and_the_pause_before_it_are_spans(
+    workspace: Path, file: Path, autojump_clock: MockClock
+) -> None:
+    world = World()
+    world.fault = _first("event", Fault(kind="status", status=503))
+    trace, outcome = await traced(world, workspace, file)
+
+    assert outcome.success
+    failed = next(span for span in trace.named("POST event") if "error" in span.args)
+    pause = next(span for span in trace.named("back-off"))
+    (retry,) = trace.of_kind("retry")
+    assert failed.args["status"] == 503
+    assert (retry.name, retry.args["resend"], retry.args["status"]) == ("POST event", 1, 200)
+    assert (failed.ended or 0) <= pause.began
+    assert (pause.ended or 0) <= retry.began
+    assert {failed.track, pause.track, retry.track} == {"event-shipper"}
+
+
+async def test_waiting_for_room_in_the_queue_is_a_span_only_when_there_is_none(
+    workspace: Path, file: Path, autojump_clock: MockClock
+) -> None:
+    turns = [calling(("probe", {}), ("probe", {}), ("probe", {}), ("probe", {})), DONE]
+    trace, _ = await traced(World(turns), workspace, file)
+    assert trace.named("room in the queue") == []
+
+    crowded = World(turns)
+    crowded.fault = lambda exchange: Fault(kind="delay", delay=5.0) if exchange.path == "event" else None
+    trace, outcome = await traced(crowded, workspace, file, event_queue=1)
+    assert outcome.success
+    assert "tool-executor" in {span.track for span in trace.named("room in the queue")}
+
+
+async def test_a_cancel_and_the_restart_after_it_are_marked(
+    workspace: Path, file: Path, autojump_clock: MockClock
+) -> None:
+    world = World([calling(("probe", {"seconds": 2.0})), DONE])
+    async with open_job(world.config(workspace, trace=file), transport=world, tools=[Probe(Log())]) as job:
+        await trio.sleep(1.5)
+        job.actors["reasoner"].cancel()
+        await job.wait()
+    trace = read_trace(file)
+    assert trace.marks("cancel") == [("reasoner", {})]
+    assert trace.marks("restart") == [("reasoner", {"reason": "cancelled"})]
+    lives = [span for span in trace.of_kind("actor") if span.name == "reasoner"]
+    assert [(span.args["incarnation"], span.args.get("error")) for span in lives] == [(1, "Cancelled"), (2, None)]
+
+
+async def test_the_queues_are_counted(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
+    world = World([calling(("probe", {}), ("look", {})), DONE], latency=0.3)
+    trace, _ = await traced(world, workspace, file)
+    assert max(trace.counters["calls to answer"]) == 2
+    assert max(trace.counters["outbox"]) >= 2
+    assert trace.counters["outbox"][-1] == trace.counters["calls to answer"][-1] == 0
+    assert set(trace.counters) >= {"follow-ups waiting", "loop lag (ms)"}
+
+
+async def test_nothing_that_was_said_is_in_the_trace(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
+    world = World([calling(("probe", {"text": "sesame", "error": "the sesame is shut"}), content="Open sesame."), DONE])
+    world.fault = _first("event", Fault(kind="status", status=503))
+    _, outcome = await traced(world, workspace, file)
+    text = await trio.Path(file).read_text()
+    assert outcome.success
+    assert "ToolError" in text
+    for said in ("sesame", TOKEN, world.description.description, world.description.title, outcome.message):
+        assert said not in text
+
+
+async def test_a_job_that_fails_ends_its_trace(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
+    world = World()
+    world.fault = lambda exchange: Fault(kind="status", status=403) if exchange.path.startswith("llm") else None
+    trace, outcome = await traced(world, workspace, file)
+    assert not outcome.success
+    assert trace.complete
+    assert all(span.ended is not None for span in trace.slices)
+    assert [span.args["error"] for span in trace.named("POST llm/complete_with_tools")] == ["RefusedError"]
+
+
+async def test_a_trace_file_that_cannot_be_opened_is_told(workspace: Path) -> None:
+    world = World()
+    nowhere = workspace / "missing" / "trace.json"
+    with pytest.raises(ConfigError, match=f"--trace {nowhere}: No such file or directory; name a file"):
+        await run_job(world.config(workspace, trace=nowhere), transport=world)
+    assert world.exchanges == []
+
+
+async def test_a_full_disk_ends_the_trace_and_not_the_job(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World()
+    outcome = await run_job(world.config(workspace, trace=Path("/dev/full")), transport=world)
+    assert outcome.success
+
+
+def _first(path: str, fault: Fault) -> Callable[[Exchange], Fault | None]:
+    """The fault for the first request to a path, and none for those that follow."""
+    seen: list[str] = []
+
+    def choose(exchange: Exchange) -> Fault | None:
+        seen.append(exchange.path)
+        return fault if exchange.path == path and seen.count(path) == 1 else None
+
+    return choose

@@ -1,0 +1,106 @@
+"""The orchestrator over real HTTP, and scripts, for the tests of this folder."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import trio
+
+from trioworker.orchestrator.app import make_app
+from trioworker.orchestrator.backends.base import LlmRequest
+from trioworker.orchestrator.backends.factory import NoBackend
+from trioworker.orchestrator.server import bind, serve
+from trioworker.orchestrator.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from starlette.applications import Starlette
+
+    from trioworker.orchestrator.backends.base import Backend
+    from trioworker.protocol.wire import Reply
+
+
+class Said:
+    """A model that gives one reply, after `delay` seconds, and remembers what it was asked and what was broken off."""
+
+    def __init__(self, reply: Reply | Exception, delay: float = 0.0) -> None:
+        self.asked: list[LlmRequest] = []
+        self.broken_off = trio.Event()
+        self._reply = reply
+        self._delay = delay
+
+    async def complete(self, request: LlmRequest, /) -> Reply:
+        self.asked.append(request)
+        try:
+            await trio.sleep(self._delay)
+        except trio.Cancelled:
+            self.broken_off.set()
+            raise
+        if isinstance(self._reply, Exception):
+            raise self._reply
+        return self._reply
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+class Orchestrator:
+    """A running orchestrator: its store, its URL, and a client."""
+
+    def __init__(self, store: Store, url: str, client: httpx.AsyncClient) -> None:
+        self.store = store
+        self.url = url
+        self.client = client
+
+    async def new_job(self, **fields: Any) -> Worker:
+        answer = await self.client.post("/jobs", json={"description": "mend it", **fields})
+        assert answer.status_code == 201, answer.text
+        job: dict[str, str] = answer.json()
+        return Worker(self.client, job["id"], job["token"])
+
+
+class Worker:
+    """A worker's requests for one job."""
+
+    def __init__(self, client: httpx.AsyncClient, job_id: str, token: str) -> None:
+        self.client = client
+        self.id = job_id
+        self.token = token
+
+    async def get(self, path: str) -> httpx.Response:
+        return await self.client.get(f"/worker/{self.id}/{path}", headers=self.headers)
+
+    async def post(self, path: str, body: object) -> httpx.Response:
+        return await self.client.post(f"/worker/{self.id}/{path}", json=body, headers=self.headers)
+
+    async def event(self, seq: int, event_type: str = "status", **data: object) -> httpx.Response:
+        return await self.post("event", {"event_type": event_type, "data": {"seq": seq, **data}})
+
+    async def complete(self, *, success: bool = True, message: str | None = "done") -> httpx.Response:
+        return await self.post("complete", {"success": success, "message": message, "iterations": 3})
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+@asynccontextmanager
+async def serving(app: Starlette, host: str = "127.0.0.1") -> AsyncGenerator[str]:
+    """An application under Hypercorn, on a free port."""
+    async with trio.open_nursery() as nursery:
+        url: str = await nursery.start(serve, app, bind(host, 0))
+        yield url
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def orchestrator(backend: Backend | None = None, host: str = "127.0.0.1") -> AsyncGenerator[Orchestrator]:
+    """An orchestrator with a database in memory."""
+    with Store() as store:
+        async with serving(make_app(store, backend or NoBackend()), host) as url:
+            timeout = httpx.Timeout(10.0)
+            async with httpx.AsyncClient(base_url=url, timeout=timeout, trust_env=False) as client:
+                yield Orchestrator(store, url, client)

@@ -1,0 +1,174 @@
+"""What the orchestrator keeps."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.testing
+
+from trioworker.errors import ConfigError
+from trioworker.orchestrator.store import Store
+from trioworker.protocol.wire import CompletionReport, Credential, Prompt, Reply, StatusUpdate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REPORT = CompletionReport(success=True, message="done", iterations=4)
+
+
+def test_a_job_lives_through_a_restart_and_its_token_still_opens_it(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    with Store(path) as store:
+        job = store.create_job("mend it", title="Mend", credentials=[Credential(env_var="KEY", value="v")])
+        store.set_status(job.id, StatusUpdate(message="Iteration 6", iteration=6))
+        store.add_event(job.id, "status", {"seq": 0, "message": "a"})
+
+    with Store(path) as store:
+        view = store.view(job.id)
+        assert store.access(job.id, job.token) == "granted"
+        assert view is not None
+        assert (view.state, view.iteration, view.status, view.report) == ("in_progress", 6, "Iteration 6", None)
+        assert [event.data for event in store.events(job.id, 0)] == [{"seq": 0, "message": "a"}]
+        assert store.credentials(job.id) == [Credential(env_var="KEY", value="v")]
+
+
+def test_the_database_is_private_and_holds_no_token(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    with Store(path) as store:
+        job = store.create_job("mend it", title="Mend")
+        files = list(tmp_path.iterdir())
+        kept = b"".join(file.read_bytes() for file in files)
+        modes = {stat.S_IMODE(file.stat().st_mode) for file in files}
+
+    assert b"mend it" in kept
+    assert job.token.encode() not in kept
+    assert modes == {0o600}
+    assert job.token not in repr(job)
+
+
+def test_an_event_that_comes_again_is_kept_once_and_the_order_stays() -> None:
+    with Store() as store:
+        job = store.create_job("x", title="x")
+        for seq in (0, 1, 1, 0, 2):
+            store.add_event(job.id, "status", {"seq": seq})
+        store.add_event(job.id, "status", {"message": "without a seq"})
+        store.add_event(job.id, "status", {"message": "without a seq"})
+
+        events = store.events(job.id, 0)
+        assert [event.data.get("seq") for event in events] == [0, 1, 2, None, None]
+        assert [event.number for event in events] == [1, 2, 3, 4, 5]
+        assert [event.number for event in store.events(job.id, 3)] == [4, 5]
+
+
+def test_the_events_of_jobs_are_apart() -> None:
+    with Store() as store:
+        one, two = store.create_job("1", title="1"), store.create_job("2", title="2")
+        store.add_event(one.id, "status", {"seq": 0})
+        store.add_event(two.id, "message", {"seq": 0})
+
+        assert [(event.number, event.event_type) for event in store.events(two.id, 0)] == [(1, "message")]
+
+
+def test_completing_takes_the_token_the_credentials_and_the_prompts_once() -> None:
+    with Store() as store:
+        job = store.create_job("x", title="x", credentials=[Credential(env_var="KEY", value="v")])
+        store.add_prompt(job.id, Prompt(content="more"))
+
+        assert store.complete(job.id, REPORT)
+        assert not store.complete(job.id, CompletionReport(success=False, message="late", iterations=9))
+        assert not store.abandon(job.id, "late")
+        assert store.access(job.id, job.token) == "denied"
+        assert store.credentials(job.id) == []
+        assert store.take_prompt(job.id) is None
+        assert not store.add_prompt(job.id, Prompt(content="late"))
+        view = store.view(job.id)
+        assert view is not None
+        assert view.report is not None
+        assert (view.state, view.report.message, view.report.iterations) == ("completed", "done", 4)
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [("stuck", "stuck"), ("cancelled", "cancelled"), ("nonsense", "failed"), (None, "failed")]
+)
+def test_a_failure_has_the_state_that_its_result_event_told(status: str | None, state: str) -> None:
+    with Store() as store:
+        job = store.create_job("x", title="x")
+        if status is not None:
+            store.add_event(job.id, "result", {"seq": 0, "success": False, "status": status})
+        store.complete(job.id, CompletionReport(success=False, message="no", iterations=1))
+        view = store.view(job.id)
+
+        assert view is not None
+        assert view.state == state
+
+
+def test_tokens_are_counted_and_told_with_each_event() -> None:
+    with Store() as store:
+        job = store.create_job("x", title="x")
+        for _ in range(2):
+            store.add_usage(job.id, Reply(input_tokens=10, output_tokens=None))
+        store.add_event(job.id, "status", {"seq": 0})
+
+        view = store.view(job.id)
+        assert view is not None
+        assert (view.usage.requests, view.usage.input_tokens, view.usage.output_tokens) == (2, 20, 0)
+        assert store.events(job.id, 0)[0].usage.input_tokens == 20
+
+
+def test_prompts_are_taken_in_order_and_once() -> None:
+    with Store() as store:
+        job = store.create_job("x", title="x")
+        store.add_prompt(job.id, Prompt(content="one"))
+        store.add_prompt(job.id, Prompt(content="two", done=True))
+
+        assert [store.take_prompt(job.id) for _ in range(3)] == [
+            Prompt(content="one"),
+            Prompt(content="two", done=True),
+            None,
+        ]
+
+
+async def test_a_follower_wakes_for_each_event_and_for_the_end(autojump_clock: trio.testing.MockClock) -> None:
+    del autojump_clock
+    with Store() as store:
+        job = store.create_job("x", title="x")
+        seen: tuple[list[int], list[int]] = ([], [])
+
+        async def follow(numbers: list[int]) -> None:
+            while events := await store.next_events(job.id, numbers[-1] if numbers else 0):
+                numbers.extend(event.number for event in events)
+
+        with trio.fail_after(60):
+            async with trio.open_nursery() as nursery:
+                for numbers in seen:
+                    nursery.start_soon(follow, numbers)
+                for seq in range(3):
+                    await trio.testing.wait_all_tasks_blocked()
+                    store.add_event(job.id, "status", {"seq": seq})
+                await trio.testing.wait_all_tasks_blocked()
+                store.complete(job.id, REPORT)
+        assert seen == ([1, 2, 3], [1, 2, 3])
+
+
+async def test_following_a_job_that_is_not_there_ends_at_once() -> None:
+    with Store() as store:
+        assert await store.next_events("no such", 0) == []
+
+
+def test_a_database_that_is_not_ours_is_refused(tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign.db"
+    foreign.write_text("this is no database, and long enough to be read as one " * 50)
+    with pytest.raises(ConfigError, match=r"foreign\.db: file is not a database"):
+        Store(foreign)
+    newer = tmp_path / "newer.db"
+    with sqlite3.connect(newer) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(ConfigError, match="another version"):
+        Store(newer)
+    with pytest.raises(ConfigError, match="No such file or directory"):
+        Store(tmp_path / "none" / "jobs.db")

@@ -1,0 +1,280 @@
+"""The contract's requests, over real HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+import trio
+
+from orchestrator.serving import Said, Worker, orchestrator
+from trioworker.orchestrator.backends.base import LlmError, LlmRefusedError
+from trioworker.protocol.wire import Message, Reply, ToolCall
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    import httpx
+
+ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "go"}], "max_tokens": 4096, "temperature": 0.7}
+WITH_TOOLS: dict[str, Any] = {**ASK, "tools": [], "tool_choice": "auto"}
+POSTS: dict[str, Any] = {
+    "status": {"state": "in_progress", "message": None, "iteration": 0},
+    "event": {"event_type": "status", "data": {"seq": 0}},
+    "llm/complete": ASK,
+    "llm/complete_with_tools": WITH_TOOLS,
+    "complete": {"success": True, "message": None, "iterations": 1},
+}
+CALL = ToolCall(id="call_1", name="shell", arguments={"command": "ls"})
+
+
+async def test_health_needs_no_token() -> None:
+    async with orchestrator() as server:
+        answer = await server.client.get("/health")
+
+        assert (answer.status_code, answer.text) == (200, "ok")
+
+
+async def test_a_job_and_its_credentials() -> None:
+    async with orchestrator() as server:
+        worker = await server.new_job(
+            title="Mend", project_dir="/project", credentials=[{"env_var": "KEY", "value": "secret"}]
+        )
+
+        job = await worker.get("job")
+        assert job.json() == {"title": "Mend", "description": "mend it", "project_dir": "/project"}
+        assert (await worker.get("credentials")).json() == [{"env_var": "KEY", "value": "secret"}]
+        plain = await server.new_job()
+        assert (await plain.get("credentials")).status_code == 204
+        assert (await plain.get("job")).json()["title"] == "mend it"
+
+
+async def test_only_the_jobs_own_token_opens_it() -> None:
+    async with orchestrator(Said(Reply(content="hi"))) as server:
+        worker, other = await server.new_job(), await server.new_job()
+        wrong = [
+            Worker(server.client, worker.id, other.token),
+            Worker(server.client, worker.id, worker.token[:-1]),
+        ]
+        for stranger in wrong:
+            for path in ("job", "credentials", "prompt"):
+                assert (await stranger.get(path)).status_code == 401
+            for path, body in POSTS.items():
+                assert (await stranger.post(path, body)).status_code == 401
+        bare = await server.client.get(f"/worker/{worker.id}/job")
+        basic = await server.client.get(f"/worker/{worker.id}/job", headers={"Authorization": f"Basic {worker.token}"})
+        odd = await server.client.get(f"/worker/{worker.id}/job", headers=[(b"Authorization", b"Bearer \xff")])
+        assert (bare.status_code, basic.status_code, odd.status_code) == (401, 401, 401)
+        assert (await worker.get("job")).status_code == 200
+
+
+@pytest.mark.parametrize("job_id", ["5845ee22-ad10-4828-ad80-0010f956c505", "no-uuid", "%00"])
+async def test_an_unknown_job_is_404(job_id: str) -> None:
+    async with orchestrator() as server:
+        stranger = Worker(server.client, job_id, "token")
+
+        assert (await stranger.get("job")).status_code == 404
+        assert (await stranger.complete()).status_code == 404
+
+
+async def test_follow_ups_are_handed_out_once_and_in_order() -> None:
+    async with orchestrator() as server:
+        worker = await server.new_job()
+        assert (await worker.get("prompt")).status_code == 204
+        for body in ({"content": "more"}, {"content": "enough", "done": True}):
+            assert (await server.client.post(f"/jobs/{worker.id}/prompt", json=body)).status_code == 202
+
+        first, second, third = [await worker.get("prompt") for _ in range(3)]
+        assert first.json()["content"] == "more"
+        assert not first.json().get("done")
+        assert second.json() == {"content": "enough", "done": True}
+        assert third.status_code == 204
+
+
+async def test_complete_revokes_the_token_before_it_answers_and_happens_once() -> None:
+    async with orchestrator() as server:
+        worker = await server.new_job(credentials=[{"env_var": "KEY", "value": "secret"}])
+
+        answers: list[httpx.Response] = []
+
+        async def complete() -> None:
+            answers.append(await worker.complete(message="done"))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(complete)
+
+        assert sorted(answer.status_code for answer in answers) == [200, 401, 401, 401, 401]
+        assert [answer.json() for answer in answers if answer.is_success] == [{"status": "ok"}]
+        assert (await worker.get("job")).status_code == 401
+        assert (await worker.get("credentials")).status_code == 401
+
+
+async def test_a_reply_goes_through_whole_and_its_tokens_are_counted() -> None:
+    said = Said(
+        Reply(
+            content="hi",
+            tool_calls=(CALL,),
+            input_tokens=10,
+            output_tokens=5,
+            finish_reason="tool_use",
+            reasoning=msgspec.Raw(b'"because"'),
+        )
+    )
+    async with orchestrator(said) as server:
+        worker = await server.new_job()
+        answer = await worker.post("llm/complete_with_tools", WITH_TOOLS)
+
+        assert answer.json() == {
+            "content": "hi",
+            "tool_calls": [{"id": "call_1", "name": "shell", "arguments": {"command": "ls"}}],
+            "input_tokens": 10,
+            "output_tokens": 5,
+            "finish_reason": "tool_use",
+            "reasoning": "because",
+        }
+        assert said.asked[0].messages == (Message(role="user", content="go"),)
+        assert said.asked[0].temperature == 0.7
+        usage = (await server.client.get(f"/jobs/{worker.id}")).json()["usage"]
+        assert usage == {"requests": 1, "input_tokens": 10, "output_tokens": 5}
+
+
+async def test_a_text_reply_has_a_string_for_content_and_no_tools_reach_the_model() -> None:
+    said = Said(Reply(content=None))
+    async with orchestrator(said) as server:
+        worker = await server.new_job()
+        answer = await worker.post("llm/complete", WITH_TOOLS)
+
+        assert answer.json() == {"content": "", "input_tokens": 0, "output_tokens": 0, "finish_reason": None}
+        assert said.asked[0].tools is None
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "retry_after"),
+    [
+        (LlmError("the model is busy", retry_after="7"), 502, "7"),
+        (LlmError("the model is gone"), 502, None),
+        (LlmRefusedError("the key is wrong"), 422, None),
+    ],
+)
+async def test_a_failure_of_the_model_is_told_in_one_line(
+    error: LlmError, status: int, retry_after: str | None
+) -> None:
+    async with orchestrator(Said(error)) as server:
+        worker = await server.new_job()
+        answer = await worker.post("llm/complete", ASK)
+
+        assert (answer.status_code, answer.text) == (status, str(error))
+        assert answer.headers.get("retry-after") == retry_after
+
+
+async def test_without_a_model_the_remedy_is_told() -> None:
+    async with orchestrator() as server:
+        answer = await (await server.new_job()).post("llm/complete", ASK)
+
+        assert answer.status_code == 502
+        assert "--llm script:FILE or openai:BASE_URL" in answer.text
+
+
+async def test_a_worker_that_hangs_up_stops_the_model() -> None:
+    said = Said(Reply(content="late"), delay=600.0)
+    async with orchestrator(said) as server:
+        worker = await server.new_job()
+        with trio.move_on_after(0.2):
+            await worker.post("llm/complete", ASK)
+
+        with trio.fail_after(5):
+            await said.broken_off.wait()
+        assert (await server.client.get(f"/jobs/{worker.id}")).json()["usage"]["requests"] == 0
+
+
+@pytest.mark.parametrize("size", [2_097_153, 5_000_000])
+async def test_a_body_over_the_limit_is_413_and_its_sender_can_go_on(size: int) -> None:
+    async with orchestrator() as server:
+        worker = await server.new_job()
+
+        async def dripped() -> AsyncGenerator[bytes]:
+            # Chunks have no Content-Length.
+            for start in range(0, size, 65536):
+                yield b"x" * min(65536, size - start)
+
+        announced = await server.client.post(f"/worker/{worker.id}/event", content=b"x" * size, headers=worker.headers)
+        chunked = await server.client.post(f"/worker/{worker.id}/event", content=dripped(), headers=worker.headers)
+        assert (announced.status_code, chunked.status_code) == (413, 413)
+        assert (await worker.event(0)).status_code == 200
+
+
+async def test_a_body_at_the_limit_is_taken() -> None:
+    async with orchestrator() as server:
+        worker = await server.new_job()
+        frame = len(msgspec.json.encode({"event_type": "status", "data": {"seq": 0, "message": ""}}))
+        body = {"event_type": "status", "data": {"seq": 0, "message": "x" * (2_097_152 - frame)}}
+        content = msgspec.json.encode(body)
+
+        assert len(content) == 2_097_152
+        url = f"/worker/{worker.id}/event"
+        assert (await server.client.post(url, content=content, headers=worker.headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("event", b"{", 400),
+        ("event", b"\xff", 400),
+        ("event", b'{"event_type": "a", "data": {"a": ' + b"[" * 100_000, 400),
+        ("event", b'{"event_type": "status"}', 422),
+        ("event", b'{"event_type": "status", "data": []}', 422),
+        ("status", b'{"state": "done", "iteration": 1}', 422),
+        ("status", b'{"state": "in_progress", "message": "a", "iteration": "1"}', 422),
+        ("complete", b'{"success": "yes", "message": null, "iterations": 1}', 422),
+        ("llm/complete", b'{"messages": [{"role": "robot", "content": ""}], "max_tokens": 1}', 422),
+        ("llm/complete_with_tools", b'{"messages": [{"role": "user", "content": null}], "max_tokens": 1}', 422),
+    ],
+)
+async def test_an_ill_formed_body_is_refused_with_the_reason(path: str, body: bytes, status: int) -> None:
+    async with orchestrator(Said(Reply(content="hi"))) as server:
+        worker = await server.new_job()
+        answer = await server.client.post(f"/worker/{worker.id}/{path}", content=body, headers=worker.headers)
+
+        assert answer.status_code == status
+        assert answer.text.startswith("the body is not ")
+        assert (await worker.get("job")).status_code == 200
+
+
+async def test_a_client_that_goes_away_within_its_body_does_no_harm() -> None:
+    async with orchestrator() as server:
+        worker = await server.new_job()
+        stream = await trio.open_tcp_stream("127.0.0.1", int(server.url.rpartition(":")[2]))
+        head = f"POST /worker/{worker.id}/event HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+        await stream.send_all(f"{head}Authorization: Bearer {worker.token}\r\n\r\n{{".encode())
+        await stream.aclose()
+
+        assert (await worker.event(0)).status_code == 200
+        assert len(server.store.events(worker.id, 0)) == 1
+
+
+async def test_unknown_fields_are_ignored() -> None:
+    async with orchestrator() as server:
+        worker = await server.new_job()
+        for path in ("status", "event", "complete"):
+            assert (await worker.post(path, {**POSTS[path], "novelty": 1})).status_code == 200
+
+
+async def test_many_jobs_at_once_lose_no_event() -> None:
+    jobs, events = 40, 10
+    async with orchestrator() as server:
+        workers = [await server.new_job() for _ in range(jobs)]
+
+        async def work(worker: Worker) -> None:
+            for seq in range(events):
+                assert (await worker.event(seq)).status_code == 200
+            assert (await worker.complete()).status_code == 200
+
+        async with trio.open_nursery() as nursery:
+            for worker in workers:
+                nursery.start_soon(work, worker)
+
+        for worker in workers:
+            kept = [event.data["seq"] for event in server.store.events(worker.id, 0)]
+            assert kept == list(range(events))

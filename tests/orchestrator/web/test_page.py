@@ -1,0 +1,233 @@
+"""The page's side of the orchestrator, over real HTTP: what it serves, to whom, and what it never says."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import trio
+
+from orchestrator.serving import Worker, orchestrator, serving
+from trioworker.orchestrator.app import make_app
+from trioworker.orchestrator.backends.factory import NoBackend
+from trioworker.orchestrator.store import Store
+from trioworker.orchestrator.web.event_streams import Streams
+from trioworker.orchestrator.web.pages import FILES, Pages
+
+Told = tuple[str | None, str, Any]
+
+
+def parsed(text: str) -> list[Told]:
+    """Each server-sent event that has a type: id, type and data."""
+    found: list[Told] = []
+    for block in text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if "event" in fields:
+            found.append((fields.get("id"), fields["event"], msgspec.json.decode(fields["data"])))
+    return found
+
+
+def numbers(told: list[Told]) -> list[int]:
+    return [int(number) for number, kind, _ in told if kind == "job-event" and number]
+
+
+async def ended_job(worker: Worker, events: int = 3) -> None:
+    for seq in range(events):
+        await worker.event(seq, message=f"line\nbreak {seq}")
+    await worker.complete()
+
+
+async def test_the_page_and_all_that_it_loads_is_served_under_a_strict_policy() -> None:
+    async with orchestrator() as server:
+        page = await server.client.get("/")
+        wanted = set(re.findall(r'(?:src|href)="(/[^"]+)"', page.text))
+        files = {path: await server.client.get(path) for path in wanted | {f"/web/{name}" for name in FILES}}
+        for script in [text.text for path, text in files.items() if path.endswith(".js")]:
+            assert set(re.findall(r'from "(/[^"]+)"', script)) <= files.keys()
+
+    assert page.headers["content-type"].startswith("text/html")
+    for answer in [page, *files.values()]:
+        assert answer.status_code == 200
+        policy = answer.headers["content-security-policy"]
+        for part in ("default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "trusted-types 'none'"):
+            assert part in policy
+        assert "unsafe" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+    # Nothing comes from elsewhere, and no script stands in the page itself.
+    assert "//" not in re.sub(r"</?", "", page.text)
+    assert not re.search(r"<script(?![^>]*src=)|\son\w+=|style=", page.text)
+
+
+async def test_only_files_of_the_page_are_served() -> None:
+    async with orchestrator() as server:
+        for path in ("/web/pages.py", "/web/../pages.py", "/web/%2e%2e/pages.py", "/web/", "/web/index.html"):
+            assert (await server.client.get(path)).status_code == 404, path
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"host": "evil.example"}, 403),
+        ({"origin": "https://evil.example"}, 403),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}, 403),
+        ({"sec-fetch-site": "same-site", "sec-fetch-mode": "cors"}, 403),
+        ({"content-type": "text/plain"}, 415),
+        ({"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}, 202),
+    ],
+)
+async def test_no_other_page_can_stop_a_job(headers: dict[str, str], status: int) -> None:
+    async with orchestrator() as server:
+        worker = await server.new_job()
+        headers = {"content-type": "application/json", **headers}
+        answer = await server.client.post(f"/web/jobs/{worker.id}/stop", content=b"{}", headers=headers)
+
+        assert answer.status_code == status
+        view = server.store.view(worker.id)
+        assert view is not None
+        assert (view.ended is None) == (status != 202)
+
+
+async def test_a_stopped_job_is_cancelled_and_its_worker_refused() -> None:
+    async with orchestrator() as server:
+        worker = await server.new_job()
+        assert (await worker.get("job")).status_code == 200
+        stop = f"/web/jobs/{worker.id}/stop"
+        assert (await server.client.post(stop, json={})).status_code == 202
+
+        assert (await worker.get("prompt")).status_code == 401
+        assert (await server.client.get(f"/jobs/{worker.id}")).json()["state"] == "cancelled"
+        assert (await server.client.post(stop, json={})).status_code == 409
+
+
+async def test_nothing_that_the_page_gets_holds_the_token() -> None:
+    async with orchestrator() as server:
+        worker = await server.new_job(credentials=[{"env_var": "KEY", "value": "opensesame"}])
+        base = f"/web/jobs/{worker.id}"
+        paths = ["/", "/web/jobs", f"{base}/timeline", *(f"/web/{name}" for name in FILES)]
+        answers = [await server.client.get(path) for path in paths]
+        answers.append(await server.client.post(f"/jobs/{worker.id}/prompt", json={"content": "x"}))
+        await ended_job(worker)
+        answers.append(await server.client.get(f"{base}/events"))
+        answers.append(await server.client.post(f"{base}/stop", json={}))
+
+    for answer in answers:
+        said = answer.text + str(answer.headers)
+        assert worker.token not in said
+        assert "opensesame" not in said
+
+
+@pytest.mark.parametrize("after", [0, 1, 699, 700, 701])
+async def test_a_stream_resumes_where_it_broke_off(after: int) -> None:
+    async with orchestrator() as server:
+        worker = await server.new_job()
+        for seq in range(700):
+            server.store.add_event(worker.id, "status", {"seq": seq, "message": f"{seq}"})
+        await worker.complete()
+        url = f"/web/jobs/{worker.id}/events"
+        by_header = await server.client.get(url + "?after=5", headers={"Last-Event-ID": str(after)})
+        by_query = await server.client.get(url, params={"after": after})
+
+    for answer in (by_header, by_query):
+        told = parsed(answer.text)
+        assert numbers(told) == list(range(after + 1, 701))
+        assert told[-1][1] == "end"
+        assert told[-1][2]["state"] == "completed"
+
+
+@pytest.mark.parametrize("last", ["x", "-1", "²", "9" * 30])
+async def test_a_resume_point_that_is_no_number_is_refused(last: str) -> None:
+    async with orchestrator() as server:
+        worker = await server.new_job()
+        answer = await server.client.get(f"/web/jobs/{worker.id}/events", params={"after": last})
+        assert answer.status_code == 400
+
+
+async def test_a_follower_sees_each_event_and_each_change_of_the_job_as_it_comes() -> None:
+    async with orchestrator() as server:
+        worker = await server.new_job()
+        told: list[Told] = []
+        news = trio.Event()
+
+        async def follow() -> None:
+            nonlocal news
+            async with server.client.stream("GET", f"/web/jobs/{worker.id}/events") as stream:
+                text = ""
+                async for piece in stream.aiter_text():
+                    text += piece
+                    told[:] = parsed(text[: text.rfind("\n\n") + 2])
+                    news.set()
+                    news = trio.Event()
+
+        async def until(state: str) -> None:
+            while not any(kind in {"job", "end"} and data["state"] == state for _, kind, data in told):
+                await news.wait()
+
+        with trio.fail_after(30):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(follow)
+                await worker.post("status", {"state": "in_progress", "message": "on", "iteration": 1})
+                await until("in_progress")
+                async with trio.open_nursery() as burst:
+                    for seq in range(100):
+                        burst.start_soon(worker.event, seq)
+                await worker.complete()
+                await until("completed")
+
+    assert numbers(told) == list(range(1, 101))
+
+
+async def test_a_reader_that_leaves_is_noticed_and_streams_are_bounded() -> None:
+    with Store() as store:
+        pages = Pages(store)
+        pages.streams = Streams(store, most=2)
+        job = store.create_job("x", title="x")
+        url_path = f"/web/jobs/{job.id}/events"
+        async with serving(make_app(store, NoBackend(), pages)) as url, httpx.AsyncClient(base_url=url) as client:
+            with trio.fail_after(30):
+                async with client.stream("GET", url_path), client.stream("GET", url_path):
+                    await until_open(pages, 2)
+                    refused = await client.get(url_path)
+                    assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
+                await until_open(pages, 0)
+
+
+async def until_open(pages: Pages, streams: int) -> None:
+    while pages.streams.open != streams:  # noqa: ASYNC110 - a server has no event for it
+        await trio.sleep(0.01)
+
+
+async def test_an_open_stream_does_not_keep_the_orchestrator_from_ending() -> None:
+    with Store() as store:
+        job = store.create_job("x", title="x")
+        reading = trio.Event()
+
+        async def read(url: str) -> None:
+            with suppress(httpx.TransportError):
+                async with httpx.AsyncClient() as client, client.stream("GET", url) as stream:
+                    reading.set()
+                    await stream.aread()
+
+        with trio.fail_after(30):
+            async with trio.open_nursery() as nursery, serving(make_app(store, NoBackend())) as url:
+                nursery.start_soon(read, f"{url}/web/jobs/{job.id}/events")
+                await reading.wait()
+
+
+async def test_a_job_without_a_trace_has_a_time_line_of_its_events() -> None:
+    async with orchestrator() as server:
+        worker = await server.new_job()
+        await worker.event(0, "tool_use", tool_name="shell", input="{}", tool_call_id="a")
+        await worker.event(1, "tool_result", tool_name="shell", output="x", success=False, tool_call_id="a")
+        await worker.event(2, "tool_use", tool_name="grep", input="{}", tool_call_id="b")
+        drawn = (await server.client.get(f"/web/jobs/{worker.id}/timeline")).json()
+
+    tools = next(lane for lane in drawn["lanes"] if lane["name"] == "tools")["spans"]
+    assert [(span["name"], span["open"], span["failed"]) for span in tools] == [
+        ("shell", False, True),
+        ("grep", True, False),
+    ]

@@ -1,0 +1,209 @@
+"""The client's requests and their answers: what goes out, and what is made of what comes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+import msgspec
+import pytest
+import trio
+
+from support.requests import (
+    CHAT,
+    JOB,
+    REPLY,
+    TOOL_CHAT,
+    Request,
+    ask_for_text,
+    ask_with_tools,
+    connect,
+    post_event,
+    send_report,
+)
+from support.scripted import Scripted, json, status
+from support.world import JOB_ID, TOKEN, URL
+from trioworker.errors import BadReplyError, OrchestratorError
+from trioworker.protocol import wire
+from trioworker.worker.client.orchestrator_client import OrchestratorClient
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from trio.testing import MockClock
+
+REQUESTS: list[tuple[Request, str, str, bytes]] = [
+    (OrchestratorClient.job, "GET", "job", b""),
+    (OrchestratorClient.credentials, "GET", "credentials", b""),
+    (OrchestratorClient.prompt, "GET", "prompt", b""),
+    (post_event, "POST", "event", b'{"event_type":"status","data":{}}'),
+    (send_report, "POST", "complete", b'{"success":true,"message":"done","iterations":3}'),
+    (
+        ask_for_text,
+        "POST",
+        "llm/complete",
+        b'{"messages":[{"role":"user","content":"hi"}],"max_tokens":7,"temperature":0.7}',
+    ),
+    (
+        ask_with_tools,
+        "POST",
+        "llm/complete_with_tools",
+        b'{"messages":[{"role":"user","content":"hi"}],"tools":[],"max_tokens":9,"tool_choice":"auto"}',
+    ),
+]
+ANSWERS = {"job": JOB, "prompt": status(204), "llm/complete": json(REPLY), "llm/complete_with_tools": json(REPLY)}
+
+
+def name_of(value: object) -> str:
+    return getattr(value, "__name__", str(value)[:30])
+
+
+@pytest.mark.parametrize(("request_", "method", "path", "body"), REQUESTS, ids=name_of)
+@pytest.mark.parametrize("url", [URL, f"{URL}/", f"{URL}//"])
+async def test_a_request_as_it_goes_out(
+    request_: Request, method: str, path: str, body: bytes, url: str, autojump_clock: MockClock
+) -> None:
+    transport = Scripted(ANSWERS.get(path, json([])))
+    async with connect(transport, url=url) as client:
+        await request_(client)
+    (arrival,) = transport.arrivals
+    assert arrival.method == method
+    assert arrival.url == f"{URL}/worker/{JOB_ID}/{path}"
+    assert arrival.body == body
+    assert arrival.headers["authorization"] == f"Bearer {TOKEN}"
+    assert TOKEN not in arrival.url
+    assert TOKEN.encode() not in arrival.body
+    # The worker would only have to unpack it; and an error's body must be readable in the log.
+    assert arrival.headers["accept-encoding"] == "identity"
+    assert ("content-type" in arrival.headers) == bool(body)
+
+
+async def test_the_job_and_its_unknown_fields(autojump_clock: MockClock) -> None:
+    transport = Scripted(json({"title": "T", "description": "D", "project_dir": "/p", "priority": 9}))
+    async with connect(transport) as client:
+        assert await client.job() == wire.JobDescription(title="T", description="D", project_dir="/p")
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (status(204), ()),
+        (status(404, b"none granted"), ()),
+        (status(200), ()),
+        (json([{"env_var": "A", "value": "b", "kind": "x"}]), (wire.Credential(env_var="A", value="b"),)),
+    ],
+)
+async def test_credentials(
+    answer: httpx.Response, expected: tuple[wire.Credential, ...], autojump_clock: MockClock
+) -> None:
+    async with connect(Scripted(answer)) as client:
+        assert await client.credentials() == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (status(204), None),
+        (json({"content": "also this"}), wire.Prompt(content="also this")),
+        (json({"content": "the last", "done": True}), wire.Prompt(content="the last", done=True)),
+    ],
+)
+async def test_a_prompt(answer: httpx.Response, expected: wire.Prompt | None, autojump_clock: MockClock) -> None:
+    async with connect(Scripted(answer)) as client:
+        assert await client.prompt() == expected
+
+
+async def test_null_in_a_reply_means_absent(autojump_clock: MockClock) -> None:
+    nulls = dict.fromkeys((*REPLY, "cache_read_input_tokens", "cache_creation_input_tokens", "some_new_field"), None)
+    async with connect(Scripted(json(nulls))) as client:
+        reply = await client.complete_with_tools(TOOL_CHAT)
+    assert reply == wire.Reply()
+    assert reply.ended_by == "unknown"
+
+
+async def test_a_call_keeps_what_only_the_provider_understands_byte_for_byte(autojump_clock: MockClock) -> None:
+    call = b'{"id":"a","name":"t","arguments":{},"reasoning":{ "b": 1.50 },"signature":"\\u0041="}'
+    body = b'{"tool_calls":[' + call + b'],"reasoning":"x\\u00e9","reasoning_details":[1,  2]}'
+    async with connect(Scripted(status(200, body))) as client:
+        reply = await client.complete_with_tools(TOOL_CHAT)
+    assert reply.tool_calls is not None
+    assert reply.tool_calls[0].reasoning == msgspec.Raw(b'{ "b": 1.50 }')
+    assert reply.tool_calls[0].signature == msgspec.Raw(b'"\\u0041="')
+    assert reply.reasoning == msgspec.Raw(b'"x\\u00e9"')
+    assert reply.reasoning_details == msgspec.Raw(b"[1,  2]")
+
+
+MALFORMED: list[tuple[bytes, str]] = [
+    (b"<html>busy</html>", "malformed"),
+    (b"", "truncated"),
+    (b'{"title": "T"}', "`description`"),
+    (b'{"title": 3, "description": "D"}', r"Expected `str`, got `int` - at `\$.title`"),
+    (b'{"title": "\xff\xfe", "description": "D"}', ""),
+    (b"[" * 100_000, ""),
+]
+
+
+@pytest.mark.parametrize(("body", "field"), MALFORMED, ids=lambda value: str(value)[:30])
+async def test_a_malformed_answer_is_tried_again_and_then_told_by_endpoint_status_and_field(
+    body: bytes, field: str, autojump_clock: MockClock
+) -> None:
+    transport = Scripted(status(200, body))
+    async with connect(transport) as client:
+        with pytest.raises(BadReplyError, match=f"GET job: 200 .*{field}"):
+            await client.job()
+    assert len(transport.arrivals) == 3
+
+
+async def test_a_malformed_answer_may_be_a_proxys(autojump_clock: MockClock) -> None:
+    transport = Scripted(status(200, b"<html>busy</html>"), status(200, b"{"), JOB)
+    async with connect(transport) as client:
+        assert (await client.job()).title == "Mend it"
+
+
+async def test_a_wrong_field_deep_in_a_reply_is_told_with_its_path(autojump_clock: MockClock) -> None:
+    transport = Scripted(json({"tool_calls": [{"id": "a", "name": None, "arguments": 1}]}))
+    async with connect(transport) as client:
+        with pytest.raises(BadReplyError, match=r"POST llm/complete_with_tools: 200 .*tool_calls\[0\]\.name"):
+            await client.complete_with_tools(TOOL_CHAT)
+
+
+async def test_a_malformed_prompt_is_told_after_one_attempt(autojump_clock: MockClock) -> None:
+    transport = Scripted(json({"done": False}))
+    async with connect(transport) as client:
+        with pytest.raises(BadReplyError, match=r"GET prompt: 200 .*`content`"):
+            await client.prompt()
+    assert len(transport.arrivals) == 1
+
+
+async def test_an_answer_over_its_limit_is_not_read_to_the_end(autojump_clock: MockClock) -> None:
+    sent = 0
+
+    async def flood(_: httpx.Request) -> httpx.Response:
+        class Flood(httpx.AsyncByteStream):
+            async def __aiter__(self) -> AsyncIterator[bytes]:
+                nonlocal sent
+                while True:
+                    sent += 1
+                    yield b" " * 65_536
+                    await trio.lowlevel.checkpoint()
+
+        return httpx.Response(200, stream=Flood())
+
+    transport = Scripted(flood)
+    async with connect(transport) as client:
+        with pytest.raises(BadReplyError, match="job: 200 with over 1048576 bytes"):
+            await client.job()
+    assert len(transport.arrivals) == 1
+    assert sent == 17
+
+
+async def test_a_reply_may_hold_a_file_of_five_mebibytes(autojump_clock: MockClock) -> None:
+    text = "\n" * (5 * 1024 * 1024)
+    async with connect(Scripted(json({"content": text}))) as client:
+        assert (await client.complete_chat(CHAT)).content == text
+
+
+async def test_a_url_that_cannot_be_asked_is_told(autojump_clock: MockClock) -> None:
+    async with connect(None, url="ftp://orchestrator.test") as client:
+        with pytest.raises(OrchestratorError, match=r"ftp://orchestrator.test/worker/"):
+            await client.job()

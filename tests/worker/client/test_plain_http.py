@@ -1,0 +1,391 @@
+"""Plain HTTP on real sockets: what servers answer, in whatever pieces, and what becomes of the connection."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import asynccontextmanager
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trioworker.errors import BadReplyError, OrchestratorError
+from trioworker.worker.client.connection import open_connection
+from trioworker.worker.client.exchange import CONNECT_TIMEOUT, Request, Response, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Sequence
+
+    from trio.testing import MockClock
+
+    from trioworker.worker.client.exchange import Connection
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+LIMIT = 1000
+HUGE = 8 * 1024 * 1024
+"""Bytes of a request that no pair of socket buffers takes in."""
+
+
+class Server:
+    """Sends one script of pieces a connection: each piece answers a request; the connection is closed after the last.
+
+    `None` in place of a piece leaves the request without an answer, and the connection open.
+    """
+
+    def __init__(self, *scripts: Sequence[bytes | None], reads: bool = True) -> None:
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self.open = 0
+        self._scripts = list(scripts)
+        self._reads = reads
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        self.connections += 1
+        self.open += 1
+        script = self._scripts.pop(0)
+        try:
+            for piece in script:
+                if self._reads:
+                    self.requests.append(await _request(stream))
+                if piece is None:
+                    await stream.receive_some()
+                    return
+                await stream.send_all(piece)
+        except trio.BrokenResourceError:
+            return
+        finally:
+            self.open -= 1
+
+
+async def _request(stream: trio.SocketStream) -> bytes:
+    received = b""
+    while not received.endswith(b"\r\n\r\n") and b"\r\n\r\n{" not in received:
+        data = await stream.receive_some()
+        if not data:
+            return received
+        received += data
+    return received
+
+
+@asynccontextmanager
+async def served(server: Server, path: str = "/worker/1/") -> AsyncGenerator[Connection]:
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, server.serve, 0, host="127.0.0.1"))
+        port = listeners[0].socket.getsockname()[1]
+        connection = open_connection(f"http://127.0.0.1:{port}{path}", {"Authorization": "Bearer t"})
+        yield connection
+        await connection.aclose()
+        nursery.cancel_scope.cancel()
+
+
+async def ask(connection: Connection, body: bytes | None = None, on_sent: Callable[[], None] | None = None) -> Response:
+    return await connection.exchange(Request("POST" if body else "GET", "job", body, on_sent=on_sent), LIMIT)
+
+
+async def test_a_request_says_where_it_goes_who_asks_and_how_long_it_is() -> None:
+    server = Server([OK])
+    async with served(server, "/base/worker/1/") as connection:
+        assert await connection.exchange(
+            Request("POST", "event", b"{}", {"traceparent": "00-1-2-01"}), LIMIT
+        ) == Response(200, b"hello")
+    head, _, body = server.requests[0].partition(b"\r\n\r\n")
+    line, *headers = head.decode().split("\r\n")
+    assert line == "POST /base/worker/1/event HTTP/1.1"
+    told = {name.lower(): value for name, _, value in (header.partition(": ") for header in headers)}
+    assert told.pop("host").startswith("127.0.0.1:")
+    assert told == {
+        "accept": "application/json",
+        "accept-encoding": "identity",
+        "authorization": "Bearer t",
+        "traceparent": "00-1-2-01",
+        "content-type": "application/json",
+        "content-length": "2",
+    }
+    assert body == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (OK, Response(200, b"hello")),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", Response(204, b"")),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK, Response(200, b"hello")),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n",
+            Response(200, b"hello"),
+        ),
+        (b"HTTP/1.0 200 OK\r\n\r\nhello", Response(200, b"hello")),
+        (b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", Response(503, b"", 7.0)),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: Identity\r\nContent-Length: 1\r\n\r\nx", Response(200, b"x")),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + b"x" * LIMIT, Response(200, b"x" * LIMIT)),
+    ],
+    ids=["sized", "empty", "interim", "chunked", "until closed", "pause", "not packed", "at the limit"],
+)
+async def test_an_answer_is_read_to_its_end(sent: bytes, answer: Response) -> None:
+    async with served(Server([sent])) as connection:
+        assert await ask(connection) == answer
+
+
+@pytest.mark.parametrize(
+    ("sent", "error", "said"),
+    [
+        (b"", TransientError, "no HTTP answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", TransientError, "no HTTP answer"),
+        (OK[:-1], TransientError, "no HTTP answer"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", TransientError, "no HTTP answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", TransientError, "no HTTP answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", TransientError, "no HTTP answer"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 40_000, TransientError, "no HTTP answer"),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", TransientError, "no HTTP answer"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
+            BadReplyError,
+            "packed by 'gzip'",
+        ),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (LIMIT + 1), BadReplyError, "over 1000 bytes"),
+    ],
+    ids=[
+        "nothing",
+        "half a head",
+        "half a body",
+        "ssh",
+        "size below 0",
+        "two sizes",
+        "long head",
+        "101",
+        "packed",
+        "long",
+    ],
+)
+async def test_what_is_no_whole_answer_is_an_error_and_ends_the_connection(
+    sent: bytes, error: type[Exception], said: str
+) -> None:
+    server = Server([sent], [OK])
+    async with served(server) as connection:
+        with pytest.raises(error, match=said) as caught:
+            await ask(connection)
+        assert getattr(caught.value, "sent", True)
+        assert await ask(connection) == Response(200, b"hello")
+    assert server.connections == 2
+
+
+@given(cuts=st.lists(st.integers(0, 120), max_size=8))
+def test_an_answer_may_come_in_any_pieces(cuts: list[int]) -> None:
+    head = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    whole = head + b"3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"
+    edges = [0, *sorted(cuts), len(whole)]
+    pieces = [whole[start:end] for start, end in pairwise(edges)]
+
+    async def serve(stream: trio.SocketStream) -> None:
+        await _request(stream)
+        for piece in pieces:
+            await stream.send_all(piece)
+            await trio.testing.wait_all_tasks_blocked()
+
+    async def main() -> Response:
+        server = Server()
+        server.serve = serve
+        async with served(server) as connection:
+            return await ask(connection)
+
+    assert trio.run(main) == Response(200, b"hello")
+
+
+async def test_a_connection_is_kept_and_one_that_said_too_much_is_not() -> None:
+    server = Server([OK, OK, OK + b"more"], [OK])
+    async with served(server) as connection:
+        for _ in range(4):
+            assert await ask(connection) == Response(200, b"hello")
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_connection_that_was_closed_between_costs_no_failure(told: bool) -> None:
+    answer = OK.replace(b"\r\n", b"\r\nConnection: close\r\n", 1) if told else OK
+    server = Server([answer], [answer])
+    async with served(server) as connection:
+        for _ in range(2):
+            await ask(connection)
+            # Let the server's end of the connection arrive.
+            await trio.testing.wait_all_tasks_blocked(0.01)
+    assert server.connections == 2
+
+
+async def test_requests_at_once_do_not_wait_for_each_other() -> None:
+    server = Server([None], [OK], [OK])
+    async with served(server) as connection, trio.open_nursery() as nursery:
+        nursery.start_soon(ask, connection)
+        while server.connections < 1:
+            await trio.testing.wait_all_tasks_blocked(0.001)
+        nursery.start_soon(ask, connection)
+        assert await ask(connection) == Response(200, b"hello")
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_cancel_in_the_middle_closes_the_connection_and_leaves_no_descriptor() -> None:
+    server = Server([None], [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", None], [OK])
+    async with served(server) as connection:
+        descriptors = len(os.listdir("/proc/self/fd"))
+        for asked in (1, 2):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(ask, connection)
+                while len(server.requests) < asked:
+                    await trio.testing.wait_all_tasks_blocked(0.001)
+                await trio.testing.wait_all_tasks_blocked(0.001)
+                nursery.cancel_scope.cancel()
+            while server.open:
+                await trio.testing.wait_all_tasks_blocked(0.001)
+            assert len(os.listdir("/proc/self/fd")) == descriptors
+        assert await ask(connection) == Response(200, b"hello")
+
+
+async def test_a_refusal_before_the_whole_request_was_read_is_heard() -> None:
+    server = Server([b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig"])
+
+    async def refuse(stream: trio.SocketStream) -> None:
+        await stream.receive_some(100)
+        await stream.send_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
+        # Reading on a little keeps the kernel from throwing the answer away with a reset.
+        with trio.move_on_after(0.05):
+            while await stream.receive_some(65536):
+                pass
+
+    server.serve = refuse
+    async with served(server) as connection:
+        assert await connection.exchange(Request("POST", "event", bytes(HUGE)), LIMIT) == Response(413, b"big")
+
+
+async def test_a_refusal_is_heard_while_the_server_neither_reads_on_nor_closes() -> None:
+    refusal = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno"
+    server = Server([refusal, None], [OK])
+    stuck = True
+
+    async def refuse(stream: trio.SocketStream) -> None:
+        nonlocal stuck
+        server.connections += 1
+        await stream.receive_some(100)
+        await stream.send_all(refusal if stuck else OK)
+        if stuck:
+            stuck = False
+            await trio.sleep_forever()
+
+    server.serve = refuse
+    async with served(server) as connection:
+        assert await connection.exchange(Request("POST", "event", bytes(HUGE)), LIMIT) == Response(401, b"no")
+        # The rest of the request was never sent, so no other may follow it on that connection.
+        assert await ask(connection) == Response(200, b"hello")
+    assert server.connections == 2
+
+
+async def test_a_cancel_while_a_long_body_is_sent_leaves_no_descriptor() -> None:
+    arrived = 0
+
+    async def stall(stream: trio.SocketStream) -> None:
+        nonlocal arrived
+        arrived += len(await stream.receive_some(100))
+        await trio.sleep_forever()
+
+    server = Server()
+    server.serve = stall
+    async with served(server) as connection:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(connection.exchange, Request("POST", "event", bytes(HUGE)), LIMIT))
+            while not arrived:
+                await trio.testing.wait_all_tasks_blocked(0.001)
+            descriptors = len(os.listdir("/proc/self/fd"))
+            nursery.cancel_scope.cancel()
+        assert len(os.listdir("/proc/self/fd")) == descriptors - 1
+
+
+async def test_a_long_body_arrives_whole() -> None:
+    arrived = 0
+
+    async def count(stream: trio.SocketStream) -> None:
+        nonlocal arrived
+        while arrived < HUGE:
+            arrived += len(await stream.receive_some(1 << 20))
+        await stream.send_all(OK)
+
+    server = Server()
+    server.serve = count
+    async with served(server) as connection:
+        assert await connection.exchange(Request("POST", "event", bytes(HUGE)), LIMIT) == Response(200, b"hello")
+
+
+async def test_a_refused_connection_sends_nothing() -> None:
+    connection = open_connection("http://127.0.0.1:9/worker/1/", {})
+    sent: list[bool] = []
+    with pytest.raises(TransientError, match=r"cannot connect: .*refused"):
+        await ask(connection, b"{}", lambda: sent.append(True))
+    assert not sent
+
+
+@pytest.mark.parametrize("path", ["/worker/1/", "/ä/worker/1/"], ids=["plain", "httpx"])
+async def test_a_body_counts_as_sent_before_its_answer_comes(path: str) -> None:
+    sent: list[int] = []
+    server = Server([OK])
+    async with served(server, path) as connection:
+        await ask(connection, b"{}", lambda: sent.append(len(server.requests)))
+    assert len(sent) == 1
+
+
+async def test_a_name_that_nobody_has_is_told() -> None:
+    connection = open_connection("http://no-such-host.invalid/worker/1/", {})
+    with pytest.raises(TransientError, match="cannot connect: "):
+        await ask(connection)
+
+
+async def test_a_header_that_http_cannot_carry_is_no_request() -> None:
+    connection = open_connection("http://127.0.0.1:9/worker/1/", {"Authorization": "Bearer a\nb"})
+    with pytest.raises(OrchestratorError, match=r"GET http://127\.0\.0\.1:9/worker/1/job: "):
+        await ask(connection)
+
+
+@pytest.mark.parametrize("path", ["/worker/1/", "/ä/worker/1/"], ids=["plain", "httpx"])
+@pytest.mark.parametrize("host", ["a..b", "a" * 64, "."], ids=["empty label", "long label", "dot"])
+async def test_a_name_that_nobody_can_have_is_no_request(host: str, path: str) -> None:
+    connection = open_connection(f"http://{host}{path}", {})
+    with pytest.raises(OrchestratorError, match=f"GET http://{host}{path}job: .*label"):
+        await ask(connection)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:99999", "[1::2::3]"])
+def test_an_address_that_nothing_can_have_is_told_at_once(host: str) -> None:
+    with pytest.raises(OrchestratorError, match=r"http://.*/worker/1/: .*(99999|Port out of range|1::2::3)"):
+        open_connection(f"http://{host}/worker/1/", {})
+
+
+async def test_an_address_of_ipv6_is_reached_and_named_in_brackets() -> None:
+    server = Server([OK])
+    async with trio.open_nursery() as nursery:
+        try:
+            listeners = await nursery.start(partial(trio.serve_tcp, server.serve, 0, host="::1"))
+        except OSError:
+            pytest.skip("this machine has no IPv6 on loopback")
+        port = listeners[0].socket.getsockname()[1]
+        connection = open_connection(f"http://[::1]:{port}/worker/1/", {})
+        assert await ask(connection) == Response(200, b"hello")
+        await connection.aclose()
+        nursery.cancel_scope.cancel()
+    assert f"Host: [::1]:{port}\r\n".encode() in server.requests[0]
+
+
+async def test_a_connection_that_is_never_made_is_given_up_and_known_as_unsent(mock_clock: MockClock) -> None:
+    # The kernel drops who knocks while as many wait as the backlog holds.
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf, socket.create_connection(deaf.getsockname()):
+        connection = open_connection(f"http://127.0.0.1:{deaf.getsockname()[1]}/worker/1/", {})
+        async with trio.open_nursery() as nursery:
+
+            async def jump() -> None:
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                mock_clock.jump(CONNECT_TIMEOUT)
+
+            nursery.start_soon(jump)
+            with pytest.raises(TransientError, match="cannot connect: no answer within 3 s"):
+                await ask(connection)

@@ -1,0 +1,247 @@
+"""The conversation: its size, and what is shortened when it outgrows a request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trioworker.protocol import wire
+from trioworker.worker.state.conversation import KEPT_TURNS, Conversation, encode_message
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LIMIT = 200_000
+"""Bytes; the real limit would only make these tests slow."""
+
+
+def say(conversation: Conversation, role: wire.Role, content: str, **more: Any) -> None:
+    conversation.append(role, encode_message(wire.Message(role=role, content=content, **more)))
+
+
+def opened() -> Conversation:
+    conversation = Conversation()
+    say(conversation, "system", "You are an agent. " * 50)
+    say(conversation, "user", "Mend the parser. " * 50)
+    return conversation
+
+
+def take_turn(
+    conversation: Conversation,
+    number: int,
+    results: Sequence[str],
+    *,
+    arguments: Any = None,
+    content: str = "",
+    reasoning: bytes | None = None,
+) -> None:
+    calls = tuple(
+        wire.ToolCall(id=f"call_{number}_{index}", name="shell", arguments={} if arguments is None else arguments)
+        for index in range(len(results))
+    )
+    raw = wire.ABSENT if reasoning is None else msgspec.Raw(reasoning)
+    say(conversation, "assistant", content, tool_calls=calls, reasoning=raw, reasoning_details=raw)
+    for call, result in zip(calls, results, strict=True):
+        say(conversation, "tool", result, tool_call_id=call.id, name=call.name)
+
+
+def assert_size_is_real(conversation: Conversation) -> None:
+    # One comma less than there are messages, and two brackets.
+    assert len(msgspec.json.encode(conversation.snapshot())) == conversation.size + 1
+
+
+def assert_well_formed(conversation: Conversation) -> None:
+    """Each call is answered, in order, before anybody else speaks; and content is a string."""
+    waiting: list[str] = []
+    for message in conversation:
+        if message.role == "tool":
+            assert message.tool_call_id == waiting.pop(0)
+        else:
+            assert not waiting
+            waiting = [call.id for call in message.tool_calls or ()]
+    assert not waiting
+    for raw in conversation.snapshot():
+        assert isinstance(msgspec.json.decode(raw)["content"], str)
+
+
+def squeeze(conversation: Conversation, limit: int) -> None:
+    """As the reasoner does before each request."""
+    compaction = conversation.next_compaction(limit)
+    if compaction is not None:
+        conversation.compact(compaction)
+    for compaction in conversation.emergency_compactions():
+        if conversation.size <= limit:
+            break
+        conversation.compact(compaction)
+
+
+def contents(conversation: Conversation) -> list[str]:
+    return [message.content for message in conversation]
+
+
+def test_a_new_conversation() -> None:
+    conversation = Conversation()
+    assert len(conversation) == 0
+    assert conversation.last_role is None
+    assert conversation.snapshot() == ()
+    assert conversation.next_compaction(0) is None
+
+
+def test_messages_go_out_as_they_were_encoded() -> None:
+    conversation = Conversation()
+    raw = b'{ "role": "user",  "content": "\\u0041" }'
+    conversation.append("user", raw)
+    assert [bytes(message) for message in conversation.snapshot()] == [raw]
+    assert contents(conversation) == ["A"]
+    assert conversation.last_role == "user"
+
+
+def test_nothing_is_folded_while_it_fits() -> None:
+    conversation = opened()
+    for number in range(50):
+        take_turn(conversation, number, ["x" * 1_000])
+    assert conversation.next_compaction(conversation.size) is None
+
+
+def test_folding_takes_old_results_and_nothing_else() -> None:
+    conversation = opened()
+    for number in range(30):
+        take_turn(conversation, number, ["x" * 9_000, "short"], arguments={"command": "y" * 500}, content="Look. " * 90)
+        if number == 5:
+            say(conversation, "user", "And mind the docs. " * 40)
+    before = list(conversation)
+    squeeze(conversation, LIMIT)
+    after = list(conversation)
+    assert conversation.size <= LIMIT
+    kept_from = [index for index, message in enumerate(before) if message.role == "assistant"][-KEPT_TURNS]
+    for index, (old, new) in enumerate(zip(before, after, strict=True)):
+        if old.role == "tool" and len(old.content) > 1_000 and index < kept_from:
+            assert new.content.startswith("[compacted to save room: a result of 9000 characters")
+            assert (new.tool_call_id, new.name) == (old.tool_call_id, old.name)
+        else:
+            assert new == old
+    assert_size_is_real(conversation)
+    assert_well_formed(conversation)
+
+
+def test_folding_goes_on_where_it_stopped() -> None:
+    conversation = opened()
+    for number in range(100):
+        take_turn(conversation, number, [f"{number:6}" + "x" * 9_000])
+        compaction = conversation.next_compaction(LIMIT)
+        if compaction is not None:
+            conversation.compact(compaction)
+        assert conversation.size <= LIMIT
+        assert_size_is_real(conversation)
+    whole = [content for content in contents(conversation) if content.endswith("x")]
+    assert len(whole) >= KEPT_TURNS
+    assert whole[-1].startswith("    99")
+    assert conversation.next_compaction(LIMIT) is None
+
+
+def test_the_last_turns_are_folded_when_nothing_else_helps() -> None:
+    conversation = opened()
+    for number in range(3):
+        take_turn(conversation, number, ["x" * 95_000])
+    assert conversation.next_compaction(LIMIT) is None
+    squeeze(conversation, LIMIT)
+    assert conversation.size <= LIMIT
+    assert_size_is_real(conversation)
+    assert_well_formed(conversation)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"path": "a.py", "content": "\n" * 300_000},
+        "z" * 300_000,
+        {"deep": {"list": ["z" * 1_000] * 300}},
+        {f"field_{number}": "z" * 100 for number in range(3_000)},
+        [1] * 200_000,
+    ],
+    ids=["a file", "no object", "nested", "many fields", "a list"],
+)
+def test_a_call_that_no_request_can_carry_is_shortened(arguments: Any) -> None:
+    conversation = opened()
+    take_turn(conversation, 0, ["done"], arguments=arguments)
+    squeeze(conversation, LIMIT)
+    assert conversation.size <= LIMIT
+    calls = list(conversation)[2].tool_calls
+    assert calls is not None
+    assert (calls[0].id, calls[0].name) == ("call_0_0", "shell")
+    assert_size_is_real(conversation)
+    assert_well_formed(conversation)
+
+
+def test_small_arguments_survive_beside_a_large_one() -> None:
+    conversation = opened()
+    take_turn(conversation, 0, ["done"], arguments={"path": "a.py", "content": "x" * 300_000, "mode": {"bits": 420}})
+    squeeze(conversation, LIMIT)
+    calls = list(conversation)[2].tool_calls
+    assert calls is not None
+    assert calls[0].arguments["path"] == "a.py"
+    assert calls[0].arguments["mode"] == {"bits": 420}
+    assert calls[0].arguments["content"].endswith("...")
+
+
+def test_thoughts_that_no_request_can_carry_are_dropped_whole() -> None:
+    conversation = opened()
+    for number in range(20):
+        take_turn(conversation, number, ["ok"], reasoning=b'"' + b"r" * 15_000 + b'"')
+    squeeze(conversation, LIMIT)
+    assert conversation.size <= LIMIT
+    for message in conversation:
+        assert message.reasoning == wire.ABSENT or bytes(message.reasoning) == b'"' + b"r" * 15_000 + b'"'
+
+
+def test_follow_ups_that_no_request_can_carry_keep_their_beginning() -> None:
+    conversation = opened()
+    job = contents(conversation)
+    for number in range(8):
+        say(conversation, "user", f"Follow-up {number}: " + "\n" * 40_000)
+    squeeze(conversation, LIMIT)
+    assert conversation.size <= LIMIT
+    assert contents(conversation)[:2] == job
+    assert [content[:11] for content in contents(conversation)[2:]] == [f"Follow-up {number}" for number in range(8)]
+
+
+sizes = st.integers(0, 60_000)
+turns = st.lists(
+    st.fixed_dictionaries(
+        {
+            "results": st.lists(sizes, min_size=1, max_size=4),
+            "arguments": sizes,
+            "content": sizes,
+            "reasoning": sizes,
+            "follow_up": st.one_of(st.none(), sizes),
+        }
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(turns)
+def test_any_conversation_is_brought_under_the_limit(plan: list[dict[str, Any]]) -> None:
+    conversation = opened()
+    opening = contents(conversation)
+    for number, turn in enumerate(plan):
+        take_turn(
+            conversation,
+            number,
+            ["\n" * size for size in turn["results"]],
+            arguments={"content": "a" * turn["arguments"]},
+            content="\u00e9" * turn["content"],
+            reasoning=b'"' + b"r" * turn["reasoning"] + b'"',
+        )
+        if turn["follow_up"] is not None:
+            say(conversation, "user", "f" * turn["follow_up"])
+    squeeze(conversation, LIMIT)
+    assert conversation.size <= LIMIT
+    assert contents(conversation)[:2] == opening
+    assert_size_is_real(conversation)
+    assert_well_formed(conversation)

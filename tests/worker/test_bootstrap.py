@@ -1,0 +1,146 @@
+"""The first requests of a job: what they fetch, and what can end a job before it began."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from support.world import TOKEN, Exchange, Fault, World
+from trioworker import RefusedError, UnreachableError, open_job, run_job
+from trioworker.protocol import wire
+from trioworker.worker.bootstrap import FetchedJob, bootstrap
+from trioworker.worker.cancellation import StopRequest
+from trioworker.worker.client.orchestrator_client import OrchestratorClient
+from trioworker.worker.state.job import Job
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+
+async def contact(world: World, workspace: Path, stop: StopRequest | None = None) -> FetchedJob:
+    async with OrchestratorClient(world.config(workspace), transport=world) as client:
+        return await bootstrap(client, Job(), stop or StopRequest())
+
+
+def on(path: str, fault: Fault) -> World:
+    world = World()
+    world.fault = lambda exchange: fault if exchange.path == path else None
+    return world
+
+
+async def test_the_job_and_its_credentials_are_fetched_side_by_side(workspace: Path, autojump_clock: MockClock) -> None:
+    granted = (wire.Credential(env_var="DEPLOY_KEY", value="value-of-a-key"),)
+    world = World(credentials=granted, latency=4)
+    met = await contact(world, workspace)
+    assert met.description == world.description
+    assert met.credentials == granted
+    assert met.failure == ""
+    assert trio.current_time() == pytest.approx(4)
+
+
+async def test_no_credentials_are_granted(workspace: Path, autojump_clock: MockClock) -> None:
+    assert (await contact(World(), workspace)).credentials == ()
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+async def test_a_refused_job_is_told_at_once(status: int, workspace: Path, autojump_clock: MockClock) -> None:
+    def disturb(exchange: Exchange) -> Fault:
+        slow = Fault(kind="delay", delay=50)
+        return Fault(kind="status", status=status) if exchange.path == "job" else slow
+
+    world = World()
+    world.fault = disturb
+    with pytest.raises(RefusedError) as caught:
+        await contact(world, workspace)
+    assert caught.value.status == status
+    assert trio.current_time() < 1
+
+
+async def test_an_orchestrator_that_is_not_there_is_told_after_a_minute(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = World()
+    world.fault = lambda _: Fault(kind="refused")
+    with pytest.raises(UnreachableError, match=r"GET .*/job: cannot connect"):
+        await contact(world, workspace)
+    assert trio.current_time() == pytest.approx(60)
+
+
+async def test_an_orchestrator_that_is_late_is_waited_for(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World()
+    world.fault = lambda _: Fault(kind="refused") if trio.current_time() < 20 else None
+    assert (await contact(world, workspace)).description == world.description
+
+
+async def test_a_job_that_is_not_the_contracts_is_a_failed_job_with_the_reason(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    met = await contact(on("job", Fault(kind="garbage")), workspace)
+    assert met.failure.startswith("GET job: 200 with a body")
+
+
+@pytest.mark.parametrize("fault", [Fault(kind="garbage"), Fault(kind="status", status=403)], ids=lambda one: one.kind)
+async def test_credentials_that_cannot_be_had_fail_the_job_and_that_is_reported(
+    fault: Fault, workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = on("credentials", fault)
+    world.credentials = (wire.Credential(env_var="A", value="some-value"),)
+    outcome = await run_job(world.config(workspace), transport=world)
+    assert outcome.status == "failed"
+    assert "credentials" in outcome.message
+    assert world.reports == [{"success": False, "message": outcome.message, "iterations": 0}]
+    assert world.conversations() == []
+
+
+async def test_a_wish_to_stop_ends_the_wait_and_is_reported(workspace: Path, autojump_clock: MockClock) -> None:
+    world = on("job", Fault(kind="delay", delay=10))
+    stop = StopRequest()
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def _() -> None:
+            await trio.sleep(2)
+            stop.request("stopped by SIGTERM")
+            stop.request("stopped by SIGINT")
+
+        outcome = await run_job(world.config(workspace), transport=world, stop=stop)
+    assert outcome.status == "cancelled"
+    assert outcome.message == "Execution stopped: stopped by SIGTERM"
+    assert trio.current_time() < 3
+    assert [report["success"] for report in world.reports] == [False]
+
+
+def test_a_listener_hears_an_earlier_wish_at_once_and_each_later_one() -> None:
+    stop = StopRequest()
+    heard: list[str] = []
+    stop.request("first")
+    stop.listen(heard.append)
+    stop.request("second")
+    assert heard == ["first", "second"]
+    assert stop.reason == "first"
+
+
+async def test_the_conversation_opens_with_one_system_message_and_the_job(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = World()
+    await run_job(world.config(workspace), transport=world)
+    system, user = world.conversations()[0]
+    assert system["role"] == "system"
+    assert user == {"role": "user", "content": f"{world.description.title}\n\n{world.description.description}"}
+    assert world.description.description in system["content"]
+    assert TOKEN not in system["content"]
+    first = world.asked("status")[0].body
+    assert first == {"state": "in_progress", "message": "Worker started, beginning execution", "iteration": 0}
+
+
+async def test_a_job_is_told_of_as_soon_as_it_was_fetched(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World()
+    async with open_job(world.config(workspace), transport=world) as running:
+        assert running.job.title == world.description.title
+        assert set(running.actors) == {"prompt-poller", "reasoner", "tool-executor", "event-shipper"}
+        assert (await running.wait()).success

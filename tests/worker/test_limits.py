@@ -1,0 +1,283 @@
+"""The walls: whatever comes in any size, memory and requests stay bounded, and the job goes on or says why not."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import msgspec
+import pytest
+import trio
+
+from support.forms import assert_well_formed
+from support.requests import connect
+from support.scripted import Scripted
+from support.tools import Log, Probe
+from support.world import DONE, World, calling
+from trioworker import errors, open_job, run_job
+from trioworker.protocol import limits, wire
+from trioworker.protocol.limits import KIB, MAX_CALLS, MIB
+from trioworker.worker.processes.processes import Processes
+from trioworker.worker.state.conversation import KEPT_TURNS, OPENING
+from trioworker.worker.tools.apply_patch import ApplyPatch, ApplyPatchParameters
+from trioworker.worker.tools.base import ToolContext
+from trioworker.worker.tools.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+    from support.world import Exchange
+
+GIB = 1024 * MIB
+PIECE = b" " * (64 * KIB)
+
+
+class Flood(httpx.AsyncByteStream):
+    """A body of 1 GiB, made as it is read."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while self.sent < GIB:
+            self.sent += len(PIECE)
+            yield PIECE
+            await trio.lowlevel.checkpoint()
+
+
+class Raw(World):
+    """A model that answers these bytes, and then ends the job. Keeps the sizes of all requests."""
+
+    def __init__(self, *replies: bytes, **more: Any) -> None:
+        super().__init__([DONE], **more)
+        self._replies = list(replies)
+        self.sizes: list[int] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.sizes.append(len(await request.aread()))
+        return await super().handle_async_request(request)
+
+    async def _think(self, exchange: Exchange) -> tuple[int, bytes]:
+        await trio.sleep(self.thinking)
+        if self._replies:
+            return 200, self._replies.pop(0)
+        return 200, msgspec.json.encode(wire.Reply(content="The job is complete.", finish_reason="stop"))
+
+
+def reply_with(*calls: dict[str, Any]) -> bytes:
+    return msgspec.json.encode({"tool_calls": calls, "finish_reason": "tool_use"})
+
+
+def answers(world: World) -> list[str]:
+    """What the model was told of its calls, at last."""
+    return [message["content"] for message in world.conversations()[-1] if message["role"] == "tool"]
+
+
+async def test_a_reply_of_a_gigabyte_is_cut_off_and_fails_the_job_with_the_reason(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    flood = Flood()
+
+    class Flooding(World):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if "llm/" in request.url.path:
+                return httpx.Response(200, stream=flood)
+            return await super().handle_async_request(request)
+
+    world = Flooding()
+    tracemalloc.start()
+    try:
+        outcome = await run_job(world.config(workspace), transport=world, tools=[])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert outcome.reported
+    assert f"llm/complete_with_tools: 200 with over {limits.MAX_LLM_REPLY_BYTES} bytes" in world.reports[0]["message"]
+    assert flood.sent <= limits.MAX_LLM_REPLY_BYTES + len(PIECE)
+    assert peak < 3 * limits.MAX_LLM_REPLY_BYTES
+
+
+@pytest.mark.parametrize("packing", ["gzip", "gzip, gzip", "deflate", "br"])
+async def test_a_packed_reply_is_not_unpacked(packing: str, autojump_clock: MockClock) -> None:
+    flood = Flood()
+
+    async def packed(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"Content-Encoding": packing}, stream=flood)
+
+    async with connect(Scripted(packed)) as client:
+        with pytest.raises(errors.BadReplyError, match=r"GET .*job: 200 .* packed by .*not asked for"):
+            await client.job()
+    assert flood.sent == 0
+
+
+async def test_a_follow_up_is_cut_to_its_limit(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World([calling(("probe", {"seconds": 5})), DONE])
+    world.prompts.append(wire.Prompt(content="Mind the tabs. " * 60_000))
+    await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
+    follow_up = world.conversations()[-1][-1]["content"]
+    assert follow_up.startswith("Mind the tabs. ")
+    assert len(follow_up.encode()) <= limits.MAX_PROMPT_BYTES + len("...")
+
+
+async def test_a_follow_up_over_the_reply_limit_does_the_job_no_harm(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = World([calling(("probe", {"seconds": 5})), calling(("probe", {"seconds": 5})), DONE])
+    world.prompts.append(wire.Prompt(content="x" * (limits.MAX_REPLY_BYTES + 1)))
+    async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
+        await trio.sleep(1)
+        world.prompts.append(wire.Prompt(content="And the docs."))
+        outcome = await job.wait()
+    assert outcome.success
+    assert world.conversations()[-1][-3]["content"] == "And the docs."
+
+
+async def test_only_so_many_follow_ups_wait_in_the_worker(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World([calling(("probe", {"seconds": 50})), DONE])
+    world.prompts.extend(wire.Prompt(content=f"Follow-up {number}") for number in range(100))
+    async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
+        await trio.sleep(40)
+        waiting = len(job.job.follow_ups)
+        assert limits.MAX_WAITING_FOLLOW_UPS <= waiting <= limits.MAX_WAITING_FOLLOW_UPS + 1
+        assert len(world.prompts) == 100 - waiting
+
+
+async def test_arguments_of_seven_megabytes_are_an_error_to_the_model(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    log = Log()
+    world = Raw(reply_with({"id": "a", "name": "probe", "arguments": {"text": "x" * (7 * MIB)}}))
+    outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(log)])
+    assert outcome.success
+    assert log.runs == []
+    assert f"at most {limits.MAX_ARGUMENTS_BYTES} are taken" in answers(world)[0]
+    assert max(world.sizes) <= limits.MAX_REQUEST_BYTES
+
+
+async def test_twenty_thousand_calls_in_one_reply_are_not_all_taken(workspace: Path, autojump_clock: MockClock) -> None:
+    log = Log()
+    world = Raw(reply_with(*({"id": f"c{number}", "name": "probe", "arguments": None} for number in range(20_000))))
+    outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(log)])
+    assert outcome.success
+    assert len(log.runs) == MAX_CALLS - 1
+    told = answers(world)
+    assert len(told) == MAX_CALLS
+    assert f"20000 calls in one reply, at most {MAX_CALLS} are taken" in told[-1]
+
+
+@pytest.mark.parametrize("field", ["name", "id"])
+async def test_a_name_or_an_id_of_megabytes_reaches_no_request(
+    field: str, workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = Raw(reply_with({"id": "a", "name": "probe", "arguments": {}, field: "n" * (3 * MIB)}))
+    outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
+    assert outcome.success
+    assert max(world.sizes) < 64 * KIB
+
+
+async def test_events_are_small_whatever_they_tell_of(workspace: Path, autojump_clock: MockClock) -> None:
+    text = "\U0001f600 " * 200_000
+    call: dict[str, Any] = {"id": "i" * 100_000, "name": "n" * 100_000, "arguments": {"text": text}}
+    spoken = msgspec.json.encode(
+        {"content": text, "tool_calls": [call, {"id": "b", "name": "probe", "arguments": {"text": text}}]}
+    )
+    world = Raw(spoken)
+    await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
+    posted = [len(msgspec.json.encode(exchange.body)) for exchange in world.asked("event")]
+    assert len(posted) == 8
+    assert max(posted) < 4 * KIB
+
+
+async def test_a_report_of_megabytes_is_cut(workspace: Path, autojump_clock: MockClock) -> None:
+    said = msgspec.json.encode({"content": "x" * (5 * MIB) + ". The job is complete.", "finish_reason": "stop"})
+    world = Raw(said)
+    outcome = await run_job(world.config(workspace), transport=world, tools=[])
+    assert outcome.success
+    assert len(world.reports[0]["message"]) <= limits.MAX_KEPT_OUTPUT_BYTES + len("...")
+
+
+def long_turns(count: int, size: int) -> Sequence[Any]:
+    return [calling(("probe", {"text": f"{number:4}" + "x" * size})) for number in range(count)]
+
+
+async def test_a_conversation_over_the_context_limit_is_folded_and_spares_what_matters(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    tokens, size, turns = 20_000, 6_000, 40
+    world = World([*long_turns(turns, size), DONE])
+    async with open_job(world.config(workspace, context_limit=tokens), transport=world, tools=[Probe(Log())]) as job:
+        await trio.sleep(5)
+        world.prompts.append(wire.Prompt(content="Mind the tabs. " * 50))
+        outcome = await job.wait()
+    assert outcome.success
+    first, last = world.conversations()[0], world.conversations()[-1]
+    assert last[:OPENING] == first
+    assert [message["content"] for message in last if message["role"] == "user"][1:] == ["Mind the tabs. " * 50]
+    results = [message["content"] for message in last if message["role"] == "tool"]
+    assert len(results) == turns
+    whole = [number for number, result in enumerate(results) if "x" * size in result]
+    assert whole[-KEPT_TURNS:] == list(range(turns - KEPT_TURNS, turns))
+    for number, result in enumerate(results):
+        if number not in whole:
+            assert "compacted to save room" in result
+            assert "\n" not in result
+    assert whole[0] > 0
+    # Calls stand as they were asked for, and each still has its answer.
+    assert_well_formed(msgspec.convert(last, list[wire.Message]))
+    assert any("compacted" in data["message"] for data in world.of_type("status"))
+
+
+async def test_no_context_limit_is_too_small_for_a_job(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World([*long_turns(25, 9_000), DONE])
+    outcome = await run_job(world.config(workspace, context_limit=1), transport=world, tools=[Probe(Log())])
+    assert outcome.success
+    results = [message["content"] for message in world.conversations()[-1] if message["role"] == "tool"]
+    assert all("x" * 9_000 in result for result in results[-KEPT_TURNS:])
+    assert all("compacted" in result for result in results[:-KEPT_TURNS])
+
+
+async def test_turns_that_no_folding_makes_fit_are_left_out_and_the_model_is_told(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    turn: list[dict[str, Any]] = [
+        {"id": "i" * 4_000, "name": "probe", "arguments": {"text": "x"}} for _ in range(MAX_CALLS)
+    ]
+    world = Raw(*(reply_with(*turn) for _ in range(8)))
+    outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
+    assert outcome.success
+    assert max(world.sizes) <= limits.MAX_REQUEST_BYTES
+    last = world.conversations()[-1]
+    assert last[:OPENING] == world.conversations()[0]
+    assert any("earlier messages were left out to save room" in message["content"] for message in last)
+    assert_well_formed(msgspec.convert(last, list[wire.Message]))
+
+
+@pytest.fixture
+async def context(workspace: Path) -> AsyncIterator[ToolContext]:
+    with Workspace.open(workspace) as opened:
+        async with Processes() as processes:
+            yield ToolContext(workspace=opened, environment={}, processes=processes)
+
+
+async def test_a_patch_that_would_grow_a_file_without_bound_is_refused(context: ToolContext, workspace: Path) -> None:
+    (workspace / "file").write_text("x" * MIB)
+    parameters = ApplyPatchParameters(path="file", old_string="x", new_string="y" * MIB, replace_all=True)
+    with pytest.raises(errors.ToolError, match="cannot write file: it would be larger than 10 MiB"):
+        await ApplyPatch().run(parameters, context)
+    assert (workspace / "file").read_text() == "x" * MIB
+
+
+async def test_a_patch_that_nearly_matches_everywhere_is_told_soon(context: ToolContext, workspace: Path) -> None:
+    (workspace / "file").write_text("x\n" * 500_000)
+    began = time.perf_counter()
+    with pytest.raises(errors.ToolError, match="old_string is not in file"):
+        await ApplyPatch().run(
+            ApplyPatchParameters(path="file", old_string=" x\n" * 250_000 + "y", new_string=""), context
+        )
+    # Comparing lists of lines at each line would take hours.
+    assert time.perf_counter() - began < 20

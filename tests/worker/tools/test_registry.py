@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from trioworker.errors import ConfigError, ToolError
+from trioworker.worker.tools.registry import Registry
+from trioworker.worker.tools.shell import Shell
+
+CONTRACT = {
+    "shell": ({"command"}, {"workdir", "timeout"}),
+    "read_file": ({"path"}, {"offset", "limit"}),
+    "write_file": ({"path", "content"}, set[str]()),
+    "list_dir": (set[str](), {"path", "recursive", "max_depth"}),
+    "apply_patch": ({"path", "old_string", "new_string"}, {"replace_all"}),
+    "glob": ({"pattern"}, {"path"}),
+    "grep": ({"pattern"}, {"path", "glob", "mode", "context"}),
+}
+"""Each tool's required and optional parameters (contract, 'Tools')."""
+
+
+def test_the_contracts_tools_are_there() -> None:
+    assert set(Registry().names) == set(CONTRACT)
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_each_definition_is_the_contracts(name: str) -> None:
+    definition = next(definition for definition in Registry().definitions if definition.name == name)
+    required, optional = CONTRACT[name]
+    assert definition.description
+    assert definition.parameters["type"] == "object"
+    assert set(definition.parameters.get("required", [])) == required
+    assert set(definition.parameters["properties"]) == required | optional
+    assert msgspec.json.decode(msgspec.json.encode(definition.parameters)) == definition.parameters
+
+
+def test_only_reading_tools_run_side_by_side() -> None:
+    registry = Registry()
+    reading = {name for name in registry.names if registry.get(name).reads_only}
+    assert reading == {"read_file", "list_dir", "glob", "grep"}
+
+
+def test_an_unknown_tool_is_told_by_name() -> None:
+    with pytest.raises(ToolError, match=r"^tool 'nothing' not found$"):
+        Registry().get("nothing")
+
+
+def test_a_name_can_only_be_given_once() -> None:
+    with pytest.raises(ConfigError, match="two tools are named 'shell'"):
+        Registry([Shell(), Shell()])

@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from trioworker.errors import ConfigError
+from trioworker.linux.secure_open import kernel_opener, walking_opener
+from trioworker.worker.tools.workspace import Workspace, display
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from trioworker.linux.secure_open import Opener
+
+ROUNDS = 300
+"""Swaps of the race: enough that each order of the two threads is seen."""
+
+
+@pytest.fixture(params=[kernel_opener, walking_opener, None], ids=["kernel", "walk", "chosen"])
+def opener(request: pytest.FixtureRequest) -> Opener | None:
+    return request.param
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_text("secret")
+    inside = tmp_path / "workspace"
+    (inside / "a" / "b").mkdir(parents=True)
+    (inside / "a" / "file").write_text("inside")
+    return inside
+
+
+@pytest.fixture
+def workspace(folder: Path, opener: Opener | None) -> Iterator[Workspace]:
+    with Workspace.open(folder, opener) as workspace:
+        yield workspace
+
+
+def content(workspace: Workspace, path: str) -> str:
+    with open(workspace.open_file(path)) as file:
+        return file.read()
+
+
+@pytest.mark.parametrize("path", ["a/file", "./a/file", "a//file", "a/b/../file", "a/./b/.././file"])
+def test_paths_beneath_are_opened(workspace: Workspace, path: str) -> None:
+    assert content(workspace, path) == "inside"
+
+
+def test_an_absolute_path_beneath_the_root_is_taken_as_relative_to_it(workspace: Workspace) -> None:
+    assert content(workspace, str(workspace.root / "a" / "file")) == "inside"
+    os.close(workspace.open_directory(str(workspace.root)))
+
+
+def test_the_root_may_be_named_through_a_link(folder: Path, opener: Opener | None) -> None:
+    alias = folder.parent / "alias"
+    alias.symlink_to(folder)
+    with Workspace.open(alias, opener) as workspace:
+        assert content(workspace, str(alias / "a" / "file")) == "inside"
+        assert content(workspace, str(folder / "a" / "file")) == "inside"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "..",
+        "../outside/secret",
+        "a/../../outside/secret",
+        "/etc/passwd",
+        "/proc/self/root/etc/passwd",
+        "a/b/../../../workspace/a/file",
+    ],
+)
+def test_paths_that_lead_out_are_refused(workspace: Workspace, path: str) -> None:
+    with pytest.raises(OSError, match="cross-device"):
+        workspace.open_file(path)
+
+
+def test_a_neighbour_whose_name_begins_alike_is_outside(workspace: Workspace) -> None:
+    neighbour = workspace.root.with_name("workspace2")
+    neighbour.mkdir()
+    (neighbour / "file").write_text("other")
+    with pytest.raises(OSError, match="cross-device"):
+        workspace.open_file(str(neighbour / "file"))
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["../outside/secret", "/etc/passwd", "/proc/self/root/etc/passwd", "/proc/self/cwd", "a/../../outside/secret"],
+)
+def test_links_that_lead_out_are_refused(workspace: Workspace, target: str) -> None:
+    (workspace.root / "link").symlink_to(target)
+    with pytest.raises(OSError, match=r"cross-device|symbolic links"):
+        workspace.open_file("link")
+
+
+def test_a_linked_folder_that_leads_out_is_refused(workspace: Workspace) -> None:
+    (workspace.root / "link").symlink_to("../outside")
+    with pytest.raises(OSError, match="cross-device"):
+        workspace.open_file("link/secret")
+    with pytest.raises(OSError, match="cross-device"), workspace.parent("link/new", create=True):
+        pass
+
+
+def test_links_that_stay_inside_are_followed(workspace: Workspace) -> None:
+    (workspace.root / "relative").symlink_to("a/b/../file")
+    (workspace.root / "absolute").symlink_to(workspace.root / "a" / "file")
+    (workspace.root / "folder").symlink_to("a")
+    (workspace.root / "chain").symlink_to("folder/../relative")
+    for path in ("relative", "absolute", "folder/file", "chain"):
+        assert content(workspace, path) == "inside"
+
+
+def test_links_in_a_circle_end(workspace: Workspace) -> None:
+    (workspace.root / "one").symlink_to("two")
+    (workspace.root / "two").symlink_to("one")
+    with pytest.raises(OSError, match="symbolic links"):
+        workspace.open_file("one")
+    with pytest.raises(OSError, match="symbolic links"), workspace.parent("one"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("none", FileNotFoundError),
+        ("none/file", FileNotFoundError),
+        ("a/file/x", NotADirectoryError),
+        ("a/file/", NotADirectoryError),
+        ("x" * 300, OSError),
+        ("x/" * 3000, OSError),
+        ("\ud800", FileNotFoundError),
+    ],
+)
+def test_what_is_not_there_is_an_os_error(workspace: Workspace, path: str, error: type[OSError]) -> None:
+    with pytest.raises(error):
+        workspace.open_file(path)
+
+
+def test_a_file_is_no_directory(workspace: Workspace) -> None:
+    with pytest.raises(NotADirectoryError):
+        workspace.open_directory("a/file")
+
+
+def test_parents_are_made_beneath(workspace: Workspace) -> None:
+    with workspace.parent("x/y/z/new", create=True) as (descriptor, name):
+        assert name == b"new"
+        assert os.path.samestat(os.fstat(descriptor), (workspace.root / "x/y/z").stat())
+
+
+def test_parents_behind_a_dangling_link_are_not_made(workspace: Workspace) -> None:
+    (workspace.root / "dangling").symlink_to("../outside/new")
+    with pytest.raises(OSError), workspace.parent("dangling/deep/file", create=True):  # noqa: PT011 - which, depends on the kernel
+        pass
+    assert not (workspace.root.parent / "outside" / "new").exists()
+
+
+def test_very_many_missing_parents_are_an_error_or_made_but_no_crash(workspace: Workspace) -> None:
+    # Deeper, and the clean-up of the temporary folder would run out of stack.
+    with workspace.parent("d/" * 400 + "f", create=True) as (_, name):
+        assert name == b"f"
+
+
+@pytest.mark.parametrize("path", ["", ".", "..", "a/..", "a/"])
+def test_a_folder_is_no_name_for_a_file(workspace: Workspace, path: str) -> None:
+    with pytest.raises(OSError), workspace.parent(path):  # noqa: PT011 - EISDIR or EXDEV, both are told
+        pass
+
+
+def test_the_parent_is_that_of_a_links_target(workspace: Workspace) -> None:
+    (workspace.root / "link").symlink_to("a/file")
+    (workspace.root / "absolute").symlink_to(workspace.root / "a" / "file")
+    for path in ("link", "absolute"):
+        with workspace.parent(path) as (descriptor, name):
+            assert name == b"file"
+            assert os.path.samestat(os.fstat(descriptor), (workspace.root / "a").stat())
+
+
+def test_no_race_leads_out(workspace: Workspace) -> None:
+    """A folder that is swapped for a link to the outside, again and again, while it is opened."""
+    root = workspace.root
+    (root / "real").mkdir()
+    (root / "real" / "secret").write_text("inside")
+    (root / "link").symlink_to("../outside")
+    done = threading.Event()
+
+    def swap() -> None:
+        for _ in range(ROUNDS):
+            for name in ("real", "link"):
+                with suppress(OSError):
+                    os.rename(root / name, root / "door")
+                    os.rename(root / "door", root / name)
+        done.set()
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    seen: set[str] = set()
+    try:
+        while not done.is_set():
+            with suppress(OSError):
+                seen.add(content(workspace, "door/secret"))
+            with suppress(OSError), workspace.parent("door/new", create=True) as (descriptor, _):
+                assert not os.path.samestat(os.fstat(descriptor), (root.parent / "outside").stat())
+    finally:
+        thread.join()
+    assert seen <= {"inside"}
+
+
+def test_a_closed_workspace_opens_nothing(workspace: Workspace) -> None:
+    workspace.close()
+    workspace.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        workspace.open_file("a/file")
+
+
+def test_no_descriptor_is_left_open(folder: Path, opener: Opener | None) -> None:
+    (folder / "loop").symlink_to("loop")
+    (folder / "out").symlink_to("/etc")
+    before = len(os.listdir("/proc/self/fd"))
+    with Workspace.open(folder, opener) as workspace:
+        for path in ("a/file", "a/b/../none", "loop", "out/passwd", "..", "a/file/x"):
+            with suppress(OSError):
+                content(workspace, path)
+            with suppress(OSError), workspace.parent(path, create=True):
+                pass
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("name", ["none", "file"])
+def test_a_workspace_that_is_no_directory_is_a_configuration_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=rf"workspace .*{name}: .*director"):
+        Workspace.open(tmp_path / name)
+
+
+def test_paths_are_shown_relative_and_valid(workspace: Workspace) -> None:
+    assert workspace.shown("./a//b/../file") == "a/file"
+    assert workspace.shown(str(workspace.root / "a")) == "a"
+    assert workspace.shown("") == "."
+    assert workspace.shown("/etc/passwd") == "/etc/passwd"
+    assert workspace.shown("x\udce9") == "x\ufffd"
+
+
+def test_any_name_can_be_displayed() -> None:
+    assert display("plain") == "plain"
+    assert display("ä\udcff\ud800") == "ä\ufffd\ufffd"
