@@ -84,7 +84,7 @@ def test_two_reports_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_report_that_is_not_the_last_word_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     async def report_first(self: Any) -> None:
         while self._job.outbox:
-            if self._job.closed and not self._job.report_accepted:
+            if self._job.outbox_sealed and not self._job.report_accepted:
                 await self._report()
             post = self._job.outbox[0]
             await self._client.post(post.path, msgspec.json.encode(post.body))

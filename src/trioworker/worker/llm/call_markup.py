@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from trioworker.protocol.wire import ToolCall
-from trioworker.worker.redaction.pattern_set import LazyPattern
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Iterator
@@ -119,22 +118,22 @@ def pieces(text: str) -> Iterator[Piece]:
 
 def _needs_reading(text: str) -> bool:
     """Most texts hold no block and no gap, and need not be cut into pieces."""
-    return "\n\n\n" in text or bool(_BLOCK.compiled.search(text))
+    return "\n\n\n" in text or bool(re.search(_BLOCK, text))
 
 
 # Every repetition is possessive, or is bounded by what it can't match, so that no start costs more than it consumes.
 _LEAD = r"[ \t]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t]++)?(?:(?P<fence>`{3,}+(?=[^`\n]*+$)|~{3,}+)|(?P<quote>>))"
 _TAGS = "thinking|tool_calls?|function_call"
-_BLOCK = LazyPattern(rf"<\|?(?:{_TAGS})", re.IGNORECASE)
-_LINE_START = LazyPattern(_LEAD, re.MULTILINE)
-_MARK = LazyPattern(
-    rf"^{_LEAD}|(?P<ticks>`++)|\\[\\`]|<(?P<tag>{_TAGS})(?:[\s/][^<>]*+)?>|<\|(?P<piped>{_TAGS})(?:\s[^<>|]*+)?\|>",
-    re.MULTILINE | re.IGNORECASE,
+_BLOCK = rf"(?i)<\|?(?:{_TAGS})"
+_LINE_START = rf"(?m){_LEAD}"
+_MARK = (
+    rf"(?im)^{_LEAD}|(?P<ticks>`++)|\\[\\`]"
+    rf"|<(?P<tag>{_TAGS})(?:[\s/][^<>]*+)?>|<\|(?P<piped>{_TAGS})(?:\s[^<>|]*+)?\|>"
 )
 
 
 def _next_mark(text: str, at: int, *, at_line_start: bool) -> re.Match[str] | None:
-    return (_LINE_START.compiled.match(text, at) if at_line_start else None) or _MARK.compiled.search(text, at)
+    return (re.compile(_LINE_START).match(text, at) if at_line_start else None) or re.compile(_MARK).search(text, at)
 
 
 def _end_of_kept(text: str, mark: re.Match[str], paragraph: _Paragraph) -> int | None:
@@ -151,7 +150,7 @@ def _end_of_kept(text: str, mark: re.Match[str], paragraph: _Paragraph) -> int |
             return None
 
 
-_FENCE_END = LazyPattern(r"^([ \t]*+)(`{3,}+|~{3,}+)[ \t]*+$", re.MULTILINE)
+_FENCE_END = r"(?m)^([ \t]*+)(`{3,}+|~{3,}+)[ \t]*+$"
 
 CLOSING_INDENT = 3
 """Columns that a closing fence may be indented more than its opening one (CommonMark, 'Fenced code blocks')."""
@@ -160,14 +159,14 @@ CLOSING_INDENT = 3
 def _end_of_fence(text: str, mark: re.Match[str]) -> int:
     fence = mark["fence"]
     indent = mark.start("fence") - mark.start()
-    for closing in _FENCE_END.compiled.finditer(text, mark.end()):
+    for closing in re.compile(_FENCE_END).finditer(text, mark.end()):
         if closing[2].startswith(fence) and len(closing[1]) <= indent + CLOSING_INDENT:
             return closing.end()
     return len(text)
 
 
-_RUN_OF_TICKS = LazyPattern(r"`+")
-_PARAGRAPH_END = LazyPattern(r"\n(?=[ \t]*+(?:\n|[>#]|`{3}|~{3}|[-*+][ \t]|\d{1,9}[.)][ \t]))")
+_RUN_OF_TICKS = r"`+"
+_PARAGRAPH_END = r"\n(?=[ \t]*+(?:\n|[>#]|`{3}|~{3}|[-*+][ \t]|\d{1,9}[.)][ \t]))"
 
 
 class _Paragraph:
@@ -191,10 +190,10 @@ class _Paragraph:
         return runs[-1] + length if runs else None
 
     def _enter(self, start: int) -> None:
-        end = _PARAGRAPH_END.compiled.search(self._text, start)
+        end = re.compile(_PARAGRAPH_END).search(self._text, start)
         self._end = end.end() if end else len(self._text)
         self._runs = {}
-        for run in reversed([*_RUN_OF_TICKS.compiled.finditer(self._text, start, self._end)]):
+        for run in reversed([*re.compile(_RUN_OF_TICKS).finditer(self._text, start, self._end)]):
             self._runs.setdefault(len(run[0]), []).append(run.start())
 
 
@@ -254,7 +253,7 @@ def _is_json(written: str) -> bool:
     return True
 
 
-_GAP = LazyPattern(r"\n{3,}")
+_GAP = r"\n{3,}"
 
 
 def _without_blocks(found: Iterable[Piece]) -> str:
@@ -266,9 +265,9 @@ def _without_blocks(found: Iterable[Piece]) -> str:
                 # Joined before gaps are folded: a block may have stood in the middle of one.
                 prose.append(text)
             case Kept(text):
-                parts += (_GAP.compiled.sub("\n\n", "".join(prose)), text)
+                parts += (re.sub(_GAP, "\n\n", "".join(prose)), text)
                 prose.clear()
             case Block():
                 pass
-    parts.append(_GAP.compiled.sub("\n\n", "".join(prose)))
+    parts.append(re.sub(_GAP, "\n\n", "".join(prose)))
     return "".join(parts).strip()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from trioworker.protocol import wire
-from trioworker.protocol.text import signals_completion, talks_of_calling
+from trioworker.protocol.text import signals_completion
 from trioworker.worker.llm import loop_detection as rules
 from trioworker.worker.llm.call_limits import clamp_calls
 from trioworker.worker.llm.call_markup import clean, recover_calls
@@ -116,12 +116,6 @@ def _on_text(reply: wire.Reply, text: str, context: Context) -> Interpretation:
         return _nudged(rules.on_cut_text(awake), said, text)
     if signals_completion(text):
         return Interpretation(loop_state=awake, said=said, text=text, finished=context.last_output or text)
-    if talks_of_calling(text, context.tools):
-        if context.loop_state.text_only:
-            # A plan is what was asked for: no fault, and no last word.
-            return Interpretation(loop_state=awake, said=said, text=text)
-        if awake.intents_nudged < rules.INTENT_NUDGES:
-            return _nudged(rules.on_announced_call(awake), said, text)
     settled = msgspec.structs.replace(awake, last_text=text)
     return Interpretation(loop_state=settled, said=said, text=text)
 

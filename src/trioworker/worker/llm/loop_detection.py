@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 COMPLETION_PHRASE = "The job is complete"
 """What the model is told to say when it is done; one of the contract's phrases."""
-INTENT_NUDGES = 2
-"""A model that only ever announces is nudged this often, then left to go on in its way."""
 FAILURES_WARNED = 3
 FAILURES_STOPPED = 5
 """The same failing call so often in a row earns a warning, and then a turn without tools."""
@@ -33,9 +31,6 @@ REPLY_EMPTY = (
     f'Your last reply was empty. Call a tool for the next step, or say "{COMPLETION_PHRASE}." and what was done.'
 )
 TEXT_WANTED = "Your last replies were empty. Answer in plain text now, with no tool call: what is done, and what not?"
-CALL_ANNOUNCED = (
-    "You announced a tool call and did not make it. Make the call itself now, in the form that the tools are called in."
-)
 REPLY_CUT = (
     "Your last reply was cut off at the length limit. Go on from where it stopped, in smaller pieces: several short "
     "replies or tool calls instead of one long one."
@@ -71,12 +66,6 @@ def on_empty_reply(loop_state: LoopState) -> Nudge:
             )
         case _:
             raise ReasoningError("the model gave three empty replies in a row")
-
-
-def on_announced_call(loop_state: LoopState) -> Nudge:
-    """Talk of calling a tool without calling it is nudged, a few times a job."""
-    nudged = msgspec.structs.replace(loop_state, intents_nudged=loop_state.intents_nudged + 1)
-    return Nudge(loop_state=nudged, note=CALL_ANNOUNCED, status="A tool call was announced and not made: nudged")
 
 
 def on_cut_text(loop_state: LoopState) -> Nudge:

@@ -15,7 +15,6 @@ import msgspec
 from trioworker.protocol.limits import MAX_SHOWN_OUTPUT_BYTES
 from trioworker.protocol.text import MAX_BYTES_OF_A_CHARACTER, truncate
 from trioworker.worker.redaction.injection import marks
-from trioworker.worker.redaction.pattern_set import LazyPattern
 from trioworker.worker.redaction.secrets import holds_marker
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class SafetyLayer:
         """What the model is shown of the output of the tool `name`."""
         redaction = self._redactor.redact(text)
         found = marks(redaction.text)
-        shown, broken = _CLOSING.compiled.subn(r"<\\/", cut_middle(redaction.text, MAX_SHOWN_OUTPUT_BYTES))
+        shown, broken = re.subn(_CLOSING, r"<\\/", cut_middle(redaction.text, MAX_SHOWN_OUTPUT_BYTES))
         # What was redacted before, as a recorded output was, is told as it was then.
         sanitized = bool(redaction.kinds or found or broken or holds_marker(redaction.text))
         wrapped = (
@@ -87,7 +86,7 @@ def cut_middle(text: str, limit: int) -> str:
     return f"{head}\n... [truncated {gone} bytes] ...\n{tail}"
 
 
-_CLOSING = LazyPattern(r"</(?=tool_output)", re.IGNORECASE)
+_CLOSING = r"(?i)</(?=tool_output)"
 
 
 def _attribute(name: str) -> str:

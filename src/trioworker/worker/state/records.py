@@ -159,7 +159,6 @@ class LoopState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the reasoning remembers of the turns before: see `llm/guards.py`."""
 
     empty_replies: int = 0
-    intents_nudged: int = 0
     failing_call: str = ""
     failing_count: int = 0
     text_only: bool = False
