@@ -1,14 +1,14 @@
-"""A job from start to reported end, on one screen: the channels, the nursery, the four actors, the shutdown order.
+"""A job from its start to its reported end, on one screen: channels, nursery, actors, and the order of the shutdown.
 
-    shutdown scope          shielded; until the job's deadline and the grace, shortened by a stop and by the shutdown
-      nursery
-        event-shipper       until the shutdown scope's deadline; ends when the end of the job is reported
-        prompt-poller       until the job's deadline
-        tool-executor       until the job's deadline
-        reasoner            until the job's deadline; ends when the outcome is decided
+    shutdown scope           shielded, until the job's deadline and the grace; a stop and the shutdown shorten it
+    └─ nursery
+       ├─ event-shipper      until the shutdown scope's deadline; returns when the end of the job is reported
+       ├─ prompt-poller      until the job's deadline
+       ├─ tool-executor      until the job's deadline
+       └─ reasoner           until the job's deadline; returns when the outcome is decided
 
-Each actor runs in a cancel scope of its own under its name (`supervision/actor.py`), which `Actor.cancel` cancels for a
-restart. Stopping the job cancels the last three for good. `cancellation.py` has the scopes that are moved from outside.
+Each actor runs in a cancel scope of its own (`supervision/actor.py`): `Actor.cancel` is followed by a restart, and
+`Actor.stop` is not. `cancellation.py` has the scopes that are moved from outside while a task is in them.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ class RunningJob:
         self.job = job
         self.services = services
         self.actors = {name: Actor(name, services.tracer) for name in (POLLER, REASONER, EXECUTOR, SHIPPER)}
+        self.stop_reason: str | None = None
         self._scopes = JobScopes(deadline=deadline, grace=services.config.grace)
         self._delivery = ReportDelivery(may_have_arrived=job.report_started)
         self._meter = Meter(job, services.client, self.actors.values())
-        self.stop_reason: str | None = None
         self._ended = trio.Event()
-        # These ends stay open until the job ends, and each incarnation closes clones: no message is lost in a restart.
+        # These ends stay open until the job ends. Each incarnation closes clones, so a restart loses no message.
         self._posts, self._posts_out = trio.open_memory_channel[PostWaiting | JobEnded](services.config.event_queue)
         self._follow_ups, self._follow_ups_out = trio.open_memory_channel[FollowUpWaiting](MAX_WAITING_FOLLOW_UPS)
         self._turns, self._turns_out = trio.open_memory_channel[TurnOpened](1)
@@ -87,15 +87,15 @@ class RunningJob:
     async def _shut_down_in_order(self) -> None:
         # 1. The reasoner ends: the outcome is decided, the deadline has passed, the job is stopped, or an actor failed.
         await self.actors[REASONER].ended.wait()
-        # 2. The others that work for it are cancelled, and the processes of tools are terminated.
+        # 2. The poller and the executor, which work for it, are stopped, and the processes of tools are terminated.
         self._stop_work()
         await self.actors[POLLER].ended.wait()
         await self.actors[EXECUTOR].ended.wait()
-        # 3. The `result` event is queued: the last post.
+        # 3. The `result` event is queued, the last post.
         seal_outbox(self.job, self.services.events, self._meter.metrics(), self.stop_reason)
-        self.services.tracer.instant("shutdown")
         self._scopes.shorten_deadline(SHUTDOWN_TIMEOUT)
-        # 4. The shipper drains the outbox and sends `complete`; if it has failed, it gets one more try, unsupervised.
+        self.services.tracer.instant("shutdown")
+        # 4. The shipper drains the outbox and sends `complete`. If it has failed, it gets one more try, unsupervised.
         wake(self._posts, JobEnded())
         await self.actors[SHIPPER].ended.wait()
         if self.actors[SHIPPER].state == "failed":
@@ -113,10 +113,7 @@ class RunningJob:
         self._stop_work()
 
     def stop_on_signal(self, reason: str) -> None:
-        """Stop the job; but a signal that comes while the report awaits its answer is that answer.
-
-        The orchestrator stops the container before it replies (contract, 'HTTP').
-        """
+        """Stop the job, unless its report has been sent: the signal is then the answer (contract, 'HTTP')."""
         if self._delivery.awaits_answer:
             self.job.commit(ReportAccepted())
             self._scopes.shutdown.cancel()

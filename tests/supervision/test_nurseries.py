@@ -1,0 +1,62 @@
+"""A lone exception leaves a nursery unchanged."""
+
+from __future__ import annotations
+
+import traceback
+
+import pytest
+import trio
+
+from trioworker.supervision.nurseries import unwrap_single_exception
+
+
+def raising(name: str) -> None:
+    raise LookupError(name)
+
+
+async def test_lone_exception_keeps_its_cause() -> None:
+    cause = ValueError("cause")
+    with pytest.raises(RuntimeError) as caught, unwrap_single_exception():
+        async with trio.open_nursery():
+            raise RuntimeError("error") from cause
+    assert caught.value.__cause__ is cause
+    assert caught.value.__suppress_context__
+
+
+async def test_lone_exception_keeps_its_context() -> None:
+    with pytest.raises(RuntimeError) as caught, unwrap_single_exception():
+        async with trio.open_nursery():
+            try:
+                raising("context")
+            except LookupError:
+                raise RuntimeError("error")  # noqa: B904 - the implicit context is what is tested
+    assert isinstance(caught.value.__context__, LookupError)
+    assert caught.value.__cause__ is None
+    assert not caught.value.__suppress_context__
+
+
+async def test_lone_exception_without_a_context_gets_none() -> None:
+    with pytest.raises(RuntimeError) as caught, unwrap_single_exception():
+        async with trio.open_nursery():
+            raise RuntimeError("error")
+    assert caught.value.__context__ is None
+    assert "raise RuntimeError" in "".join(traceback.format_exception(caught.value))
+
+
+async def test_several_exceptions_stay_a_group() -> None:
+    async def fail() -> None:
+        raise ValueError("task")
+
+    with pytest.raises(ExceptionGroup) as caught, unwrap_single_exception():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fail)
+            nursery.start_soon(fail)
+    assert len(caught.value.exceptions) == 2
+
+
+async def test_cancel_passes_through() -> None:
+    with trio.CancelScope() as scope, unwrap_single_exception():
+        async with trio.open_nursery():
+            scope.cancel()
+            await trio.sleep_forever()
+    assert scope.cancelled_caught

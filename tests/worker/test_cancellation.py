@@ -1,0 +1,54 @@
+"""Cancel scopes and wake-ups of a running job, seen from the orchestrator."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import trio
+
+from support.tools import Log, Probe
+from support.world import DONE, Fault, World, calling
+from trioworker import open_job, run_job
+from trioworker.protocol.wire import Prompt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+
+async def test_poll_that_hangs_counts_as_an_error_and_backs_off(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World([calling(("probe", {"seconds": 59})), DONE])
+    world.fault = lambda x: Fault(kind="delay", delay=3600) if x.path == "prompt" else None
+    await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
+    times = [exchange.at for exchange in world.asked("prompt")]
+    pauses = [round(later - earlier - 10) for earlier, later in pairwise(times)]
+    assert pauses[:3] == [2, 4, 8]
+
+
+async def test_event_of_a_compaction_is_delivered_before_the_model_answers(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    turns = [calling(("probe", {"text": "x" * 3_000 + str(number)})) for number in range(14)]
+    world = World([*turns, DONE], thinking=30.0)
+    await run_job(world.config(workspace, context_limit=4_000), transport=world, tools=[Probe(Log())])
+    arrived = next(
+        exchange.at for exchange in world.asked("event") if "compacted" in str(exchange.body["data"].get("message", ""))
+    )
+    asked = [exchange.at for exchange in world.exchanges if exchange.path.startswith("llm/")]
+    latest = max(at for at in asked if at <= arrived)
+    assert arrived - latest < 1
+
+
+async def test_follow_up_is_kept_when_its_poll_is_under_way_at_a_cancel(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = World([calling(("probe", {"seconds": 5})), DONE, DONE])
+    world.fault = lambda x: Fault(kind="delay", delay=2.0) if x.path == "prompt" else None
+    async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
+        world.prompts.append(Prompt(content="One more thing."))
+        await trio.sleep(1)
+        job.actors["prompt-poller"].cancel()
+        await job.wait()
+    assert "One more thing." in str(world.conversations()[-1])
