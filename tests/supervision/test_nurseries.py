@@ -10,10 +10,6 @@ import trio
 from trioworker.supervision.nurseries import unwrap_single_exception
 
 
-def raising(name: str) -> None:
-    raise LookupError(name)
-
-
 async def test_lone_exception_keeps_its_cause() -> None:
     cause = ValueError("cause")
     with pytest.raises(RuntimeError) as caught, unwrap_single_exception():
@@ -24,12 +20,15 @@ async def test_lone_exception_keeps_its_cause() -> None:
 
 
 async def test_lone_exception_keeps_its_context() -> None:
+    def fail_while_handling() -> None:
+        try:
+            raise LookupError("context")
+        except LookupError:
+            raise RuntimeError("error")  # noqa: B904 - the implicit context is what is tested
+
     with pytest.raises(RuntimeError) as caught, unwrap_single_exception():
         async with trio.open_nursery():
-            try:
-                raising("context")
-            except LookupError:
-                raise RuntimeError("error")  # noqa: B904 - the implicit context is what is tested
+            fail_while_handling()
     assert isinstance(caught.value.__context__, LookupError)
     assert caught.value.__cause__ is None
     assert not caught.value.__suppress_context__
@@ -47,10 +46,14 @@ async def test_several_exceptions_stay_a_group() -> None:
     async def fail() -> None:
         raise ValueError("task")
 
-    with pytest.raises(ExceptionGroup) as caught, unwrap_single_exception():
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(fail)
-            nursery.start_soon(fail)
+    async def fail_twice() -> None:
+        with unwrap_single_exception():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(fail)
+                nursery.start_soon(fail)
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await fail_twice()
     assert len(caught.value.exceptions) == 2
 
 

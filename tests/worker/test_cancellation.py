@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from support.tools import Log, Probe
-from support.world import DONE, Fault, World, calling
+from support.world import DONE, Exchange, Fault, World, calling
 from trioworker import open_job, run_job
 from trioworker.protocol.wire import Prompt
 
@@ -31,14 +31,17 @@ async def test_event_of_a_compaction_is_delivered_before_the_model_answers(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
     turns = [calling(("probe", {"text": "x" * 3_000 + str(number)})) for number in range(14)]
-    world = World([*turns, DONE], thinking=30.0)
+    world = World([*turns, DONE], thinking=0.0)
+
+    def slow_after_compaction(exchange: Exchange) -> Fault | None:
+        is_compacted = exchange.path.startswith("llm/") and "compacted to save room" in str(exchange.body)
+        return Fault(kind="delay", delay=30.0) if is_compacted else None
+
+    world.fault = slow_after_compaction
     await run_job(world.config(workspace, context_limit=4_000), transport=world, tools=[Probe(Log())])
-    arrived = next(
-        exchange.at for exchange in world.asked("event") if "compacted" in str(exchange.body["data"].get("message", ""))
-    )
-    asked = [exchange.at for exchange in world.exchanges if exchange.path.startswith("llm/")]
-    latest = max(at for at in asked if at <= arrived)
-    assert arrived - latest < 1
+    asked = next(exchange.at for exchange in world.exchanges if slow_after_compaction(exchange))
+    delivered = next(exchange.at for exchange in world.asked("event") if "were compacted" in str(exchange.body))
+    assert delivered - asked < 1
 
 
 async def test_follow_up_is_kept_when_its_poll_is_under_way_at_a_cancel(
