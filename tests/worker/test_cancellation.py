@@ -39,7 +39,7 @@ async def test_event_of_a_compaction_is_delivered_before_the_model_answers(
 
     world.fault = slow_after_compaction
     # Not in iteration 11, whose status wakes the shipper as well.
-    await run_job(world.config(workspace, context_limit=10_500), transport=world, tools=[Probe(Log())])
+    await run_job(world.config(workspace, context_limit=18_500), transport=world, tools=[Probe(Log())])
     asked = next(exchange.at for exchange in world.exchanges if slow_after_compaction(exchange))
     delivered = next(exchange.at for exchange in world.asked("event") if "were compacted" in str(exchange.body))
     assert delivered - asked < 1
