@@ -155,7 +155,7 @@ async def test_arguments_of_seven_megabytes_are_an_error_to_the_model(
     outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(log)])
     assert outcome.success
     assert log.runs == []
-    assert f"at most {limits.MAX_ARGUMENTS_BYTES} are taken" in answers(world)[0]
+    assert f"at most {limits.MAX_ARGUMENTS_BYTES} are accepted" in answers(world)[0]
     assert max(world.sizes) <= limits.MAX_REQUEST_BYTES
 
 

@@ -78,8 +78,8 @@ async def open_job(
         wall_clock: seconds since the epoch, by which a restart knows how long ago the job was opened.
 
     Raises:
-        ConfigError: the workspace doesn't exist, the journal or the trace can't be used, or the sandbox that is required
-            is unavailable.
+        ConfigError: the workspace doesn't exist, the journal or the trace can't be used, or the required sandbox is
+            unavailable.
         RefusedError: the orchestrator doesn't know the job, or refuses the token.
         UnreachableError: it can't be reached.
     """

@@ -1,7 +1,7 @@
 """Every cancel scope of a job that has more than one owner: who opens it, its deadline, and what cancels it.
 
-`docs/architecture.md` draws the whole tree. The scopes here outlive an incarnation of the actor that enters them, or are
-moved from outside while one is in them: by a stop, by a signal, or by the shutdown.
+`docs/architecture.md` draws the whole tree. The scopes here outlive an incarnation of the actor that enters them, or
+are moved from outside while one is in them: by a stop, by a signal, or by the shutdown.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The four actors of a job and the supervisor that restarts them."""
+"""The four actors of a job, each a loop over its state."""

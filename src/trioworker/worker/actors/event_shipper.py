@@ -1,4 +1,4 @@
-"""The event shipper: delivers the posts of the outbox, in order and one at a time, and then reports how the job ended."""
+"""The event shipper: delivers the posts of the outbox, one at a time and in order, and at last reports the end."""
 
 from __future__ import annotations
 

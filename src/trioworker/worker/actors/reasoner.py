@@ -1,6 +1,6 @@
-"""The reasoner: asks the model, reads the reply, hands its calls out and waits for their answers, to the end.
+"""The reasoner: asks the model, interprets its reply, opens a turn for its calls and waits for their answers.
 
-It is a loop over the job's state, so a new incarnation goes on exactly where the last one stopped.
+It is a loop over the job's state, so a new incarnation continues exactly where the last one stopped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from trioworker.protocol import wire
 from trioworker.protocol.limits import BYTES_PER_TOKEN, MAX_PROMPT_BYTES, MAX_REQUEST_BYTES, REQUEST_RESERVE_BYTES
 from trioworker.protocol.text import truncate
 from trioworker.worker.actors.messages import TurnOpened, wake
-from trioworker.worker.llm import loop_detection as rules
+from trioworker.worker.llm import loop_detection
 from trioworker.worker.llm.interpretation import Context, Interpretation, holds_calls, interpret
 from trioworker.worker.state.conversation import encode_message, message_record
 from trioworker.worker.state.records import (
@@ -35,24 +35,24 @@ if TYPE_CHECKING:
     from trioworker.worker.state.job import Job
 
 MIN_ITERATION_INTERVAL = 0.1
-"""Seconds at the least from one iteration to the next (contract, 'A job, in order')."""
+"""Seconds from the start of one iteration to the next, at least (contract, 'A job, in order')."""
 STATUS_EVERY = 5
-"""A status goes out on iteration 1, 6, 11, … (same place)."""
+"""A status is sent on iteration 1, 6, 11, … (contract, 'A job, in order')."""
 SELECT_TOKENS = 1024
 RESPOND_TOKENS = 4096
 TEMPERATURE = 0.7
 """The values of the LLM requests (contract, 'HTTP')."""
 
 
-class Spent(NamedTuple):
-    """What a reply took: requests to the model, and seconds."""
+class Cost(NamedTuple):
+    """What a reply cost: requests to the model, and seconds."""
 
     requests: int
     seconds: float
 
 
 class Reasoner:
-    """Works on the job until it is decided."""
+    """Reasons until the outcome is decided."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Reasoner:
         self._tracer = services.tracer
 
     async def run(self) -> None:
-        """Go on with the job until it is decided."""
+        """Take one step after another until the outcome is decided."""
         with self._publisher, self._follow_ups, self._turns, self._settled:
             try:
                 while self._job.decided is None:
@@ -89,7 +89,7 @@ class Reasoner:
         if self._job.turn:
             await self._finish_turn()
         elif not self._job.awaiting_reply:
-            await self._begin_iteration()
+            await self._start_iteration()
         else:
             await self._ask_and_act()
 
@@ -99,10 +99,10 @@ class Reasoner:
         with self._tracer.span("wait", "answers to the calls", iteration=self._job.iteration):
             while not self._job.turn_settled:
                 await self._settled.receive()
-        nudge = rules.after_turn(self._job.loop_state, self._job.turn)
-        await self._publisher.commit(TurnClosed(loop_state=nudge.loop_state), *self._nudged(nudge.note, nudge.status))
+        nudge = loop_detection.after_turn(self._job.loop_state, self._job.turn)
+        await self._publisher.commit(TurnClosed(loop_state=nudge.loop_state), *self._nudge(nudge.note, nudge.status))
 
-    async def _begin_iteration(self) -> None:
+    async def _start_iteration(self) -> None:
         number = self._job.iteration + 1
         if number > self._max_iterations:
             message = f"Execution failed: max iterations ({self._max_iterations}) exceeded"
@@ -117,7 +117,7 @@ class Reasoner:
         await self._publisher.commit(*changes, *self._joined_follow_ups())
 
     def _joined_follow_ups(self) -> list[Record]:
-        self._empty_channel()
+        self._discard_messages()
         changes: list[Record] = []
         for content in self._job.follow_ups:
             text = truncate(content, MAX_PROMPT_BYTES)
@@ -125,11 +125,11 @@ class Reasoner:
         if changes:
             changes.append(FollowUpsJoined(count=len(self._job.follow_ups)))
         elif self._job.conversation.last_role == "assistant":
-            changes.append(message_record("user", rules.GO_ON))
+            changes.append(message_record("user", loop_detection.GO_ON))
         return changes
 
-    def _empty_channel(self) -> None:
-        """Make room for the poller; what its messages tell of is in the job."""
+    def _discard_messages(self) -> None:
+        """Make room for the poller's messages; the follow-ups themselves are in the job."""
         try:
             while True:
                 self._follow_ups.receive_nowait()
@@ -137,10 +137,10 @@ class Reasoner:
             pass
 
     async def _ask_and_act(self) -> None:
-        await self._fit()
-        began, requests = trio.current_time(), self._client.llm_requests
+        await self._compact()
+        started, requests = trio.current_time(), self._client.llm_requests
         reply = await self._ask()
-        spent = Spent(requests=self._client.llm_requests - requests, seconds=trio.current_time() - began)
+        cost = Cost(requests=self._client.llm_requests - requests, seconds=trio.current_time() - started)
         interpretation = interpret(
             reply,
             Context(
@@ -150,13 +150,13 @@ class Reasoner:
                 last_output=self._job.last_output,
             ),
         )
-        await self._publisher.commit(*self._consequences(reply, interpretation, spent))
+        await self._publisher.commit(*self._records(reply, interpretation, cost))
         if not self._job.turn:
             # A reply with calls is synced before the first of them starts.
             await self._job.sync()
 
-    async def _fit(self) -> None:
-        """Keep the request under what the model and the orchestrator take."""
+    async def _compact(self) -> None:
+        """Keep the next request within the limits of the model and of the orchestrator."""
         limit = MAX_REQUEST_BYTES - REQUEST_RESERVE_BYTES
         conversation = self._job.conversation
         compaction = conversation.next_compaction(min(limit, self._context_limit * BYTES_PER_TOKEN))
@@ -179,7 +179,7 @@ class Reasoner:
             if holds_calls(reply, self._registry.names):
                 return reply
             response = await self._client.complete_with_tools(self._request(messages, RESPOND_TOKENS, TEMPERATURE))
-            return _counting_both(reply, response)
+            return _with_tokens_of_both(reply, response)
         return await self._client.complete_with_tools(self._request(messages, RESPOND_TOKENS, TEMPERATURE))
 
     def _request(
@@ -193,15 +193,15 @@ class Reasoner:
             tool_choice="auto",
         )
 
-    def _consequences(self, reply: wire.Reply, interpretation: Interpretation, spent: Spent) -> list[Record]:
+    def _records(self, reply: wire.Reply, interpretation: Interpretation, cost: Cost) -> list[Record]:
         changes: list[Record] = [
             ReplyAccepted(
                 loop_state=interpretation.loop_state,
                 calls=interpretation.calls,
                 input_tokens=reply.input_tokens or 0,
                 output_tokens=reply.output_tokens or 0,
-                requests=spent.requests,
-                seconds=spent.seconds,
+                requests=cost.requests,
+                seconds=cost.seconds,
             )
         ]
         if interpretation.said is not None:
@@ -210,9 +210,9 @@ class Reasoner:
             changes.append(self._events.message("assistant", interpretation.text))
         if interpretation.finished is not None and not self._job.follow_ups:
             changes.append(OutcomeDecided(status="completed", message=interpretation.finished))
-        return changes + self._nudged(interpretation.note, interpretation.status)
+        return changes + self._nudge(interpretation.note, interpretation.status)
 
-    def _nudged(self, note: str, status: str) -> list[Record]:
+    def _nudge(self, note: str, status: str) -> list[Record]:
         changes: list[Record] = []
         if note:
             changes.append(message_record("user", note))
@@ -221,7 +221,7 @@ class Reasoner:
         return changes
 
 
-def _counting_both(select: wire.Reply, response: wire.Reply) -> wire.Reply:
+def _with_tokens_of_both(select: wire.Reply, response: wire.Reply) -> wire.Reply:
     return msgspec.structs.replace(
         response,
         input_tokens=(select.input_tokens or 0) + (response.input_tokens or 0),

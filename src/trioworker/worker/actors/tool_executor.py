@@ -1,4 +1,4 @@
-"""The tool executor: runs the calls of a turn, each at most once, and lets the job have their answers."""
+"""The tool executor: runs the calls of a turn, each at most once, and commits their answers to the job."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _decode_json = msgspec.json.Decoder().decode
 
 
 class ToolExecutor:
-    """Works off the open turn whenever woken."""
+    """Runs the calls of the open turn whenever woken."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class ToolExecutor:
         self._recorder = services.recorder
 
     async def run(self) -> None:
-        """Run turn after turn. Processes that a call leaves behind live until this incarnation ends."""
+        """Run turn after turn. Processes that a call leaves in the background run until this incarnation ends."""
         with self._publisher, self._turns, self._settled:
             async with Processes(job_mark(self._job.job_id, self._job.started_at), self._sandbox) as processes:
                 context = ToolContext(
@@ -72,28 +72,28 @@ class ToolExecutor:
                 )
                 await self._answer_interrupted()
                 while True:
-                    await self._work_off(context)
+                    await self._run_calls(context)
                     wake(self._settled, TurnSettled(iteration=self._job.iteration))
                     await self._turns.receive()
 
     async def _answer_interrupted(self) -> None:
-        """An earlier incarnation started these and saw no end; running them again could do their work twice."""
+        """Answer the calls that an earlier incarnation started and did not see end: they never run a second time."""
         interrupted = [call for call in self._job.turn if call.started and not call.ended]
         await self._end([(call, INTERRUPTED, "interrupted") for call in interrupted], 0.0)
 
-    async def _work_off(self, context: ToolContext) -> None:
+    async def _run_calls(self, context: ToolContext) -> None:
         for group in self._groups():
             for call in group:
                 await self._announce(call)
-            began = trio.current_time()
+            started = trio.current_time()
             if len(group) == 1:
                 answers = [await self._answer(group[0], context)]
             else:
-                answers = await self._side_by_side(group, context)
-            await self._end(answers, trio.current_time() - began)
+                answers = await self._run_concurrently(group, context)
+            await self._end(answers, trio.current_time() - started)
 
     def _groups(self) -> Iterator[list[Call]]:
-        """The calls to run, in the order asked for; neighbours that only read make one group."""
+        """The calls to run, in the order requested; neighbouring calls that only read form one group."""
         waiting = [call for call in self._job.turn if not call.ended]
         for reading, calls in groupby(waiting, key=self._only_reads):
             if reading:
@@ -110,7 +110,7 @@ class ToolExecutor:
                 CallAnnounced(call_id=call.planned.call_id), self._events.tool_use(call.planned)
             )
 
-    async def _side_by_side(self, group: Iterable[Call], context: ToolContext) -> list[CallAnswer]:
+    async def _run_concurrently(self, group: Iterable[Call], context: ToolContext) -> list[CallAnswer]:
         answers: dict[str, CallAnswer] = {}
 
         async def answer(call: Call) -> None:
@@ -122,30 +122,30 @@ class ToolExecutor:
         return [answers[call.planned.call_id] for call in group]
 
     async def _answer(self, call: Call, context: ToolContext) -> CallAnswer:
-        """What the call gave. Nothing that a tool or the model does wrong ends the job."""
+        """The answer to a call. No error of a tool or of the model ends the job."""
         try:
-            tool, parameters = self._understood(call)
+            tool, parameters = self._resolve(call)
             self._job.commit(CallStarted(call_id=call.planned.call_id))
             await self._job.sync()
             with self._tracer.span("tool", tool.name, iteration=self._job.iteration, call=call.planned.call_id):
-                return call, await _bounded(tool, parameters, context), "success"
+                return call, await _run_within_limit(tool, parameters, context), "success"
         except ToolError as error:
             return call, str(error), "failure"
         except Exception as error:
             logger.opt(exception=error).error("the tool {} crashed", call.planned.name)
             return call, f"the tool {call.planned.name} crashed: {type(error).__name__}: {error}", "failure"
 
-    def _understood(self, call: Call) -> tuple[AnyTool, Parameters]:
+    def _resolve(self, call: Call) -> tuple[AnyTool, Parameters]:
         if call.planned.refusal:
             raise ToolError(call.planned.refusal)
         tool = self._registry.get(call.planned.name)
         size = len(call.planned.arguments)
         if size > MAX_ARGUMENTS_BYTES:
-            raise InvalidParametersError([f"arguments: {size} bytes, at most {MAX_ARGUMENTS_BYTES} are taken"])
+            raise InvalidParametersError([f"arguments: {size} bytes, at most {MAX_ARGUMENTS_BYTES} are accepted"])
         return tool, parse_arguments(tool.parameters, _decode_json(call.planned.arguments))
 
     async def _end(self, answers: Iterable[CallAnswer], seconds: float) -> None:
-        """Let the job have the answers, all at once: a cancel can't lose the second for the first."""
+        """Commit the answers, all at once: a cancel in between would lose some of them."""
         changes: list[Record] = []
         for answer in answers:
             changes += self._ended(*answer, seconds=0.0 if changes else seconds)
@@ -166,7 +166,7 @@ class ToolExecutor:
         return ended, event(call.planned, safe.redacted)
 
 
-async def _bounded(tool: AnyTool, parameters: Parameters, context: ToolContext) -> str:
+async def _run_within_limit(tool: AnyTool, parameters: Parameters, context: ToolContext) -> str:
     limit = tool.time_limit(parameters)
     with trio.move_on_after(limit):
         result = await tool.run(parameters, context)
