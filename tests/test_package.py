@@ -15,7 +15,7 @@ SOURCE = str(Path(trioworker.__file__).parent.parent)
 
 
 def imported_by(statement: str) -> set[str]:
-    """The modules that a fresh Python has after `statement`."""
+    """The modules that a new Python process has imported after `statement`."""
     ended = subprocess.run(
         [sys.executable, "-c", f"import sys\n{statement}\nprint(*sys.modules)"],
         env={**os.environ, "PYTHONPATH": SOURCE},
@@ -29,28 +29,28 @@ def imported_by(statement: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", trioworker.__all__)
-def test_a_public_name_is_there(name: str) -> None:
+def test_public_name_is_importable(name: str) -> None:
     assert getattr(trioworker, name).__name__ == name
 
 
-def test_the_public_names_are_all_told() -> None:
+def test_public_names_are_listed_in_order() -> None:
     assert sorted(trioworker.__all__) == trioworker.__all__
     assert {"open_job", "run_job", "WorkerConfig", "JobOutcome", "Tool", "WorkerError"} <= {*trioworker.__all__}
 
 
-def test_a_name_that_is_not_there() -> None:
+def test_unknown_name_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'trioworker' has no attribute 'teleport'"):
-        trioworker.teleport  # noqa: B018 - looking is the test
+        trioworker.teleport  # noqa: B018 - the access is the test
 
 
-def test_importing_the_package_costs_little() -> None:
+def test_importing_the_package_imports_no_dependency() -> None:
     heavy = {"httpx", "httpcore", "trio", "msgspec", "loguru", "asyncio", "ssl", "argparse", "re2"}
     without = imported_by("pass")
     assert imported_by("import trioworker") - without >= {"trioworker"}
     assert not (imported_by("import trioworker") - without) & heavy
 
 
-def test_a_workers_imports_leave_out_what_a_worker_does_not_need() -> None:
+def test_worker_imports_nothing_that_it_does_not_need() -> None:
     needless = {"httpx", "httpcore", "anyio", "click", "rich", "starlette", "hypercorn", "sqlite3", "yaml", "pygments"}
     opened = (
         "from trioworker.worker.client.connection import open_connection; open_connection('http://host:1/job/', {})"
@@ -59,5 +59,5 @@ def test_a_workers_imports_leave_out_what_a_worker_does_not_need() -> None:
     assert not (imported_by(f"import trioworker.cli.main, trioworker.worker.program; {opened}") - without) & needless
 
 
-def test_the_package_is_typed() -> None:
+def test_package_is_typed() -> None:
     assert (Path(trioworker.__file__).parent / "py.typed").is_file()

@@ -1,4 +1,4 @@
-"""What a worker is told before it starts: one frozen struct, from arguments and environment."""
+"""The configuration of a worker: one frozen struct, from arguments and environment."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ ReasoningMode = Literal["single", "two-phase"]
 ContainmentMode = Literal["auto", "require", "off"]
 
 DEFAULT_ORCHESTRATOR_URL = "http://host.docker.internal:50051"
-"""Where the orchestrator listens, seen from a container (contract, 'How a worker is started')."""
+"""Where the orchestrator listens, as seen from a container (contract, 'How a worker is started')."""
 DEFAULT_MAX_ITERATIONS = 50
 MAX_ITERATIONS_LIMIT = 500
 DEFAULT_TIMEOUT = 590.0
-"""Seconds of a job. The host gives up 600 s after it made the container, a clock that starts before ours."""
+"""Seconds of a job. The host gives up 600 s after it created the container, on a clock that starts before ours."""
 DEFAULT_GRACE = 8.0
-"""Seconds of the farewell after a signal or at the deadline: a container gets 10 s from SIGTERM to SIGKILL."""
+"""Seconds of the shutdown after a signal or at the deadline: a container gets 10 s from SIGTERM to SIGKILL."""
 DEFAULT_POLL_INTERVAL = 1.0
-"""Seconds between two looks for a follow-up prompt."""
+"""Seconds between two polls for a follow-up prompt."""
 
 
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that a job's run depends on. The defaults are the command line's.
+    """Everything that the run of a job depends on. The defaults are those of the command line.
 
     `timeout`, `grace` and `poll_interval` are in seconds. `repr` never shows the token.
     """
@@ -42,15 +42,15 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     event_queue: int = DEFAULT_EVENT_QUEUE
     context_limit: int = DEFAULT_CONTEXT_TOKENS
     state_dir: Path | None = None
-    """Where the journal is kept; without one, the job does not outlive the process."""
+    """The folder of the journal; without one, the job does not survive its process."""
     containment: ContainmentMode = "auto"
-    """Confine commands by what the kernel offers, by all that is known or not at all, or not."""
+    """Run commands in the sandbox that the kernel offers; `require` refuses a partial one, and `off` uses none."""
     allow_write: tuple[Path, ...] | None = None
-    """Where commands may write besides the workspace and temporary folders."""
+    """Where commands may write, besides the workspace and temporary folders."""
     trace: Path | None = None
-    """The file that a trace of the job is written to."""
+    """The file to write a trace of the job to."""
     health_socket: Path | None = None
-    """The Unix socket at which `trioworker health` asks how the worker is."""
+    """The Unix socket that `trioworker health` connects to."""
 
     def __repr__(self) -> str:
         return f"WorkerConfig(job_id={self.job_id!r}, orchestrator_url={self.orchestrator_url!r})"

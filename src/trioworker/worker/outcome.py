@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """What a job cost.
 
-    `llm_seconds` is the time that the job waited for the model, `tool_seconds` that for tools, `worker_seconds` all
-    other time. What the client and the actors count (`retries`, `restarts`, `events_resent`, `worker_seconds`) is of
-    this process; the rest is of the whole job, also of earlier processes.
+    `llm_seconds` is the time that the job waited for the model, `tool_seconds` the time for tools, `worker_seconds` all
+    other time. `retries`, `restarts`, `events_resent` and `worker_seconds` are counted in this process; the rest also
+    covers earlier processes of the job.
     """
 
     iterations: int
@@ -62,17 +62,17 @@ class JobOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Meter:
-    """Reads a running job's metrics; made when the job begins."""
+    """Reads the metrics of a running job; created when the job starts."""
 
     def __init__(self, job: Job, client: OrchestratorClient, actors: Collection[Actor]) -> None:
         self._job = job
         self._client = client
         self._actors = actors
-        self._began = trio.current_time()
+        self._started = trio.current_time()
         self._waited_before = job.llm_seconds + job.tool_seconds
 
     def metrics(self) -> Metrics:
-        """The metrics as of now."""
+        """The current metrics."""
         job = self._job
         waited = job.llm_seconds + job.tool_seconds - self._waited_before
         return Metrics(
@@ -82,7 +82,7 @@ class Meter:
             output_tokens=job.output_tokens,
             llm_seconds=round(job.llm_seconds, 6),
             tool_seconds=round(job.tool_seconds, 6),
-            worker_seconds=round(max(0.0, trio.current_time() - self._began - waited), 6),
+            worker_seconds=round(max(0.0, trio.current_time() - self._started - waited), 6),
             retries=self._client.retries,
             restarts=sum(actor.restarts for actor in self._actors),
             events_sent=job.shipped_events,
