@@ -14,8 +14,8 @@ import trio
 from orchestrator.serving import Worker, orchestrator, serving
 from trioworker.orchestrator.app import make_app
 from trioworker.orchestrator.backends.factory import NoBackend
+from trioworker.orchestrator.event_streams import StreamLimit
 from trioworker.orchestrator.store import Store
-from trioworker.orchestrator.web.event_streams import Streams
 from trioworker.orchestrator.web.pages import FILES, Pages
 
 Told = tuple[str | None, str, Any]
@@ -184,7 +184,7 @@ async def test_a_follower_sees_each_event_and_each_change_of_the_job_as_it_comes
 async def test_a_reader_that_leaves_is_noticed_and_streams_are_bounded() -> None:
     with Store() as store:
         pages = Pages(store)
-        pages.streams = Streams(store, most=2)
+        pages.stream_limit = StreamLimit(2)
         job = store.create_job("x", title="x")
         url_path = f"/web/jobs/{job.id}/events"
         async with serving(make_app(store, NoBackend(), pages)) as url, httpx.AsyncClient(base_url=url) as client:
@@ -197,7 +197,7 @@ async def test_a_reader_that_leaves_is_noticed_and_streams_are_bounded() -> None
 
 
 async def until_open(pages: Pages, streams: int) -> None:
-    while pages.streams.open != streams:  # noqa: ASYNC110 - a server has no event for it
+    while pages.stream_limit.open != streams:  # noqa: ASYNC110 - a server has no event for it
         await trio.sleep(0.01)
 
 

@@ -13,9 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from trioworker.orchestrator.management_api import EventStream, known_job
+from trioworker.orchestrator.event_streams import EventStream, StreamLimit, event_number, follow_events
+from trioworker.orchestrator.management_api import known_job
 from trioworker.orchestrator.request_checks import check_management, read_body
-from trioworker.orchestrator.web.event_streams import Streams, resume_point
+from trioworker.orchestrator.web.page_events import encode_for_page
 from trioworker.orchestrator.web.timeline import from_events, read_trace
 from trioworker.orchestrator.worker_api import json_response
 
@@ -49,6 +50,10 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+MAX_STREAMS = 64
+"""Streams that may be open at once; a browser opens six connections to one server."""
+RETRY_DELAY = 1.0
+"""Seconds after which a browser reconnects."""
 MAX_EVENTS = 5000
 """Events that a time line without a trace is drawn from."""
 
@@ -66,7 +71,7 @@ class Pages:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.streams = Streams(store)
+        self.stream_limit = StreamLimit(MAX_STREAMS)
         self.local: Local | None = None
 
     def routes(self) -> list[Route]:
@@ -89,9 +94,11 @@ class Pages:
 
     async def _follow(self, request: Request) -> Response:
         job = known_job(self._store, request)
-        after = resume_point(request)
-        self.streams.check()
-        return EventStream(self.streams.follow(job.id, after))
+        # A browser that reconnects by itself repeats the URL, whose number is then out of date.
+        after = event_number(request.headers.get("last-event-id") or request.query_params.get("after") or "0")
+        self.stream_limit.check()
+        stream = follow_events(self._store, job.id, after, encode_for_page, job_changes=True, retry=RETRY_DELAY)
+        return EventStream(stream, slot=self.stream_limit)
 
     async def _timeline(self, request: Request) -> Response:
         job = known_job(self._store, request)
