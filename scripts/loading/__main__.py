@@ -127,7 +127,7 @@ def _peak_mib(pid: int) -> float:
 
 def _line(stream: IO[str] | None) -> str:
     line = "" if stream is None else stream.readline().strip()
-    if "listens on" not in line:
+    if "listening on" not in line:
         raise SystemExit(f"scripts/load: {line}")
     return line
 

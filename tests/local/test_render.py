@@ -8,14 +8,10 @@ from typing import Any
 
 import pytest
 
+from local.test_terminal import HOSTILE
 from trioworker.local.render import JsonPrinter, PlainPrinter, Printer
 from trioworker.local.render_rich import RichPrinter
-from trioworker.local.terminal import one_line, printable
-from trioworker.orchestrator.readable_output import readable_output
 from trioworker.orchestrator.views import JobView, Report, StoredEvent, Usage
-
-HOSTILE = "\x1b[2J\x1b]0;owned\x07\x1b]52;c;cm0=\x07a\x9b31mb\x1bPq\x1b\\c\x07\x08\x7f\r\u202ed\ud800"
-"""Clears the screen, sets the title, writes the clipboard, colours, and more; what may be seen is `abcd`."""
 
 OWN_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -38,14 +34,6 @@ def job(state: str, report: Report | None) -> JobView:
         report=report,
         usage=Usage(requests=1, input_tokens=10, output_tokens=5),
     )
-
-
-def test_what_is_printable_holds_no_control_sequence() -> None:
-    assert printable(HOSTILE) == "abcd"
-    assert printable("tab\tline\nend") == "tab\tline\nend"
-    assert printable("grüße 日本 😀") == "grüße 日本 😀"
-    assert printable("a\x1b]0;no end\nb") != ""
-    assert one_line("a\n b\tc" + "d" * 50, 10) == "a b cdddd…"
 
 
 @pytest.mark.parametrize(
@@ -151,28 +139,6 @@ def test_rich_shows_time_and_tokens_in_colour() -> None:
     assert "command=ls" in call
     assert "1.00 s" in result
     assert OWN_COLOURS.search(result)
-
-
-@pytest.mark.parametrize(
-    ("output", "shown"),
-    [
-        ('{\n  "output": "a\\nb\\n",\n  "exit_code": 0\n}', "a\nb\n"),
-        ('{\n  "output": "a\\n",\n  "exit_code": 2\n}', "a\n(exit code 2)"),
-        ('<tool_output name="shell" sanitized="false">\n{"output": "a"}\n</tool_output>', "a"),
-        ('{"path": "x", "entries": ["a/", "b (1B)"]}', "a/\nb (1B)"),
-        ('{"path": "x", "replacements": 1}', "path=x  replacements=1"),
-        ('{\n  "output": "cut here \\u00e...', "cut here \\u00e..."),
-        ('{\n  "output": "cut \\nhere', "cut \nhere"),
-        ('{\n  "output": "cut \\', "cut "),
-        ("no JSON", "no JSON"),
-        ("[1]", "[1]"),
-    ],
-)
-def test_a_result_is_shown_as_what_it_is_about(output: str, shown: str) -> None:
-    if "u00e..." in output:
-        assert readable_output(output).startswith('{\n  "output"')
-    else:
-        assert readable_output(output) == shown
 
 
 @pytest.mark.parametrize(

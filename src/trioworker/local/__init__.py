@@ -1,1 +1,1 @@
-"""The embedded orchestrator and its LLM backends (extra: `local`)."""
+"""`trioworker local`: one job with an embedded orchestrator and a worker process (extra: `local`)."""

@@ -1,4 +1,4 @@
-"""The trace that `local --web` has its worker write, for the page's time line."""
+"""The worker's trace, from which the page of `local --web` draws its timeline."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 TRACE_OPTION = "--trace="
 
 
-class Watched(msgspec.Struct, frozen=True):
-    """Where the worker writes its trace, if it does, and what it is told for that."""
+class PageTrace(msgspec.Struct, frozen=True):
+    """The trace file, if there is one, and additional worker options that make the worker write it."""
 
     file: Path | None
     options: tuple[str, ...] = ()
 
 
 @contextmanager
-def watching(config: LocalConfig) -> Generator[Watched]:
-    """The user's own trace, or for the page a temporary one, which is gone when the block ends."""
-    own = next((option for option in config.worker_options if option.startswith(TRACE_OPTION)), None)
-    if own is not None:
-        yield Watched(Path(own.removeprefix(TRACE_OPTION)))
+def page_trace(config: LocalConfig) -> Generator[PageTrace]:
+    """The trace file that the user named, or with `--web` a temporary one, which is deleted on exit."""
+    named = next((option for option in config.worker_options if option.startswith(TRACE_OPTION)), None)
+    if named is not None:
+        yield PageTrace(Path(named.removeprefix(TRACE_OPTION)))
     elif not config.web:
-        yield Watched(None)
+        yield PageTrace(None)
     else:
         with tempfile.TemporaryDirectory(prefix="trioworker-") as folder:
             file = Path(folder) / "trace.json"
-            yield Watched(file, (f"{TRACE_OPTION}{file}",))
+            yield PageTrace(file, (f"{TRACE_OPTION}{file}",))

@@ -1,6 +1,6 @@
-"""How a job's events look: as lines for a pipe, as JSON for a program, and in colour for a person (`render_rich.py`).
+"""Renders a job's events as plain lines or as JSON lines; `render_rich.py` renders them in colour for a terminal.
 
-A printer turns events into text, and remembers when each call began, so that its result can tell how long it took.
+A printer turns events into text. It remembers when each call started, to show how long it took.
 """
 
 from __future__ import annotations
@@ -17,134 +17,140 @@ if TYPE_CHECKING:
     from trioworker.orchestrator.views import JobView, StoredEvent
 
 LINE_WIDTH = 200
-"""Characters of a line that is cut."""
+"""Characters after which a line is truncated."""
 OUTPUT_LINES = 12
-"""Lines of a tool's output that are shown; the job's follower wants the gist."""
+"""Lines of a tool's output that are shown: the first and last half. The rest is left out."""
 
 
 class Printer(Protocol):
-    """Writes events and the end of a job to standard output."""
+    """Turns events and the end of a job into text."""
 
     def show(self, event: StoredEvent) -> str:
-        """An event as text, its line ends with it."""
+        """An event as text, including line ends."""
         ...
 
     def end(self, job: JobView, seconds: float, /) -> str:
-        """The last line, or nothing."""
+        """The text after the last event, or an empty string. `seconds` is the job's duration."""
         ...
 
 
 class Row(NamedTuple):
-    """An event in words. `who` speaks `what`; `body` are further lines; `kind` chooses the colour."""
+    """An event as text that is safe to print."""
 
     kind: str
+    """Selects the style."""
     who: str
-    what: str
+    """The speaker, the tool, or the event type."""
+    text: str
+    """The first line."""
     body: list[str]
+    """Further lines."""
     seconds: float | None = None
+    """How long the call took, for a result."""
 
 
 class EventFormatter:
-    """Puts events into words; it remembers calls that have not ended.
+    """Turns events into rows, and remembers calls that haven't ended.
 
-    `cost` is what the worker told of the job's, in a line; empty until it has.
+    `metrics` is the job's metrics in one line, empty until the worker reports them.
     """
 
     def __init__(self) -> None:
-        self._began: dict[str, float] = {}
-        self.cost = ""
+        self._call_times: dict[str, float] = {}
+        self.metrics = ""
 
     def row(self, event: StoredEvent) -> Row:
-        """The event in words, safe to print."""
+        """The event as a row, safe to print."""
         data = event.data
         match event.event_type:
             case "message":
                 first, *rest = _lines(_text(data, "content")) or [""]
                 return Row("message", "you" if data.get("role") == "user" else "agent", first, rest)
             case "tool_use":
-                self._began[_text(data, "tool_call_id")] = event.at
+                self._call_times[_text(data, "tool_call_id")] = event.at
                 return Row("call", _name(data), one_line(readable_arguments(_text(data, "input")), LINE_WIDTH), [])
             case "tool_result":
                 return self._result(event)
             case "result":
                 kind = "done" if data.get("success") else "failed"
-                self.cost = cost(data.get("metrics"))
+                self.metrics = metrics_line(data.get("metrics"))
                 status = one_line(_text(data, "status") or kind, 20)
                 return Row(
                     kind, "result", f"{status}: {one_line(readable_output(_text(data, 'message')), LINE_WIDTH)}", []
                 )
             case kind:
-                what = _text(data, "message") or msgspec.json.encode(data).decode()
-                return Row("status", one_line(kind, 20), one_line(what, LINE_WIDTH), [])
+                text = _text(data, "message") or msgspec.json.encode(data).decode()
+                return Row("status", one_line(kind, 20), one_line(text, LINE_WIDTH), [])
 
     def _result(self, event: StoredEvent) -> Row:
-        began = self._began.pop(_text(event.data, "tool_call_id"), None)
+        called_at = self._call_times.pop(_text(event.data, "tool_call_id"), None)
         lines = _lines(readable_output(_text(event.data, "output"))) or ["(no output)"]
         if len(lines) > OUTPUT_LINES:
             half = OUTPUT_LINES // 2
             lines = [*lines[:half], f"… {len(lines) - OUTPUT_LINES} more lines …", *lines[-half:]]
         kind = "result" if event.data.get("success") else "error"
-        return Row(kind, _name(event.data), lines[0], lines[1:], None if began is None else event.at - began)
+        return Row(kind, _name(event.data), lines[0], lines[1:], None if called_at is None else event.at - called_at)
 
 
 class PlainPrinter:
-    """One line for an event, and indented ones for what it holds."""
+    """One line for each event, followed by indented lines for longer text."""
 
     def __init__(self) -> None:
         self._formatter = EventFormatter()
         self._start: float | None = None
 
     def show(self, event: StoredEvent) -> str:
-        """The seconds since the first event, who, and what."""
+        """The seconds since the first event, the speaker or tool, and the text."""
         self._start = event.at if self._start is None else self._start
         row = self._formatter.row(event)
         mark = {"call": "> ", "result": "< ", "error": "! "}.get(row.kind, "")
         took = "" if row.seconds is None else f"({row.seconds:.2f} s) "
-        head = f"{event.at - self._start:7.2f}s {mark}{row.who}: {took}{row.what}"
+        head = f"{event.at - self._start:7.2f}s {mark}{row.who}: {took}{row.text}"
         return "\n".join([head, *(f"{'':9}| {line}" for line in row.body)]) + "\n"
 
     def end(self, job: JobView, seconds: float, /) -> str:
-        """What the job cost, and the summary."""
-        return "".join(f"{line}\n" for line in (self._formatter.cost, summary(job, seconds)) if line)
+        """The metrics, if there are any, and the summary."""
+        return "".join(f"{line}\n" for line in (self._formatter.metrics, summary(job, seconds)) if line)
 
 
 class JsonPrinter:
-    """One event a line, in ASCII: a terminal shows no control character of a tool."""
+    """One JSON object per event and line, in ASCII, so that no control characters reach a terminal."""
 
     def show(self, event: StoredEvent) -> str:
-        """The event as `GET /jobs/ID/events` has it."""
+        """The event as in `GET /jobs/ID/events`."""
         return json.dumps(msgspec.to_builtins(event)) + "\n"
 
     def end(self, _job: JobView, _seconds: float, /) -> str:
-        """Nothing: every line is an event."""
+        """Empty: each line is an event."""
         return ""
 
 
 def summary(job: JobView, seconds: float) -> str:
-    """The job's end in one line: how, how long, what it took, and what the worker reported."""
+    """The job's end in one line: state, duration, iterations, tokens, and the worker's message."""
     report = job.report
     iterations = job.iteration if report is None or report.iterations is None else report.iterations
     tokens = f"{job.usage.input_tokens} + {job.usage.output_tokens} tokens"
-    said = one_line(readable_output((report.message if report else None) or ""), LINE_WIDTH)
+    message = one_line(readable_output((report.message if report else None) or ""), LINE_WIDTH)
     state = job.state if report is not None else "not reported"
     numbers = f"{seconds:.1f} s, {iterations} iteration{'' if iterations == 1 else 's'}, {tokens}"
-    return f"{state} ({numbers})" + (f": {said}" if said else "")
+    return f"{state} ({numbers})" + (f": {message}" if message else "")
 
 
-def cost(metrics: Any) -> str:
-    """The metrics of a worker's last event in one line; nothing of a worker that has none."""
+def metrics_line(metrics: Any) -> str:
+    """The metrics of a worker's `result` event in one line; empty if they are missing or invalid."""
     try:
-        told = msgspec.convert(metrics, _Cost)
+        values = msgspec.convert(metrics, _Metrics)
     except msgspec.ValidationError:
         return ""
     return (
-        f"{told.llm_requests} requests to the model, {told.llm_seconds:.1f} s in it; "
-        f"{told.tool_seconds:.1f} s in tools, {told.worker_seconds:.1f} s in the worker; "
-        f"{told.events_sent} events sent, {told.events_resent} again; {told.retries} retries, {told.restarts} restarts"
+        f"{values.llm_requests} model requests, {values.llm_seconds:.1f} s; "
+        f"{values.tool_seconds:.1f} s in tools, {values.worker_seconds:.1f} s in the worker; "
+        f"{values.events_sent} events sent, {values.events_resent} resent; "
+        f"{values.retries} retries, {values.restarts} restarts"
     )
 
 
-class _Cost(msgspec.Struct, frozen=True):
+class _Metrics(msgspec.Struct, frozen=True):
     llm_requests: int
     llm_seconds: float
     tool_seconds: float

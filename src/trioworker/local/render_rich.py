@@ -1,4 +1,4 @@
-"""A job's events for a person at a terminal, with colours and columns by Rich."""
+"""Renders a job's events for a terminal, in colour, with Rich."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAME_WIDTH = 12
 
 
 class RichPrinter:
-    """One line for an event: who, what, how long, and the tokens so far. Foreign text is never read as markup."""
+    """One line for each event: speaker or tool, text, duration, and tokens so far. Text isn't parsed as Rich markup."""
 
     def __init__(self, width: int) -> None:
         self._width = width
@@ -35,14 +35,14 @@ class RichPrinter:
         self._start: float | None = None
 
     def show(self, event: StoredEvent) -> str:
-        """The event, its further lines dimmed below."""
+        """The event; further lines are dimmed."""
         self._start = event.at if self._start is None else self._start
         row = self._formatter.row(event)
         style = STYLES.get(row.kind, "")
         line = Text.assemble(
             (f"{event.at - self._start:6.1f}s ", "dim"),
             (f"{MARKS.get(row.kind, '·')} {row.who:{NAME_WIDTH}} ", style),
-            (row.what, style if row.kind in {"message", "done", "failed"} else ""),
+            (row.text, style if row.kind in {"message", "done", "failed"} else ""),
         )
         if row.seconds is not None:
             line.append(f"  {row.seconds:.2f} s", "dim")
@@ -54,9 +54,9 @@ class RichPrinter:
         return self._rendered(lines)
 
     def end(self, job: JobView, seconds: float, /) -> str:
-        """What the job cost, and the summary, green or red."""
+        """The metrics, if there are any, and the summary in green or red."""
         good = job.report is not None and job.report.success
-        lines = [Text(self._formatter.cost, "dim")] if self._formatter.cost else []
+        lines = [Text(self._formatter.metrics, "dim")] if self._formatter.metrics else []
         return self._rendered([*lines, Text(summary(job, seconds), "bold green" if good else "bold red")])
 
     def _rendered(self, lines: list[Text]) -> str:

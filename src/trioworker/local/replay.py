@@ -1,7 +1,4 @@
-"""`trioworker local --llm replay:FILE`: a recorded job in this process, shown as a running one is.
-
-A top like `cli.py`: it knows the worker and how `local` prints, and neither knows it.
-"""
+"""`trioworker local --llm replay:FILE`: replays a recorded job in this process, with the output of a live job."""
 
 from __future__ import annotations
 
@@ -43,18 +40,18 @@ def run_replay(
     record: Path | None = None,
     trace: Path | None = None,
 ) -> int:
-    """Replay a cassette and return the exit code: the recorded job's, or that of a divergence.
+    """Replay a cassette and return the exit code: the job's, or `DIVERGED`.
 
     Raises:
-        ConfigError: the cassette can't be read, or a file not be written.
+        ConfigError: the cassette can't be read, or an output file can't be written.
     """
     cassette = load_cassette(path)
     if config.text:
-        # Another job than the recorded one is told apart by its first request.
-        other = msgspec.structs.replace(
+        # A text other than the recorded one makes the replay diverge at its first request.
+        header = msgspec.structs.replace(
             cassette.header, description=config.text, title=config.title or title_of(config.text)
         )
-        cassette = msgspec.structs.replace(cassette, header=other)
+        cassette = msgspec.structs.replace(cassette, header=header)
     redactor = Redactor()
     Logs(level, form, lambda text: redactor.redact(text).text)
     clock = None
@@ -73,7 +70,7 @@ def run_replay(
 
 async def _replay(config: LocalConfig, cassette: Cassette, more: dict[str, Any]) -> JobOutcome:
     stop = StopRequest()
-    screen = Screen(config, cassette)
+    display = ReplayDisplay(config, cassette)
 
     async def forward(signals: AsyncIterator[int]) -> None:
         async for number in signals:
@@ -82,33 +79,33 @@ async def _replay(config: LocalConfig, cassette: Cassette, more: dict[str, Any])
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, unwrap_single_exception():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(forward, signals)
-            outcome = await replay(cassette, config.workspace, on_event=screen.show, stop=stop, **more)
+            outcome = await replay(cassette, config.workspace, on_event=display.show, stop=stop, **more)
             nursery.cancel_scope.cancel()
-    screen.end(outcome)
+    display.end(outcome)
     return outcome
 
 
-class Screen:
-    """Shows a replayed job as `local` shows one that runs, in the replay's own time."""
+class ReplayDisplay:
+    """Prints a replayed job like a live one, with the replay's own times."""
 
     def __init__(self, config: LocalConfig, cassette: Cassette) -> None:
         self._printer = open_printer(json_lines=config.json_lines)
         self._cassette = cassette
-        self._began = trio.current_time()
+        self._start = trio.current_time()
         self._events = 0
 
     def show(self, event_type: str, data: dict[str, Any]) -> None:
         """Show an event."""
         self._events += 1
         event = StoredEvent(
-            number=self._events, event_type=event_type, data=data, at=trio.current_time() - self._began, usage=Usage()
+            number=self._events, event_type=event_type, data=data, at=trio.current_time() - self._start, usage=Usage()
         )
         self._write(self._printer.show(event))
 
     def end(self, outcome: JobOutcome) -> None:
         """Show how the job ended."""
         header = self._cassette.header
-        seconds = trio.current_time() - self._began
+        seconds = trio.current_time() - self._start
         metrics = outcome.metrics
         view = JobView(
             id=header.job_id,
@@ -129,6 +126,6 @@ class Screen:
 
     @staticmethod
     def _write(text: str) -> None:
-        # That nobody reads it must not change what the replay finds.
+        # A closed standard output must not change the result of the replay.
         with suppress(OSError):
             write_out(text)

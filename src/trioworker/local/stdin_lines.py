@@ -1,4 +1,4 @@
-"""Lines of standard input, for as long as there are any."""
+"""Reads lines from standard input until its end."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_LINE_BYTES = 1024 * 1024
-"""Bytes of a line; a longer one is handed on in pieces. As a prompt it must fit a request body of 2 MB."""
+"""Maximum bytes of a line; a longer one is split. As a prompt, a line must fit a request body of 2 MB."""
 READ_BYTES = 65536
 
 
-async def follow_lines(descriptor: int, said: Callable[[str], None]) -> None:
-    """Call `said` with each line that is not blank, until the end of the input.
+async def follow_lines(descriptor: int, on_line: Callable[[str], None]) -> None:
+    """Call `on_line` with each non-blank line, until the end of the input.
 
-    A terminal or a pipe is read as it comes; a file, /dev/null or a closed descriptor has nothing to say. The
-    descriptor stays blocking, since others may share its file: it is read when there is something to read.
+    Reads terminals, pipes and sockets; a file, /dev/null or a closed descriptor is ignored. The descriptor stays in
+    blocking mode, since other processes may share it, and is read only when it is readable.
     """
-    if not _speaks(descriptor):
+    if not _is_stream(descriptor):
         return
     pending = b""
     while True:
@@ -30,10 +30,10 @@ async def follow_lines(descriptor: int, said: Callable[[str], None]) -> None:
         try:
             chunk = os.read(descriptor, READ_BYTES)
         except BlockingIOError:
-            # Somebody else, who shares the input, was quicker.
+            # Another process that shares the input has read it.
             continue
         except OSError:
-            # A terminal that was closed has no end, only errors.
+            # A closed terminal has no end of file, only errors.
             return
         *lines, pending = (pending + chunk).split(b"\n")
         if not chunk or len(pending) > MAX_LINE_BYTES:
@@ -42,16 +42,17 @@ async def follow_lines(descriptor: int, said: Callable[[str], None]) -> None:
         for line in lines:
             text = line.decode("utf-8", "replace").strip()
             if text:
-                said(text)
+                on_line(text)
         if not chunk:
             return
 
 
-def _speaks(descriptor: int) -> bool:
+def _is_stream(descriptor: int) -> bool:
+    """Whether it is our terminal, a pipe or a socket."""
     try:
         mode = os.fstat(descriptor).st_mode
         if os.isatty(descriptor):
-            # A read from the background would stop us.
+            # A background process that reads from its terminal is stopped (SIGTTIN).
             return os.tcgetpgrp(descriptor) == os.getpgrp()
     except OSError:
         return False

@@ -1,4 +1,4 @@
-"""The worker of `trioworker local`, started again when it is killed from outside."""
+"""The worker process of `trioworker local`, restarted when it is killed from outside."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 STOP_TIMEOUT = 12.0
 """Seconds between SIGTERM and SIGKILL: a worker's grace is 8 s by default, a container's 10 s."""
 MAX_RESUMES = 3
-"""Starts after a death by SIGKILL, which mostly means that memory ran out, and will again."""
+"""Restarts after SIGKILL. It usually means that memory ran out, which will happen again."""
 
 
 class WorkerProcess:
-    """A running worker. A context manager: leaving it ends the process and waits for that.
+    """A running worker. A context manager: on exit, it stops the process and waits for its end.
 
-    A worker that is killed from outside is started again, to resume from its journal.
+    A worker that is killed from outside is restarted, and resumes from its journal.
     """
 
     def __init__(self, options: Sequence[str], token: str) -> None:
-        """Start `trioworker worker` with `options`, which name a journal's folder; its log goes to our stderr."""
+        """Start `trioworker worker` with `options`, which include `--state-dir`. Its log goes to our stderr."""
         self._options = options
         self._token = token
         self._resumes = 0
@@ -36,7 +36,7 @@ class WorkerProcess:
         self._start()
 
     def _start(self) -> None:
-        # Its outcome on stdout isn't needed: the orchestrator has the report.
+        # The outcome on stdout isn't needed: the orchestrator has the report.
         self._process = start_worker(self._options, self._token, stdout=subprocess.DEVNULL)
         self._pidfd = os.pidfd_open(self._process.pid)
 
@@ -55,7 +55,7 @@ class WorkerProcess:
             os.close(self._pidfd)
 
     async def wait(self) -> int:
-        """The exit code, 128 and the signal's number when a signal ended it."""
+        """Wait for the end. Returns the exit code, or 128 + the signal's number."""
         while True:
             while (code := self._process.poll()) is None:
                 await trio.lowlevel.wait_readable(self._pidfd)
@@ -67,15 +67,15 @@ class WorkerProcess:
 
     @property
     def ended(self) -> bool:
-        """Whether the process has ended and there is nothing to stop."""
+        """Whether the process has ended."""
         return self._process.returncode is not None
 
     def stop(self) -> None:
-        """Ask the worker to end its job and report it (SIGTERM)."""
+        """Send SIGTERM: the worker stops its job and reports it."""
         self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Kill the worker and everything that it started, now. Nothing is reported."""
+        """Kill the worker and its descendants at once. Nothing is reported."""
         self._killed = True
         if self._process.poll() is None:
             kill_tree(self._process.pid)

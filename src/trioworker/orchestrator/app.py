@@ -1,4 +1,4 @@
-"""The orchestrator as an ASGI application: the worker's side, the management side, the page, and `/health`."""
+"""The orchestrator as an ASGI application: worker API, management API, page, and `/health`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def make_app(store: Store, backend: Backend, pages: Pages | None = None) -> Starlette:
-    """The application over one store and one model. What it refuses, it refuses with one line of text.
+    """The application over one store and one model. Errors are answered with one line of text.
 
-    `pages` is given by who has to tell it of a worker.
+    Pass `pages` to register a worker that runs in this process (`Pages.local`).
     """
     return Starlette(
         routes=[

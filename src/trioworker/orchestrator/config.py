@@ -8,7 +8,7 @@ import msgspec
 
 
 class OrchestratorConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What `trioworker orchestrator` is told. Without `llm`, LLM requests are answered 502."""
+    """Options of `trioworker orchestrator`. Without `llm`, LLM requests are answered 502."""
 
     host: str = "127.0.0.1"
     port: int = 50051

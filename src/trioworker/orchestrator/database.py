@@ -1,4 +1,4 @@
-"""The orchestrator's database: its tables, and how it is opened."""
+"""The orchestrator's database: schema, and opening or creating the file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA_VERSION = 1
-"""Kept in the file as `user_version`; a file with another one is refused."""
+"""Stored in the file as `user_version`; a file with another version is refused."""
 
 SCHEMA = f"""
 PRAGMA journal_mode = WAL;
--- A crash of the machine may lose the last events of its jobs, which it ended anyhow; one of the program loses none.
+-- A machine crash may lose the last events, but its jobs end with it. A crash of the program loses none.
 PRAGMA synchronous = NORMAL;
 PRAGMA foreign_keys = ON;
 PRAGMA user_version = {SCHEMA_VERSION};
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     state         TEXT NOT NULL DEFAULT 'pending',
     iteration     INTEGER NOT NULL DEFAULT 0,
     status        TEXT,                               -- the last status message
-    created       REAL NOT NULL,                      -- seconds since 1970, as every time here
+    created       REAL NOT NULL,                      -- Unix time in seconds, like all times here
     ended         REAL,
     success       INTEGER,
     report        TEXT,
@@ -43,12 +43,12 @@ CREATE INDEX IF NOT EXISTS jobs_by_age ON jobs (created);
 
 CREATE TABLE IF NOT EXISTS events (
     job           TEXT NOT NULL REFERENCES jobs (id),
-    number        INTEGER NOT NULL,                   -- from 1, in the order of arrival
-    seq           INTEGER,                            -- the worker's own, where it gives one
+    number        INTEGER NOT NULL,                   -- from 1, in order of arrival
+    seq           INTEGER,                            -- the worker's number, if it sends one
     event_type    TEXT NOT NULL,
     data          TEXT NOT NULL,
     at            REAL NOT NULL,
-    input_tokens  INTEGER NOT NULL,                   -- the job's, until this event
+    input_tokens  INTEGER NOT NULL,                   -- the job's total at this event
     output_tokens INTEGER NOT NULL,
     PRIMARY KEY (job, number),
     UNIQUE (job, seq)
@@ -72,26 +72,26 @@ CREATE INDEX IF NOT EXISTS credentials_by_job ON credentials (job);
 
 
 def open_database(database: Path | None) -> sqlite3.Connection:
-    """The database in a file, made if it is not there, or in memory; every statement is its own transaction.
+    """Open the database, in memory if None, and create it if needed. Each statement is its own transaction.
 
     Raises:
-        ConfigError: the file can't be opened, or is not ours.
+        ConfigError: the file can't be opened, or isn't an orchestrator's database.
     """
     try:
         if database is not None:
-            # Credentials lie in it until their job ends: nobody else may read it.
+            # It holds credentials until their job ends, so no other user may read it.
             os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         db = sqlite3.connect(database or ":memory:", isolation_level=None)
         try:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version not in {0, SCHEMA_VERSION}:
-                raise ConfigError(f"--database {database}: made by another version; name a new file")
+                raise ConfigError(f"--database {database}: created by another version; use a new file")
             db.executescript(SCHEMA)
         except BaseException:
             db.close()
             raise
     except OSError as error:
-        raise ConfigError(f"--database {database}: {error.strerror}; name a file that can be written") from error
+        raise ConfigError(f"--database {database}: {error.strerror}; use a writable file") from error
     except sqlite3.Error as error:
-        raise ConfigError(f"--database {database}: {error}; name a new file") from error
+        raise ConfigError(f"--database {database}: {error}; use a new file") from error
     return db

@@ -1,4 +1,4 @@
-"""The management side: make jobs, look at them, follow their events, and say more to their workers."""
+"""The management API: create, list and show jobs, follow their events, and send follow-up prompts."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ _prompt = msgspec.json.Decoder(Prompt)
 
 
 class ManagementApi:
-    """The handlers; `routes` is what an application mounts."""
+    """Request handlers; the application mounts `routes`."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def routes(self) -> list[Route]:
-        """The routes under `/jobs`, each guarded."""
+        """The routes under `/jobs`, each with the access check."""
         return [
-            Route("/jobs", _guarded(self._create), methods=["POST"]),
-            Route("/jobs", _guarded(self._list), methods=["GET"]),
-            Route("/jobs/{job_id}", _guarded(self._show), methods=["GET"]),
-            Route("/jobs/{job_id}/events", _guarded(self._follow), methods=["GET"]),
-            Route("/jobs/{job_id}/prompt", _guarded(self._say), methods=["POST"]),
+            Route("/jobs", _checked(self._create), methods=["POST"]),
+            Route("/jobs", _checked(self._list), methods=["GET"]),
+            Route("/jobs/{job_id}", _checked(self._show), methods=["GET"]),
+            Route("/jobs/{job_id}/events", _checked(self._follow), methods=["GET"]),
+            Route("/jobs/{job_id}/prompt", _checked(self._add_prompt), methods=["POST"]),
         ]
 
     async def _create(self, request: Request) -> Response:
-        wanted = await read_body(request, _new_job)
+        body = await read_body(request, _new_job)
         job = self._store.create_job(
-            wanted.description,
-            title=wanted.title or title_of(wanted.description),
-            project_dir=wanted.project_dir,
-            credentials=wanted.credentials or (),
+            body.description,
+            title=body.title or title_of(body.description),
+            project_dir=body.project_dir,
+            credentials=body.credentials or (),
         )
         return json_response(job, status=201)
 
@@ -68,7 +68,7 @@ class ManagementApi:
         stream = follow_events(self._store, job.id, after, _encode)
         return EventStream(stream, headers={"Cache-Control": "no-store"})
 
-    async def _say(self, request: Request) -> Response:
+    async def _add_prompt(self, request: Request) -> Response:
         job = known_job(self._store, request)
         if not self._store.add_prompt(job.id, await read_body(request, _prompt)):
             raise HTTPException(409, "the job has ended")
@@ -76,10 +76,10 @@ class ManagementApi:
 
 
 def known_job(store: Store, request: Request) -> JobView:
-    """The job that the path names.
+    """The job with the id in the request's path.
 
     Raises:
-        HTTPException: 404, there is none.
+        HTTPException: 404, there is no such job.
     """
     try:
         job = store.view(str(uuid.UUID(request.path_params["job_id"])))
@@ -90,12 +90,12 @@ def known_job(store: Store, request: Request) -> JobView:
     return job
 
 
-def _guarded(handler: Handler) -> Handler:
-    async def guarded(request: Request) -> Response:
+def _checked(handler: Handler) -> Handler:
+    async def checked(request: Request) -> Response:
         check_management(request)
         return await handler(request)
 
-    return guarded
+    return checked
 
 
 def _encode(event: StoredEvent) -> bytes:

@@ -1,4 +1,4 @@
-"""Tool results and arguments for people: the text that their JSON is about."""
+"""Tool results and arguments as text for people, without their JSON."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import msgspec
 
 TEXT_FIELDS = ("output", "content")
 LIST_FIELDS = ("entries", "files", "matches")
-"""The fields in which the contract's tools return what they were asked for."""
+"""The fields in which the contract's tools return their main result."""
 
 _ENVELOPE = re.compile(r"\A<tool_output [^<>]*>\n?(.*?)\n?(?:</tool_output>)?\Z", re.DOTALL)
-_CUT_TEXT = re.compile(r'"(?:output|content)": "((?:[^"\\]|\\.)*)')
+_TRUNCATED_TEXT = re.compile(r'"(?:output|content)": "((?:[^"\\]|\\.)*)')
 
 
 def readable_output(output: str) -> str:
-    """A tool's result for a person: the text or the list that its JSON is about, and the exit code if it is not 0."""
+    """The main text or list of a tool result, followed by the exit code if it isn't 0."""
     if envelope := _ENVELOPE.match(output):
         output = envelope[1]
     result = _object_of(output)
     if result is None:
-        return _readable_cut(output)
+        return _readable_truncated(output)
     for field in TEXT_FIELDS:
         if isinstance(text := result.get(field), str):
             code = result.get("exit_code", 0)
@@ -33,27 +33,27 @@ def readable_output(output: str) -> str:
     return _pairs(result)
 
 
-def _readable_cut(output: str) -> str:
-    """The text of a result whose JSON was cut, as previews are: what there is of it."""
-    field = _CUT_TEXT.search(output)
+def _readable_truncated(output: str) -> str:
+    """The text of a result whose JSON is truncated, as in previews."""
+    field = _TRUNCATED_TEXT.search(output)
     if field is None:
         return output
-    # Half an escape may stand at the cut.
-    whole = re.sub(r"\\(?:u[0-9a-fA-F]{0,3})?\Z", "", field[1])
+    # The text may end within an escape sequence.
+    text = re.sub(r"\\(?:u[0-9a-fA-F]{0,3})?\Z", "", field[1])
     try:
-        return json.loads(f'"{whole}"', strict=False)
+        return json.loads(f'"{text}"', strict=False)
     except ValueError:
         return output
 
 
 def readable_arguments(text: str) -> str:
-    """A call's arguments as a person would say them: `command=ls workdir=src`. Cut ones stay JSON."""
+    """A call's arguments as `command=ls  workdir=src`. Truncated JSON is returned unchanged."""
     values = _object_of(text)
     return text if values is None else _pairs(values)
 
 
 def _object_of(text: str) -> dict[str, Any] | None:
-    """A JSON object, or None where there is none: cut, another value, or no JSON at all."""
+    """`text` as a JSON object, or None if it is truncated, another value, or not JSON."""
     try:
         return _object.decode(text)
     except (msgspec.MsgspecError, UnicodeEncodeError):

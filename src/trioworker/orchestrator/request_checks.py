@@ -1,4 +1,4 @@
-"""What stands before every handler: the size of a body, its form, and who may speak to the management side."""
+"""Checks before each handler: size and schema of the body, bearer token, and access to the management API."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_BODY_BYTES = 2_097_152
-"""Bytes of a body (contract, 'HTTP')."""
+"""Maximum size of a request body in bytes (contract, 'HTTP')."""
 MAX_DRAINED_BYTES = 32 * 1024 * 1024
-"""Bytes of a body over the limit that are read and dropped, so that its sender is still there to read the refusal."""
+"""Bytes of a too large body that are read and discarded, so that the client finishes sending and reads the response."""
 
 OTHER_SITES = {"cross-site", "same-site"}
-"""Values of Sec-Fetch-Site (W3C, 'Fetch Metadata Request Headers') of a request that another origin's page made."""
+"""Values of Sec-Fetch-Site (W3C, 'Fetch Metadata Request Headers') in requests made by another origin's page."""
 
 
 async def read_body(request: Request, decoder: msgspec.json.Decoder[T]) -> T:
-    """The decoded body.
+    """Read and decode the body.
 
     Raises:
-        HTTPException: 413 too large, 400 not JSON, 422 not what `decoder` reads.
+        HTTPException: 413 if it is too large, 400 if it isn't JSON, 422 if it doesn't match the decoder's type.
     """
     kept = bytearray()
     size = 0
@@ -40,49 +40,49 @@ async def read_body(request: Request, decoder: msgspec.json.Decoder[T]) -> T:
             elif size > MAX_DRAINED_BYTES:
                 break
     except ClientDisconnect:
-        # Nobody reads this answer; it only ends the request without a traceback.
-        raise HTTPException(400, "the client hung up") from None
+        # The client can't read this response; it ends the request without a traceback.
+        raise HTTPException(400, "the client disconnected") from None
     if size > MAX_BODY_BYTES:
-        raise HTTPException(413, f"the body has over {MAX_BODY_BYTES} bytes")
+        raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
     try:
         return decoder.decode(kept)
     except msgspec.ValidationError as error:
-        raise HTTPException(422, f"the body is not what this request takes: {error}") from error
+        raise HTTPException(422, f"the body is not valid for this request: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HTTPException(400, f"the body is not JSON: {error}") from error
 
 
 def bearer_token(request: Request) -> str:
-    """The token that the request carries.
+    """The bearer token of the request.
 
     Raises:
         HTTPException: 401, there is none.
     """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
-        raise HTTPException(401, "a bearer token is needed")
+        raise HTTPException(401, "a bearer token is required")
     return token.strip()
 
 
 def check_management(request: Request) -> None:
-    """Let only programs of this machine manage jobs, and no web page that a browser of this machine shows.
+    """Allow only programs on this machine to manage jobs, and no foreign web page in a browser on this machine.
 
-    A page can name a host of its own that resolves to 127.0.0.1 (DNS rebinding), or post a form across sites; neither
-    can forge `Host` and `Origin`, and a form can't send JSON. Where the orchestrator listens makes no difference:
-    workers in containers come from elsewhere, with tokens; those who make jobs come from here.
+    A web page could use a host name that resolves to 127.0.0.1 (DNS rebinding) or post a form across sites. It can't
+    forge `Host` and `Origin`, and a form can't send JSON. The listening address doesn't matter: workers may connect
+    from containers, with tokens, but jobs are only managed from this machine.
 
     Raises:
-        HTTPException: 403, or 415 for a body that is not called JSON.
+        HTTPException: 403, or 415 if a POST has another content type than JSON.
     """
     if request.client is None or not is_loopback(request.client.host):
-        raise HTTPException(403, "jobs are managed from this machine alone; use http://127.0.0.1")
+        raise HTTPException(403, "jobs can only be managed from this machine; use http://127.0.0.1")
     host = request.headers.get("host", "")
     if not _names_loopback(f"//{host}"):
         raise HTTPException(403, "the Host header names another machine; use 127.0.0.1 or localhost")
     origin = request.headers.get("origin")
     if origin is not None and not _names_loopback(origin):
         raise HTTPException(403, "a web page of another site may not manage jobs")
-    # A browser tells it of each request; ports do not count as sites. Following a link to here is no attack.
+    # Browsers send it with each request; another port is the same site. Following a link to the page is harmless.
     if request.headers.get("sec-fetch-site") in OTHER_SITES and request.headers.get("sec-fetch-mode") != "navigate":
         raise HTTPException(403, "a web page of another site may not manage jobs")
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -91,7 +91,7 @@ def check_management(request: Request) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, by name or address, is this machine and no other."""
+    """Whether a host name or address is a loopback address."""
     if host.lower() == "localhost":
         return True
     try:

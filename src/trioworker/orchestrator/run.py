@@ -1,4 +1,4 @@
-"""`trioworker orchestrator`: serves jobs to workers until a signal."""
+"""`trioworker orchestrator`: serves jobs to workers until it gets a signal."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ if TYPE_CHECKING:
     from trioworker.orchestrator.config import OrchestratorConfig
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Ctrl-C, a stop, and a terminal that was closed."""
+"""Ctrl-C, `kill`, and a closed terminal."""
 
 
 def run_orchestrator(config: OrchestratorConfig) -> int:
-    """Serve until a signal. The URL is told on stderr.
+    """Serve until a signal, and return the exit code. Prints the URL to stderr.
 
     Raises:
-        ConfigError: the model, the database or the address is unusable.
+        ConfigError: the model, the database or the address can't be used.
     """
-    _allow_connections()
+    _raise_open_files_limit()
     backend = NoBackend() if config.llm is None else open_backend(config.llm, config.model)
     with Store(config.database) as store, bind(config.host, config.port) as sock:
         return trio.run(_serve_until_signalled, store, backend, sock)
 
 
-def _allow_connections() -> None:
-    """Take all the open files that we may have: each job that runs holds a connection, and 1024 are soon reached."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+def _raise_open_files_limit() -> None:
+    """Raise the soft limit to the hard one: each running job holds a connection, and the usual limit is 1024."""
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
 
 
 async def _serve_until_signalled(store: Store, backend: Backend, sock: socket.socket) -> int:
     async with aclosing(backend), trio.open_nursery() as nursery:
         with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
             url: str = await nursery.start(serve, make_app(store, backend), sock)
-            print_notice(f"the orchestrator listens on {url}")
+            print_notice(f"listening on {url}")
             await anext(signals)
             nursery.cancel_scope.cancel()
     return 0

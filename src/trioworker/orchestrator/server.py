@@ -1,4 +1,4 @@
-"""Serving the application under Hypercorn's trio worker, on a socket that was bound before."""
+"""Serves an application with Hypercorn's trio worker on a bound socket."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 BACKLOG = 1024
-"""Connections that may wait to be accepted: as many workers may start at once."""
+"""Connections that may wait to be accepted: many workers may start at once."""
 KEEP_ALIVE = 600.0
-"""Seconds that an idle connection stays open: over a whole job, so that no request meets a connection that closes."""
+"""Seconds before an idle connection is closed: long, so that no request of a job meets a closing connection."""
 REQUESTS_PER_CONNECTION = 1_000_000
 """Requests before a connection is closed: more than a job makes."""
 
+# Its signature has a bare `dict`, which pyright's strict mode rejects.
 _hypercorn: Any = hypercorn.trio
-# Its signature holds a bare `dict`, which strict typing refuses.
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket on `host` and `port`, 0 for a free one, that does not listen yet.
+    """A socket bound to `host` and `port` (0: any free port), not listening yet.
 
     Raises:
-        ConfigError: the host is unknown, or the port taken or forbidden.
+        ConfigError: the host is unknown, or the port is in use or not permitted.
     """
     sock: socket.socket | None = None
     try:
@@ -40,7 +40,7 @@ def bind(host: str, port: int) -> socket.socket:
         )[0]
         sock = socket.socket(family, kind, protocol)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Accepted connections inherit it; replies are small and go out at once.
+        # Accepted connections inherit it. Responses are small and latency matters.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.bind(address)
     except (OSError, OverflowError) as error:
@@ -54,15 +54,15 @@ def bind(host: str, port: int) -> socket.socket:
 async def serve(
     app: Starlette, sock: socket.socket, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Serve until cancelled; the socket is closed at the end. Its URL is told when it accepts connections."""
+    """Serve until cancelled, then close the socket. `task_status` gets the URL once connections are accepted."""
     config = Config()
-    # Hypercorn closes what it is given, and so owns it from here.
+    # Hypercorn takes ownership of the descriptor and closes it.
     config.bind = [f"fd://{sock.detach()}"]
     config.backlog = BACKLOG
     config.keep_alive_timeout = KEEP_ALIVE
     config.keep_alive_max_requests = REQUESTS_PER_CONNECTION
     config.include_server_header = False
-    # Without a handler of its own this logger tells warnings and errors, on stderr, and nothing else.
+    # Without a handler, this logger writes only warnings and errors, to stderr.
     config.errorlog = logging.getLogger("trioworker.orchestrator")
     async with trio.open_nursery() as nursery:
         urls: list[str] = await nursery.start(partial(_hypercorn.serve, app, config, mode="asgi"))

@@ -1,8 +1,7 @@
-"""All that the orchestrator knows, in SQLite: jobs, events, prompts, credentials, reports.
+"""The orchestrator's state in SQLite: jobs, events, prompts, credentials, reports.
 
-Each change is one short transaction, made in the event loop: 0.1 ms in memory and 0.2 ms in a file with a write-ahead
-log, about what handing it to a thread would cost. A change wakes those who follow the job. Tokens are kept as digests,
-so nothing here can show one.
+Each change is one short transaction in the event loop: 0.1 ms in memory and 0.2 ms in a file with a write-ahead log,
+about the cost of handing it to a thread. A change wakes the job's followers. Only digests of tokens are stored.
 """
 
 from __future__ import annotations
@@ -29,23 +28,23 @@ if TYPE_CHECKING:
     from trioworker.protocol.wire import CompletionReport, Reply, StatusUpdate
 
 TOKEN_BYTES = 32
-"""Random bytes of a token: as many as its digest has."""
+"""Random bytes of a token: as many as its digest (SHA-256) has."""
 EVENTS_AT_ONCE = 500
-"""Events that one read returns, 2 KB each at the most: what a follower holds stays near a megabyte."""
+"""Events that one read returns. Each has at most 2 KB, so a follower holds about a megabyte."""
 LIST_LIMIT = 1000
-"""Jobs that a list shows, the newest."""
+"""Maximum number of jobs in a list: the newest."""
 
 Access = Literal["granted", "denied", "unknown"]
 
 
 class Store:
-    """The jobs of one orchestrator, in the file `database` or, with None, in memory. A context manager."""
+    """The jobs of one orchestrator, in the file `database`, or in memory if None. A context manager."""
 
     def __init__(self, database: Path | None = None) -> None:
-        """Open or make the database.
+        """Open or create the database.
 
         Raises:
-            ConfigError: the file can't be opened, or is not ours.
+            ConfigError: the file can't be opened, or isn't an orchestrator's database.
         """
         self._changed: dict[str, trio.Event] = {}
         self._db = open_database(database)
@@ -66,7 +65,7 @@ class Store:
         project_dir: str | None = None,
         credentials: Sequence[Credential] = (),
     ) -> NewJob:
-        """A new job and its token, which is told here and never again."""
+        """Create a job. Its token is returned only here."""
         job = NewJob(id=str(uuid.uuid4()), token=secrets.token_urlsafe(TOKEN_BYTES), title=title)
         with self._transaction():
             self._db.execute(
@@ -81,41 +80,41 @@ class Store:
         return job
 
     def access(self, job_id: str, token: str) -> Access:
-        """Whether `token` opens this job; a job that ended is opened by none."""
+        """Whether `token` gives access to this job. A job that has ended has no valid token."""
         row = self._one("SELECT token_digest FROM jobs WHERE id = ?", job_id)
         if row is None:
             return "unknown"
         digest: str | None = row[0]
-        # Comparing takes the same time for a job without a token, so that the time tells nothing of its state.
+        # Always compare, so that the time taken doesn't reveal whether the job has ended.
         same = hmac.compare_digest(_digest(token), digest or "0" * 64)
         return "granted" if same and digest is not None else "denied"
 
     def description(self, job_id: str) -> JobDescription:
-        """What the worker is told of a job that exists."""
+        """The description that the worker gets. The job must exist."""
         title, description, project_dir = self._row(
             "SELECT title, description, project_dir FROM jobs WHERE id = ?", job_id
         )
         return JobDescription(title=title, description=description, project_dir=project_dir)
 
     def credentials(self, job_id: str) -> list[Credential]:
-        """What was granted to the job, until it ended."""
+        """The job's credentials; none once it has ended."""
         rows = self._db.execute("SELECT env_var, value FROM credentials WHERE job = ? ORDER BY rowid", (job_id,))
         return [Credential(env_var=env_var, value=value) for env_var, value in rows]
 
     def view(self, job_id: str) -> JobView | None:
-        """A job as the management side shows it."""
+        """The job as the management API shows it, or None if there is no such job."""
         row = self._one(f"{_SELECT_VIEW} WHERE id = ?", job_id)
         return None if row is None else _view(row)
 
     def views(self) -> list[JobView]:
-        """The newest jobs, the newest first."""
+        """The newest jobs, newest first."""
         rows = self._db.execute(f"{_SELECT_VIEW} ORDER BY created DESC, rowid DESC LIMIT ?", (LIST_LIMIT,))
         return [_view(row) for row in rows]
 
-    # What a worker says
+    # Reports of the worker
 
     def set_status(self, job_id: str, status: StatusUpdate) -> None:
-        """The job runs, and where it is."""
+        """Update the state, iteration and status message of a job that hasn't ended."""
         self._db.execute(
             "UPDATE jobs SET state = ?, iteration = ?, status = ? WHERE id = ? AND ended IS NULL",
             (status.state, status.iteration, status.message, job_id),
@@ -132,7 +131,7 @@ class Store:
         self._wake(job_id)
 
     def add_event(self, job_id: str, event_type: str, data: dict[str, Any]) -> None:
-        """Keep an event, once: one that comes again under its `seq` is dropped."""
+        """Store an event. An event with a `seq` that is already stored is dropped."""
         seq = data.get("seq")
         self._db.execute(
             "INSERT OR IGNORE INTO events (job, number, seq, event_type, data, at, input_tokens, output_tokens)"
@@ -149,30 +148,30 @@ class Store:
         self._wake(job_id)
 
     def complete(self, job_id: str, report: CompletionReport) -> bool:
-        """End the job: take its report, its token and its credentials, all or nothing. False: it had ended."""
-        state = "completed" if report.success else self._failure(job_id)
+        """End the job: store its report, revoke its token and delete its credentials. False: it had already ended."""
+        state = "completed" if report.success else self._failed_state(job_id)
         return self._end(job_id, state, report.success, report.message, report.iterations)
 
     def abandon(self, job_id: str, message: str) -> bool:
-        """End a job whose worker is gone without a report. False: it had ended."""
+        """End a job whose worker exited without a report. False: it had already ended."""
         return self._end(job_id, "failed", False, message, None)
 
     def cancel(self, job_id: str, message: str) -> bool:
-        """End a job that nobody wants any more; its worker learns it by its token's refusal. False: it had ended."""
+        """Cancel a job. Its worker's next request is refused. False: the job had already ended."""
         return self._end(job_id, "cancelled", False, message, None)
 
     # Follow-up prompts
 
     def add_prompt(self, job_id: str, prompt: Prompt) -> bool:
-        """Let a follow-up wait for the worker. False: the job has ended, or there is none."""
-        done = self._db.execute(
+        """Queue a follow-up prompt for the worker. False: the job has ended or doesn't exist."""
+        inserted = self._db.execute(
             "INSERT INTO prompts (job, content, done) SELECT id, ?, ? FROM jobs WHERE id = ? AND ended IS NULL",
             (prompt.content, bool(prompt.done), job_id),
         )
-        return done.rowcount == 1
+        return inserted.rowcount == 1
 
     def take_prompt(self, job_id: str) -> Prompt | None:
-        """The oldest follow-up that waits, handed out once."""
+        """Remove and return the oldest queued prompt."""
         row = self._one(
             "DELETE FROM prompts WHERE number = (SELECT MIN(number) FROM prompts WHERE job = ?)"
             " RETURNING content, done",
@@ -180,10 +179,10 @@ class Store:
         )
         return None if row is None else Prompt(content=row[0], done=bool(row[1]))
 
-    # Following
+    # Followers
 
     def events(self, job_id: str, after: int) -> list[StoredEvent]:
-        """Events of a job whose number is over `after`, in order, some at a time."""
+        """The next events of a job after number `after`, in order, at most `EVENTS_AT_ONCE`."""
         rows = self._db.execute(
             "SELECT number, event_type, data, at, input_tokens, output_tokens FROM events"
             " WHERE job = ? AND number > ? ORDER BY number LIMIT ?",
@@ -201,16 +200,16 @@ class Store:
         ]
 
     async def next_events(self, job_id: str, after: int) -> list[StoredEvent]:
-        """As `events`, but waits until there is one; an empty list tells that the job has ended."""
+        """Like `events`, but waits until there is one. An empty list means that the job has ended."""
         while True:
             events = self.events(job_id, after)
             if events or self._has_ended(job_id):
                 return events
-            # Nothing can change between the look and the wait: there is no await between them.
+            # No await between the read and the wait, so no change is missed.
             await self.changed(job_id)
 
     async def changed(self, job_id: str) -> None:
-        """Wait until anything of the job changes from now on: an event, its state, its tokens."""
+        """Wait until the job changes: a new event, its state, its token counts."""
         await self._changed.setdefault(job_id, trio.Event()).wait()
 
     def _wake(self, job_id: str) -> None:
@@ -222,8 +221,8 @@ class Store:
         row = self._one("SELECT ended FROM jobs WHERE id = ?", job_id)
         return row is None or row[0] is not None
 
-    def _failure(self, job_id: str) -> str:
-        """How a job failed, as its `result` event tells it."""
+    def _failed_state(self, job_id: str) -> str:
+        """The state of a failed job, from its last `result` event."""
         row = self._one(
             "SELECT data FROM events WHERE job = ? AND event_type = 'result' ORDER BY number DESC LIMIT 1", job_id
         )
@@ -232,7 +231,7 @@ class Store:
 
     def _end(self, job_id: str, state: str, success: bool, message: str | None, iterations: int | None) -> bool:
         with self._transaction():
-            done = self._db.execute(
+            updated = self._db.execute(
                 "UPDATE jobs SET state = ?, ended = ?, success = ?, report = ?, iterations = ?, token_digest = NULL"
                 " WHERE id = ? AND ended IS NULL",
                 (state, time.time(), success, message, iterations, job_id),
@@ -240,7 +239,7 @@ class Store:
             self._db.execute("DELETE FROM credentials WHERE job = ?", (job_id,))
             self._db.execute("DELETE FROM prompts WHERE job = ?", (job_id,))
         self._wake(job_id)
-        return done.rowcount == 1
+        return updated.rowcount == 1
 
     @contextmanager
     def _transaction(self) -> Generator[None]:
@@ -288,5 +287,5 @@ def _view(row: tuple[Any, ...]) -> JobView:
 
 
 def _digest(token: str) -> str:
-    """A plain hash will do: a token is random, and as long as the digest."""
+    """A plain hash is enough: a token is random and as long as its digest."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,4 +1,4 @@
-"""What the management side shows and takes: its bodies, none of which ever holds a token but `NewJob`."""
+"""Request and response bodies of the management API. Only `NewJob` contains a token."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trioworker.protocol.wire import Credential
 
 
 class NewJobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of `POST /jobs`. Without a title, the start of the description is one."""
+    """The body of `POST /jobs`. The title defaults to the start of the description."""
 
     description: str
     title: str | None = None
@@ -19,7 +19,7 @@ class NewJobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to `POST /jobs`: the only place where the token is shown."""
+    """The response to `POST /jobs`: the only one that contains the token."""
 
     id: str
     token: str
@@ -30,7 +30,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
-    """What the model was asked and said so far; `requests` is 0 where only tokens are told."""
+    """A job's LLM usage so far. `requests` is 0 in events, which count only tokens."""
 
     requests: int = 0
     input_tokens: int = 0
@@ -38,7 +38,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """How a job ended. `iterations` is null when its worker did not report."""
+    """How a job ended. `iterations` is null if its worker didn't report."""
 
     success: bool
     message: str | None
@@ -46,7 +46,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
-    """A job. `state` is pending, in_progress, completed, failed, cancelled or stuck; times are seconds since 1970."""
+    """A job. Times are in Unix seconds. `state` is pending, in_progress, completed, failed, cancelled or stuck."""
 
     id: str
     title: str
@@ -62,7 +62,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event of a job. `number` counts from 1 in the order of arrival; `usage` is the job's until then."""
+    """An event of a job. `number` counts from 1 in order of arrival; `usage` is the job's total at that time."""
 
     number: int
     event_type: str
@@ -72,6 +72,6 @@ class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def title_of(description: str) -> str:
-    """A title for a job that was given none: the first line of its description, 80 characters at the most."""
+    """The default title of a job: the first line of its description, at most 80 characters."""
     lines = description.strip().splitlines() or ["Job"]
     return lines[0] if len(lines[0]) <= 80 else lines[0][:79] + "…"

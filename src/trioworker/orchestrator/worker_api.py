@@ -1,4 +1,4 @@
-"""The worker's side: the contract's requests under `/worker/{job_id}/`, each behind the job's own token."""
+"""The worker API: the contract's requests under `/worker/{job_id}/`, each authorized by the job's token."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Request, str], Awaitable[Response]]
 
-REPLY_FAILED = 502
-"""The model did not answer; the worker tries again (contract, 'HTTP')."""
-REPLY_REFUSED = 422
-"""The model will not answer this: a final status, or the worker would ask on until its time is over."""
+LLM_FAILED = 502
+"""The model failed; the worker retries (contract, 'HTTP')."""
+LLM_REFUSED = 422
+"""The model will never answer this request. A final status: otherwise the worker would retry until its deadline."""
 
 _status = msgspec.json.Decoder(StatusUpdate)
 _event = msgspec.json.Decoder(EventPost)
@@ -38,14 +38,14 @@ _llm = msgspec.json.Decoder(LlmRequest)
 
 
 class WorkerApi:
-    """The handlers; `routes` is what an application mounts."""
+    """Request handlers; the application mounts `routes`."""
 
     def __init__(self, store: Store, backend: Backend) -> None:
         self._store = store
         self._backend = backend
 
     def routes(self) -> list[Route]:
-        """A route for each row of the contract's table."""
+        """One route for each row of the contract's table."""
         return [
             self._route("GET", "job", self._job),
             self._route("GET", "credentials", self._credentials),
@@ -64,7 +64,7 @@ class WorkerApi:
         return Route(f"/worker/{{job_id}}/{path}", authorized, methods=[method])
 
     def _authorized(self, request: Request) -> str:
-        """The job's id, once the token has opened it."""
+        """The job's id, if the token is this job's."""
         token = bearer_token(request)
         try:
             job_id = str(uuid.UUID(request.path_params["job_id"]))
@@ -74,7 +74,7 @@ class WorkerApi:
             case "granted":
                 return job_id
             case "denied":
-                raise HTTPException(401, "the token is wrong, or its job has ended")
+                raise HTTPException(401, "the token is wrong, or the job has ended")
             case "unknown":
                 raise HTTPException(404, "no such job")
 
@@ -99,8 +99,8 @@ class WorkerApi:
         return Response()
 
     async def _complete_text(self, request: Request, job_id: str) -> Response:
-        asked = await read_body(request, _llm)
-        reply = await self._replied(request, job_id, msgspec.structs.replace(asked, tools=None, tool_choice=None))
+        body = await read_body(request, _llm)
+        reply = await self._reply(request, job_id, msgspec.structs.replace(body, tools=None, tool_choice=None))
         return json_response(
             {
                 "content": reply.content or "",
@@ -111,50 +111,50 @@ class WorkerApi:
         )
 
     async def _complete_with_tools(self, request: Request, job_id: str) -> Response:
-        asked = await read_body(request, _llm)
-        reply = await self._replied(request, job_id, msgspec.structs.replace(asked, tools=asked.tools or ()))
+        body = await read_body(request, _llm)
+        reply = await self._reply(request, job_id, msgspec.structs.replace(body, tools=body.tools or ()))
         return json_response(reply)
 
-    async def _replied(self, request: Request, job_id: str, asked: LlmRequest) -> Reply:
-        """The model's reply. A worker that hangs up stops the model: nobody would read the reply, and it costs."""
+    async def _reply(self, request: Request, job_id: str, llm_request: LlmRequest) -> Reply:
+        """The model's reply. The request to the model is cancelled when the worker disconnects, to save its cost."""
         reply: Reply | None = None
         failure: LlmError | None = None
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_cancel_when_gone, request, nursery.cancel_scope)
+            nursery.start_soon(_cancel_on_disconnect, request, nursery.cancel_scope)
             try:
-                reply = await self._backend.complete(asked)
+                reply = await self._backend.complete(llm_request)
             except LlmError as error:
                 failure = error
             nursery.cancel_scope.cancel()
         if failure is not None:
-            raise _failed(failure)
+            raise _http_error(failure)
         if reply is None:
-            raise HTTPException(400, "the client hung up")
+            raise HTTPException(400, "the client disconnected")
         self._store.add_usage(job_id, reply)
         return reply
 
     async def _complete(self, request: Request, job_id: str) -> Response:
         report = await read_body(request, _report)
-        # Another one may have come while the body did; the first has taken the token.
+        # Another report may have arrived while this body was read; the first one revokes the token.
         if not self._store.complete(job_id, report):
             raise HTTPException(401, "the job has ended")
         return json_response({"status": "ok"})
 
 
 def json_response(value: object, status: int = 200) -> Response:
-    """`value` as JSON."""
+    """A response with `value` as JSON."""
     return Response(msgspec.json.encode(value), status_code=status, media_type="application/json")
 
 
-async def _cancel_when_gone(request: Request, scope: trio.CancelScope) -> None:
-    """Cancel `scope` when the client closes its connection. The body has been read: nothing else can come."""
+async def _cancel_on_disconnect(request: Request, scope: trio.CancelScope) -> None:
+    """Cancel `scope` when the client closes its connection. The body has been read, so no other message matters."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
     scope.cancel()
 
 
-def _failed(error: LlmError) -> HTTPException:
+def _http_error(error: LlmError) -> HTTPException:
     if isinstance(error, LlmRefusedError):
-        return HTTPException(REPLY_REFUSED, str(error))
+        return HTTPException(LLM_REFUSED, str(error))
     headers = {} if error.retry_after is None else {"Retry-After": error.retry_after}
-    return HTTPException(REPLY_FAILED, str(error), headers)
+    return HTTPException(LLM_FAILED, str(error), headers)

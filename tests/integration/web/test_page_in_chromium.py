@@ -36,7 +36,7 @@ def browser(driven: Browser) -> Browser:
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     with program("orchestrator", "--port", "0") as running:
-        yield running.url(r"listens on (http://\S+)")
+        yield running.url(r"listening on (http://\S+)")
 
 
 def local(workspace: Path, turns: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
@@ -136,14 +136,14 @@ def test_a_reload_in_the_middle_neither_loses_nor_doubles_an_event(browser: Brow
 def test_a_connection_that_was_lost_is_told_and_goes_on_where_it_was(browser: Browser, tmp_path: Path) -> None:
     database = ("--database", str(tmp_path / "jobs.db"))
     with program("orchestrator", "--port", "0", *database) as running:
-        url = running.url(r"listens on (http://\S+)")
+        url = running.url(r"listening on (http://\S+)")
         worker = Worker(url)
         worker.say("before")
         browser.go(f"{url}/#{worker.id}")
         browser.until_text("before", "#events")
     browser.until_text("reconnecting…", "#connection")
     with program("orchestrator", "--port", url.rsplit(":", 1)[1], *database) as running:
-        running.url(r"listens on (http://\S+)")
+        running.url(r"listening on (http://\S+)")
         worker.say("after")
         browser.until_text("after", "#events")
         browser.until_text("live", "#connection")

@@ -1,1 +1,1 @@
-"""LLM backends: what answers the model requests of the embedded orchestrator."""
+"""LLM backends of the embedded orchestrator."""

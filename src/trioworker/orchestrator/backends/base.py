@@ -1,4 +1,4 @@
-"""What answers the orchestrator's LLM requests: one protocol, its errors, and the choice of a backend by `--llm`."""
+"""The protocol that LLM backends implement, their request and their errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from trioworker.protocol.wire import Body, Message, Reply, ToolDefinition
 
 
 class LlmRequest(Body, frozen=True):
-    """The body of either LLM request, as the orchestrator reads it. Without `tools` the reply is text."""
+    """The body of both LLM requests. Without `tools` the reply is text."""
 
     messages: tuple[Message, ...]
     max_tokens: int | None = None
@@ -20,7 +20,7 @@ class LlmRequest(Body, frozen=True):
 
 
 class LlmError(WorkerError):
-    """The model could not answer now; another try may be answered (502). `retry_after` is as it was told."""
+    """The model couldn't answer; a retry may succeed (502). `retry_after` is the server's header, unchanged."""
 
     def __init__(self, message: str, *, retry_after: str | None = None) -> None:
         super().__init__(message)
@@ -28,20 +28,20 @@ class LlmError(WorkerError):
 
 
 class LlmRefusedError(LlmError):
-    """The model will never answer this request (422), so that a worker need not try again until its time is over."""
+    """The model will never answer this request, so the worker must not retry it (422)."""
 
 
 class Backend(Protocol):
-    """A model. One instance serves all jobs, many requests at a time."""
+    """A model. One instance serves all jobs and any number of concurrent requests."""
 
     async def complete(self, request: LlmRequest, /) -> Reply:
         """The reply to one request.
 
         Raises:
-            LlmError: one line, why there is none.
+            LlmError: there is no reply; the reason in one line.
         """
         ...
 
     async def aclose(self) -> None:
-        """Give up what it holds."""
+        """Release resources."""
         ...

@@ -1,4 +1,4 @@
-"""The choice of a backend by `--llm`."""
+"""Opens the backend that `--llm` names."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ SPEC_FORMS = "script:FILE or openai:BASE_URL"
 
 
 def open_backend(spec: str, model: str | None = None) -> Backend:
-    """The backend that `spec` names, `script:FILE` or `openai:BASE_URL`.
+    """Open the backend that `spec` names: `script:FILE` or `openai:BASE_URL`.
 
     Raises:
-        ConfigError: no such form, an unusable script, or a URL that is none.
+        ConfigError: the spec has another form, or its script or URL is invalid.
     """
     kind, colon, rest = spec.partition(":")
     if not colon or not rest:
         raise ConfigError(f"--llm {spec}: not a model; use {SPEC_FORMS}")
-    # Each backend's libraries are loaded for its own sake alone: YAML for the one, an HTTP client for the other.
+    # Import only the libraries that are needed: a YAML parser or an HTTP client.
     if kind == "script":
         from trioworker.orchestrator.backends.script_file import ScriptBackend
 
@@ -37,10 +37,10 @@ def open_backend(spec: str, model: str | None = None) -> Backend:
 
 
 class NoBackend:
-    """Stands where no `--llm` was given: every request is refused with the remedy."""
+    """The backend without `--llm`: fails each request with an error that says what to do."""
 
     async def complete(self, _: LlmRequest, /) -> Reply:
-        """Refuse."""
+        """Raise `LlmError`."""
         raise LlmError(f"this orchestrator has no model; start it with --llm {SPEC_FORMS}")
 
     async def aclose(self) -> None:

@@ -1,4 +1,7 @@
-"""OpenAI's chat completions in the contract's words, both ways; no input or output here."""
+"""Converts the contract's LLM requests and replies to and from OpenAI's chat completions; no I/O.
+
+In OpenAI's format arguments are JSON text, calls are wrapped as functions, and finish reasons have other names.
+"""
 
 from __future__ import annotations
 
@@ -57,27 +60,27 @@ class _Completion(msgspec.Struct, frozen=True):
 
 
 class Model(msgspec.Struct, frozen=True):
-    """A model that a server offers."""
+    """An entry of `ModelList`."""
 
     id: str
 
 
 class ModelList(msgspec.Struct, frozen=True):
-    """The answer to `GET /models`."""
+    """The response to `GET /models`."""
 
     data: list[Model]
 
 
 def chat_body(request: LlmRequest, model: str, limit_name: str) -> dict[str, Any]:
-    """The request's body. `limit_name` is what this server calls the limit of a reply's tokens."""
-    body: dict[str, Any] = {"model": model, "messages": [_sent(message) for message in request.messages]}
+    """The request body. `limit_name` is the server's name of the parameter `max_tokens`."""
+    body: dict[str, Any] = {"model": model, "messages": [_chat_message(message) for message in request.messages]}
     if request.max_tokens is not None:
         body[limit_name] = request.max_tokens
     if request.temperature is not None:
         body["temperature"] = request.temperature
     if request.stop_sequences:
         body["stop"] = request.stop_sequences
-    # An empty list of tools is refused by some, and a choice without tools by others.
+    # Some servers reject an empty list of tools, others a tool choice without tools.
     if request.tools:
         body["tools"] = [{"type": "function", "function": tool} for tool in request.tools]
         body["tool_choice"] = request.tool_choice or "auto"
@@ -85,15 +88,15 @@ def chat_body(request: LlmRequest, model: str, limit_name: str) -> dict[str, Any
 
 
 def read_reply(body: bytes) -> Reply:
-    """The first choice of an answer.
+    """The first choice of a response.
 
     Raises:
-        msgspec.MsgspecError: not a completion.
-        LlmError: a completion without a choice.
+        msgspec.MsgspecError: the body isn't a completion.
+        LlmError: the completion has no choices.
     """
     completion = _decoder.decode(body)
     if not completion.choices:
-        raise LlmError("openai: the answer holds no choice")
+        raise LlmError("openai: the response has no choices")
     choice, usage = completion.choices[0], completion.usage or _Usage()
     message = choice.message
     details = usage.prompt_tokens_details or _PromptDetails()
@@ -113,30 +116,30 @@ def read_reply(body: bytes) -> Reply:
 _decoder = msgspec.json.Decoder(_Completion)
 
 
-def _sent(message: Message) -> dict[str, Any]:
-    sent: dict[str, Any] = {"role": message.role, "content": message.content}
+def _chat_message(message: Message) -> dict[str, Any]:
+    converted: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.tool_call_id is not None:
-        sent["tool_call_id"] = message.tool_call_id
+        converted["tool_call_id"] = message.tool_call_id
     if message.tool_calls:
-        sent["tool_calls"] = [_sent_call(call) for call in message.tool_calls]
-    # Who sends these wants them back; who does not know them never sent them.
+        converted["tool_calls"] = [_chat_call(call) for call in message.tool_calls]
+    # Servers that send reasoning require it back; other servers never get it, since they sent none.
     if message.reasoning is not msgspec.UNSET:
-        sent["reasoning"] = message.reasoning
+        converted["reasoning"] = message.reasoning
     if message.reasoning_details is not msgspec.UNSET:
-        sent["reasoning_details"] = message.reasoning_details
-    return sent
+        converted["reasoning_details"] = message.reasoning_details
+    return converted
 
 
-def _sent_call(call: ToolCall) -> dict[str, Any]:
+def _chat_call(call: ToolCall) -> dict[str, Any]:
     arguments = msgspec.json.encode(call.arguments).decode()
-    sent: dict[str, Any] = {
+    converted: dict[str, Any] = {
         "id": call.id,
         "type": "function",
         "function": {"name": call.name, "arguments": arguments},
     }
     if call.signature is not msgspec.UNSET:
-        sent["extra_content"] = call.signature
-    return sent
+        converted["extra_content"] = call.signature
+    return converted
 
 
 def _read_call(call: _Call) -> ToolCall:
@@ -152,7 +155,7 @@ def _read_call(call: _Call) -> ToolCall:
 
 
 def _arguments(given: Any) -> tuple[Any, str | msgspec.UnsetType]:
-    """Arguments as a value; some servers send one already, others an empty text for a call without any."""
+    """Arguments as a JSON value. Some servers send a value instead of text, others an empty text for no arguments."""
     if not isinstance(given, str):
         return ({} if given is None else given), msgspec.UNSET
     if not given.strip():
@@ -174,12 +177,12 @@ def _finish(reason: str | None, calls: tuple[ToolCall, ...]) -> str | None:
         case "tool_calls" | "function_call":
             return "tool_use"
         case "stop" if calls:
-            # Some servers say so beside calls; the calls are whole all the same.
+            # Some servers send "stop" with calls; the calls are complete.
             return "tool_use"
         case _:
             return reason
 
 
 def _present(value: Untouched) -> Untouched:
-    """Null is absent, and what is absent is not sent back."""
+    """`value`, or UNSET if it is null, so that it isn't sent back."""
     return msgspec.UNSET if value is msgspec.UNSET or bytes(value) == _RAW_NULL else value

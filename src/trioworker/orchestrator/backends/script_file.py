@@ -1,4 +1,4 @@
-"""Scripts on disk: YAML or JSON into turns, with the file's line in each error, and the backend that plays them."""
+"""The backend that plays a script, and reading the script's YAML or JSON file. Errors name the line."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
     from trioworker.protocol.wire import Reply
 
 MAX_SCRIPT_BYTES = 64 * 1024 * 1024
-"""Bytes of a script: a dozen files of the write limit (5 MiB). More is a wrong file."""
+"""Maximum size of a script in bytes: a dozen files of the write limit (5 MiB). A larger file can't be meant."""
 
 TURN_KEYS = ", ".join(field.name for field in msgspec.structs.fields(Turn))
 
 
 class ScriptBackend:
-    """A model that plays a script. It holds no state, so any number of jobs may share it."""
+    """A model that plays a script. Stateless, so any number of jobs may share it."""
 
     def __init__(self, path: Path) -> None:
         """Read and check the whole script.
 
         Raises:
-            ConfigError: `FILE:LINE: what is wrong, remedy`.
+            ConfigError: the script is invalid; `FILE:LINE: reason; remedy`.
         """
         self._path = path
         self._turns = load_turns(path)
 
     async def complete(self, request: LlmRequest, /) -> Reply:
-        """The turn that the conversation is at, after its delay."""
+        """Reply with the conversation's next turn, after its delay."""
         try:
             reply, delay = answer(self._turns, request.messages, tools=request.tools is not None)
         except ScriptError as error:
@@ -52,30 +52,30 @@ class ScriptBackend:
 
 
 def load_turns(path: Path) -> tuple[Turn, ...]:
-    """The turns of a YAML or JSON file: a list of them, or an object with the list under `turns`.
+    """The turns of a YAML or JSON file: a list of turns, or an object with that list as `turns`.
 
     Raises:
-        ConfigError: `FILE:LINE: what is wrong, remedy`.
+        ConfigError: the script is invalid; `FILE:LINE: reason; remedy`.
     """
     text = _read(path)
     root = _compose(path, text)
-    # JSON's own reader knows escapes that YAML's does not; YAML's tree still tells the lines.
+    # The JSON parser knows escapes that YAML's doesn't. YAML's tree still provides the line numbers.
     value = _json(path, text) if path.suffix == ".json" else _constructed(path, text)
     where: tuple[str | int, ...] = ()
     if isinstance(value, dict) and "turns" in value:
         document = cast("dict[str, Any]", value)
         for key in document:
             if key != "turns":
-                raise _error(path, root, (key,), f"unknown key `{key}`; beside `turns` there is none")
+                raise _error(path, root, (key,), f"unknown key `{key}`; the only key is `turns`")
         value, where = document["turns"], ("turns",)
     if not isinstance(value, list) or not value:
         raise _error(
-            path, root, where, "a script is a list of one turn or more, or an object with that list as `turns`"
+            path, root, where, "a script is a list of at least one turn, or an object with that list as `turns`"
         )
     try:
         turns = msgspec.convert(value, tuple[Turn, ...])
     except msgspec.ValidationError as error:
-        raise _told(path, root, where, str(error)) from error
+        raise _invalid(path, root, where, str(error)) from error
     return tuple(_checked(path, root, (*where, index), turn) for index, turn in enumerate(turns))
 
 
@@ -84,7 +84,7 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_SCRIPT_BYTES + 1)
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; name a YAML or JSON file after `script:`") from error
+        raise ConfigError(f"{path}: {error.strerror}; use script:FILE with a YAML or JSON file") from error
     if len(data) > MAX_SCRIPT_BYTES:
         raise ConfigError(f"{path}: over {MAX_SCRIPT_BYTES} bytes; is this a script?")
     try:
@@ -96,21 +96,21 @@ def _read(path: Path) -> str:
 
 def _compose(path: Path, text: str) -> yaml.Node | None:
     try:
-        # A tab is white space in JSON and an error in YAML; inside of JSON's strings there can be none.
+        # A tab is white space in JSON and an error in YAML. JSON strings can't contain one.
         return yaml.compose(text.replace("\t", " ") if path.suffix == ".json" else text, yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise ConfigError(f"{path}:{line}: {_one_line(error.problem or str(error))}; mend the syntax") from error
+        raise ConfigError(f"{path}:{line}: {_one_line(error.problem or str(error))}; fix the syntax") from error
     except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{path}:1: {_one_line(str(error))}; mend the syntax") from error
+        raise ConfigError(f"{path}:1: {_one_line(str(error))}; fix the syntax") from error
 
 
 def _json(path: Path, text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"{path}:{error.lineno}: {error.msg}; mend the JSON") from error
+        raise ConfigError(f"{path}:{error.lineno}: {error.msg}; fix the JSON") from error
 
 
 def _constructed(path: Path, text: str) -> Any:
@@ -118,9 +118,9 @@ def _constructed(path: Path, text: str) -> Any:
         return yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{path}:{line}: {_one_line(error.problem or str(error))}; write a plain value") from error
+        raise ConfigError(f"{path}:{line}: {_one_line(error.problem or str(error))}; use a plain value") from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}:1: {_one_line(str(error))}; write plain values") from error
+        raise ConfigError(f"{path}:1: {_one_line(str(error))}; use plain values") from error
 
 
 def _checked(path: Path, root: yaml.Node | None, where: tuple[str | int, ...], turn: Turn) -> Turn:
@@ -128,13 +128,13 @@ def _checked(path: Path, root: yaml.Node | None, where: tuple[str | int, ...], t
         try:
             re.compile(turn.expect)
         except re.error as error:
-            message = f"`expect` is no regular expression: {error}; see Python's re"
+            message = f"`expect` is not a regular expression: {error}; see Python's re"
             raise _error(path, root, (*where, "expect"), message) from error
     for index, call in enumerate(turn.tool_calls):
         try:
             msgspec.json.encode(call.arguments)
         except (TypeError, ValueError, RecursionError) as error:
-            message = f"arguments that JSON can't hold: {_one_line(str(error))}; use plain values"
+            message = f"arguments that JSON can't represent: {_one_line(str(error))}; use plain values"
             raise _error(path, root, (*where, "tool_calls", index, "arguments"), message) from error
     return turn
 
@@ -142,8 +142,8 @@ def _checked(path: Path, root: yaml.Node | None, where: tuple[str | int, ...], t
 _STEP = re.compile(r"\.(?P<key>\w+)|\[(?P<index>\d+)\]")
 
 
-def _told(path: Path, root: yaml.Node | None, where: tuple[str | int, ...], message: str) -> ConfigError:
-    """msgspec's `Expected X, got Y - at `$[1].z`` with the line where that stands."""
+def _invalid(path: Path, root: yaml.Node | None, where: tuple[str | int, ...], message: str) -> ConfigError:
+    """The error for msgspec's message, such as `Expected X, got Y - at `$[1].z``, with the line of that value."""
     text, _, place = message.partition(" - at `$")
     steps = [match["key"] or int(match["index"]) for match in _STEP.finditer(place)]
     remedy = ""
@@ -161,7 +161,7 @@ def _error(path: Path, root: yaml.Node | None, where: tuple[str | int, ...], mes
 
 
 def _line(node: yaml.Node | None, where: tuple[str | int, ...]) -> int:
-    """The line, from 1, of the deepest part of `where` that there is."""
+    """The line, from 1, of the deepest part of `where` that exists."""
     line = 1 if node is None else node.start_mark.line + 1
     for step in where:
         if isinstance(node, yaml.SequenceNode) and isinstance(step, int):

@@ -1,1 +1,1 @@
-"""The page on which a person watches jobs, speaks to them and stops them."""
+"""The web page for watching jobs, sending them follow-ups, and stopping them."""

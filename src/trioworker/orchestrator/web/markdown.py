@@ -1,8 +1,8 @@
-"""Markdown as a tree of the few elements that a message may show, from which the page builds its own.
+"""Markdown as a tree of a few allowed elements, from which the page builds its DOM.
 
-No HTML is ever written: what a model or a tool says stays text until the page makes elements by name, so there is no
-string in which it could bring its own. Raw HTML in a message is shown as it was typed. Links lead to http, https and
-mailto alone; a picture is a link to itself, since loading it would tell its server who watches.
+No HTML is generated: text of a model or tool stays text until the page creates elements by name, so it can't inject
+markup. Raw HTML in a message is shown as text. Links lead only to http, https and mailto. An image becomes a link,
+since loading it would disclose the viewer's address to its server.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ Node = str | list[Any]
 """Text, or an element: its name, its attributes, its children."""
 
 MAX_CHARACTERS = 20_000
-"""Of a message that is read as Markdown; a worker sends 2,000 bytes, and what is longer is shown as plain text."""
-KEPT_MESSAGES = 512
+"""Characters of a message that is parsed. A longer one is shown as plain text; a worker sends at most 2,000 bytes."""
+CACHED_MESSAGES = 512
 SCHEMES = {"http", "https", "mailto"}
 ELEMENTS = {
     *("p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "em", "strong", "s"),
     *("table", "thead", "tbody", "tr", "th", "td"),
 }
 
-# The parser holds no state of a text. Its `linkify` would need one more library.
+# The parser is stateless. Its `linkify` would need another library.
 _parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 
 
-@lru_cache(KEPT_MESSAGES)
+@lru_cache(CACHED_MESSAGES)
 def markdown_tree(text: str) -> list[Node]:
     """The nodes of a message."""
     if len(text) > MAX_CHARACTERS:
@@ -43,7 +43,7 @@ def markdown_tree(text: str) -> list[Node]:
 
 
 def safe_link(url: str) -> str | None:
-    """`url`, if following it can't run anything and does not depend on where the page lies."""
+    """`url` if it is absolute and its scheme can't run code, otherwise None."""
     try:
         scheme = urlsplit(url).scheme.lower()
     except ValueError:
@@ -53,7 +53,7 @@ def safe_link(url: str) -> str | None:
 
 def _nodes(tokens: Sequence[Token]) -> list[Node]:
     root: list[Node] = []
-    # The lists that children of open elements go to, the innermost last.
+    # The child lists of the open elements, innermost last.
     open_lists: list[list[Any]] = [root]
     for token in tokens:
         if token.nesting == 1:
@@ -73,7 +73,7 @@ def _element(token: Token) -> list[Any]:
     if token.type == "link_open":
         link = safe_link(str(token.attrs.get("href", "")))
         return ["span", {}] if link is None else ["a", {"href": link}]
-    # A tight list's paragraphs are marked as hidden.
+    # Paragraphs of a tight list are marked as hidden.
     name = token.tag if token.tag in ELEMENTS and not token.hidden else "span"
     return [name, {}]
 

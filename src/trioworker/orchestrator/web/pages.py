@@ -1,4 +1,4 @@
-"""The page's routes: its files, the list of jobs, a job's stream and time line, and the stop."""
+"""The page's routes: static files, the list of jobs, and a job's event stream, timeline and stop button."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ FILES = {
         "text/javascript",
     ),
 }
-"""What the page loads. A name that is not here is no file."""
+"""The page's files and their media types. No other file is served."""
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
     " img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
-    # No text becomes markup or script: the browser refuses `innerHTML` and its like altogether.
+    # No text becomes markup or script: the browser rejects `innerHTML` and similar.
     " require-trusted-types-for 'script'; trusted-types 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -55,11 +55,11 @@ MAX_STREAMS = 64
 RETRY_DELAY = 1.0
 """Seconds after which a browser reconnects."""
 MAX_EVENTS = 5000
-"""Events that a time line without a trace is drawn from."""
+"""Maximum number of events from which a timeline is drawn, if there is no trace."""
 
 
-class Local(msgspec.Struct, frozen=True):
-    """The job that runs in this process: how its worker is stopped, and where it writes its trace."""
+class LocalWorker(msgspec.Struct, frozen=True):
+    """A worker that is a child of this process: its job, how to stop it, and the path of its trace."""
 
     job_id: str
     stop: Callable[[], None]
@@ -67,25 +67,25 @@ class Local(msgspec.Struct, frozen=True):
 
 
 class Pages:
-    """The handlers; `routes` is what an application mounts. `local` is set once a worker runs here."""
+    """Request handlers; the application mounts `routes`. `local` is the worker of this process, if there is one."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.stream_limit = StreamLimit(MAX_STREAMS)
-        self.local: Local | None = None
+        self.local: LocalWorker | None = None
 
     def routes(self) -> list[Route]:
-        """`/` and what lies under `/web`."""
+        """The routes `/` and `/web/…`."""
         return [
-            Route("/", _guarded(partial(_file, "index.html", "text/html")), methods=["GET"]),
+            Route("/", _checked(partial(_file, "index.html", "text/html")), methods=["GET"]),
             *(
-                Route(f"/web/{name}", _guarded(partial(_file, name, media_type)), methods=["GET"])
+                Route(f"/web/{name}", _checked(partial(_file, name, media_type)), methods=["GET"])
                 for name, media_type in FILES.items()
             ),
-            Route("/web/jobs", _guarded(self._jobs), methods=["GET"]),
-            Route("/web/jobs/{job_id}/events", _guarded(self._follow), methods=["GET"]),
-            Route("/web/jobs/{job_id}/timeline", _guarded(self._timeline), methods=["GET"]),
-            Route("/web/jobs/{job_id}/stop", _guarded(self._stop), methods=["POST"]),
+            Route("/web/jobs", _checked(self._jobs), methods=["GET"]),
+            Route("/web/jobs/{job_id}/events", _checked(self._follow), methods=["GET"]),
+            Route("/web/jobs/{job_id}/timeline", _checked(self._timeline), methods=["GET"]),
+            Route("/web/jobs/{job_id}/stop", _checked(self._stop), methods=["POST"]),
         ]
 
     async def _jobs(self, _: Request) -> Response:
@@ -94,7 +94,7 @@ class Pages:
 
     async def _follow(self, request: Request) -> Response:
         job = known_job(self._store, request)
-        # A browser that reconnects by itself repeats the URL, whose number is then out of date.
+        # The header first: a browser that reconnects repeats the URL, whose number is out of date.
         after = event_number(request.headers.get("last-event-id") or request.query_params.get("after") or "0")
         self.stream_limit.check()
         stream = follow_events(self._store, job.id, after, encode_for_page, job_changes=True, retry=RETRY_DELAY)
@@ -102,44 +102,44 @@ class Pages:
 
     async def _timeline(self, request: Request) -> Response:
         job = known_job(self._store, request)
-        drawn = None
+        timeline = None
         if self.local is not None and self.local.job_id == job.id and self.local.trace is not None:
-            # In a thread: some MB take a while, and workers wait for this loop.
-            drawn = await trio.to_thread.run_sync(read_trace, self.local.trace, abandon_on_cancel=True)
-        return json_response(drawn or from_events(job, self._events(job.id)))
+            # In a thread: parsing megabytes would block the event loop, and with it the workers' requests.
+            timeline = await trio.to_thread.run_sync(read_trace, self.local.trace, abandon_on_cancel=True)
+        return json_response(timeline or from_events(job, self._events(job.id)))
 
     async def _stop(self, request: Request) -> Response:
         job = known_job(self._store, request)
-        await read_body(request, _nothing)
+        await read_body(request, _empty)
         if job.ended is not None:
             raise HTTPException(409, "the job has ended")
         if self.local is not None and self.local.job_id == job.id:
-            # Its worker reports the end.
+            # The worker reports the end.
             self.local.stop()
         else:
-            # Its worker is elsewhere: its token is refused from now on, which ends it at its next request.
+            # A remote worker can't be stopped. Its token is revoked, so it ends at its next request.
             self._store.cancel(job.id, "stopped by hand")
         return Response(status_code=202)
 
     def _events(self, job_id: str) -> list[StoredEvent]:
-        found: list[StoredEvent] = []
-        while len(found) < MAX_EVENTS and (more := self._store.events(job_id, found[-1].number if found else 0)):
-            found += more
-        return found
+        events: list[StoredEvent] = []
+        while len(events) < MAX_EVENTS and (more := self._store.events(job_id, events[-1].number if events else 0)):
+            events += more
+        return events
 
 
-_nothing = msgspec.json.Decoder(dict[str, None])
+_empty = msgspec.json.Decoder(dict[str, None])
 
 
 async def _file(name: str, media_type: str, _: Request) -> Response:
     return Response((STATIC / name).read_bytes(), media_type=media_type)
 
 
-def _guarded(handler: Handler) -> Handler:
-    async def guarded(request: Request) -> Response:
+def _checked(handler: Handler) -> Handler:
+    async def checked(request: Request) -> Response:
         check_management(request)
         response = await handler(request)
         response.headers.update(HEADERS)
         return response
 
-    return guarded
+    return checked

@@ -1,4 +1,4 @@
-"""What a job's time went to, as lanes of spans: from the worker's trace, or from its events where there is none."""
+"""A job's timeline, as lanes of spans: from the worker's trace, or from its events if there is no trace."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from trioworker.orchestrator.views import JobView, StoredEvent
 
 MAX_TRACE_BYTES = 16 * 1024 * 1024
-"""Of a trace that is read; 16 MB are some 100,000 spans. A longer one is left to a viewer of traces."""
+"""Size of the largest trace that is read, in bytes: about 100,000 spans. Larger ones need a trace viewer."""
 MAX_SPANS = 1500
-"""Spans that are drawn: the longest, the others would be thinner than a pixel."""
+"""Spans that are drawn: the longest ones. Shorter ones would be thinner than a pixel."""
 
 CANCELLED = {"Cancelled", "BaseExceptionGroup"}
-"""How a trace tells that a span was ended from outside, as actors are at the end of a job: no failure."""
+"""The `error` of spans that were cancelled, such as those of actors at the end of a job; not failures."""
 
 
 class Span(msgspec.Struct, frozen=True):
-    """A stretch of a lane, in seconds from the beginning. `open`: it has not ended."""
+    """A span in a lane. Times are seconds since the start of the timeline; `open` means that it hasn't ended."""
 
     name: str
     kind: str
@@ -34,14 +34,14 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Lane(msgspec.Struct, frozen=True):
-    """One actor, or one of several things that it did side by side."""
+    """The spans of one actor, or of one of its concurrent activities."""
 
     name: str
     spans: list[Span]
 
 
 class Timeline(msgspec.Struct, frozen=True):
-    """`source` is `trace` or `events`; `seconds` is how long the whole is."""
+    """The whole timeline. `source` is `trace` or `events`; `seconds` is its length."""
 
     source: str
     seconds: float
@@ -49,7 +49,7 @@ class Timeline(msgspec.Struct, frozen=True):
 
 
 def read_trace(path: Path) -> Timeline | None:
-    """The time line of a trace file that may still be written. None: there is none, or too much, or it is no trace."""
+    """The timeline of a trace file, which may still be written to. None: it is missing, too large, or not a trace."""
     try:
         if path.stat().st_size > MAX_TRACE_BYTES:
             return None
@@ -59,35 +59,35 @@ def read_trace(path: Path) -> Timeline | None:
 
 
 def from_trace(content: bytes) -> Timeline | None:
-    """The time line of a Chrome trace. None: it is empty, or not what our tracer writes."""
-    # The bracket is missing while the worker lives, and a reader may come in the middle of a write.
-    whole = content.rstrip().removesuffix(b"\n]")
-    for text in (whole, whole[: whole.rfind(b",\n")]):
+    """The timeline of a Chrome trace. None: it is empty, or not in the form that `--trace` writes."""
+    # While the worker runs, the closing bracket is missing, and the last event may be incomplete.
+    written = content.rstrip().removesuffix(b"\n]")
+    for text in (written, written[: written.rfind(b",\n")]):
         try:
             events = msgspec.json.decode(text + b"\n]", type=list[dict[str, Any]])
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
-        return _drawn(events)
+        return _timeline(events)
     return None
 
 
 def from_events(job: JobView, events: Sequence[StoredEvent]) -> Timeline:
-    """A time line of two lanes: the model is asked between what the worker tells, and tools run until they answer."""
+    """A timeline of two lanes: model requests lie between events, and tool calls last until their result."""
     model: list[Span] = []
     tools: list[Span] = []
-    began: dict[str, StoredEvent] = {}
+    running: dict[str, StoredEvent] = {}
     idle_since = job.created
     for event in events:
         call = str(event.data.get("tool_call_id") or event.data.get("tool_name") or "")
-        if not began and event.usage.input_tokens and event.event_type in {"message", "tool_use"}:
+        if not running and event.usage.input_tokens and event.event_type in {"message", "tool_use"}:
             model.append(Span("model", "llm", idle_since - job.created, event.at - job.created))
         if event.event_type == "tool_use":
-            began[call] = event
-        elif event.event_type == "tool_result" and (use := began.pop(call, None)) is not None:
+            running[call] = event
+        elif event.event_type == "tool_result" and (use := running.pop(call, None)) is not None:
             tools.append(_tool(job, use, event.at, failed=not event.data.get("success")))
         idle_since = event.at
     until = time.time() if job.ended is None else job.ended
-    tools += [_tool(job, use, until, is_open=job.ended is None) for use in began.values()]
+    tools += [_tool(job, use, until, is_open=job.ended is None) for use in running.values()]
     return Timeline("events", max(until - job.created, 0.001), [Lane("model", model), Lane("tools", tools)])
 
 
@@ -96,11 +96,11 @@ def _tool(job: JobView, use: StoredEvent, until: float, *, failed: bool = False,
     return Span(name, "tool", use.at - job.created, until - job.created, is_open, failed)
 
 
-def _drawn(events: list[dict[str, Any]]) -> Timeline | None:
+def _timeline(events: list[dict[str, Any]]) -> Timeline | None:
     names: dict[tuple[int, int], str] = {}
     orders: dict[tuple[int, int], float] = {}
     spans: dict[tuple[int, int], list[Span]] = {}
-    begun: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    open_spans: dict[tuple[int, int], list[dict[str, Any]]] = {}
     last: dict[int, float] = {}
     for event in events:
         process, thread = int(event.get("pid", 0)), int(event.get("tid", 0))
@@ -115,18 +115,18 @@ def _drawn(events: list[dict[str, Any]]) -> Timeline | None:
             case "X":
                 spans.setdefault(lane, []).append(_span(event, at + float(event.get("dur", 0.0)) / 1e6, args))
             case "B":
-                begun.setdefault(lane, []).append(event)
-            case "E" if begun.get(lane):
-                spans.setdefault(lane, []).append(_span(begun[lane].pop(), at, args))
+                open_spans.setdefault(lane, []).append(event)
+            case "E" if open_spans.get(lane):
+                spans.setdefault(lane, []).append(_span(open_spans[lane].pop(), at, args))
             case _:
                 pass
     newest = max(last, default=0)
-    for (process, thread), left in begun.items():
-        # What a worker that was killed had open ended with it; a file that lacks its bracket is still written to.
+    for (process, thread), left in open_spans.items():
+        # The open spans of an earlier worker process ended when it was killed.
         spans.setdefault((process, thread), []).extend(
             _span(event, last[process], {}, is_open=process == newest) for event in left
         )
-    return _from_the_start(names, orders, spans)
+    return _relative_to_start(names, orders, spans)
 
 
 def _span(event: dict[str, Any], ended: float, args: dict[str, Any], *, is_open: bool = False) -> Span:
@@ -141,18 +141,18 @@ def _span(event: dict[str, Any], ended: float, args: dict[str, Any], *, is_open:
     )
 
 
-def _from_the_start(
+def _relative_to_start(
     names: dict[tuple[int, int], str], orders: dict[tuple[int, int], float], spans: dict[tuple[int, int], list[Span]]
 ) -> Timeline | None:
-    everything = [span for lane in spans.values() for span in lane]
-    if not everything:
+    all_spans = [span for lane in spans.values() for span in lane]
+    if not all_spans:
         return None
-    start = min(span.began for span in everything)
-    kept = {id(span) for span in sorted(everything, key=lambda span: span.began - span.ended)[:MAX_SPANS]}
+    start = min(span.began for span in all_spans)
+    kept = {id(span) for span in sorted(all_spans, key=lambda span: span.began - span.ended)[:MAX_SPANS]}
     lanes = [
         Lane(
             names.get(key, "?"),
-            # The outer before the inner, which is drawn over it.
+            # Outer spans first: inner ones are drawn over them.
             sorted(
                 (
                     msgspec.structs.replace(span, began=span.began - start, ended=span.ended - start)
@@ -164,4 +164,4 @@ def _from_the_start(
         )
         for key in sorted(spans, key=lambda key: orders.get(key, 0.0))
     ]
-    return Timeline("trace", max(max(span.ended for span in everything) - start, 0.001), lanes)
+    return Timeline("trace", max(max(span.ended for span in all_spans) - start, 0.001), lanes)

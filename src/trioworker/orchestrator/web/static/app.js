@@ -1,14 +1,14 @@
-// The page: which job is shown, what is known of it, and what is said to it.
+// The page: which job is shown, its state, follow-ups and the stop button.
 
 import { Events } from "/web/events.js";
 import { Jobs } from "/web/jobs.js";
-import { listen } from "/web/keys.js";
+import { bindKeys } from "/web/keys.js";
 import { Stream } from "/web/stream.js";
 import { Timeline } from "/web/timeline.js";
 import { byId, count, element, seconds, showState } from "/web/units.js";
 
 const AT_BOTTOM = 60; // pixels
-const HINT = "Enter sends, Shift+Enter begins a new line.";
+const HINT = "Enter sends, Shift+Enter inserts a line break.";
 const CONNECTION = { live: "live", lost: "reconnecting…", ended: "ended" };
 
 const log = byId("log");
@@ -17,7 +17,7 @@ const jobs = new Jobs();
 const events = new Events(byId("events"));
 const timeline = new Timeline();
 let stream = null;
-let shown = null; // the job, as it was told last
+let shown = null; // the job, as last received
 let following = true;
 const stopping = new Set();
 
@@ -56,7 +56,7 @@ function showJob(job) {
   if (!job) return;
   const wasKnown = shown !== null;
   shown = job;
-  // What lay there before is not read out; what comes from now on is.
+  // Screen readers announce new events, but not those that were there before.
   if (!wasKnown) requestAnimationFrame(() => byId("events").setAttribute("aria-live", "polite"));
   document.title = `${job.title} – trioworker`;
   byId("title").textContent = job.title;
@@ -70,8 +70,8 @@ function showJob(job) {
   if (!running) {
     note("The job has ended.");
     events.end();
-    timeline.look();
-    jobs.look();
+    timeline.refresh();
+    jobs.refresh();
   }
   showFacts();
 }
@@ -97,9 +97,9 @@ function showFacts() {
 }
 
 function showConnection(state) {
-  const told = byId("connection");
-  told.dataset.state = state;
-  told.textContent = CONNECTION[state];
+  const label = byId("connection");
+  label.dataset.state = state;
+  label.textContent = CONNECTION[state];
 }
 
 function toBottom() {
@@ -116,10 +116,11 @@ function showJobs(open) {
   byId("jobs-toggle").setAttribute("aria-expanded", String(open));
 }
 
+/** Send a request. Returns null, or the reason for its failure. */
 async function post(path, body) {
   try {
-    const answer = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
-    return answer.ok ? null : await answer.text();
+    const response = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+    return response.ok ? null : await response.text();
   } catch {
     return "the orchestrator can't be reached";
   }
@@ -129,10 +130,10 @@ async function send() {
   const content = say.value.trim();
   if (!content || say.disabled) return;
   const job = stream.jobId;
-  const refusal = await post(`/jobs/${job}/prompt`, { content });
+  const failure = await post(`/jobs/${job}/prompt`, { content });
   if (stream?.jobId !== job) return;
-  if (refusal === null && say.value.trim() === content) say.value = "";
-  note(refusal === null ? "Sent; the worker reads it before its next request." : `Not sent: ${refusal}`);
+  if (failure === null && say.value.trim() === content) say.value = "";
+  note(failure === null ? "Sent. The worker reads it before its next model request." : `Not sent: ${failure}`);
 }
 
 async function stop() {
@@ -140,12 +141,12 @@ async function stop() {
   const job = stream.jobId;
   stopping.add(job);
   showStop();
-  const refusal = await post(`/web/jobs/${job}/stop`, {});
-  if (refusal === null) return;
+  const failure = await post(`/web/jobs/${job}/stop`, {});
+  if (failure === null) return;
   stopping.delete(job);
   if (stream?.jobId !== job) return;
   showStop();
-  note(`Not stopped: ${refusal}`);
+  note(`Not stopped: ${failure}`);
 }
 
 log.addEventListener("scroll", () => {
@@ -169,11 +170,11 @@ byId("stop-no").addEventListener("click", () => byId("stop-ask").close());
 byId("stop-yes").addEventListener("click", stop);
 
 const goTo = (id) => id && (location.hash = id);
-const write = () => say.focus();
-listen({ j: () => goTo(jobs.neighbour(1)), k: () => goTo(jobs.neighbour(-1)), f: write, "/": write, e: () => events.foldAll(), b: toBottom });
+const focusInput = () => say.focus();
+bindKeys({ j: () => goTo(jobs.neighbour(1)), k: () => goTo(jobs.neighbour(-1)), f: focusInput, "/": focusInput, e: () => events.toggleAll(), b: toBottom });
 
-const named = () => (/^#[0-9a-f-]{36}$/.test(location.hash) ? location.hash.slice(1) : null);
-addEventListener("hashchange", () => named() && open(named()));
+const idInUrl = () => (/^#[0-9a-f-]{36}$/.test(location.hash) ? location.hash.slice(1) : null);
+addEventListener("hashchange", () => idInUrl() && open(idInUrl()));
 setInterval(() => shown?.ended === null && showFacts(), 1000);
-await jobs.look();
-open(named() ?? jobs.jobs[0]?.id ?? null);
+await jobs.refresh();
+open(idInUrl() ?? jobs.jobs[0]?.id ?? null);

@@ -1,14 +1,14 @@
-// A job's events as a list: messages, tool calls that fold, and the end.
+// A job's events as a list: messages, collapsible tool calls, and the result.
 
 import { nodes } from "/web/tree.js";
 import { count, element, seconds } from "/web/units.js";
 
 const LONG_LINES = 30;
 const LONG_CHARACTERS = 4000;
-// What a call is about, in the order in which it is looked for among its arguments.
-const GIST = ["command", "path", "pattern", "file", "url", "query"];
+// The argument that summarizes a call: the first of these that it has.
+const SUMMARY_ARGUMENTS = ["command", "path", "pattern", "file", "url", "query"];
 
-/** Shows the events of one job in `list`. `began` is when the job was made, in seconds since 1970. */
+/** Shows the events of one job in `list`. `start` is the Unix time of the first event, in seconds. */
 export class Events {
   constructor(list) {
     this.list = list;
@@ -18,21 +18,21 @@ export class Events {
   clear() {
     this.list.replaceChildren();
     this.calls = new Map();
-    this.began = null;
+    this.start = null;
     this.tokens = 0;
   }
 
   show(event) {
-    this.began ??= event.at;
+    this.start ??= event.at;
     const spent = event.tokens - this.tokens;
     this.tokens = event.tokens;
-    if (event.type === "tool_result" && this.answer(event)) return;
-    const item = element("li", "event", this.made(event, spent));
+    if (event.type === "tool_result" && this.addResult(event)) return;
+    const item = element("li", "event", this.render(event, spent));
     item.dataset.number = event.number;
     this.list.append(item);
   }
 
-  made(event, spent) {
+  render(event, spent) {
     const { data } = event;
     switch (event.type) {
       case "message": {
@@ -50,18 +50,18 @@ export class Events {
       }
       default: {
         const text = element("span", "", String(data.message ?? JSON.stringify(data)));
-        return element("div", "status", text, this.when(event));
+        return element("div", "status", text, this.time(event));
       }
     }
   }
 
   head(who, event, spent) {
     const tokens = spent > 0 ? element("span", "", `${count(spent)} tokens`) : null;
-    return element("div", "who", element("b", "", who), tokens, this.when(event));
+    return element("div", "who", element("b", "", who), tokens, this.time(event));
   }
 
-  when(event) {
-    const shown = element("time", "when", `+${seconds(event.at - this.began)}`);
+  time(event) {
+    const shown = element("time", "when", `+${seconds(event.at - this.start)}`);
     shown.dateTime = new Date(event.at * 1000).toISOString();
     return shown;
   }
@@ -71,22 +71,22 @@ export class Events {
     const input = String(data.input ?? "");
     const how = element("span", "how", "running…");
     how.dataset.how = "running";
-    const summary = element("summary", "", element("b", "", String(data.tool_name ?? "tool")), element("span", "gist", gist(input)), how);
+    const summary = element("summary", "", element("b", "", String(data.tool_name ?? "tool")), element("span", "gist", summaryOf(input)), how);
     const inside = element("div", "inside");
-    if (input) inside.append(element("h3", "", "Input"), ...cut(pretty(input)));
-    const made = element("details", "call", summary, inside);
-    const call = { made, how, inside, at: event.at };
+    if (input) inside.append(element("h3", "", "Input"), ...truncated(pretty(input)));
+    const details = element("details", "call", summary, inside);
+    const call = { details, how, inside, at: event.at };
     if (event.type === "tool_result") this.finish(call, event, null);
     else this.calls.set(key(data), call);
-    return made;
+    return details;
   }
 
-  /** Put a result where its call is. False: the call was never told. */
-  answer(event) {
+  /** Add a result to its call. False if there is no such call. */
+  addResult(event) {
     const call = this.calls.get(key(event.data));
     if (!call) return false;
     this.calls.delete(key(event.data));
-    call.made.closest("li").dataset.answer = event.number;
+    call.details.closest("li").dataset.answer = event.number;
     this.finish(call, event, event.at - call.at);
     return true;
   }
@@ -96,10 +96,10 @@ export class Events {
     call.how.dataset.how = good ? "good" : "bad";
     call.how.textContent = [good ? "✓" : "failed", took === null ? "" : seconds(took)].join(" ").trim();
     if (good) call.how.setAttribute("aria-label", `succeeded ${took === null ? "" : `in ${seconds(took)}`}`);
-    call.inside.append(element("h3", "", "Output"), ...cut(String(event.data.output || "(no output)")));
+    call.inside.append(element("h3", "", "Output"), ...truncated(String(event.data.output || "(no output)")));
   }
 
-  /** Calls that have no result will get none. */
+  /** The job has ended: mark calls without a result. */
   end() {
     for (const { how } of this.calls.values()) {
       how.dataset.how = "";
@@ -107,7 +107,8 @@ export class Events {
     }
   }
 
-  foldAll() {
+  /** Expand all calls, or collapse them if any is expanded. */
+  toggleAll() {
     const calls = [...this.list.querySelectorAll("details.call")];
     const open = !calls.some((call) => call.open);
     for (const call of calls) call.open = open;
@@ -120,14 +121,14 @@ function parsed(input) {
   try {
     return JSON.parse(input);
   } catch {
-    return null; // a preview that was cut
+    return null; // a truncated preview
   }
 }
 
-function gist(input) {
+function summaryOf(input) {
   const found = parsed(input);
   if (found === null || typeof found !== "object") return input.slice(0, 200);
-  const name = GIST.find((field) => typeof found[field] === "string") ?? Object.keys(found)[0];
+  const name = SUMMARY_ARGUMENTS.find((field) => typeof found[field] === "string") ?? Object.keys(found)[0];
   return name === undefined ? "" : String(found[name]).slice(0, 200);
 }
 
@@ -136,13 +137,13 @@ function pretty(input) {
   return found === null ? input : JSON.stringify(found, null, 2);
 }
 
-/** A text, all of it or its beginning and a button for the rest. */
-function cut(text) {
+/** A text, or its start and a button that shows the rest. */
+function truncated(text) {
   const lines = text.split("\n");
-  const beginning = lines.slice(0, LONG_LINES).join("\n").slice(0, LONG_CHARACTERS);
-  const shown = element("pre", "", beginning);
+  const start = lines.slice(0, LONG_LINES).join("\n").slice(0, LONG_CHARACTERS);
+  const shown = element("pre", "", start);
   shown.tabIndex = 0;
-  if (beginning.length >= text.length) return [shown];
+  if (start.length >= text.length) return [shown];
   const more = element("button", "quiet more", `Show all ${count(lines.length)} lines`);
   more.type = "button";
   more.addEventListener("click", () => {

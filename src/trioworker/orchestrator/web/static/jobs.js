@@ -1,25 +1,25 @@
-// The list of jobs, looked at again every few seconds while somebody looks at it.
+// The list of jobs, refreshed every few seconds while the page is visible.
 
 import { byId, element, moment, showState } from "/web/units.js";
 
-const LOOK_AGAIN = 4000;
+const REFRESH_INTERVAL = 4000; // milliseconds
 
 export class Jobs {
   constructor() {
     this.jobs = [];
     this.chosen = null;
-    document.addEventListener("visibilitychange", () => this.look());
-    setInterval(() => this.look(), LOOK_AGAIN);
+    document.addEventListener("visibilitychange", () => this.refresh());
+    setInterval(() => this.refresh(), REFRESH_INTERVAL);
   }
 
-  async look() {
+  async refresh() {
     if (document.hidden) return;
     try {
-      const answer = await fetch("/web/jobs");
-      if (!answer.ok) return;
-      this.jobs = (await answer.json()).jobs;
+      const response = await fetch("/web/jobs");
+      if (!response.ok) return;
+      this.jobs = (await response.json()).jobs;
     } catch {
-      return; // the stream tells that the connection is gone
+      return; // the job's stream shows that the connection is lost
     }
     this.draw();
   }
@@ -27,18 +27,18 @@ export class Jobs {
   draw() {
     const list = byId("jobs");
     byId("jobs-none").hidden = this.jobs.length > 0;
-    const there = new Map([...list.children].map((item) => [item.dataset.id, item]));
+    const items = new Map([...list.children].map((item) => [item.dataset.id, item]));
     this.jobs.forEach((job, place) => {
-      const item = there.get(job.id) ?? made(job);
-      there.delete(job.id);
+      const item = items.get(job.id) ?? createItem(job);
+      items.delete(job.id);
       showState(item.querySelector(".badge"), job.state);
       const link = item.firstElementChild;
       if (job.id === this.chosen) link.setAttribute("aria-current", "true");
       else link.removeAttribute("aria-current");
-      // Moved only if it has to be: whoever is on it with the keyboard stays there.
+      // Move an item only if needed, since moving it loses the keyboard focus.
       if (list.children[place] !== item) list.insertBefore(item, list.children[place] ?? null);
     });
-    for (const gone of there.values()) gone.remove();
+    for (const removed of items.values()) removed.remove();
   }
 
   choose(id) {
@@ -46,14 +46,14 @@ export class Jobs {
     this.draw();
   }
 
-  /** The job `step` places further down the list. */
+  /** The id of the job `step` places below the chosen one. */
   neighbour(step) {
     const place = this.jobs.findIndex((job) => job.id === this.chosen);
     return this.jobs[Math.min(Math.max(place + step, 0), this.jobs.length - 1)]?.id;
   }
 }
 
-function made(job) {
+function createItem(job) {
   const about = element("span", "about", element("span", "badge"), element("span", "", moment(job.created)));
   const link = element("a", "", element("span", "name", job.title), about);
   link.href = `#${job.id}`;

@@ -1,24 +1,24 @@
-// Single keys, which can be switched off: they get in the way of speech input.
+// Keyboard shortcuts of a single key. They can be turned off, since they interfere with speech input.
 
 import { byId } from "/web/units.js";
 
-const KEPT = "trioworker.keys";
+const SETTING = "trioworker.keys";
 
-/** Call `acts[key]` when a key is pressed outside of a field. */
-export function listen(acts) {
+/** Call `actions[key]` when a key is pressed outside of input fields and dialogs. */
+export function bindKeys(actions) {
   const on = byId("keys-on");
-  on.checked = localStorage.getItem(KEPT) !== "off";
-  on.addEventListener("change", () => localStorage.setItem(KEPT, on.checked ? "on" : "off"));
+  on.checked = localStorage.getItem(SETTING) !== "off";
+  on.addEventListener("change", () => localStorage.setItem(SETTING, on.checked ? "on" : "off"));
   byId("help-open").addEventListener("click", () => byId("help").showModal());
   byId("help-close").addEventListener("click", () => byId("help").close());
-  const all = { ...acts, "?": () => byId("help").showModal() };
+  const all = { ...actions, "?": () => byId("help").showModal() };
   document.addEventListener("keydown", (press) => {
     const field = press.target.closest("textarea, input, dialog");
     if (press.key === "Escape" && field?.matches("textarea")) byId("log").focus();
     if (field || press.ctrlKey || press.altKey || press.metaKey || !on.checked) return;
-    const act = Object.hasOwn(all, press.key) ? all[press.key] : null;
-    if (!act) return;
+    const action = Object.hasOwn(all, press.key) ? all[press.key] : null;
+    if (!action) return;
     press.preventDefault();
-    act();
+    action();
   });
 }

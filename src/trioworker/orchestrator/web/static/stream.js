@@ -1,49 +1,49 @@
-// Follows one job: each event once, in order, over whatever happens to the connection.
+// Follows one job: delivers each event once and in order, across reconnects.
 
-const RETRY = [1000, 2000, 5000, 10000];
+const RETRY_DELAYS = [1000, 2000, 5000, 10000]; // milliseconds
 
 export class Stream {
-  /** `told` has `event(event)`, `job(job)`, `end(job)` and `connection(state)`: live, lost or ended. */
-  constructor(jobId, told) {
+  /** `handlers` has `event(event)`, `job(job)`, `end(job)` and `connection(state)`: live, lost or ended. */
+  constructor(jobId, handlers) {
     this.jobId = jobId;
-    this.told = told;
+    this.handlers = handlers;
     this.last = 0;
     this.failures = 0;
-    this.over = false;
-    this.whenSeen = () => (document.hidden ? this.pause() : this.connect());
-    // A browser opens few connections to one server: a page that nobody looks at gives its own up.
-    document.addEventListener("visibilitychange", this.whenSeen);
+    this.closed = false;
+    this.onVisibility = () => (document.hidden ? this.pause() : this.connect());
+    // Browsers limit the connections to one server, so a hidden page closes its own.
+    document.addEventListener("visibilitychange", this.onVisibility);
     if (!document.hidden) this.connect();
   }
 
   connect() {
-    if (this.over || this.source) return;
+    if (this.closed || this.source) return;
     clearTimeout(this.timer);
     const source = new EventSource(`/web/jobs/${this.jobId}/events?after=${this.last}`);
     this.source = source;
     const on = (name, act) => source.addEventListener(name, (message) => source === this.source && act(message));
     on("open", () => {
       this.failures = 0;
-      this.told.connection("live");
+      this.handlers.connection("live");
     });
     on("job-event", (message) => {
       const event = JSON.parse(message.data);
       if (event.number <= this.last) return;
       this.last = event.number;
-      this.told.event(event);
+      this.handlers.event(event);
     });
-    on("job", (message) => this.told.job(JSON.parse(message.data)));
+    on("job", (message) => this.handlers.job(JSON.parse(message.data)));
     on("end", (message) => {
       this.close();
-      this.told.end(JSON.parse(message.data));
-      this.told.connection("ended");
+      this.handlers.end(JSON.parse(message.data));
+      this.handlers.connection("ended");
     });
     on("error", () => {
-      this.told.connection("lost");
-      // A refusal, unlike a broken connection, is not tried again by the browser.
+      this.handlers.connection("lost");
+      // The browser reconnects after a lost connection, but not after an error response.
       if (source.readyState === EventSource.CLOSED) {
         this.pause();
-        this.timer = setTimeout(() => this.connect(), RETRY[Math.min(this.failures++, RETRY.length - 1)]);
+        this.timer = setTimeout(() => this.connect(), RETRY_DELAYS[Math.min(this.failures++, RETRY_DELAYS.length - 1)]);
       }
     });
   }
@@ -55,8 +55,8 @@ export class Stream {
   }
 
   close() {
-    this.over = true;
+    this.closed = true;
     this.pause();
-    document.removeEventListener("visibilitychange", this.whenSeen);
+    document.removeEventListener("visibilitychange", this.onVisibility);
   }
 }

@@ -1,19 +1,21 @@
-// Draws what a job's time went to: a lane for each actor.
+// Draws a job's timeline: a lane for each actor.
 
 import { byId, seconds } from "/web/units.js";
 
+// Pixels.
 const LABEL = 120;
 const LANE = 20;
 const BAR = 14;
 const AXIS = 18;
+// Seconds.
 const TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600];
-const LOOK_AGAIN = 2000;
+const REFRESH_INTERVAL = 2000; // milliseconds
 
 function svg(name, attributes, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
+  const created = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) created.setAttribute(key, value);
+  created.append(...children);
+  return created;
 }
 
 export class Timeline {
@@ -22,28 +24,28 @@ export class Timeline {
     this.picture = byId("timeline-picture");
     this.jobId = null;
     this.running = false;
-    this.drawn = null;
+    this.timeline = null;
     this.box.open = matchMedia("(min-width: 721px) and (min-height: 600px)").matches;
-    this.box.addEventListener("toggle", () => this.look());
-    setInterval(() => this.running && this.look(), LOOK_AGAIN);
+    this.box.addEventListener("toggle", () => this.refresh());
+    setInterval(() => this.running && this.refresh(), REFRESH_INTERVAL);
     new ResizeObserver(() => this.draw()).observe(this.picture);
   }
 
   watch(jobId) {
     this.jobId = jobId;
-    this.drawn = null;
+    this.timeline = null;
     this.picture.replaceChildren();
     byId("timeline-note").textContent = "";
-    this.look();
+    this.refresh();
   }
 
-  async look() {
+  async refresh() {
     const jobId = this.jobId;
     if (!jobId || !this.box.open || document.hidden) return;
     try {
-      const answer = await fetch(`/web/jobs/${jobId}/timeline`);
-      if (!answer.ok || jobId !== this.jobId) return;
-      this.drawn = await answer.json();
+      const response = await fetch(`/web/jobs/${jobId}/timeline`);
+      if (!response.ok || jobId !== this.jobId) return;
+      this.timeline = await response.json();
     } catch {
       return;
     }
@@ -52,15 +54,15 @@ export class Timeline {
 
   draw() {
     const width = this.picture.clientWidth - 29;
-    if (!this.drawn || width <= 0) return;
+    if (!this.timeline || width <= 0) return;
     const label = Math.min(LABEL, width / 3);
-    const scale = (width - label - 8) / this.drawn.seconds;
-    const lanes = this.drawn.lanes.filter((lane) => lane.spans.length);
+    const scale = (width - label - 8) / this.timeline.seconds;
+    const lanes = this.timeline.lanes.filter((lane) => lane.spans.length);
     const height = lanes.length * LANE + AXIS;
-    const told = summary(this.drawn);
-    const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": `Time line: ${told}` });
-    const step = TICKS.find((tick) => tick * scale >= 60) ?? this.drawn.seconds;
-    for (let at = 0; at <= this.drawn.seconds; at += step) {
+    const text = summary(this.timeline);
+    const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": `Timeline: ${text}` });
+    const step = TICKS.find((tick) => tick * scale >= 60) ?? this.timeline.seconds;
+    for (let at = 0; at <= this.timeline.seconds; at += step) {
       const x = label + at * scale;
       picture.append(svg("line", { x1: x, x2: x, y1: 0, y2: height - AXIS }));
       if (x < width - 24) picture.append(svg("text", { x: x + 2, y: height - 5 }, axis(at, step)));
@@ -71,7 +73,7 @@ export class Timeline {
       for (const span of lane.spans) picture.append(bar(span, label, scale, y + (LANE - BAR) / 2));
     });
     this.picture.replaceChildren(picture);
-    byId("timeline-note").textContent = told;
+    byId("timeline-note").textContent = text;
   }
 }
 
@@ -79,7 +81,7 @@ function bar(span, label, scale, y) {
   const outer = span.kind === "actor" || span.kind === "job";
   const inset = outer ? 0 : 2;
   const took = span.ended - span.began;
-  const told = `${span.name}: ${seconds(took)}${span.open ? ", still going" : ""}${span.failed ? ", failed" : ""}`;
+  const title = `${span.name}: ${seconds(took)}${span.open ? ", still running" : ""}${span.failed ? ", failed" : ""}`;
   return svg(
     "rect",
     {
@@ -90,16 +92,16 @@ function bar(span, label, scale, y) {
       height: BAR - 2 * inset,
       rx: 2,
     },
-    svg("title", {}, told),
+    svg("title", {}, title),
   );
 }
 
 const axis = (at, step) => (step < 1 ? `${at.toFixed(1)} s` : at < 60 ? `${Math.round(at)} s` : seconds(at));
 
-/** How long the model and the tools took, in words. */
-function summary(drawn) {
+/** The time taken by the model and the tools, as text. */
+function summary(timeline) {
   const of = (kind) => {
-    const spans = drawn.lanes.flatMap((lane) => lane.spans).filter((span) => span.kind === kind);
+    const spans = timeline.lanes.flatMap((lane) => lane.spans).filter((span) => span.kind === kind);
     return [spans.length, seconds(spans.reduce((sum, span) => sum + span.ended - span.began, 0))];
   };
   const [asked, thinking] = of("llm");

@@ -1,4 +1,4 @@
-// Builds a message from its tree: [name, attributes, child…] or text. Only these elements are ever made.
+// Builds a message from its tree: [name, attributes, child…] or text. Creates only the elements listed here.
 
 import { element } from "/web/units.js";
 
@@ -7,18 +7,18 @@ const LINK = /^(https?:|mailto:)/i;
 
 /** The nodes of a tree, for `append`. */
 export function nodes(tree) {
-  return tree.map((node) => (typeof node === "string" ? node : built(node)));
+  return tree.map((node) => (typeof node === "string" ? node : build(node)));
 }
 
-function built([name, attributes, ...children]) {
-  // A message is a part of the page: its headings stand below the page's own.
+function build([name, attributes, ...children]) {
+  // A message's headings are below the page's own in the outline.
   const heading = /^h([1-6])$/.exec(name);
   const tag = heading ? `h${Math.min(6, Number(heading[1]) + 2)}` : ELEMENTS.has(name) ? name : "span";
-  const made = element(tag, "", ...nodes(children));
+  const created = element(tag, "", ...nodes(children));
   if (tag === "a" && LINK.test(attributes.href)) {
-    made.href = attributes.href;
-    made.rel = "noopener noreferrer nofollow";
-    made.target = "_blank";
+    created.href = attributes.href;
+    created.rel = "noopener noreferrer nofollow";
+    created.target = "_blank";
   }
-  return made;
+  return created;
 }

@@ -1,20 +1,20 @@
-// Elements, and numbers for people.
+// Creating elements, and formatting numbers and times.
 
-/** An element with a class and children; texts become text nodes, and so nothing in them is markup. */
+/** An element with a class and children. Strings become text nodes, so they can't contain markup. */
 export function element(name, className, ...children) {
-  const made = document.createElement(name);
-  if (className) made.className = className;
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
+  const created = document.createElement(name);
+  if (className) created.className = className;
+  created.append(...children.filter((child) => child !== null && child !== undefined));
+  return created;
 }
 
 export const byId = (id) => document.getElementById(id);
 
-/** Seconds, as short as they can be told: 0.42 s, 12 s, 3 min 5 s, 2 h 4 min. */
+/** A duration in seconds, as short text: 0.42 s, 12 s, 3 min 5 s, 2 h 4 min. */
 export function seconds(value) {
-  const given = Math.max(0, value);
-  if (given < 9.95) return `${given.toFixed(given < 0.995 ? 2 : 1)} s`;
-  const whole = Math.round(given);
+  const duration = Math.max(0, value);
+  if (duration < 9.95) return `${duration.toFixed(duration < 0.995 ? 2 : 1)} s`;
+  const whole = Math.round(duration);
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
@@ -22,7 +22,7 @@ export function seconds(value) {
 
 export const count = (value) => value.toLocaleString("en");
 
-/** A moment, given in seconds since 1970: the time of day, and the day unless it is today. */
+/** The time of day of a Unix time in seconds, with the date unless it is today. */
 export function moment(at) {
   const then = new Date(at * 1000);
   const time = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
