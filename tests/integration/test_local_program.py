@@ -1,4 +1,4 @@
-"""`trioworker local` from start to end: what it prints, and that its exit code is the worker's."""
+"""`trioworker local`: its output, its exit code, and resuming a killed worker."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ async def local(workspace: Path, turns: Sequence[Turn], *options: str, stdin: by
     script = workspace.parent / "turns.json"
     script.write_bytes(msgspec.json.encode(turns))
     at = ("--workspace", str(workspace), "--llm", f"script:{script}")
-    return await ran("local", "Mend the parser.", *at, *options, stdin=stdin)
+    return await ran("local", "Fix the parser.", *at, *options, stdin=stdin)
 
 
-async def test_json_shows_every_event_and_the_job_is_done(workspace: Path) -> None:
+async def test_json_prints_every_event(workspace: Path) -> None:
     turns = [
         calling(("write_file", {"path": "a.txt", "content": "one\n"}), content="I write."),
         calling(("shell", {"command": "cat a.txt; echo two >> a.txt"})),
@@ -45,7 +45,7 @@ async def test_json_shows_every_event_and_the_job_is_done(workspace: Path) -> No
     assert events[-1]["data"]["status"] == "completed"
 
 
-async def test_a_line_of_standard_input_is_a_follow_up(workspace: Path) -> None:
+async def test_a_line_on_stdin_is_a_follow_up(workspace: Path) -> None:
     turns = [
         calling(("shell", {"command": "sleep 1.5"})),
         saying("The job is complete. So is the other thing.", expect="And the other thing"),
@@ -53,8 +53,8 @@ async def test_a_line_of_standard_input_is_a_follow_up(workspace: Path) -> None:
     ended = await local(workspace, turns, "--json", stdin=b"And the other thing.\n")
 
     assert ended.code == 0, ended.out + ended.err
-    said = [json.loads(line)["data"] for line in ended.out.splitlines()]
-    assert "And the other thing." in [data.get("content") for data in said if data.get("role") == "user"]
+    data = [json.loads(line)["data"] for line in ended.out.splitlines()]
+    assert "And the other thing." in [each.get("content") for each in data if each.get("role") == "user"]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ async def test_the_exit_code_is_the_workers(
     assert end in ended.out.splitlines()[-1]
 
 
-async def test_a_worker_that_is_killed_goes_on_from_its_journal(workspace: Path) -> None:
+async def test_a_killed_worker_resumes_from_its_journal(workspace: Path) -> None:
     deadly = "test -e killed || { touch killed; kill -9 $PPID; sleep 60; }; echo survived"
     turns = [
         calling(("shell", {"command": "echo once >> count"})),
@@ -83,7 +83,7 @@ async def test_a_worker_that_is_killed_goes_on_from_its_journal(workspace: Path)
         DONE,
     ]
     state = workspace.parent / "state"
-    # No command behind the wall could kill the worker.
+    # In the sandbox, no command could kill the worker.
     ended = await local(workspace, turns, "--json", "--state-dir", str(state), "--containment", "off")
 
     assert ended.code == 0, ended.err

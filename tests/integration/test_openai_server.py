@@ -1,7 +1,7 @@
-"""A job whose model is a real OpenAI-compatible server of others: LiteLLM's proxy, with mock responses.
+"""A job with a real OpenAI-compatible server: LiteLLM's proxy, with mock responses.
 
-LiteLLM pins what it needs, so it lives best in a virtual environment of its own. `TRIOWORKER_TEST_LITELLM` names its
-executable; without it, one on the path is taken.
+LiteLLM pins its dependencies, so install it in its own virtual environment. `TRIOWORKER_TEST_LITELLM` is the path of
+its executable; the default is the one on PATH.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ pytestmark = [
     pytest.mark.skipif(LITELLM is None, reason="needs `litellm[proxy]`: set TRIOWORKER_TEST_LITELLM to its executable"),
 ]
 
-START_SECONDS = 90.0
-"""Importing LiteLLM's proxy alone takes seconds, and more on a busy machine."""
-JOB_SECONDS = 60.0
+START_TIMEOUT = 90.0
+"""Seconds. Importing LiteLLM's proxy takes several, and more on a busy machine."""
+JOB_TIMEOUT = 60.0
 
 CONFIG = """\
 model_list:
@@ -47,14 +47,14 @@ model_list:
 
 @contextmanager
 def proxy(folder: Path) -> Generator[str]:
-    """The proxy on a free port; its base URL."""
+    """Run the proxy on a free port; yields its base URL."""
     config = folder / "litellm.yaml"
     config.write_text(CONFIG)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     environment = {
         **os.environ,
-        # The first would reach for the internet at the start; the second allows a server without a key.
+        # The first prevents a download at startup; the second allows a server without a key.
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
     }
@@ -75,12 +75,12 @@ def proxy(folder: Path) -> Generator[str]:
             _wait_until_up(server, f"{base}/models", folder / "proxy.log")
             yield base
         finally:
-            # The whole session: it starts processes of its own.
+            # The whole session, since it starts child processes.
             os.killpg(server.pid, signal.SIGKILL)
 
 
 def _wait_until_up(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline and server.poll() is None:
         try:
             if httpx.get(url, trust_env=False).is_success:
@@ -90,24 +90,24 @@ def _wait_until_up(server: subprocess.Popen[bytes], url: str, log: Path) -> None
     pytest.fail(f"LiteLLM's proxy did not start:\n{log.read_text()[-2000:]}")
 
 
-def test_a_job_ends_with_a_model_behind_litellm(tmp_path: Path) -> None:
+def test_a_job_completes_with_a_model_behind_litellm(tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
     workspace.mkdir()
     with proxy(tmp_path) as base:
-        # Without --model: the server has one model, and it is found.
+        # Without --model: the server's only model is used.
         local = [sys.executable, "-m", "trioworker", "local", "Is all well?", "--llm", f"openai:{base}", "--json"]
         ended = subprocess.run(
             [*local, "--workspace", str(workspace)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=JOB_SECONDS,
+            timeout=JOB_TIMEOUT,
             check=False,
         )
 
     assert ended.returncode == 0, ended.stderr
     events = [json.loads(line) for line in ended.stdout.splitlines()]
-    said = [event["data"]["content"] for event in events if event["event_type"] == "message"]
-    assert said == ["All is well. The job is complete."]
+    messages = [event["data"]["content"] for event in events if event["event_type"] == "message"]
+    assert messages == ["All is well. The job is complete."]
     assert events[-1]["data"]["status"] == "completed"
     assert events[-1]["usage"]["output_tokens"] > 0

@@ -1,4 +1,4 @@
-"""Jobs that are stopped by a signal: reported within the grace, exit code 4, and no process left."""
+"""Jobs that are stopped by a signal: reported within the grace period, with exit code 4 and no process left."""
 
 from __future__ import annotations
 
@@ -24,25 +24,27 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 GRACE = 8.0
-"""Seconds from the signal to the end at the most: a container gets 10 before SIGKILL."""
+"""Maximum seconds from the signal to the exit: a container gets 10 before SIGKILL."""
 
 PLAIN = "touch began; sleep 300"
-DEAF = "trap '' TERM INT; touch began; while true; do sleep 0.2; done"
-# In a session of its own, without a parent that waits, and with nothing in its environment that tells whose it is.
-ESCAPED = "(env -i setsid sh -c 'touch began; sleep 300' &) ; sleep 300"
-DEAF_AND_ESCAPED = """(setsid sh -c 'trap "" TERM; touch began; while true; do sleep 0.2; done' &) ; sleep 300"""
+IGNORING_SIGTERM = "trap '' TERM INT; touch began; while true; do sleep 0.2; done"
+# In its own session, reparented, and with an empty environment, so that nothing marks it as the job's.
+DETACHED = "(env -i setsid sh -c 'touch began; sleep 300' &) ; sleep 300"
+IGNORING_SIGTERM_AND_DETACHED = (
+    """(setsid sh -c 'trap "" TERM; touch began; while true; do sleep 0.2; done' &) ; sleep 300"""
+)
 
 
-async def stopped_by(number: signal.Signals, job: RealJob) -> Ended:
-    """Send the signal and wait for the end, which comes within the grace."""
-    began = trio.current_time()
+async def stop_with(number: signal.Signals, job: RealJob) -> Ended:
+    """Send the signal, and assert that the worker exits within the grace period."""
+    start = trio.current_time()
     job.program.signal(number)
     ended = await job.ended()
-    assert trio.current_time() - began < GRACE
+    assert trio.current_time() - start < GRACE
     return ended
 
 
-def check_that_it_was_cancelled(job: RealJob, ended: Ended, number: signal.Signals) -> None:
+def assert_cancelled(job: RealJob, ended: Ended, number: signal.Signals) -> None:
     assert ended.code == 4, ended.err
     assert ended.outcome["status"] == "cancelled"
     assert job.view.state == "cancelled"
@@ -54,52 +56,52 @@ def check_that_it_was_cancelled(job: RealJob, ended: Ended, number: signal.Signa
     assert job.survivors() == {}
 
 
-@pytest.mark.parametrize("command", [PLAIN, DEAF, ESCAPED, DEAF_AND_ESCAPED])
+@pytest.mark.parametrize("command", [PLAIN, IGNORING_SIGTERM, DETACHED, IGNORING_SIGTERM_AND_DETACHED])
 async def test_sigterm_during_a_tool(store: Store, workspace: Path, command: str) -> None:
     async with real_job(store, workspace, [calling(("shell", {"command": command})), DONE]) as job:
         await until((workspace / "began").exists)
         assert job.survivors() != {}
-        ended = await stopped_by(signal.SIGTERM, job)
+        ended = await stop_with(signal.SIGTERM, job)
 
-        check_that_it_was_cancelled(job, ended, signal.SIGTERM)
+        assert_cancelled(job, ended, signal.SIGTERM)
     assert len(job.of_type("tool_use")) == 1
 
 
-async def test_sigint_is_the_same(store: Store, workspace: Path) -> None:
+async def test_sigint_during_a_tool(store: Store, workspace: Path) -> None:
     async with real_job(store, workspace, [calling(("shell", {"command": PLAIN})), DONE]) as job:
         await until((workspace / "began").exists)
-        ended = await stopped_by(signal.SIGINT, job)
+        ended = await stop_with(signal.SIGINT, job)
 
-        check_that_it_was_cancelled(job, ended, signal.SIGINT)
+        assert_cancelled(job, ended, signal.SIGINT)
 
 
 async def test_sigterm_during_a_request_to_the_model(store: Store, workspace: Path) -> None:
     async with real_job(store, workspace, [calling(("list_dir", {}), delay=300)]) as job:
         await until(lambda: job.model.asked)
-        ended = await stopped_by(signal.SIGTERM, job)
+        ended = await stop_with(signal.SIGTERM, job)
 
-        check_that_it_was_cancelled(job, ended, signal.SIGTERM)
-        # The request was not left hanging: the model may stop thinking.
+        assert_cancelled(job, ended, signal.SIGTERM)
+        # The request to the model was cancelled.
         await until(lambda: job.model.broken_off == 1)
 
 
-async def test_a_background_process_of_an_earlier_call_ends_with_the_job(store: Store, workspace: Path) -> None:
+async def test_a_background_process_of_an_earlier_call_is_terminated(store: Store, workspace: Path) -> None:
     turns = [calling(("shell", {"command": "sleep 300 & echo $! > began"})), calling(("list_dir", {}), delay=300)]
     async with real_job(store, workspace, turns) as job:
         await until(lambda: len(job.model.asked) == 2)
         assert "sleep 300" in job.survivors().values()
-        ended = await stopped_by(signal.SIGTERM, job)
+        ended = await stop_with(signal.SIGTERM, job)
 
-        check_that_it_was_cancelled(job, ended, signal.SIGTERM)
+        assert_cancelled(job, ended, signal.SIGTERM)
 
 
-async def test_a_second_signal_does_not_kill_the_farewell(store: Store, workspace: Path) -> None:
-    farewell, again = trio.Event(), trio.Event()
+async def test_a_second_signal_does_not_interrupt_the_shutdown(store: Store, workspace: Path) -> None:
+    shutting_down, signals_sent = trio.Event(), trio.Event()
 
     async def hold_the_result(_: str, path: str) -> Response | None:
         if path == "event":
-            farewell.set()
-            await again.wait()
+            shutting_down.set()
+            await signals_sent.wait()
         return None
 
     async with real_job(store, workspace, [calling(("shell", {"command": PLAIN})), DONE]) as job:
@@ -108,20 +110,20 @@ async def test_a_second_signal_does_not_kill_the_farewell(store: Store, workspac
         job.office.intervene = hold_the_result
         job.program.signal(signal.SIGTERM)
         with trio.fail_after(PATIENCE):
-            await farewell.wait()
+            await shutting_down.wait()
         job.program.signal(signal.SIGTERM)
         job.program.signal(signal.SIGINT)
-        again.set()
+        signals_sent.set()
         ended = await job.ended()
 
-        check_that_it_was_cancelled(job, ended, signal.SIGTERM)
+        assert_cancelled(job, ended, signal.SIGTERM)
 
 
-async def test_a_signal_while_the_report_is_under_way_says_that_it_arrived(store: Store, workspace: Path) -> None:
+async def test_a_signal_during_the_report_counts_as_reported(store: Store, workspace: Path) -> None:
     reporting = trio.Event()
 
     async def stop_before_answering(_: str, path: str) -> Response | None:
-        # As the orchestrator does, which removes the container before it replies.
+        # Like an orchestrator that removes the container before it responds.
         if path == "complete":
             reporting.set()
             await trio.sleep_forever()
@@ -131,17 +133,17 @@ async def test_a_signal_while_the_report_is_under_way_says_that_it_arrived(store
         job.office.intervene = stop_before_answering
         with trio.fail_after(PATIENCE):
             await reporting.wait()
-        ended = await stopped_by(signal.SIGTERM, job)
+        ended = await stop_with(signal.SIGTERM, job)
 
     assert ended.code == 0, ended.err
     assert (ended.outcome["status"], ended.outcome["reported"]) == ("completed", True)
 
 
-async def test_an_orchestrator_that_is_gone_for_good_is_exit_code_5(store: Store, workspace: Path) -> None:
+async def test_an_unreachable_orchestrator_is_exit_code_5(store: Store, workspace: Path) -> None:
     async with real_job(store, workspace, [calling(("shell", {"command": PLAIN})), DONE], "--grace", "1") as job:
         await until((workspace / "began").exists)
         job.office.close()
-        ended = await stopped_by(signal.SIGTERM, job)
+        ended = await stop_with(signal.SIGTERM, job)
 
         assert ended.code == 5
         assert job.survivors() == {}
@@ -150,36 +152,36 @@ async def test_an_orchestrator_that_is_gone_for_good_is_exit_code_5(store: Store
     assert "could not be reported" in ended.err
 
 
-async def test_a_silent_orchestrator_does_not_hold_the_end(store: Store, workspace: Path) -> None:
-    async def say_nothing(_: str, path: str) -> Response | None:
+async def test_a_silent_orchestrator_does_not_delay_the_exit(store: Store, workspace: Path) -> None:
+    async def never_respond(_: str, path: str) -> Response | None:
         if path in {"event", "complete", "status"}:
             await trio.sleep_forever()
         return None
 
     async with real_job(store, workspace, [calling(("shell", {"command": PLAIN})), DONE], "--grace", "1") as job:
         await until((workspace / "began").exists)
-        job.office.intervene = say_nothing
-        ended = await stopped_by(signal.SIGTERM, job)
+        job.office.intervene = never_respond
+        ended = await stop_with(signal.SIGTERM, job)
 
         assert job.survivors() == {}
     assert ended.code == 5, ended.err
 
 
-async def test_a_signal_before_the_job_is_known_ends_the_worker(store: Store, workspace: Path) -> None:
-    asked = trio.Event()
+async def test_a_signal_before_the_first_response_ends_the_worker(store: Store, workspace: Path) -> None:
+    requested = trio.Event()
 
-    async def say_nothing(_: str, path: str) -> Response | None:
+    async def never_respond(_: str, path: str) -> Response | None:
         if path in {"job", "credentials"}:
-            asked.set()
+            requested.set()
             await trio.sleep_forever()
         return None
 
     async with office(store) as place:
-        place.intervene = say_nothing
+        place.intervene = never_respond
         async with working(place, workspace) as job:
             with trio.fail_after(PATIENCE):
-                await asked.wait()
-            ended = await stopped_by(signal.SIGTERM, job)
+                await requested.wait()
+            ended = await stop_with(signal.SIGTERM, job)
 
     assert ended.code == 4, ended.err
     assert job.view.state == "cancelled"

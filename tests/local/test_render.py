@@ -1,4 +1,4 @@
-"""How events look, and that nothing a tool or model says can drive a terminal."""
+"""How events are printed, and that text of a tool or model prints no control sequences."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def job(state: str, report: Report | None) -> JobView:
 @pytest.mark.parametrize(
     "printer", [PlainPrinter(), JsonPrinter(), RichPrinter(80)], ids=lambda each: type(each).__name__
 )
-def test_no_event_drives_the_terminal(printer: Printer) -> None:
+def test_no_event_prints_control_sequences(printer: Printer) -> None:
     events = [
         event("message", role="assistant", content=HOSTILE),
         event("tool_use", tool_name=HOSTILE, input=json.dumps({HOSTILE.encode("ascii", "ignore").decode(): "x"})),
@@ -55,7 +55,7 @@ def test_no_event_drives_the_terminal(printer: Printer) -> None:
     assert "abcd" in shown or "d800" in shown
 
 
-def test_plain_lines_tell_who_what_and_how_long() -> None:
+def test_plain_lines_show_speaker_text_and_duration() -> None:
     printer = PlainPrinter()
     shown = [
         printer.show(event("message", role="user", content="please")),
@@ -87,28 +87,27 @@ METRICS = {
     "restarts": 0,
     "iterations": 7,
 }
-COST = (
-    "7 requests to the model, 12.3 s in it; 3.0 s in tools, 0.1 s in the worker; 20 events sent, 1 again; "
-    "2 retries, 0 restarts"
+METRICS_LINE = (
+    "7 model requests, 12.3 s; 3.0 s in tools, 0.1 s in the worker; 20 events sent, 1 resent; 2 retries, 0 restarts"
 )
 
 
 @pytest.mark.parametrize("printer", [PlainPrinter(), RichPrinter(80)])
-def test_the_end_tells_what_the_job_cost(printer: PlainPrinter | RichPrinter) -> None:
+def test_the_end_shows_the_metrics(printer: PlainPrinter | RichPrinter) -> None:
     printer.show(event("result", success=True, status="completed", message="done", metrics=METRICS))
     shown = OWN_COLOURS.sub("", printer.end(job("completed", None), 1.0))
-    assert COST in shown.splitlines()
+    assert METRICS_LINE in shown.splitlines()
     assert shown.splitlines()[-1].startswith("not reported (")
 
 
 @pytest.mark.parametrize("metrics", [None, "many", {**METRICS, "retries": "\x1b[2J"}])
-def test_a_worker_that_tells_no_cost_has_no_line_of_it(metrics: object) -> None:
+def test_missing_or_invalid_metrics_are_not_shown(metrics: object) -> None:
     printer = PlainPrinter()
     printer.show(event("result", success=True, message="done", metrics=metrics))
     assert len(printer.end(job("completed", None), 1.0).splitlines()) == 1
 
 
-def test_a_long_output_shows_its_ends() -> None:
+def test_a_long_output_shows_its_first_and_last_lines() -> None:
     output = "\n".join(f"line {number}" for number in range(100))
     shown = PlainPrinter().show(event("tool_result", tool_name="shell", output=output, success=True))
 
@@ -118,7 +117,7 @@ def test_a_long_output_shows_its_ends() -> None:
     assert "line 50" not in shown
 
 
-def test_json_lines_are_the_events_and_nothing_else() -> None:
+def test_json_lines_contain_only_events() -> None:
     printer = JsonPrinter()
     line = printer.show(event("message", role="assistant", content="grüße"))
 
@@ -128,7 +127,7 @@ def test_json_lines_are_the_events_and_nothing_else() -> None:
     assert printer.end(job("completed", None), 1.0) == ""
 
 
-def test_rich_shows_time_and_tokens_in_colour() -> None:
+def test_rich_shows_duration_and_tokens_in_colour() -> None:
     printer = RichPrinter(80)
     call = printer.show(event("tool_use", tool_name="shell", input='{"command": "ls"}', tool_call_id="1"))
     result = printer.show(

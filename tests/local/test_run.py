@@ -1,4 +1,4 @@
-"""`trioworker local` and `trioworker orchestrator` as a person starts them: real processes, real HTTP."""
+"""`trioworker local` and `trioworker orchestrator` as real processes, over real HTTP."""
 
 from __future__ import annotations
 
@@ -15,14 +15,18 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from trioworker.protocol.values import TOKEN_VARIABLE
+
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
 
-PATIENCE = 60.0
-"""Seconds until a program that should have ended fails its test."""
+EXIT_TIMEOUT = 60.0
+"""Seconds in which a program must end."""
+
+ORCHESTRATOR = (sys.executable, "-m", "trioworker", "orchestrator", "--port")
 
 END = "- content: The job is complete.\n"
 LOOK = "- content: I look.\n  tool_calls:\n  - {name: list_dir, arguments: {path: .}}\n"
@@ -38,7 +42,7 @@ def command(workspace: Path, turns: str, *options: str) -> list[str]:
         "-m",
         "trioworker",
         "local",
-        "mend it",
+        "fix it",
         "--workspace",
         str(workspace),
         "--llm",
@@ -57,7 +61,7 @@ def workspace(tmp_path: Path) -> Path:
 
 @contextmanager
 def running(arguments: list[str], **environment: str) -> Generator[subprocess.Popen[str]]:
-    """A program with pipes for all three streams, killed if the test fails."""
+    """A program with pipes for all three streams, killed at the end."""
     pipe = subprocess.PIPE
     with subprocess.Popen(
         arguments, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env={**os.environ, **environment}
@@ -70,7 +74,7 @@ def running(arguments: list[str], **environment: str) -> Generator[subprocess.Po
 
 def run(arguments: list[str], *, stdin: str | None = "", **environment: str) -> tuple[int, str, str]:
     with running(arguments, **environment) as program:
-        out, err = program.communicate(stdin, timeout=PATIENCE)
+        out, err = program.communicate(stdin, timeout=EXIT_TIMEOUT)
         return program.returncode, out, err
 
 
@@ -78,7 +82,7 @@ def events(out: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.splitlines()]
 
 
-def test_a_job_is_shown_and_ends_with_the_workers_code(workspace: Path) -> None:
+def test_a_job_is_printed_and_returns_the_workers_exit_code(workspace: Path) -> None:
     code, out, err = run(command(workspace, LOOK + END))
 
     assert code == 0, err
@@ -88,24 +92,24 @@ def test_a_job_is_shown_and_ends_with_the_workers_code(workspace: Path) -> None:
     assert out.splitlines()[-1].startswith("completed (")
 
 
-def test_json_lines_hold_every_event_in_order_and_nothing_else(workspace: Path) -> None:
+def test_json_output_contains_every_event_in_order(workspace: Path) -> None:
     code, out, err = run(command(workspace, LOOK + END, "--json"))
-    told = events(out)
+    printed = events(out)
 
     assert code == 0
-    assert [event["data"]["seq"] for event in told] == list(range(len(told)))
-    assert [event["event_type"] for event in told][-1] == "result"
+    assert [event["data"]["seq"] for event in printed] == list(range(len(printed)))
+    assert [event["event_type"] for event in printed][-1] == "result"
     assert "completed (" in err
 
 
-def test_a_script_that_is_used_up_fails_the_job_soon_and_says_why(workspace: Path) -> None:
+def test_a_script_without_further_turns_fails_the_job_with_the_reason(workspace: Path) -> None:
     code, out, _ = run(command(workspace, LOOK))
 
     assert code == 1
     assert "the script has no turn 2" in out
 
 
-def test_an_unmet_expectation_fails_the_job_and_names_the_turn(workspace: Path) -> None:
+def test_an_unmet_expectation_fails_the_job_with_the_turn(workspace: Path) -> None:
     code, out, _ = run(command(workspace, LOOK + "- content: The job is complete.\n  expect: absent.txt\n"))
 
     assert code == 1
@@ -113,7 +117,7 @@ def test_an_unmet_expectation_fails_the_job_and_names_the_turn(workspace: Path) 
 
 
 @pytest.mark.parametrize(
-    ("turns", "options", "said"),
+    ("turns", "options", "message"),
     [
         ("- contents: x\n", (), r"turns\.yaml:1: unknown key `contents`"),
         (END, ("--workspace", "/no/such/folder"), r"/no/such/folder"),
@@ -121,17 +125,17 @@ def test_an_unmet_expectation_fails_the_job_and_names_the_turn(workspace: Path) 
         (END, ("--database", "/no/such/folder/x.db"), r"--database /no/such/folder/x\.db: No such file"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(
-    workspace: Path, turns: str, options: tuple[str, ...], said: str
+def test_invalid_input_is_one_line_and_exit_code_2(
+    workspace: Path, turns: str, options: tuple[str, ...], message: str
 ) -> None:
     code, out, err = run(command(workspace, turns, *options))
 
     assert (code, out) == (2, "")
-    assert re.search(said, err)
+    assert re.search(message, err)
     assert err.count("\n") == 1
 
 
-def test_a_typed_line_is_a_follow_up_and_the_end_of_input_ends_nothing(workspace: Path) -> None:
+def test_a_line_on_stdin_is_a_follow_up_and_the_job_outlives_stdin(workspace: Path) -> None:
     turns = "- content: Working.\n  delay: 2.5\n- content: The job is complete.\n  expect: also that\n"
     code, out, err = run(command(workspace, turns), stdin="also that\n")
 
@@ -140,130 +144,120 @@ def test_a_typed_line_is_a_follow_up_and_the_end_of_input_ends_nothing(workspace
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_stops_the_job_which_is_reported(workspace: Path, number: signal.Signals) -> None:
+def test_a_signal_stops_the_job_and_it_is_reported(workspace: Path, number: signal.Signals) -> None:
     with running(command(workspace, SLEEP + END)) as program:
         shown = _until(program, "> shell")
         program.send_signal(number)
-        out, err = program.communicate(timeout=PATIENCE)
+        out, err = program.communicate(timeout=EXIT_TIMEOUT)
 
     assert program.returncode == 4, shown + out + err
     assert out.splitlines()[-1].startswith("cancelled (")
     assert _alive("sleep 50", workspace) == []
 
 
-def test_a_second_signal_kills_and_leaves_nothing_behind(workspace: Path) -> None:
-    # A tool that ignores SIGTERM keeps the worker's farewell busy.
+def test_a_second_signal_kills_all_processes(workspace: Path) -> None:
+    # A tool that ignores SIGTERM prolongs the worker's shutdown.
     stubborn = "- tool_calls:\n  - {name: shell, arguments: {command: \"trap '' TERM; sleep 51; sleep 52\"}}\n"
     with running(command(workspace, stubborn + END)) as program:
         _until(program, "> shell")
         program.send_signal(signal.SIGTERM)
         program.send_signal(signal.SIGINT)
-        program.communicate(timeout=PATIENCE)
+        program.communicate(timeout=EXIT_TIMEOUT)
 
     assert program.returncode in {4, 128 + signal.SIGKILL}
     assert _alive("sleep 5", workspace) == []
 
 
-def test_killing_us_ends_the_worker_too(workspace: Path) -> None:
+def test_killing_local_ends_the_worker(workspace: Path) -> None:
     with running(command(workspace, SLEEP + END, "--grace", "1")) as program:
         _until(program, "> shell")
         workers = _alive("trioworker\0worker", workspace)
         program.kill()
-        program.communicate(timeout=PATIENCE)
+        program.communicate(timeout=EXIT_TIMEOUT)
     assert len(workers) == 1
     for pid in workers:
         _wait_for_end(pid)
     assert _alive("sleep\x0050", workspace) == []
 
 
-def test_a_reader_that_goes_away_ends_the_job(workspace: Path) -> None:
+def test_closing_stdout_stops_the_job(workspace: Path) -> None:
     with running(command(workspace, LOOK + SLEEP + END)) as program:
         _until(program, "> list_dir")
         assert program.stdout is not None
         program.stdout.close()
-        assert program.wait(timeout=PATIENCE) in {1, 4}
+        assert program.wait(timeout=EXIT_TIMEOUT) in {1, 4}
 
 
-def test_no_output_of_ours_holds_the_token(workspace: Path) -> None:
+def test_no_output_contains_the_token(workspace: Path) -> None:
     with running(
         command(workspace, SLEEP + END, "--log-level", "debug"), OPENAI_API_KEY="sk-not-for-workers"
     ) as program:
         shown = _until(program, "> shell")
-        # A second one is the shell's process, which still has the worker's arguments between fork and exec.
+        # A second match may be the shell's process, which has the worker's arguments between fork and exec.
         pid = min(_alive("trioworker\0worker", workspace))
         arguments = _read(pid, "cmdline")
         program.send_signal(signal.SIGTERM)
-        out, err = program.communicate(timeout=PATIENCE)
+        out, err = program.communicate(timeout=EXIT_TIMEOUT)
 
     assert "token" not in arguments
     assert not re.search(r"\b[\w-]{43}\b", shown + out + err + arguments)
 
 
-def test_the_orchestrator_alone_serves_a_job_until_it_is_stopped(workspace: Path, tmp_path: Path) -> None:
+def test_the_orchestrator_serves_a_job_until_a_signal(workspace: Path, tmp_path: Path) -> None:
     script = tmp_path / "turns.yaml"
     script.write_text(LOOK + END)
     database = tmp_path / "jobs.db"
-    unwrap_single_exception = [
-        sys.executable,
-        "-m",
-        "trioworker",
-        "orchestrator",
-        "--port",
-        "0",
-        "--llm",
-        f"script:{script}",
-    ]
-    with running([*unwrap_single_exception, "--database", str(database)]) as program:
+    orchestrator = [*ORCHESTRATOR, "0", "--llm", f"script:{script}", "--database", str(database)]
+    with running(orchestrator) as program:
         assert program.stderr is not None
         found = re.search(r"http://127\.0\.0\.1:\d+", program.stderr.readline())
         assert found is not None
         url = found[0]
-        job: dict[str, str] = httpx.post(f"{url}/jobs", json={"description": "mend it"}, trust_env=False).json()
+        job: dict[str, str] = httpx.post(f"{url}/jobs", json={"description": "fix it"}, trust_env=False).json()
         worker = [sys.executable, "-m", "trioworker", "worker", "--job-id", job["id"], "--orchestrator-url", url]
-        code, _, err = run([*worker, "--workspace", str(workspace)], IRONCLAW_WORKER_TOKEN=job["token"])
+        code, _, err = run([*worker, "--workspace", str(workspace)], **{TOKEN_VARIABLE: job["token"]})
         view = httpx.get(f"{url}/jobs/{job['id']}", trust_env=False).json()
         program.send_signal(signal.SIGTERM)
-        out, _ = program.communicate(timeout=PATIENCE)
+        out, _ = program.communicate(timeout=EXIT_TIMEOUT)
 
     assert code == 0, err
     assert view["state"] == "completed"
     assert (program.returncode, out) == (0, "")
 
 
-def test_a_port_that_is_taken_is_told_in_one_line() -> None:
-    unwrap_single_exception = [sys.executable, "-m", "trioworker", "orchestrator", "--port"]
-    with running([*unwrap_single_exception, "0"]) as program:
+def test_a_port_in_use_is_one_line_and_exit_code_2() -> None:
+    with running([*ORCHESTRATOR, "0"]) as program:
         assert program.stderr is not None
         port = program.stderr.readline().rstrip().rpartition(":")[2]
-        code, _, err = run([*unwrap_single_exception, port])
+        code, _, err = run([*ORCHESTRATOR, port])
 
     assert code == 2
     assert re.search(r"\Atrioworker: cannot listen on 127\.0\.0\.1:\d+: Address already in use; [^\n]+\n\Z", err)
 
 
 def _until(program: subprocess.Popen[str], text: str) -> str:
-    """What the program prints until a line with `text`."""
+    """The program's output up to the first line with `text`."""
     assert program.stdout is not None
     shown = ""
     for line in program.stdout:
         shown += line
         if text in line:
             return shown
-    raise AssertionError(f"{text!r} never came:\n{shown}")
+    raise AssertionError(f"{text!r} was not printed:\n{shown}")
 
 
-def _alive(what: str, workspace: Path) -> list[int]:
-    """Processes whose command holds `what` and that belong to this test by folder or argument."""
-    found: list[int] = []
+def _alive(command: str, workspace: Path) -> list[int]:
+    """Processes of this test, by working directory or argument, whose command line contains `command`."""
+    pids: list[int] = []
     for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
         try:
             line = _read(pid, "cmdline")
             folder = os.readlink(f"/proc/{pid}/cwd")
         except OSError:
             continue
-        if what.replace(" ", "\0") in line and (str(workspace) in line or folder == str(workspace)):
-            found.append(pid)
-    return found
+        if command.replace(" ", "\0") in line and (str(workspace) in line or folder == str(workspace)):
+            pids.append(pid)
+    return pids
 
 
 def _read(pid: int, name: str) -> str:
@@ -277,6 +271,6 @@ def _wait_for_end(pid: int) -> None:
     except ProcessLookupError:
         return
     try:
-        assert select.select([pidfd], [], [], 15)[0], f"process {pid} outlived us"
+        assert select.select([pidfd], [], [], 15)[0], f"process {pid} is still running"
     finally:
         os.close(pidfd)

@@ -1,4 +1,4 @@
-"""Lines of standard input as follow-ups."""
+"""Lines of standard input."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 @contextmanager
 def closing(descriptor: int) -> Generator[int]:
-    """A descriptor that is closed at the end."""
+    """Close `descriptor` on exit."""
     try:
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-async def heard_from(data: bytes) -> list[str]:
-    """What is said when `data` comes through a pipe that is closed then."""
+async def lines_of(data: bytes) -> list[str]:
+    """The lines read from a pipe that contains `data` and is then closed."""
     reader, writer = os.pipe()
     lines: list[str] = []
 
@@ -40,23 +40,23 @@ async def heard_from(data: bytes) -> list[str]:
     return lines
 
 
-async def test_each_line_is_said_and_the_last_needs_no_end() -> None:
-    assert await heard_from(b"one\n\n  two \r\nthr\xc3\xa9e") == ["one", "two", "thrée"]
+async def test_each_line_is_passed_on_and_the_last_needs_no_line_end() -> None:
+    assert await lines_of(b"one\n\n  two \r\nthr\xc3\xa9e") == ["one", "two", "thrée"]
 
 
-async def test_bytes_that_are_no_text_are_said_replaced() -> None:
-    assert await heard_from(b"a\xffb\n") == ["a\ufffdb"]
+async def test_invalid_utf8_is_replaced() -> None:
+    assert await lines_of(b"a\xffb\n") == ["a\ufffdb"]
 
 
-async def test_a_line_without_end_comes_in_pieces() -> None:
-    lines = await heard_from(b"x" * (2 * MAX_LINE_BYTES + 10))
+async def test_a_very_long_line_is_split() -> None:
+    lines = await lines_of(b"x" * (2 * MAX_LINE_BYTES + 10))
 
     assert sum(map(len, lines)) == 2 * MAX_LINE_BYTES + 10
     assert len(lines) > 1
     assert max(map(len, lines)) < 2 * MAX_LINE_BYTES
 
 
-async def test_a_line_is_said_as_it_comes() -> None:
+async def test_a_line_is_passed_on_as_soon_as_it_is_complete() -> None:
     reader, writer = os.pipe()
     send, receive = trio.open_memory_channel[str](10)
     with trio.fail_after(10), closing(reader):
@@ -69,7 +69,7 @@ async def test_a_line_is_said_as_it_comes() -> None:
                 assert await receive.receive() == "second"
 
 
-async def test_what_has_nothing_to_say_is_left_alone(tmp_path: Path) -> None:
+async def test_files_and_closed_descriptors_are_ignored(tmp_path: Path) -> None:
     file = tmp_path / "lines"
     file.write_text("one\n")
     lines: list[str] = []

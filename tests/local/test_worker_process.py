@@ -1,4 +1,4 @@
-"""The worker as a child process: its environment, its end, and that it never outlives us. Real processes."""
+"""The worker as a real child process: its environment, its end, and that it doesn't outlive its parent."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from trioworker.linux import pdeathsig as pdeathsig
+from trioworker.linux import pdeathsig
 from trioworker.local.worker_process import WorkerProcess
+from trioworker.protocol.values import TOKEN_VARIABLE
 from trioworker.worker.child_process import worker_environment
 
 if TYPE_CHECKING:
@@ -24,12 +25,12 @@ pytestmark = pytest.mark.integration
 SLEEPER = "import time; print('up', flush=True); time.sleep(60)"
 
 
-def leashed(parent: int, *program: str) -> list[str]:
+def with_pdeathsig(parent: int, *program: str) -> list[str]:
     return [sys.executable, "-ISs", pdeathsig.__file__, str(parent), str(int(signal.SIGTERM)), *program]
 
 
-def test_a_leashed_program_ends_when_its_parent_is_killed() -> None:
-    # The parent starts the program, tells its id, and waits to be killed.
+def test_pdeathsig_ends_a_program_when_its_parent_is_killed() -> None:
+    # The parent starts the program, prints its process id, and waits to be killed.
     parent_program = (
         "import os, subprocess, sys, time\n"
         "child = subprocess.Popen([*sys.argv[1:4], str(os.getpid()), '15', *sys.argv[4:]], stdout=subprocess.PIPE)\n"
@@ -56,24 +57,24 @@ def test_a_leashed_program_ends_when_its_parent_is_killed() -> None:
         os.close(child)
 
 
-def test_a_program_whose_parent_is_gone_already_is_not_started() -> None:
-    ended = subprocess.run(leashed(1, sys.executable, "-c", "print('ran')"), capture_output=True, check=False)
+def test_pdeathsig_does_not_start_a_program_whose_parent_has_ended() -> None:
+    ended = subprocess.run(with_pdeathsig(1, sys.executable, "-c", "print('ran')"), capture_output=True, check=False)
 
     assert (ended.returncode, ended.stdout) == (128 + signal.SIGTERM, b"")
 
 
-def test_a_leashed_program_is_the_one_that_was_asked_for() -> None:
+def test_pdeathsig_runs_the_given_program() -> None:
     program = [sys.executable, "-c", "import sys; print(sys.orig_argv[1:], sys.flags.isolated); sys.exit(7)", "a b"]
-    ended = subprocess.run(leashed(os.getpid(), *program), capture_output=True, text=True, check=False)
+    ended = subprocess.run(with_pdeathsig(os.getpid(), *program), capture_output=True, text=True, check=False)
 
     assert ended.returncode == 7
     assert ended.stdout.strip() == f"{program[1:]} 0"
 
 
-def test_the_worker_gets_its_token_and_none_of_our_secrets() -> None:
-    ours = {"PATH": "/bin", "OPENAI_API_KEY": "sk-secret", "IRONCLAW_WORKER_TOKEN": "older"}
+def test_the_worker_gets_its_token_and_no_other_secrets() -> None:
+    environment = {"PATH": "/bin", "OPENAI_API_KEY": "sk-secret", TOKEN_VARIABLE: "older"}
 
-    assert worker_environment(ours, "new") == {"PATH": "/bin", "IRONCLAW_WORKER_TOKEN": "new"}
+    assert worker_environment(environment, "new") == {"PATH": "/bin", TOKEN_VARIABLE: "new"}
 
 
 async def test_the_exit_code_is_the_workers() -> None:
@@ -82,28 +83,28 @@ async def test_the_exit_code_is_the_workers() -> None:
             assert await worker.wait() == 2
 
 
-async def test_leaving_the_block_ends_a_worker_that_waits(tmp_path: Path) -> None:
+async def test_leaving_the_context_stops_a_waiting_worker(tmp_path: Path) -> None:
     with trio.fail_after(30):
-        async with WorkerProcess(_patient(tmp_path), "token") as worker:
+        async with WorkerProcess(options_of_a_waiting_worker(tmp_path), "token") as worker:
             await trio.sleep(0.5)
         assert await worker.wait() in {3, 4, 5, 128 + signal.SIGTERM}
 
 
-async def test_killing_ends_it_at_once_and_twice_does_no_harm(tmp_path: Path) -> None:
+async def test_kill_ends_the_worker_at_once_and_may_be_repeated(tmp_path: Path) -> None:
     with trio.fail_after(10):
-        async with WorkerProcess(_patient(tmp_path), "token") as worker:
+        async with WorkerProcess(options_of_a_waiting_worker(tmp_path), "token") as worker:
             worker.kill()
             assert await worker.wait() == 128 + signal.SIGKILL
             worker.kill()
             worker.stop()
 
 
-def _patient(workspace: Path) -> list[str]:
-    """Options of a worker that tries for a minute to reach an orchestrator that is not there."""
+def options_of_a_waiting_worker(workspace: Path) -> list[str]:
+    """Options of a worker that retries for a minute, since its orchestrator doesn't exist."""
     job = "00000000-0000-4000-8000-000000000000"
     return ["--job-id", job, "--orchestrator-url", "http://127.0.0.1:9", "--workspace", str(workspace)]
 
 
 def _ends(pidfd: int, *, seconds: float) -> bool:
-    """Whether a process that is not our child ends in time. A pidfd is readable then."""
+    """Whether a process ends in time. Its pidfd is then readable. It need not be a child."""
     return bool(select.select([pidfd], [], [], seconds)[0])

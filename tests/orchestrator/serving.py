@@ -1,4 +1,4 @@
-"""The orchestrator over real HTTP, and scripts, for the tests of this folder."""
+"""An orchestrator over real HTTP, and a model that gives one reply."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import httpx
 import trio
 
 from trioworker.orchestrator.app import make_app
-from trioworker.orchestrator.backends.base import LlmRequest
 from trioworker.orchestrator.backends.factory import NoBackend
 from trioworker.orchestrator.server import bind, serve
 from trioworker.orchestrator.store import Store
@@ -19,25 +18,25 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
-    from trioworker.orchestrator.backends.base import Backend
+    from trioworker.orchestrator.backends.base import Backend, LlmRequest
     from trioworker.protocol.wire import Reply
 
 
-class Said:
-    """A model that gives one reply, after `delay` seconds, and remembers what it was asked and what was broken off."""
+class SingleReply:
+    """A model that always gives the same reply, after `delay` seconds, and records its requests."""
 
     def __init__(self, reply: Reply | Exception, delay: float = 0.0) -> None:
-        self.asked: list[LlmRequest] = []
-        self.broken_off = trio.Event()
+        self.requests: list[LlmRequest] = []
+        self.cancelled = trio.Event()
         self._reply = reply
         self._delay = delay
 
     async def complete(self, request: LlmRequest, /) -> Reply:
-        self.asked.append(request)
+        self.requests.append(request)
         try:
             await trio.sleep(self._delay)
         except trio.Cancelled:
-            self.broken_off.set()
+            self.cancelled.set()
             raise
         if isinstance(self._reply, Exception):
             raise self._reply
@@ -48,7 +47,7 @@ class Said:
 
 
 class Orchestrator:
-    """A running orchestrator: its store, its URL, and a client."""
+    """A running orchestrator: its store, URL and client."""
 
     def __init__(self, store: Store, url: str, client: httpx.AsyncClient) -> None:
         self.store = store
@@ -56,9 +55,9 @@ class Orchestrator:
         self.client = client
 
     async def new_job(self, **fields: Any) -> Worker:
-        answer = await self.client.post("/jobs", json={"description": "mend it", **fields})
-        assert answer.status_code == 201, answer.text
-        job: dict[str, str] = answer.json()
+        response = await self.client.post("/jobs", json={"description": "fix it", **fields})
+        assert response.status_code == 201, response.text
+        job: dict[str, str] = response.json()
         return Worker(self.client, job["id"], job["token"])
 
 
@@ -98,7 +97,7 @@ async def serving(app: Starlette, host: str = "127.0.0.1") -> AsyncGenerator[str
 
 @asynccontextmanager
 async def orchestrator(backend: Backend | None = None, host: str = "127.0.0.1") -> AsyncGenerator[Orchestrator]:
-    """An orchestrator with a database in memory."""
+    """An orchestrator with an in-memory database."""
     with Store() as store:
         async with serving(make_app(store, backend or NoBackend()), host) as url:
             timeout = httpx.Timeout(10.0)

@@ -1,4 +1,4 @@
-"""The management side, over real HTTP."""
+"""The management API over real HTTP."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from orchestrator.serving import Orchestrator, Worker, orchestrator
 
 def sse(text: str) -> list[tuple[str | None, str, dict[str, Any]]]:
     """Each server-sent event: id, type and data."""
-    found: list[tuple[str | None, str, dict[str, Any]]] = []
+    events: list[tuple[str | None, str, dict[str, Any]]] = []
     for block in text.split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.splitlines())
         if fields:
-            found.append((fields.get("id"), fields["event"], msgspec.json.decode(fields["data"])))
-    return found
+            events.append((fields.get("id"), fields["event"], msgspec.json.decode(fields["data"])))
+    return events
 
 
 async def ended_job(server: Orchestrator, events: int = 3) -> Worker:
@@ -30,7 +30,7 @@ async def ended_job(server: Orchestrator, events: int = 3) -> Worker:
     return worker
 
 
-async def test_the_token_is_shown_once_and_never_again() -> None:
+async def test_only_the_creation_response_contains_the_token() -> None:
     async with orchestrator() as server:
         worker = await server.new_job()
         await worker.event(0)
@@ -41,9 +41,9 @@ async def test_the_token_is_shown_once_and_never_again() -> None:
         assert not any(worker.token in page.text for page in pages)
 
 
-async def test_a_job_is_shown_as_it_goes() -> None:
+async def test_a_job_shows_its_current_state_and_report() -> None:
     async with orchestrator() as server:
-        worker = await server.new_job(title="Mend")
+        worker = await server.new_job(title="Fix")
         url = f"/jobs/{worker.id}"
         assert (await server.client.get(url)).json()["state"] == "pending"
 
@@ -59,14 +59,14 @@ async def test_a_job_is_shown_as_it_goes() -> None:
         assert ended["report"] == {"success": False, "message": "Execution failed: no", "iterations": 3}
 
 
-async def test_jobs_are_listed_the_newest_first() -> None:
+async def test_jobs_are_listed_newest_first() -> None:
     async with orchestrator() as server:
-        made = [(await server.new_job(title=title)).id for title in "abc"]
+        created = [(await server.new_job(title=title)).id for title in "abc"]
 
-        assert [job["id"] for job in (await server.client.get("/jobs")).json()["jobs"]] == made[::-1]
+        assert [job["id"] for job in (await server.client.get("/jobs")).json()["jobs"]] == created[::-1]
 
 
-async def test_events_are_followed_live_to_the_end() -> None:
+async def test_a_stream_delivers_events_live_until_the_end() -> None:
     async with orchestrator() as server:
         worker = await server.new_job()
         lines: list[str] = []
@@ -93,19 +93,19 @@ async def test_events_are_followed_live_to_the_end() -> None:
         assert events[2][2]["state"] == "completed"
 
 
-async def test_following_goes_on_after_the_last_event_that_was_seen() -> None:
+async def test_a_stream_resumes_after_last_event_id() -> None:
     async with orchestrator() as server:
         worker = await ended_job(server)
         url = f"/jobs/{worker.id}/events"
         resumed = await server.client.get(url, headers={"Last-Event-ID": "2"})
-        over = await server.client.get(url, headers={"Last-Event-ID": "3"})
+        at_end = await server.client.get(url, headers={"Last-Event-ID": "3"})
 
         assert [number for number, _, _ in sse(resumed.text)] == ["3", None]
-        assert [kind for _, kind, _ in sse(over.text)] == ["end"]
+        assert [kind for _, kind, _ in sse(at_end.text)] == ["end"]
         assert (await server.client.get(url, headers={"Last-Event-ID": "x"})).status_code == 400
 
 
-async def test_a_long_history_is_followed_whole() -> None:
+async def test_a_stream_delivers_a_long_history_completely() -> None:
     async with orchestrator() as server:
         worker = await server.new_job()
         for seq in range(1200):
@@ -116,7 +116,7 @@ async def test_a_long_history_is_followed_whole() -> None:
         assert [data["data"]["seq"] for number, _, data in events if number] == list(range(1200))
 
 
-async def test_an_event_type_cannot_forge_another_event() -> None:
+async def test_an_event_type_with_line_breaks_cannot_forge_an_event() -> None:
     async with orchestrator() as server:
         worker = await server.new_job()
         await worker.event(0, "status\n\nid: 99\nevent: end")
@@ -126,7 +126,7 @@ async def test_an_event_type_cannot_forge_another_event() -> None:
         assert [number for number, _, _ in events] == ["1", None]
 
 
-async def test_what_is_not_there_is_404_and_what_has_ended_takes_no_prompt() -> None:
+async def test_an_unknown_job_is_404_and_an_ended_job_refuses_prompts() -> None:
     async with orchestrator() as server:
         worker = await ended_job(server)
         for path in ("/jobs/none", "/jobs/00000000-0000-4000-8000-000000000000", "/jobs/none/events"):
@@ -144,7 +144,7 @@ async def test_what_is_not_there_is_404_and_what_has_ended_takes_no_prompt() -> 
         ({"description": "x", "desc": 1}, 422),
     ],
 )
-async def test_an_ill_formed_job_is_refused(body: dict[str, Any], status: int) -> None:
+async def test_an_invalid_new_job_is_refused(body: dict[str, Any], status: int) -> None:
     async with orchestrator() as server:
         assert (await server.client.post("/jobs", json=body)).status_code == status
         assert (await server.client.get("/jobs")).json() == {"jobs": []}
@@ -167,40 +167,40 @@ async def test_an_ill_formed_job_is_refused(body: dict[str, Any], status: int) -
         ({"Content-Type": "application/json; charset=utf-8"}, 201),
     ],
 )
-async def test_a_web_page_can_not_make_jobs(headers: dict[str, str], status: int) -> None:
+async def test_a_foreign_web_page_cannot_create_jobs(headers: dict[str, str], status: int) -> None:
     async with orchestrator() as server:
         sent = {"Content-Type": "application/json", **headers}
-        answer = await server.client.post("/jobs", content=b'{"description": "x"}', headers=sent)
+        response = await server.client.post("/jobs", content=b'{"description": "x"}', headers=sent)
 
-        assert answer.status_code == status
+        assert response.status_code == status
 
 
-async def test_a_page_of_another_host_can_not_read_jobs() -> None:
+async def test_a_foreign_host_header_cannot_read_jobs() -> None:
     async with orchestrator() as server:
         worker = await ended_job(server)
         for path in ("/jobs", f"/jobs/{worker.id}", f"/jobs/{worker.id}/events"):
             assert (await server.client.get(path, headers={"Host": "rebound.example"})).status_code == 403
 
 
-async def test_other_machines_work_but_do_not_manage() -> None:
-    address = _outer_address()
+async def test_remote_workers_are_accepted_but_not_remote_management() -> None:
+    address = _external_address()
     if address is None:
-        pytest.skip("this machine has no address but loopback")
-    async with orchestrator(host="0.0.0.0") as server:  # noqa: S104 - listening everywhere is what is tested
+        pytest.skip("this machine has only loopback addresses")
+    async with orchestrator(host="0.0.0.0") as server:  # noqa: S104 - the test needs an external address
         port = server.url.rpartition(":")[2]
         here = f"http://127.0.0.1:{port}"
-        made = await server.client.post(f"{here}/jobs", json={"description": "x"})
-        job: dict[str, str] = made.json()
+        created = await server.client.post(f"{here}/jobs", json={"description": "x"})
+        job: dict[str, str] = created.json()
         headers = {"Authorization": f"Bearer {job['token']}", "Host": "127.0.0.1"}
 
-        assert made.status_code == 201
+        assert created.status_code == 201
         assert (await server.client.get(f"http://{address}:{port}/jobs", headers=headers)).status_code == 403
-        worked = await server.client.get(f"http://{address}:{port}/worker/{job['id']}/job", headers=headers)
-        assert worked.status_code == 200
+        worker_response = await server.client.get(f"http://{address}:{port}/worker/{job['id']}/job", headers=headers)
+        assert worker_response.status_code == 200
 
 
-def _outer_address() -> str | None:
-    """An IPv4 address of this machine that others may reach; connecting a datagram socket sends nothing."""
+def _external_address() -> str | None:
+    """An IPv4 address of this machine other than loopback. Connecting a datagram socket sends nothing."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))

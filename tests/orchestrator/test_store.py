@@ -1,4 +1,4 @@
-"""What the orchestrator keeps."""
+"""The orchestrator's store."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 REPORT = CompletionReport(success=True, message="done", iterations=4)
 
 
-def test_a_job_lives_through_a_restart_and_its_token_still_opens_it(tmp_path: Path) -> None:
+def test_a_job_and_its_token_survive_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "jobs.db"
     with Store(path) as store:
-        job = store.create_job("mend it", title="Mend", credentials=[Credential(env_var="KEY", value="v")])
+        job = store.create_job("fix it", title="Fix", credentials=[Credential(env_var="KEY", value="v")])
         store.set_status(job.id, StatusUpdate(message="Iteration 6", iteration=6))
         store.add_event(job.id, "status", {"seq": 0, "message": "a"})
 
@@ -36,21 +36,21 @@ def test_a_job_lives_through_a_restart_and_its_token_still_opens_it(tmp_path: Pa
         assert store.credentials(job.id) == [Credential(env_var="KEY", value="v")]
 
 
-def test_the_database_is_private_and_holds_no_token(tmp_path: Path) -> None:
+def test_the_database_is_private_and_contains_no_token(tmp_path: Path) -> None:
     path = tmp_path / "jobs.db"
     with Store(path) as store:
-        job = store.create_job("mend it", title="Mend")
+        job = store.create_job("fix it", title="Fix")
         files = list(tmp_path.iterdir())
-        kept = b"".join(file.read_bytes() for file in files)
+        content = b"".join(file.read_bytes() for file in files)
         modes = {stat.S_IMODE(file.stat().st_mode) for file in files}
 
-    assert b"mend it" in kept
-    assert job.token.encode() not in kept
+    assert b"fix it" in content
+    assert job.token.encode() not in content
     assert modes == {0o600}
     assert job.token not in repr(job)
 
 
-def test_an_event_that_comes_again_is_kept_once_and_the_order_stays() -> None:
+def test_a_repeated_event_is_stored_once_and_in_order() -> None:
     with Store() as store:
         job = store.create_job("x", title="x")
         for seq in (0, 1, 1, 0, 2):
@@ -64,7 +64,7 @@ def test_an_event_that_comes_again_is_kept_once_and_the_order_stays() -> None:
         assert [event.number for event in store.events(job.id, 3)] == [4, 5]
 
 
-def test_the_events_of_jobs_are_apart() -> None:
+def test_events_of_different_jobs_are_separate() -> None:
     with Store() as store:
         one, two = store.create_job("1", title="1"), store.create_job("2", title="2")
         store.add_event(one.id, "status", {"seq": 0})
@@ -73,7 +73,7 @@ def test_the_events_of_jobs_are_apart() -> None:
         assert [(event.number, event.event_type) for event in store.events(two.id, 0)] == [(1, "message")]
 
 
-def test_completing_takes_the_token_the_credentials_and_the_prompts_once() -> None:
+def test_completion_revokes_the_token_and_deletes_credentials_and_prompts() -> None:
     with Store() as store:
         job = store.create_job("x", title="x", credentials=[Credential(env_var="KEY", value="v")])
         store.add_prompt(job.id, Prompt(content="more"))
@@ -94,7 +94,7 @@ def test_completing_takes_the_token_the_credentials_and_the_prompts_once() -> No
 @pytest.mark.parametrize(
     ("status", "state"), [("stuck", "stuck"), ("cancelled", "cancelled"), ("nonsense", "failed"), (None, "failed")]
 )
-def test_a_failure_has_the_state_that_its_result_event_told(status: str | None, state: str) -> None:
+def test_a_failed_job_takes_its_state_from_the_result_event(status: str | None, state: str) -> None:
     with Store() as store:
         job = store.create_job("x", title="x")
         if status is not None:
@@ -106,7 +106,7 @@ def test_a_failure_has_the_state_that_its_result_event_told(status: str | None, 
         assert view.state == state
 
 
-def test_tokens_are_counted_and_told_with_each_event() -> None:
+def test_tokens_are_counted_and_stored_with_each_event() -> None:
     with Store() as store:
         job = store.create_job("x", title="x")
         for _ in range(2):
@@ -119,7 +119,7 @@ def test_tokens_are_counted_and_told_with_each_event() -> None:
         assert store.events(job.id, 0)[0].usage.input_tokens == 20
 
 
-def test_prompts_are_taken_in_order_and_once() -> None:
+def test_prompts_are_taken_once_and_in_order() -> None:
     with Store() as store:
         job = store.create_job("x", title="x")
         store.add_prompt(job.id, Prompt(content="one"))
@@ -132,7 +132,7 @@ def test_prompts_are_taken_in_order_and_once() -> None:
         ]
 
 
-async def test_a_follower_wakes_for_each_event_and_for_the_end(autojump_clock: trio.testing.MockClock) -> None:
+async def test_followers_wake_for_each_event_and_at_the_end(autojump_clock: trio.testing.MockClock) -> None:
     del autojump_clock
     with Store() as store:
         job = store.create_job("x", title="x")
@@ -154,12 +154,12 @@ async def test_a_follower_wakes_for_each_event_and_for_the_end(autojump_clock: t
         assert seen == ([1, 2, 3], [1, 2, 3])
 
 
-async def test_following_a_job_that_is_not_there_ends_at_once() -> None:
+async def test_following_an_unknown_job_ends_at_once() -> None:
     with Store() as store:
         assert await store.next_events("no such", 0) == []
 
 
-def test_a_database_that_is_not_ours_is_refused(tmp_path: Path) -> None:
+def test_a_foreign_or_newer_database_is_refused(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.db"
     foreign.write_text("this is no database, and long enough to be read as one " * 50)
     with pytest.raises(ConfigError, match=r"foreign\.db: file is not a database"):

@@ -1,4 +1,4 @@
-"""The contract's requests, over real HTTP."""
+"""The contract's requests over real HTTP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import trio
 
-from orchestrator.serving import Said, Worker, orchestrator
+from orchestrator.serving import SingleReply, Worker, orchestrator
 from trioworker.orchestrator.backends.base import LlmError, LlmRefusedError
 from trioworker.protocol.wire import Message, Reply, ToolCall
 
@@ -29,29 +29,29 @@ POSTS: dict[str, Any] = {
 CALL = ToolCall(id="call_1", name="shell", arguments={"command": "ls"})
 
 
-async def test_health_needs_no_token() -> None:
+async def test_health_requires_no_token() -> None:
     async with orchestrator() as server:
-        answer = await server.client.get("/health")
+        response = await server.client.get("/health")
 
-        assert (answer.status_code, answer.text) == (200, "ok")
+        assert (response.status_code, response.text) == (200, "ok")
 
 
-async def test_a_job_and_its_credentials() -> None:
+async def test_a_worker_gets_its_job_and_credentials() -> None:
     async with orchestrator() as server:
         worker = await server.new_job(
-            title="Mend", project_dir="/project", credentials=[{"env_var": "KEY", "value": "secret"}]
+            title="Fix", project_dir="/project", credentials=[{"env_var": "KEY", "value": "secret"}]
         )
 
         job = await worker.get("job")
-        assert job.json() == {"title": "Mend", "description": "mend it", "project_dir": "/project"}
+        assert job.json() == {"title": "Fix", "description": "fix it", "project_dir": "/project"}
         assert (await worker.get("credentials")).json() == [{"env_var": "KEY", "value": "secret"}]
         plain = await server.new_job()
         assert (await plain.get("credentials")).status_code == 204
-        assert (await plain.get("job")).json()["title"] == "mend it"
+        assert (await plain.get("job")).json()["title"] == "fix it"
 
 
-async def test_only_the_jobs_own_token_opens_it() -> None:
-    async with orchestrator(Said(Reply(content="hi"))) as server:
+async def test_only_the_jobs_own_token_is_accepted() -> None:
+    async with orchestrator(SingleReply(Reply(content="hi"))) as server:
         worker, other = await server.new_job(), await server.new_job()
         wrong = [
             Worker(server.client, worker.id, other.token),
@@ -78,7 +78,7 @@ async def test_an_unknown_job_is_404(job_id: str) -> None:
         assert (await stranger.complete()).status_code == 404
 
 
-async def test_follow_ups_are_handed_out_once_and_in_order() -> None:
+async def test_follow_ups_are_delivered_once_and_in_order() -> None:
     async with orchestrator() as server:
         worker = await server.new_job()
         assert (await worker.get("prompt")).status_code == 204
@@ -92,27 +92,27 @@ async def test_follow_ups_are_handed_out_once_and_in_order() -> None:
         assert third.status_code == 204
 
 
-async def test_complete_revokes_the_token_before_it_answers_and_happens_once() -> None:
+async def test_concurrent_completions_succeed_once_and_revoke_the_token() -> None:
     async with orchestrator() as server:
         worker = await server.new_job(credentials=[{"env_var": "KEY", "value": "secret"}])
 
-        answers: list[httpx.Response] = []
+        responses: list[httpx.Response] = []
 
         async def complete() -> None:
-            answers.append(await worker.complete(message="done"))
+            responses.append(await worker.complete(message="done"))
 
         async with trio.open_nursery() as nursery:
             for _ in range(5):
                 nursery.start_soon(complete)
 
-        assert sorted(answer.status_code for answer in answers) == [200, 401, 401, 401, 401]
-        assert [answer.json() for answer in answers if answer.is_success] == [{"status": "ok"}]
+        assert sorted(response.status_code for response in responses) == [200, 401, 401, 401, 401]
+        assert [response.json() for response in responses if response.is_success] == [{"status": "ok"}]
         assert (await worker.get("job")).status_code == 401
         assert (await worker.get("credentials")).status_code == 401
 
 
-async def test_a_reply_goes_through_whole_and_its_tokens_are_counted() -> None:
-    said = Said(
+async def test_a_reply_is_forwarded_completely_and_its_tokens_are_counted() -> None:
+    model = SingleReply(
         Reply(
             content="hi",
             tool_calls=(CALL,),
@@ -122,11 +122,11 @@ async def test_a_reply_goes_through_whole_and_its_tokens_are_counted() -> None:
             reasoning=msgspec.Raw(b'"because"'),
         )
     )
-    async with orchestrator(said) as server:
+    async with orchestrator(model) as server:
         worker = await server.new_job()
-        answer = await worker.post("llm/complete_with_tools", WITH_TOOLS)
+        response = await worker.post("llm/complete_with_tools", WITH_TOOLS)
 
-        assert answer.json() == {
+        assert response.json() == {
             "content": "hi",
             "tool_calls": [{"id": "call_1", "name": "shell", "arguments": {"command": "ls"}}],
             "input_tokens": 10,
@@ -134,20 +134,20 @@ async def test_a_reply_goes_through_whole_and_its_tokens_are_counted() -> None:
             "finish_reason": "tool_use",
             "reasoning": "because",
         }
-        assert said.asked[0].messages == (Message(role="user", content="go"),)
-        assert said.asked[0].temperature == 0.7
+        assert model.requests[0].messages == (Message(role="user", content="go"),)
+        assert model.requests[0].temperature == 0.7
         usage = (await server.client.get(f"/jobs/{worker.id}")).json()["usage"]
         assert usage == {"requests": 1, "input_tokens": 10, "output_tokens": 5}
 
 
-async def test_a_text_reply_has_a_string_for_content_and_no_tools_reach_the_model() -> None:
-    said = Said(Reply(content=None))
-    async with orchestrator(said) as server:
+async def test_a_text_completion_returns_string_content_and_sends_no_tools() -> None:
+    model = SingleReply(Reply(content=None))
+    async with orchestrator(model) as server:
         worker = await server.new_job()
-        answer = await worker.post("llm/complete", WITH_TOOLS)
+        response = await worker.post("llm/complete", WITH_TOOLS)
 
-        assert answer.json() == {"content": "", "input_tokens": 0, "output_tokens": 0, "finish_reason": None}
-        assert said.asked[0].tools is None
+        assert response.json() == {"content": "", "input_tokens": 0, "output_tokens": 0, "finish_reason": None}
+        assert model.requests[0].tools is None
 
 
 @pytest.mark.parametrize(
@@ -158,58 +158,58 @@ async def test_a_text_reply_has_a_string_for_content_and_no_tools_reach_the_mode
         (LlmRefusedError("the key is wrong"), 422, None),
     ],
 )
-async def test_a_failure_of_the_model_is_told_in_one_line(
-    error: LlmError, status: int, retry_after: str | None
-) -> None:
-    async with orchestrator(Said(error)) as server:
+async def test_a_model_failure_is_reported_in_one_line(error: LlmError, status: int, retry_after: str | None) -> None:
+    async with orchestrator(SingleReply(error)) as server:
         worker = await server.new_job()
-        answer = await worker.post("llm/complete", ASK)
+        response = await worker.post("llm/complete", ASK)
 
-        assert (answer.status_code, answer.text) == (status, str(error))
-        assert answer.headers.get("retry-after") == retry_after
+        assert (response.status_code, response.text) == (status, str(error))
+        assert response.headers.get("retry-after") == retry_after
 
 
-async def test_without_a_model_the_remedy_is_told() -> None:
+async def test_without_a_model_the_error_names_the_option() -> None:
     async with orchestrator() as server:
-        answer = await (await server.new_job()).post("llm/complete", ASK)
+        response = await (await server.new_job()).post("llm/complete", ASK)
 
-        assert answer.status_code == 502
-        assert "--llm script:FILE or openai:BASE_URL" in answer.text
+        assert response.status_code == 502
+        assert "--llm script:FILE or openai:BASE_URL" in response.text
 
 
-async def test_a_worker_that_hangs_up_stops_the_model() -> None:
-    said = Said(Reply(content="late"), delay=600.0)
-    async with orchestrator(said) as server:
+async def test_a_worker_that_disconnects_cancels_the_model_request() -> None:
+    model = SingleReply(Reply(content="late"), delay=600.0)
+    async with orchestrator(model) as server:
         worker = await server.new_job()
         with trio.move_on_after(0.2):
             await worker.post("llm/complete", ASK)
 
         with trio.fail_after(5):
-            await said.broken_off.wait()
+            await model.cancelled.wait()
         assert (await server.client.get(f"/jobs/{worker.id}")).json()["usage"]["requests"] == 0
 
 
 @pytest.mark.parametrize("size", [2_097_153, 5_000_000])
-async def test_a_body_over_the_limit_is_413_and_its_sender_can_go_on(size: int) -> None:
+async def test_a_body_over_the_limit_is_413_and_the_connection_stays_usable(size: int) -> None:
     async with orchestrator() as server:
         worker = await server.new_job()
 
-        async def dripped() -> AsyncGenerator[bytes]:
-            # Chunks have no Content-Length.
+        async def chunks() -> AsyncGenerator[bytes]:
+            # Without Content-Length.
             for start in range(0, size, 65536):
                 yield b"x" * min(65536, size - start)
 
-        announced = await server.client.post(f"/worker/{worker.id}/event", content=b"x" * size, headers=worker.headers)
-        chunked = await server.client.post(f"/worker/{worker.id}/event", content=dripped(), headers=worker.headers)
-        assert (announced.status_code, chunked.status_code) == (413, 413)
+        with_length = await server.client.post(
+            f"/worker/{worker.id}/event", content=b"x" * size, headers=worker.headers
+        )
+        chunked = await server.client.post(f"/worker/{worker.id}/event", content=chunks(), headers=worker.headers)
+        assert (with_length.status_code, chunked.status_code) == (413, 413)
         assert (await worker.event(0)).status_code == 200
 
 
-async def test_a_body_at_the_limit_is_taken() -> None:
+async def test_a_body_at_the_limit_is_accepted() -> None:
     async with orchestrator() as server:
         worker = await server.new_job()
-        frame = len(msgspec.json.encode({"event_type": "status", "data": {"seq": 0, "message": ""}}))
-        body = {"event_type": "status", "data": {"seq": 0, "message": "x" * (2_097_152 - frame)}}
+        overhead = len(msgspec.json.encode({"event_type": "status", "data": {"seq": 0, "message": ""}}))
+        body = {"event_type": "status", "data": {"seq": 0, "message": "x" * (2_097_152 - overhead)}}
         content = msgspec.json.encode(body)
 
         assert len(content) == 2_097_152
@@ -232,17 +232,17 @@ async def test_a_body_at_the_limit_is_taken() -> None:
         ("llm/complete_with_tools", b'{"messages": [{"role": "user", "content": null}], "max_tokens": 1}', 422),
     ],
 )
-async def test_an_ill_formed_body_is_refused_with_the_reason(path: str, body: bytes, status: int) -> None:
-    async with orchestrator(Said(Reply(content="hi"))) as server:
+async def test_an_invalid_body_is_refused_with_the_reason(path: str, body: bytes, status: int) -> None:
+    async with orchestrator(SingleReply(Reply(content="hi"))) as server:
         worker = await server.new_job()
-        answer = await server.client.post(f"/worker/{worker.id}/{path}", content=body, headers=worker.headers)
+        response = await server.client.post(f"/worker/{worker.id}/{path}", content=body, headers=worker.headers)
 
-        assert answer.status_code == status
-        assert answer.text.startswith("the body is not ")
+        assert response.status_code == status
+        assert response.text.startswith("the body is not ")
         assert (await worker.get("job")).status_code == 200
 
 
-async def test_a_client_that_goes_away_within_its_body_does_no_harm() -> None:
+async def test_a_client_that_disconnects_within_its_body_has_no_effect() -> None:
     async with orchestrator() as server:
         worker = await server.new_job()
         stream = await trio.open_tcp_stream("127.0.0.1", int(server.url.rpartition(":")[2]))
@@ -261,7 +261,7 @@ async def test_unknown_fields_are_ignored() -> None:
             assert (await worker.post(path, {**POSTS[path], "novelty": 1})).status_code == 200
 
 
-async def test_many_jobs_at_once_lose_no_event() -> None:
+async def test_many_concurrent_jobs_lose_no_event() -> None:
     jobs, events = 40, 10
     async with orchestrator() as server:
         workers = [await server.new_job() for _ in range(jobs)]
@@ -276,5 +276,5 @@ async def test_many_jobs_at_once_lose_no_event() -> None:
                 nursery.start_soon(work, worker)
 
         for worker in workers:
-            kept = [event.data["seq"] for event in server.store.events(worker.id, 0)]
-            assert kept == list(range(events))
+            stored = [event.data["seq"] for event in server.store.events(worker.id, 0)]
+            assert stored == list(range(events))

@@ -1,4 +1,4 @@
-"""A real Chromium, and the real programs that it looks at."""
+"""A real Chromium, and the real programs whose page it shows."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from selenium.webdriver.common.by import By
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-PATIENCE = 60.0
-"""Seconds until what should be seen fails its test: a busy machine is slow."""
-LOOK_AGAIN = 0.05
+WAIT_TIMEOUT = 60.0
+"""Seconds in which a condition must hold; long, since the machine may be busy."""
+POLL_INTERVAL = 0.05
 CHROMIUM_OPTIONS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--lang=en-US"),
@@ -34,7 +34,7 @@ CHROMIUM_OPTIONS = (
 
 
 class Browser:
-    """A page, and what a person sees and does there."""
+    """A page in the browser, with the actions and views of its user."""
 
     def __init__(self, driver: webdriver.Chrome) -> None:
         self.driver: Any = driver
@@ -54,14 +54,14 @@ class Browser:
     def script(self, code: str, *arguments: Any) -> Any:
         return self.driver.execute_script(code, *arguments)
 
-    def until(self, what: str, holds: Callable[[], object]) -> None:
-        """Wait until something holds, or fail saying `what`."""
-        end = time.monotonic() + PATIENCE
+    def until(self, description: str, holds: Callable[[], object]) -> None:
+        """Wait until a condition holds. Fails with `description`."""
+        end = time.monotonic() + WAIT_TIMEOUT
         while not holds():
             assert time.monotonic() < end, (
-                f"never seen: {what}\n{self.text('main')[-2000:]}\n{self.driver.get_log('browser')}"
+                f"not seen: {description}\n{self.text('main')[-2000:]}\n{self.driver.get_log('browser')}"
             )
-            time.sleep(LOOK_AGAIN)
+            time.sleep(POLL_INTERVAL)
 
     def until_text(self, text: str, selector: str = "main") -> None:
         self.until(text, lambda: text in self.text(selector))
@@ -72,7 +72,7 @@ class Browser:
         )
 
     def numbers(self) -> list[int]:
-        """The numbers of the events that are shown, a call's and its result's each."""
+        """The numbers of the events shown: for a call, its own and its result's."""
         return self.script(
             "return [...document.querySelectorAll('#events > li')]"
             ".flatMap(li => [li.dataset.number, li.dataset.answer]).filter(Boolean).map(Number)"
@@ -93,7 +93,7 @@ class Browser:
 
 @contextmanager
 def chromium() -> Generator[Browser]:
-    """A browser with an empty profile; skips where there is none."""
+    """A browser with an empty profile. Skips the test if Chromium isn't installed."""
     program, driver = (shutil.which(name) for name in ("chromium", "chromedriver"))
     if program is None or driver is None:
         pytest.skip("chromium or chromedriver is missing (Debian: apt install chromium chromium-driver)")
@@ -111,35 +111,35 @@ def chromium() -> Generator[Browser]:
 
 
 class Running:
-    """One of our programs, and what it told on stderr."""
+    """A running program and its stderr."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
-        self.told: list[str] = []
+        self.stderr: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            self.told.append(line)
+            self.stderr.append(line)
 
     def close(self) -> None:
         self._reader.join()
 
-    def url(self, pattern: str) -> str:
-        """What `pattern` finds in what was told, as soon as it was."""
-        end = time.monotonic() + PATIENCE
-        while (found := re.search(pattern, "".join(self.told))) is None:
-            assert self.process.poll() is None or self._reader.is_alive(), "".join(self.told)
-            assert time.monotonic() < end, "".join(self.told)
-            time.sleep(LOOK_AGAIN)
+    def wait_for(self, pattern: str) -> str:
+        """Wait until `pattern` matches in stderr, and return its first group."""
+        end = time.monotonic() + WAIT_TIMEOUT
+        while (found := re.search(pattern, "".join(self.stderr))) is None:
+            assert self.process.poll() is None or self._reader.is_alive(), "".join(self.stderr)
+            assert time.monotonic() < end, "".join(self.stderr)
+            time.sleep(POLL_INTERVAL)
         return found[1]
 
 
 @contextmanager
 def program(*arguments: str) -> Generator[Running]:
-    """`trioworker ARGUMENT…`, killed at the end if it has not ended."""
+    """Run `trioworker ARGUMENT…`; kill it at the end if it is still running."""
     with subprocess.Popen(
         [sys.executable, "-m", "trioworker", *arguments],
         stdin=subprocess.DEVNULL,
@@ -157,34 +157,34 @@ def program(*arguments: str) -> Generator[Running]:
 
 
 def get(url: str) -> Any:
-    """What the orchestrator answers to a GET."""
+    """The JSON response to a GET request."""
     parts = urlsplit(url)
-    with closing(HTTPConnection(parts.netloc, timeout=PATIENCE)) as connection:
+    with closing(HTTPConnection(parts.netloc, timeout=WAIT_TIMEOUT)) as connection:
         connection.request("GET", parts.path)
         return json.loads(connection.getresponse().read())
 
 
 class Worker:
-    """A worker's side of one job, played by a test."""
+    """Sends a worker's requests for one job."""
 
-    def __init__(self, url: str, title: str = "Mend it", description: str = "Mend the parser.") -> None:
+    def __init__(self, url: str, title: str = "Fix it", description: str = "Fix the parser.") -> None:
         self._host = urlsplit(url).netloc
-        status, said = self._request("POST", "/jobs", {"title": title, "description": description})
-        assert status == 201, said
-        job: dict[str, str] = json.loads(said)
+        status, content = self._request("POST", "/jobs", {"title": title, "description": description})
+        assert status == 201, content
+        job: dict[str, str] = json.loads(content)
         self.id = job["id"]
         self.token = job["token"]
         self._seq = 0
 
     def post(self, path: str, body: object) -> None:
-        status, said = self._request("POST", f"/worker/{self.id}/{path}", body, self.token)
-        assert status == 200, said
+        status, content = self._request("POST", f"/worker/{self.id}/{path}", body, self.token)
+        assert status == 200, content
 
     def prompt(self) -> str:
-        """The follow-up that waits."""
-        status, said = self._request("GET", f"/worker/{self.id}/prompt", None, self.token)
-        assert status == 200, said
-        return json.loads(said)["content"]
+        """Fetch the next follow-up."""
+        status, content = self._request("GET", f"/worker/{self.id}/prompt", None, self.token)
+        assert status == 200, content
+        return json.loads(content)["content"]
 
     def event(self, event_type: str, **data: object) -> None:
         self.post("event", {"event_type": event_type, "data": {"seq": self._seq, **data}})
@@ -204,7 +204,7 @@ class Worker:
 
     def _request(self, method: str, path: str, body: object, token: str = "") -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
-        with closing(HTTPConnection(self._host, timeout=PATIENCE)) as connection:
+        with closing(HTTPConnection(self._host, timeout=WAIT_TIMEOUT)) as connection:
             connection.request(method, path, json.dumps(body), headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
+            response = connection.getresponse()
+            return response.status, response.read()

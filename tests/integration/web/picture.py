@@ -1,4 +1,4 @@
-"""Draws the page of a real job, for the README: `python -m integration.web.picture FILE [--dark] [--narrow]`."""
+"""Takes the README's screenshot of a real job: `python -m integration.web.picture FILE [--dark] [--narrow] [--top]`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from integration.web.browser import chromium, program
 
 ROOT = Path(__file__).parents[3]
-TASK = "The tests of this project fail. Find out why median is wrong, mend it, and commit."
+TASK = "The tests of this project fail. Find out why median is wrong, fix it, and commit."
 
 
 def main(file: str, *options: str) -> None:
@@ -21,16 +21,16 @@ def main(file: str, *options: str) -> None:
         write_project(project)
         at = ("--workspace", str(project), "--state-dir", f"{folder}/state")
         llm = ("--llm", f"script:{ROOT / 'scripts' / 'demo.yaml'}")
-        with program("local", TASK, "--title", "Mend the median", "--web", *at, *llm) as running, chromium() as browser:
+        with program("local", TASK, "--title", "Fix the median", "--web", *at, *llm) as running, chromium() as browser:
             if "--narrow" in options:
                 browser.resize(390, 844)
             else:
                 browser.resize(1180, 860)
             browser.dark(on="--dark" in options)
-            browser.go(running.url(r"watch the job at (http://\S+)"))
+            browser.go(running.wait_for(r"watch the job at (http://\S+)"))
             browser.until_state("completed")
             browser.until(
-                "the time line", lambda: "narrow" in str(options) or browser.all("#timeline-picture .span.tool")
+                "the timeline", lambda: "narrow" in str(options) or browser.all("#timeline-picture .span.tool")
             )
             browser.script("document.querySelectorAll('details.call')[3].open = true")
             browser.script("document.getElementById('log').scrollTop = arguments[0]", 0 if "--top" in options else 250)
@@ -39,7 +39,7 @@ def main(file: str, *options: str) -> None:
 
 
 def write_project(project: Path) -> None:
-    """The project of scripts/try, by the function that writes it there."""
+    """Create the project of scripts/try, with that script's function."""
     script = (ROOT / "scripts" / "try").read_text()
     start = script.index("write_project() {")
     function = script[start : script.index("\n}\n", start) + 3]

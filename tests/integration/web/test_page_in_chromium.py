@@ -1,4 +1,4 @@
-"""The page in a real Chromium: a job watched, spoken to, stopped and reloaded; and a hostile one that gets nowhere."""
+"""The page in a real Chromium: watching and stopping a job, follow-ups, reloads, and hostile text."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def browser(driven: Browser) -> Browser:
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     with program("orchestrator", "--port", "0") as running:
-        yield running.url(r"listening on (http://\S+)")
+        yield running.wait_for(r"listening on (http://\S+)")
 
 
 def local(workspace: Path, turns: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
@@ -45,7 +45,7 @@ def local(workspace: Path, turns: Sequence[Mapping[str, object]]) -> tuple[str, 
     state = str(workspace.parent / "state")
     return (
         "local",
-        "Mend it.",
+        "Fix it.",
         "--web",
         "--workspace",
         str(workspace),
@@ -57,23 +57,25 @@ def local(workspace: Path, turns: Sequence[Mapping[str, object]]) -> tuple[str, 
 
 
 def prompts_fetched(page: str) -> int:
-    """How often the worker has looked for follow-ups, by the time line of its trace."""
+    """How often the worker has polled for follow-ups, from the timeline of its trace."""
     lanes = get(page.replace("#", "web/jobs/") + "/timeline")["lanes"]
     return sum(span["name"] == "GET prompt" and not span["open"] for lane in lanes for span in lane["spans"])
 
 
-def shell(command: str, said: str = "") -> dict[str, object]:
-    return {"content": said, "tool_calls": [{"name": "shell", "arguments": {"command": command}}]}
+def shell(command: str, content: str = "") -> dict[str, object]:
+    return {"content": content, "tool_calls": [{"name": "shell", "arguments": {"command": command}}]}
 
 
-def test_a_job_is_watched_live_spoken_to_and_the_page_stays_until_ctrl_c(browser: Browser, workspace: Path) -> None:
+def test_a_job_is_shown_live_takes_a_follow_up_and_the_page_remains_until_ctrl_c(
+    browser: Browser, workspace: Path
+) -> None:
     wait = "while [ ! -e go ]; do sleep 0.1; done; echo went"
     turns = [
         shell(wait, "I **wait** for you."),
         {"content": "The job is complete. You said so.", "expect": "Now, please"},
     ]
     with program(*local(workspace, turns)) as running:
-        page = running.url(r"watch the job at (http://\S+)")
+        page = running.wait_for(r"watch the job at (http://\S+)")
         browser.go(page)
         browser.until_text("wait", ".message strong")
         browser.until_state("in_progress")
@@ -84,26 +86,26 @@ def test_a_job_is_watched_live_spoken_to_and_the_page_stays_until_ctrl_c(browser
         box.clear()
         box.send_keys("Now, please", Keys.ENTER)
         browser.until_text("Sent", "#say-note")
-        # The worker has fetched it before the model is asked again: a look that began after it was sent has ended.
-        looks = prompts_fetched(page)
-        browser.until("two more looks", lambda: prompts_fetched(page) >= looks + 2)
-        browser.until("the time line of the trace", lambda: browser.all("#timeline-picture .span.actor"))
+        # The worker must have the follow-up before the next model request: one poll has started after it was sent.
+        polls = prompts_fetched(page)
+        browser.until("two more polls", lambda: prompts_fetched(page) >= polls + 2)
+        browser.until("the timeline of the trace", lambda: browser.all("#timeline-picture .span.actor"))
         (workspace / "go").touch()
         browser.until_state("completed")
         browser.until_text("You said so.")
         assert "Now, please" in browser.text(".message.user")
         assert "went" in browser.text(".call pre:last-of-type")
         assert browser.one("#say").get_property("disabled")
-        browser.until("tools in the time line", lambda: browser.all("#timeline-picture .span.tool"))
+        browser.until("tools in the timeline", lambda: browser.all("#timeline-picture .span.tool"))
 
-        running.url(r"(press Ctrl-C)")
+        running.wait_for(r"(press Ctrl-C)")
         running.process.send_signal(signal.SIGINT)
         assert running.process.wait(60) == 0
 
 
-def test_a_job_is_stopped_after_a_question(browser: Browser, workspace: Path) -> None:
+def test_a_job_is_stopped_after_confirmation(browser: Browser, workspace: Path) -> None:
     with program(*local(workspace, [shell("sleep 500", "I sleep.")])) as running:
-        browser.go(running.url(r"watch the job at (http://\S+)"))
+        browser.go(running.wait_for(r"watch the job at (http://\S+)"))
         browser.until("a running call", lambda: browser.all(".call .how[data-how=running]"))
         browser.one("#stop").click()
         browser.one("#stop-no").click()
@@ -111,12 +113,12 @@ def test_a_job_is_stopped_after_a_question(browser: Browser, workspace: Path) ->
         browser.one("#stop").click()
         browser.one("#stop-yes").click()
         browser.until_state("cancelled")
-        running.url(r"(press Ctrl-C)")
+        running.wait_for(r"(press Ctrl-C)")
         running.process.send_signal(signal.SIGINT)
         assert running.process.wait(60) == 4
 
 
-def test_a_reload_in_the_middle_neither_loses_nor_doubles_an_event(browser: Browser, url: str) -> None:
+def test_a_reload_neither_loses_nor_repeats_events(browser: Browser, url: str) -> None:
     worker = Worker(url)
     browser.go(f"{url}/#{worker.id}")
     for number in range(40):
@@ -133,24 +135,24 @@ def test_a_reload_in_the_middle_neither_loses_nor_doubles_an_event(browser: Brow
     assert browser.numbers() == list(range(1, 40 + 40 + 2))
 
 
-def test_a_connection_that_was_lost_is_told_and_goes_on_where_it_was(browser: Browser, tmp_path: Path) -> None:
+def test_a_lost_connection_is_shown_and_resumed(browser: Browser, tmp_path: Path) -> None:
     database = ("--database", str(tmp_path / "jobs.db"))
     with program("orchestrator", "--port", "0", *database) as running:
-        url = running.url(r"listening on (http://\S+)")
+        url = running.wait_for(r"listening on (http://\S+)")
         worker = Worker(url)
         worker.say("before")
         browser.go(f"{url}/#{worker.id}")
         browser.until_text("before", "#events")
     browser.until_text("reconnecting…", "#connection")
     with program("orchestrator", "--port", url.rsplit(":", 1)[1], *database) as running:
-        running.url(r"listening on (http://\S+)")
+        running.wait_for(r"listening on (http://\S+)")
         worker.say("after")
         browser.until_text("after", "#events")
         browser.until_text("live", "#connection")
         assert browser.numbers() == [1, 2]
 
 
-def test_a_hostile_job_runs_nothing_and_the_page_never_holds_the_token(browser: Browser, url: str) -> None:
+def test_a_hostile_job_runs_no_script_and_the_page_never_contains_the_token(browser: Browser, url: str) -> None:
     worker = Worker(url, title="<img src=x onerror=window.hit=1>", description="</p><script>window.hit=1</script>")
     for hostile in HOSTILE:
         worker.say(hostile)
@@ -168,7 +170,7 @@ def test_a_hostile_job_runs_nothing_and_the_page_never_holds_the_token(browser: 
         assert set(str(link.get_attribute("rel")).split()) == {"noopener", "noreferrer", "nofollow"}
 
     assert browser.script("return window.hit") is None
-    # By count: only what the page itself brings.
+    # Only the page's own script.
     kinds = "script, img, iframe, style, #events svg, base, object, form form, math"
     found = f"return document.querySelectorAll('{kinds}').length"
     assert browser.script(found) == 1
@@ -182,12 +184,12 @@ def test_a_hostile_job_runs_nothing_and_the_page_never_holds_the_token(browser: 
     assert worker.token not in browser.driver.page_source
     kept = "return JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, location.href])"
     assert worker.token not in browser.script(kept)
-    # Even script of ours could not make markup of text.
+    # Not even the page's own script can create markup from text.
     refused = "try { document.body.innerHTML = '<b>'; return 'made' } catch (error) { return error.name }"
     assert browser.script(refused) == "TypeError"
 
 
-def test_long_outputs_are_cut_until_asked_for(browser: Browser, url: str) -> None:
+def test_long_output_is_truncated_until_expanded(browser: Browser, url: str) -> None:
     worker = Worker(url)
     worker.call("shell", "{}", "\n".join(f"line {number}" for number in range(100)))
     browser.go(f"{url}/#{worker.id}")
@@ -199,7 +201,7 @@ def test_long_outputs_are_cut_until_asked_for(browser: Browser, url: str) -> Non
     assert "line 99" in browser.text(".call")
 
 
-def test_it_follows_the_newest_unless_one_reads_above(browser: Browser, url: str) -> None:
+def test_the_page_scrolls_with_new_events_unless_scrolled_up(browser: Browser, url: str) -> None:
     worker = Worker(url)
     for number in range(60):
         worker.say(f"message {number}")
@@ -215,7 +217,7 @@ def test_it_follows_the_newest_unless_one_reads_above(browser: Browser, url: str
     browser.until("the bottom again", lambda: browser.script(bottom))
 
 
-def test_the_keyboard_does_all(browser: Browser, url: str) -> None:
+def test_keyboard_shortcuts(browser: Browser, url: str) -> None:
     first, second = Worker(url, title="The first"), Worker(url, title="The second")
     second.call("shell", "{}", "out")
     browser.go(f"{url}/#{first.id}")
@@ -272,7 +274,7 @@ return [...document.querySelectorAll(kinds)]
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [360, 1200])
-def test_it_is_readable_and_labelled_light_and_dark_wide_and_narrow(
+def test_contrast_and_labels_in_light_and_dark_at_each_width(
     browser: Browser, url: str, dark: bool, width: int
 ) -> None:
     worker = Worker(url, title="A title with a_very_long_word_" + "x" * 60)
@@ -297,16 +299,16 @@ def test_it_is_readable_and_labelled_light_and_dark_wide_and_narrow(
     assert browser.script(UNNAMED) == []
     assert browser.script("return document.documentElement.lang") == "en"
     assert len(browser.all("h1")) == 1
-    browser.until("read out", lambda: browser.one("#events").get_attribute("aria-live") == "polite")
+    browser.until("new events announced", lambda: browser.one("#events").get_attribute("aria-live") == "polite")
     if width == 360:
         assert not browser.one("#jobs-panel").is_displayed()
         browser.one("#jobs-toggle").click()
         assert browser.one("#jobs-panel").is_displayed()
         browser.one(f'#jobs a[href="#{worker.id}"]').click()
-        browser.until("the list to go", lambda: not browser.one("#jobs-panel").is_displayed())
+        browser.until("the list to close", lambda: not browser.one("#jobs-panel").is_displayed())
 
 
-def test_nothing_is_complained_about(browser: Browser, url: str) -> None:
+def test_the_browser_console_is_empty(browser: Browser, url: str) -> None:
     worker = Worker(url)
     worker.say("hello")
     browser.driver.get_log("browser")

@@ -1,4 +1,4 @@
-"""The backend for OpenAI-compatible servers, against a server of our own over real HTTP."""
+"""The backend for OpenAI-compatible servers, against a test server over real HTTP."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ ASK = LlmRequest(
 
 
 class Server:
-    """Answers each request with the next of `answers`, the last one again and again."""
+    """Answers each request with the next of `responses`, and all further ones with the last."""
 
-    def __init__(self, *answers: Response, models: tuple[str, ...] = ("only",)) -> None:
-        self.asked: list[dict[str, Any]] = []
+    def __init__(self, *responses: Response, models: tuple[str, ...] = ("only",)) -> None:
+        self.bodies: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
-        self._answers = list(answers)
+        self._responses = list(responses)
         self._models = models
 
     def app(self) -> Starlette:
@@ -49,9 +49,9 @@ class Server:
         )
 
     async def _chat(self, request: Request) -> Response:
-        self.asked.append(msgspec.json.decode(await request.body()))
+        self.bodies.append(msgspec.json.decode(await request.body()))
         self.keys.append(request.headers.get("authorization"))
-        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return self._responses.pop(0) if len(self._responses) > 1 else self._responses[0]
 
     async def _list(self, _: Request) -> Response:
         return JSONResponse({"data": [{"id": name} for name in self._models]})
@@ -77,9 +77,9 @@ def refusal(status: int, message: str, **headers: str) -> Response:
 @asynccontextmanager
 async def backend(server: Server, model: str | None = "m") -> AsyncGenerator[OpenAIBackend]:
     async with serving(server.app()) as url:
-        made = OpenAIBackend(f"{url}/v1/", model)
-        yield made
-        await made.aclose()
+        opened = OpenAIBackend(f"{url}/v1/", model)
+        yield opened
+        await opened.aclose()
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +89,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-async def test_text_and_tokens_come_back() -> None:
+async def test_text_and_token_counts_are_returned() -> None:
     usage = {"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 3}}
     server = Server(completion({"content": "hi"}, usage=usage))
     async with backend(server) as model:
@@ -100,9 +100,9 @@ async def test_text_and_tokens_come_back() -> None:
     assert server.keys == [f"Bearer {KEY}"]
 
 
-async def test_the_request_is_put_in_openais_words() -> None:
+async def test_a_request_is_converted_to_openais_format() -> None:
     call = ToolCall(id="c1", name="shell", arguments={"command": "ls"}, signature=msgspec.Raw(b'{"s":1}'))
-    asked = msgspec.structs.replace(
+    request = msgspec.structs.replace(
         ASK,
         messages=(
             Message(role="system", content="You are"),
@@ -113,10 +113,10 @@ async def test_the_request_is_put_in_openais_words() -> None:
     )
     server = Server(completion({"content": "hi"}))
     async with backend(server) as model:
-        await model.complete(asked)
+        await model.complete(request)
 
     function = {"name": "shell", "arguments": '{"command":"ls"}'}
-    assert server.asked == [
+    assert server.bodies == [
         {
             "model": "m",
             "messages": [
@@ -147,13 +147,13 @@ async def test_the_request_is_put_in_openais_words() -> None:
     ]
 
 
-async def test_without_tools_neither_a_list_nor_a_choice_is_sent() -> None:
+async def test_without_tools_neither_tools_nor_tool_choice_is_sent() -> None:
     server = Server(completion({"content": "hi"}))
     async with backend(server) as model:
         await model.complete(msgspec.structs.replace(ASK, tools=None))
         await model.complete(msgspec.structs.replace(ASK, tools=()))
 
-    assert not any({"tools", "tool_choice"} & asked.keys() for asked in server.asked)
+    assert not any({"tools", "tool_choice"} & body.keys() for body in server.bodies)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ async def test_without_tools_neither_a_list_nor_a_choice_is_sent() -> None:
         ("[" * 100_000, {}, True),
     ],
 )
-async def test_arguments_are_read_from_their_text(sent: object, arguments: object, problem: bool) -> None:
+async def test_arguments_are_decoded(sent: object, arguments: object, problem: bool) -> None:
     async with backend(Server(calling(sent))) as model:
         reply = await model.complete(ASK)
 
@@ -178,7 +178,7 @@ async def test_arguments_are_read_from_their_text(sent: object, arguments: objec
     assert isinstance(call.arguments_parse_error, str) == problem
 
 
-async def test_a_call_without_an_id_gets_one_and_a_signature_is_kept() -> None:
+async def test_a_call_without_an_id_gets_one_and_keeps_its_signature() -> None:
     async with backend(Server(calling("{}", id=None, extra_content={"google": {"thought_signature": "x"}}))) as model:
         (first,) = calls_of(await model.complete(ASK))
         (second,) = calls_of(await model.complete(ASK))
@@ -213,21 +213,21 @@ async def test_finish_reasons_are_mapped(given: str | None, reason: str) -> None
         ({}, None),
     ],
 )
-async def test_content_comes_in_several_forms(message: dict[str, Any], content: str | None) -> None:
+async def test_each_form_of_content_is_accepted(message: dict[str, Any], content: str | None) -> None:
     async with backend(Server(completion(message))) as model:
         assert (await model.complete(ASK)).content == content
 
 
-async def test_null_reasoning_is_absent_and_other_is_kept() -> None:
-    answers = completion({"content": "a", "reasoning": None}), completion({"content": "a", "reasoning": "because"})
-    async with backend(Server(*answers)) as model:
+async def test_null_reasoning_is_dropped_and_other_reasoning_is_kept() -> None:
+    responses = completion({"content": "a", "reasoning": None}), completion({"content": "a", "reasoning": "because"})
+    async with backend(Server(*responses)) as model:
         absent, kept = await model.complete(ASK), await model.complete(ASK)
 
     assert absent.reasoning is msgspec.UNSET
     assert msgspec.json.encode(kept.reasoning) == b'"because"'
 
 
-async def test_a_renamed_limit_and_a_refused_temperature_are_learned() -> None:
+async def test_requests_adapt_to_a_renamed_limit_and_a_refused_temperature() -> None:
     server = Server(
         refusal(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."),
         refusal(400, "Unsupported value: 'temperature' does not support 0.7."),
@@ -237,30 +237,30 @@ async def test_a_renamed_limit_and_a_refused_temperature_are_learned() -> None:
         assert (await model.complete(ASK)).content == "hi"
         await model.complete(ASK)
 
-    assert len(server.asked) == 4
-    for asked in server.asked[2:]:
-        assert asked["max_completion_tokens"] == 1024
-        assert not {"max_tokens", "temperature"} & asked.keys()
+    assert len(server.bodies) == 4
+    for body in server.bodies[2:]:
+        assert body["max_completion_tokens"] == 1024
+        assert not {"max_tokens", "temperature"} & body.keys()
 
 
-async def test_a_server_that_refuses_on_is_not_asked_on() -> None:
+async def test_a_server_that_keeps_refusing_is_asked_three_times() -> None:
     server = Server(refusal(400, "max_completion_tokens and temperature are wrong"))
     async with backend(server) as model:
         with pytest.raises(LlmRefusedError):
             await model.complete(ASK)
 
-    assert len(server.asked) == 3
+    assert len(server.bodies) == 3
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
-async def test_a_final_refusal_names_the_reason_and_hides_the_key(status: int) -> None:
+async def test_a_final_refusal_quotes_the_reason_without_the_key(status: int) -> None:
     async with backend(Server(refusal(status, f"Incorrect API key\nprovided: {KEY}"))) as model:
         with pytest.raises(LlmRefusedError, match=rf"answered {status}: Incorrect API key provided: \[key\]\Z"):
             await model.complete(ASK)
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
-async def test_a_passing_failure_says_when_to_come_again(status: int) -> None:
+async def test_a_transient_failure_forwards_retry_after(status: int) -> None:
     async with backend(Server(refusal(status, "busy", **{"Retry-After": "3"}))) as model:
         with pytest.raises(LlmError, match=f"answered {status}: busy") as caught:
             await model.complete(ASK)
@@ -270,23 +270,23 @@ async def test_a_passing_failure_says_when_to_come_again(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("response", "message"),
     [
-        (Response("<html>gateway</html>"), "no completion"),
+        (Response("<html>gateway</html>"), "is invalid: "),
         (JSONResponse({"object": "x"}), "missing required field `choices`"),
-        (JSONResponse({"choices": []}), "no choice"),
+        (JSONResponse({"choices": []}), "has no choices"),
         (Response("<html>\nbad gateway</html>", 502), "answered 502: <html> bad gateway</html>"),
         (Response(status_code=500), "answered 500: no reason given"),
         (JSONResponse({"error": "plain"}, 500), "answered 500: plain"),
     ],
 )
-async def test_an_answer_that_is_none_is_told(answer: Response, said: str) -> None:
-    async with backend(Server(answer)) as model:
-        with pytest.raises(LlmError, match=said):
+async def test_an_invalid_response_is_an_error_with_the_reason(response: Response, message: str) -> None:
+    async with backend(Server(response)) as model:
+        with pytest.raises(LlmError, match=message):
             await model.complete(ASK)
 
 
-async def test_a_server_that_is_not_there_is_told() -> None:
+async def test_an_unreachable_server_is_an_error_with_its_url() -> None:
     async with serving(Server(completion({})).app()) as url:
         pass
     model = OpenAIBackend(url, "m")
@@ -295,21 +295,21 @@ async def test_a_server_that_is_not_there_is_told() -> None:
     await model.aclose()
 
 
-async def test_the_only_model_is_used_and_several_are_named() -> None:
+async def test_the_only_model_is_used_and_several_models_are_listed() -> None:
     server = Server(completion({"content": "hi"}))
     async with backend(server, model=None) as model:
         await model.complete(ASK)
-    assert server.asked[0]["model"] == "only"
+    assert server.bodies[0]["model"] == "only"
 
     async with backend(Server(completion({}), models=("a", "b")), model=None) as model:
-        with pytest.raises(LlmRefusedError, match=r"has 2 models; choose one by --model NAME: a, b"):
+        with pytest.raises(LlmRefusedError, match=r"has 2 models; choose one with --model NAME: a, b"):
             await model.complete(ASK)
 
 
-async def test_many_requests_at_once_are_answered() -> None:
+async def test_many_concurrent_requests_are_answered() -> None:
     server = Server(completion({"content": "hi"}))
     async with backend(server) as model, trio.open_nursery() as nursery:
         for _ in range(30):
             nursery.start_soon(model.complete, ASK)
 
-    assert len(server.asked) == 30
+    assert len(server.bodies) == 30

@@ -1,4 +1,4 @@
-"""The page's side of the orchestrator, over real HTTP: what it serves, to whom, and what it never says."""
+"""The page's routes over real HTTP: its files, access checks and event streams, and that no response has a token."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from trioworker.orchestrator.event_streams import StreamLimit
 from trioworker.orchestrator.store import Store
 from trioworker.orchestrator.web.pages import FILES, Pages
 
-Told = tuple[str | None, str, Any]
+ServerEvent = tuple[str | None, str, Any]
 
 
-def parsed(text: str) -> list[Told]:
-    """Each server-sent event that has a type: id, type and data."""
-    found: list[Told] = []
+def parsed(text: str) -> list[ServerEvent]:
+    """The server-sent events that have a type: id, type and data."""
+    events: list[ServerEvent] = []
     for block in text.split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
         if "event" in fields:
-            found.append((fields.get("id"), fields["event"], msgspec.json.decode(fields["data"])))
-    return found
+            events.append((fields.get("id"), fields["event"], msgspec.json.decode(fields["data"])))
+    return events
 
 
-def numbers(told: list[Told]) -> list[int]:
-    return [int(number) for number, kind, _ in told if kind == "job-event" and number]
+def numbers(events: list[ServerEvent]) -> list[int]:
+    return [int(number) for number, kind, _ in events if kind == "job-event" and number]
 
 
 async def ended_job(worker: Worker, events: int = 3) -> None:
@@ -41,29 +41,29 @@ async def ended_job(worker: Worker, events: int = 3) -> None:
     await worker.complete()
 
 
-async def test_the_page_and_all_that_it_loads_is_served_under_a_strict_policy() -> None:
+async def test_the_page_and_its_files_are_served_with_a_strict_policy() -> None:
     async with orchestrator() as server:
         page = await server.client.get("/")
-        wanted = set(re.findall(r'(?:src|href)="(/[^"]+)"', page.text))
-        files = {path: await server.client.get(path) for path in wanted | {f"/web/{name}" for name in FILES}}
+        paths = set(re.findall(r'(?:src|href)="(/[^"]+)"', page.text))
+        files = {path: await server.client.get(path) for path in paths | {f"/web/{name}" for name in FILES}}
         for script in [text.text for path, text in files.items() if path.endswith(".js")]:
             assert set(re.findall(r'from "(/[^"]+)"', script)) <= files.keys()
 
     assert page.headers["content-type"].startswith("text/html")
-    for answer in [page, *files.values()]:
-        assert answer.status_code == 200
-        policy = answer.headers["content-security-policy"]
+    for response in [page, *files.values()]:
+        assert response.status_code == 200
+        policy = response.headers["content-security-policy"]
         for part in ("default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "trusted-types 'none'"):
             assert part in policy
         assert "unsafe" not in policy
-        assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["referrer-policy"] == "no-referrer"
-    # Nothing comes from elsewhere, and no script stands in the page itself.
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["referrer-policy"] == "no-referrer"
+    # Nothing is loaded from elsewhere, and the page has no inline script.
     assert "//" not in re.sub(r"</?", "", page.text)
     assert not re.search(r"<script(?![^>]*src=)|\son\w+=|style=", page.text)
 
 
-async def test_only_files_of_the_page_are_served() -> None:
+async def test_only_the_pages_files_are_served() -> None:
     async with orchestrator() as server:
         for path in ("/web/pages.py", "/web/../pages.py", "/web/%2e%2e/pages.py", "/web/", "/web/index.html"):
             assert (await server.client.get(path)).status_code == 404, path
@@ -80,19 +80,19 @@ async def test_only_files_of_the_page_are_served() -> None:
         ({"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}, 202),
     ],
 )
-async def test_no_other_page_can_stop_a_job(headers: dict[str, str], status: int) -> None:
+async def test_a_foreign_page_cannot_stop_a_job(headers: dict[str, str], status: int) -> None:
     async with orchestrator() as server:
         worker = await server.new_job()
         headers = {"content-type": "application/json", **headers}
-        answer = await server.client.post(f"/web/jobs/{worker.id}/stop", content=b"{}", headers=headers)
+        response = await server.client.post(f"/web/jobs/{worker.id}/stop", content=b"{}", headers=headers)
 
-        assert answer.status_code == status
+        assert response.status_code == status
         view = server.store.view(worker.id)
         assert view is not None
         assert (view.ended is None) == (status != 202)
 
 
-async def test_a_stopped_job_is_cancelled_and_its_worker_refused() -> None:
+async def test_stopping_cancels_the_job_and_revokes_its_token() -> None:
     async with orchestrator() as server:
         worker = await server.new_job()
         assert (await worker.get("job")).status_code == 200
@@ -104,25 +104,25 @@ async def test_a_stopped_job_is_cancelled_and_its_worker_refused() -> None:
         assert (await server.client.post(stop, json={})).status_code == 409
 
 
-async def test_nothing_that_the_page_gets_holds_the_token() -> None:
+async def test_no_response_to_the_page_contains_the_token_or_a_credential() -> None:
     async with orchestrator() as server:
         worker = await server.new_job(credentials=[{"env_var": "KEY", "value": "opensesame"}])
         base = f"/web/jobs/{worker.id}"
         paths = ["/", "/web/jobs", f"{base}/timeline", *(f"/web/{name}" for name in FILES)]
-        answers = [await server.client.get(path) for path in paths]
-        answers.append(await server.client.post(f"/jobs/{worker.id}/prompt", json={"content": "x"}))
+        responses = [await server.client.get(path) for path in paths]
+        responses.append(await server.client.post(f"/jobs/{worker.id}/prompt", json={"content": "x"}))
         await ended_job(worker)
-        answers.append(await server.client.get(f"{base}/events"))
-        answers.append(await server.client.post(f"{base}/stop", json={}))
+        responses.append(await server.client.get(f"{base}/events"))
+        responses.append(await server.client.post(f"{base}/stop", json={}))
 
-    for answer in answers:
-        said = answer.text + str(answer.headers)
-        assert worker.token not in said
-        assert "opensesame" not in said
+    for response in responses:
+        content = response.text + str(response.headers)
+        assert worker.token not in content
+        assert "opensesame" not in content
 
 
 @pytest.mark.parametrize("after", [0, 1, 699, 700, 701])
-async def test_a_stream_resumes_where_it_broke_off(after: int) -> None:
+async def test_a_stream_resumes_after_a_number_in_header_or_query(after: int) -> None:
     async with orchestrator() as server:
         worker = await server.new_job()
         for seq in range(700):
@@ -132,40 +132,40 @@ async def test_a_stream_resumes_where_it_broke_off(after: int) -> None:
         by_header = await server.client.get(url + "?after=5", headers={"Last-Event-ID": str(after)})
         by_query = await server.client.get(url, params={"after": after})
 
-    for answer in (by_header, by_query):
-        told = parsed(answer.text)
-        assert numbers(told) == list(range(after + 1, 701))
-        assert told[-1][1] == "end"
-        assert told[-1][2]["state"] == "completed"
+    for response in (by_header, by_query):
+        events = parsed(response.text)
+        assert numbers(events) == list(range(after + 1, 701))
+        assert events[-1][1] == "end"
+        assert events[-1][2]["state"] == "completed"
 
 
 @pytest.mark.parametrize("last", ["x", "-1", "²", "9" * 30])
-async def test_a_resume_point_that_is_no_number_is_refused(last: str) -> None:
+async def test_a_resume_point_that_is_not_a_number_is_refused(last: str) -> None:
     async with orchestrator() as server:
         worker = await server.new_job()
-        answer = await server.client.get(f"/web/jobs/{worker.id}/events", params={"after": last})
-        assert answer.status_code == 400
+        response = await server.client.get(f"/web/jobs/{worker.id}/events", params={"after": last})
+        assert response.status_code == 400
 
 
-async def test_a_follower_sees_each_event_and_each_change_of_the_job_as_it_comes() -> None:
+async def test_a_stream_delivers_events_and_job_changes_live() -> None:
     async with orchestrator() as server:
         worker = await server.new_job()
-        told: list[Told] = []
-        news = trio.Event()
+        events: list[ServerEvent] = []
+        received = trio.Event()
 
         async def follow() -> None:
-            nonlocal news
+            nonlocal received
             async with server.client.stream("GET", f"/web/jobs/{worker.id}/events") as stream:
                 text = ""
                 async for piece in stream.aiter_text():
                     text += piece
-                    told[:] = parsed(text[: text.rfind("\n\n") + 2])
-                    news.set()
-                    news = trio.Event()
+                    events[:] = parsed(text[: text.rfind("\n\n") + 2])
+                    received.set()
+                    received = trio.Event()
 
         async def until(state: str) -> None:
-            while not any(kind in {"job", "end"} and data["state"] == state for _, kind, data in told):
-                await news.wait()
+            while not any(kind in {"job", "end"} and data["state"] == state for _, kind, data in events):
+                await received.wait()
 
         with trio.fail_after(30):
             async with trio.open_nursery() as nursery:
@@ -178,10 +178,10 @@ async def test_a_follower_sees_each_event_and_each_change_of_the_job_as_it_comes
                 await worker.complete()
                 await until("completed")
 
-    assert numbers(told) == list(range(1, 101))
+    assert numbers(events) == list(range(1, 101))
 
 
-async def test_a_reader_that_leaves_is_noticed_and_streams_are_bounded() -> None:
+async def test_open_streams_are_limited_and_a_disconnect_frees_a_slot() -> None:
     with Store() as store:
         pages = Pages(store)
         pages.stream_limit = StreamLimit(2)
@@ -197,11 +197,11 @@ async def test_a_reader_that_leaves_is_noticed_and_streams_are_bounded() -> None
 
 
 async def until_open(pages: Pages, streams: int) -> None:
-    while pages.stream_limit.open != streams:  # noqa: ASYNC110 - a server has no event for it
+    while pages.stream_limit.open != streams:  # noqa: ASYNC110 - the server has no event to wait for
         await trio.sleep(0.01)
 
 
-async def test_an_open_stream_does_not_keep_the_orchestrator_from_ending() -> None:
+async def test_an_open_stream_does_not_delay_shutdown() -> None:
     with Store() as store:
         job = store.create_job("x", title="x")
         reading = trio.Event()
@@ -218,15 +218,15 @@ async def test_an_open_stream_does_not_keep_the_orchestrator_from_ending() -> No
                 await reading.wait()
 
 
-async def test_a_job_without_a_trace_has_a_time_line_of_its_events() -> None:
+async def test_without_a_trace_the_timeline_is_drawn_from_events() -> None:
     async with orchestrator() as server:
         worker = await server.new_job()
         await worker.event(0, "tool_use", tool_name="shell", input="{}", tool_call_id="a")
         await worker.event(1, "tool_result", tool_name="shell", output="x", success=False, tool_call_id="a")
         await worker.event(2, "tool_use", tool_name="grep", input="{}", tool_call_id="b")
-        drawn = (await server.client.get(f"/web/jobs/{worker.id}/timeline")).json()
+        timeline = (await server.client.get(f"/web/jobs/{worker.id}/timeline")).json()
 
-    tools = next(lane for lane in drawn["lanes"] if lane["name"] == "tools")["spans"]
+    tools = next(lane for lane in timeline["lanes"] if lane["name"] == "tools")["spans"]
     assert [(span["name"], span["open"], span["failed"]) for span in tools] == [
         ("shell", False, True),
         ("grep", True, False),

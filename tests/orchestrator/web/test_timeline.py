@@ -1,4 +1,4 @@
-"""The time line, from traces that are whole, still written, killed, or none."""
+"""Timelines of traces that are complete, still written, of a killed worker, or invalid."""
 
 from __future__ import annotations
 
@@ -20,57 +20,57 @@ def trace(*events: Mapping[str, object], ended: bool = True) -> bytes:
 
 NAME = {"ph": "M", "pid": 1, "tid": 1, "ts": 0, "name": "thread_name", "args": {"name": "reasoner"}}
 ACTOR = {"ph": "B", "pid": 1, "tid": 1, "ts": 1_000_000, "name": "reasoner", "cat": "actor"}
-ASKED = {"ph": "X", "pid": 1, "tid": 1, "ts": 2_000_000, "dur": 500_000, "name": "complete", "cat": "llm"}
-FAILED = {**ASKED, "ts": 3_000_000, "args": {"error": "TimeoutError"}}
+REQUEST = {"ph": "X", "pid": 1, "tid": 1, "ts": 2_000_000, "dur": 500_000, "name": "complete", "cat": "llm"}
+FAILED = {**REQUEST, "ts": 3_000_000, "args": {"error": "TimeoutError"}}
 END = {"ph": "E", "pid": 1, "tid": 1, "ts": 5_000_000}
 
 
-def test_spans_lie_in_their_actors_lane_from_the_beginning_on() -> None:
-    drawn = from_trace(trace(NAME, ACTOR, ASKED, FAILED, END))
-    assert drawn is not None
-    assert drawn.seconds == pytest.approx(4)
-    (lane,) = drawn.lanes
+def test_spans_are_in_their_actors_lane_relative_to_the_start() -> None:
+    timeline = from_trace(trace(NAME, ACTOR, REQUEST, FAILED, END))
+    assert timeline is not None
+    assert timeline.seconds == pytest.approx(4)
+    (lane,) = timeline.lanes
     assert lane.name == "reasoner"
     shown = [(span.kind, span.began, span.ended, span.open, span.failed) for span in lane.spans]
     assert shown == [("actor", 0, 4, False, False), ("llm", 1, 1.5, False, False), ("llm", 2, 2.5, False, True)]
 
 
 @pytest.mark.parametrize("cut", [0, 1, 20])
-def test_a_trace_that_is_still_written_shows_what_is_open(cut: int) -> None:
-    content = trace(NAME, ACTOR, ASKED, FAILED, ended=False)
-    drawn = from_trace(content[: len(content) - cut])
-    assert drawn is not None
-    (lane,) = drawn.lanes
+def test_an_unfinished_trace_has_open_spans(cut: int) -> None:
+    content = trace(NAME, ACTOR, REQUEST, FAILED, ended=False)
+    timeline = from_trace(content[: len(content) - cut])
+    assert timeline is not None
+    (lane,) = timeline.lanes
     assert lane.spans[0].open
     assert lane.spans[0].ended == max(span.ended for span in lane.spans)
 
 
 @pytest.mark.parametrize("error", ["Cancelled", "BaseExceptionGroup"])
-def test_an_actor_that_was_cancelled_at_the_end_has_not_failed(error: str) -> None:
-    drawn = from_trace(trace(NAME, {**ASKED, "args": {"error": error}}))
-    assert drawn is not None
-    assert not drawn.lanes[0].spans[0].failed
+def test_a_cancelled_actor_has_not_failed(error: str) -> None:
+    timeline = from_trace(trace(NAME, {**REQUEST, "args": {"error": error}}))
+    assert timeline is not None
+    assert not timeline.lanes[0].spans[0].failed
 
 
-def test_a_worker_that_was_killed_left_nothing_open() -> None:
-    drawn = from_trace(trace(NAME, ACTOR, {**ASKED, "pid": 2, "ts": 9_000_000}))
-    assert drawn is not None
-    assert [span.open for lane in drawn.lanes for span in lane.spans] == [False, False]
+def test_the_spans_of_a_killed_worker_are_closed() -> None:
+    timeline = from_trace(trace(NAME, ACTOR, {**REQUEST, "pid": 2, "ts": 9_000_000}))
+    assert timeline is not None
+    assert [span.open for lane in timeline.lanes for span in lane.spans] == [False, False]
 
 
-def test_no_more_is_drawn_than_can_be_seen() -> None:
-    many = [{**ASKED, "ts": 1_000_000 + 10 * number, "dur": number} for number in range(MAX_SPANS + 100)]
-    drawn = from_trace(trace(NAME, *many))
-    assert drawn is not None
-    assert sum(len(lane.spans) for lane in drawn.lanes) == MAX_SPANS
+def test_the_number_of_spans_is_limited() -> None:
+    many = [{**REQUEST, "ts": 1_000_000 + 10 * number, "dur": number} for number in range(MAX_SPANS + 100)]
+    timeline = from_trace(trace(NAME, *many))
+    assert timeline is not None
+    assert sum(len(lane.spans) for lane in timeline.lanes) == MAX_SPANS
 
 
 @pytest.mark.parametrize("content", [b"", b"[", b"[\n", b"{}", b"[1, 2]", b"\xff\xfe", b'[\n{"ph": "X"'])
-def test_what_is_no_trace_has_no_time_line(content: bytes, tmp_path: Path) -> None:
+def test_an_invalid_trace_has_no_timeline(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "trace.json"
     file.write_bytes(content)
     assert read_trace(file) is None
 
 
-def test_a_file_that_is_not_there_has_no_time_line(tmp_path: Path) -> None:
+def test_a_missing_trace_has_no_timeline(tmp_path: Path) -> None:
     assert read_trace(tmp_path / "none") is None

@@ -104,7 +104,7 @@ function summary(timeline) {
     const spans = timeline.lanes.flatMap((lane) => lane.spans).filter((span) => span.kind === kind);
     return [spans.length, seconds(spans.reduce((sum, span) => sum + span.ended - span.began, 0))];
   };
-  const [asked, thinking] = of("llm");
-  const [called, working] = of("tool");
-  return `model ${thinking} in ${asked} ${asked === 1 ? "request" : "requests"}, tools ${working} in ${called} ${called === 1 ? "call" : "calls"}`;
+  const [requests, thinking] = of("llm");
+  const [calls, working] = of("tool");
+  return `model ${thinking} in ${requests} ${requests === 1 ? "request" : "requests"}, tools ${working} in ${calls} ${calls === 1 ? "call" : "calls"}`;
 }
