@@ -111,7 +111,7 @@ def of_another_job_and_torn(job: MortalJob, other: MortalJob) -> bytes:
 
 
 def of_a_newer_version(job: MortalJob, other: MortalJob) -> bytes:
-    return other.journal.read_bytes().replace(b"journal 1\n", b"journal 2\n", 1)
+    return other.journal.read_bytes().replace(b"journal 2\n", b"journal 3\n", 1)
 
 
 def no_journal(job: MortalJob, other: MortalJob) -> bytes:
@@ -124,7 +124,7 @@ def no_journal(job: MortalJob, other: MortalJob) -> bytes:
         (of_another_job, "is of job"),
         (of_another_job_and_torn, "is of job"),
         (of_a_newer_version, "newer"),
-        (no_journal, "no journal"),
+        (no_journal, "not a trioworker journal"),
     ],
 )
 async def test_what_is_not_this_jobs_journal_is_refused_and_kept(

@@ -55,7 +55,7 @@ STORY: tuple[tuple[Record, ...], ...] = (
     (ended("a", "one"), event()),
     (records.EventDelivered(), records.FollowUpReceived(content="also this")),
     (ended("b", "two", "failure"),),
-    (records.TurnClosed(loop_state=LoopState(intents_nudged=1)),),
+    (records.TurnClosed(loop_state=LoopState(failing_count=1)),),
     (records.IterationStarted(number=2), said("user", "also this"), records.FollowUpsJoined(count=1)),
     (reply(), said("assistant", "done"), records.OutcomeDecided(status="completed", message="one")),
     (records.OutboxSealed(), event("result", success=True)),

@@ -109,24 +109,48 @@ def test_a_length_beyond_any_frame_is_damage() -> None:
     assert journal.past == GROUPS
 
 
-@pytest.mark.parametrize("content", [b"\0", b"#!/bin/sh\n", b"trioworker", b"Trioworker journal 1\n", b"\xff" * 100])
+@pytest.mark.parametrize("content", [b"\0", b"#!/bin/sh\n", b"trioworker", b"Trioworker journal 2\n", b"\xff" * 100])
 def test_another_file_is_refused_and_stays(content: bytes, tmp_path: Path) -> None:
     path = journal_path(tmp_path, JOB_ID)
     path.write_bytes(content)
     if FORMAT_LINE.startswith(content):
         open_journal(tmp_path, JOB_ID).close()
         return
-    with pytest.raises(ConfigError, match=r"is no journal of trioworker; move it away"):
+    with pytest.raises(
+        ConfigError, match=r"is not a trioworker journal; move the file away, or choose another --state-dir$"
+    ):
         open_journal(tmp_path, JOB_ID)
     assert path.read_bytes() == content
 
 
-def test_a_newer_format_is_refused_and_stays(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        (
+            b"0",
+            r"is of format 0, written by an older trioworker; finish the job with that version, or move the file away",
+        ),
+        (
+            b"1",
+            r"is of format 1, written by an older trioworker; finish the job with that version, or move the file away",
+        ),
+        (b"3", r"is of format 3, newer than this program; use a newer trioworker, or move the file away"),
+        (b"12", r"is of format 12, newer than this program; use a newer trioworker, or move the file away"),
+        (b"two", r"is not a trioworker journal; move the file away, or choose another --state-dir"),
+        (b"", r"is not a trioworker journal; move the file away, or choose another --state-dir"),
+        (b"\xb2", r"is not a trioworker journal; move the file away, or choose another --state-dir"),
+        (b"9" * 5000, r"is not a trioworker journal; move the file away, or choose another --state-dir"),
+    ],
+    ids=["0", "1", "3", "12", "word", "nothing", "not ASCII", "very long"],
+)
+def test_journal_of_another_format_is_refused_and_left_unchanged(version: bytes, message: str, tmp_path: Path) -> None:
+    content = b"trioworker journal " + version + b"\n" + FRAMES[0]
     path = journal_path(tmp_path, JOB_ID)
-    path.write_bytes(b"trioworker journal 12\nwhatever")
-    with pytest.raises(ConfigError, match="of format 12, newer than this program; use a newer trioworker"):
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
         open_journal(tmp_path, JOB_ID)
-    assert path.read_bytes() == b"trioworker journal 12\nwhatever"
+    assert str(caught.value) == f"{path} {message}"
+    assert path.read_bytes() == content
 
 
 def test_the_journal_of_another_job_is_refused_and_stays(tmp_path: Path) -> None:

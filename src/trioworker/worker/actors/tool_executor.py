@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from trioworker.worker.actors.messages import TurnOpened
     from trioworker.worker.actors.publisher import Publisher
     from trioworker.worker.services import Services
-    from trioworker.worker.state.job import Call, Job
+    from trioworker.worker.state.job import TurnCall, Job
     from trioworker.worker.state.records import CallOutcome, Record
     from trioworker.worker.tools.base import AnyTool, Parameters
 
-    CallAnswer = tuple[Call, str, CallOutcome]
+    CallAnswer = tuple[TurnCall, str, CallOutcome]
 
 
 _decode_json = msgspec.json.Decoder().decode
@@ -92,7 +92,7 @@ class ToolExecutor:
                 answers = await self._run_concurrently(group, context)
             await self._end(answers, trio.current_time() - started)
 
-    def _groups(self) -> Iterator[list[Call]]:
+    def _groups(self) -> Iterator[list[TurnCall]]:
         """The calls to run, in the order requested; neighbouring calls that only read form one group."""
         waiting = [call for call in self._job.turn if not call.ended]
         for reading, calls in groupby(waiting, key=self._only_reads):
@@ -101,19 +101,19 @@ class ToolExecutor:
             else:
                 yield from ([call] for call in calls)
 
-    def _only_reads(self, call: Call) -> bool:
+    def _only_reads(self, call: TurnCall) -> bool:
         return call.planned.name in self._registry.reading
 
-    async def _announce(self, call: Call) -> None:
+    async def _announce(self, call: TurnCall) -> None:
         if not call.announced:
             await self._publisher.commit(
                 CallAnnounced(call_id=call.planned.call_id), self._events.tool_use(call.planned)
             )
 
-    async def _run_concurrently(self, group: Iterable[Call], context: ToolContext) -> list[CallAnswer]:
+    async def _run_concurrently(self, group: Iterable[TurnCall], context: ToolContext) -> list[CallAnswer]:
         answers: dict[str, CallAnswer] = {}
 
-        async def answer(call: Call) -> None:
+        async def answer(call: TurnCall) -> None:
             answers[call.planned.call_id] = await self._answer(call, context)
 
         async with trio.open_nursery() as nursery:
@@ -121,7 +121,7 @@ class ToolExecutor:
                 nursery.start_soon(answer, call)
         return [answers[call.planned.call_id] for call in group]
 
-    async def _answer(self, call: Call, context: ToolContext) -> CallAnswer:
+    async def _answer(self, call: TurnCall, context: ToolContext) -> CallAnswer:
         """The answer to a call. No error of a tool or of the model ends the job."""
         try:
             tool, parameters = self._resolve(call)
@@ -135,7 +135,7 @@ class ToolExecutor:
             logger.opt(exception=error).error("the tool {} crashed", call.planned.name)
             return call, f"the tool {call.planned.name} crashed: {type(error).__name__}: {error}", "failure"
 
-    def _resolve(self, call: Call) -> tuple[AnyTool, Parameters]:
+    def _resolve(self, call: TurnCall) -> tuple[AnyTool, Parameters]:
         if call.planned.refusal:
             raise ToolError(call.planned.refusal)
         tool = self._registry.get(call.planned.name)
@@ -151,7 +151,7 @@ class ToolExecutor:
             changes += self._ended(*answer, seconds=0.0 if changes else seconds)
         await self._publisher.commit(*changes)
 
-    def _ended(self, call: Call, output: str, outcome: CallOutcome, *, seconds: float) -> tuple[Record, Record]:
+    def _ended(self, call: TurnCall, output: str, outcome: CallOutcome, *, seconds: float) -> tuple[Record, Record]:
         text = output if outcome == "success" else f"Error: {output}"
         safe = self._safety.tool_output(call.planned.name, text)
         for warning in safe.warnings:

@@ -17,7 +17,7 @@ from trioworker.worker.state.records import LoopState
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trioworker.worker.state.job import Call
+    from trioworker.worker.state.job import TurnCall
 
 COMPLETION_PHRASE = "The job is complete"
 """What the model is told to say when it is done; one of the contract's phrases."""
@@ -73,7 +73,7 @@ def on_cut_text(loop_state: LoopState) -> Nudge:
     return Nudge(loop_state=loop_state, note=REPLY_CUT, status="The reply was cut off at the length limit")
 
 
-def after_turn(loop_state: LoopState, calls: Iterable[Call]) -> Nudge:
+def after_turn(loop_state: LoopState, calls: Iterable[TurnCall]) -> Nudge:
     """Count how often the same call failed in a row; warn, and then take the tools away for one turn.
 
     A call fails when its tool reports an error; a command that ran and failed is a result, and an interrupted call is

@@ -1,1 +1,1 @@
-"""The state of one job: an event-sourced log of records, the conversation, and the journal."""
+"""The event-sourced state of one job: its records, the conversation, and the journal."""

@@ -1,7 +1,7 @@
-"""The messages that the model is sent, in order, each encoded once.
+"""The conversation with the model: its messages, in order, each encoded once, and their compaction.
 
-A turn of a long job differs from the one before by a few messages; so each is kept as the JSON that goes out, and a
-request joins them. When they outgrow what one request may carry, old tool results are folded to a line each.
+Successive requests of a long job differ by a few messages only. Each message is therefore stored as the JSON that is
+sent, and a request joins them. When they exceed the limit, old tool results are each replaced by one line.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OPENING = 2
-"""The first messages are the system's and the job: without them there is no job, so they stay whole, whatever comes."""
+"""The number of messages at the start, the system message and the job, that are never shortened."""
 KEPT_TURNS = 10
-"""The last turns, whose tool results stay whole as long as they fit into one request."""
+"""The number of turns at the end whose tool results are kept whole as long as they fit into one request."""
 COMPACTABLE_BYTES = 400
-"""Folding something shorter would save nothing worth its loss."""
+"""Messages up to this length aren't compacted: it would save too little."""
 COMPACTED_SHARE = 0.75
-"""The part of the limit that a fold brings the conversation down to."""
+"""A compaction reduces the conversation to this share of the limit."""
 SHORTENED_BYTES = 200
-"""Bytes that are left of a text or an argument that no request can carry."""
+"""The length that texts and arguments are cut to when the conversation fits into no request otherwise."""
 MANY_FIELDS = 10
-"""Arguments of more such texts than this are too many to keep one by one."""
+"""Arguments whose shortened fields exceed `SHORTENED_BYTES` times this are replaced as a whole."""
 EMERGENCY_STEPS = (64 * 1024, 4 * 1024, COMPACTABLE_BYTES)
-"""Bytes of the longest messages left standing, step by step, when folding old results was not enough."""
+"""The maximum length of a message at each step of the emergency compaction."""
 LEAVE_OUT = 0
-"""As a fold's `over`: the turns before it go whole, when they are so many that even shortened they don't fit."""
+"""As `HistoryCompacted.over`: remove the turns entirely, when even shortened they don't fit."""
 
 _decode = msgspec.json.Decoder(wire.Message).decode
 encode_message = msgspec.json.Encoder().encode
 
 
 def message_record(role: wire.Role, content: str) -> MessageAppended:
-    """The record that appends a message of plain text."""
+    """The record that adds a message of plain text."""
     return MessageAppended(role=role, message=encode_message(wire.Message(role=role, content=content)))
 
 
 class Conversation:
-    """All messages so far. `size` is their length in bytes, as they are sent."""
+    """All messages so far. `size` is their length in bytes when joined for a request."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -62,11 +62,11 @@ class Conversation:
 
     @property
     def last_role(self) -> wire.Role | None:
-        """Who spoke last."""
+        """The role of the last message, None when there is no message."""
         return self._roles[-1] if self._roles else None
 
     def snapshot(self) -> tuple[msgspec.Raw, ...]:
-        """The messages as a request carries them."""
+        """The messages, encoded, for a request."""
         return tuple(self._messages)
 
     def append(self, role: wire.Role, message: bytes) -> None:
@@ -79,10 +79,11 @@ class Conversation:
         self.size += len(message) + 1
 
     def next_compaction(self, limit: int) -> HistoryCompacted | None:
-        """What to shorten, oldest first, when `size` is over `limit` bytes; None when it is not, or nothing is left.
+        """The compaction of the oldest tool results that brings `size` under `limit` bytes.
 
-        The system message, the job, follow-ups and the last turns are spared. More is folded than is needed just now,
-        since a conversation whose beginning changes each turn is one that no provider can cache.
+        None when `size` is within the limit, or no tool result is left to compact: only results older than the last
+        `KEPT_TURNS` turns are compacted. It shortens more than necessary, so that the next turns need no compaction:
+        providers cache a conversation only as long as its beginning doesn't change.
         """
         if self.size <= limit or len(self._turn_starts) < KEPT_TURNS:
             return None
@@ -96,9 +97,9 @@ class Conversation:
         return HistoryCompacted(before=before, over=COMPACTABLE_BYTES) if before > start else None
 
     def emergency_compactions(self) -> Iterator[HistoryCompacted]:
-        """Ever harder measures for a conversation that no request could carry; nothing but the opening is spared.
+        """Yield ever stronger compactions, for a conversation that exceeds a request; only the opening is exempt.
 
-        Each is meant to be done before the next is asked for.
+        Apply each with `compact` before asking for the next.
         """
         for over in EMERGENCY_STEPS:
             yield HistoryCompacted(before=len(self._messages), over=over, everything=True)
@@ -107,7 +108,7 @@ class Conversation:
             yield HistoryCompacted(before=middle, over=LEAVE_OUT, everything=True)
 
     def compact(self, compaction: HistoryCompacted) -> None:
-        """Do what `next_fold` or `emergency_folds` proposed."""
+        """Apply a compaction that `next_compaction` or `emergency_compactions` proposed."""
         if compaction.over == LEAVE_OUT:
             self._leave_out(compaction.before)
             return
@@ -118,7 +119,7 @@ class Conversation:
         self._compacted_before = max(self._compacted_before, 0 if compaction.everything else compaction.before)
 
     def _leave_out(self, before: int) -> None:
-        """Drop whole turns, calls and answers together; what people said stays."""
+        """Remove whole turns, calls and answers together, but keep the messages from people."""
         raws, roles, compacted_before = self._messages, self._roles, self._compacted_before
         kept = [index for index in range(len(raws)) if index < OPENING or index >= before or roles[index] == "user"]
         note = wire.Message(
@@ -142,8 +143,9 @@ class Conversation:
         role = self._roles[index]
         if role == "tool":
             message = _decode(self._messages[index])
-            said = f"[compacted to save room: a result of {len(message.content)} characters; call the tool again if needed]"
-            return msgspec.structs.replace(message, content=said)
+            size = len(message.content)
+            note = f"[compacted to save room: a result of {size} characters; call the tool again if needed]"
+            return msgspec.structs.replace(message, content=note)
         if not compaction.everything or index < OPENING:
             return None
         message = _decode(self._messages[index])
@@ -153,7 +155,7 @@ class Conversation:
 
 
 def _shortened_turn(message: wire.Message) -> wire.Message:
-    """What the provider alone understands can't be shortened: it goes whole."""
+    """Shorten an assistant message. Opaque provider data can't be shortened, so it is removed."""
     return msgspec.structs.replace(
         message,
         content=truncate(message.content, SHORTENED_BYTES),

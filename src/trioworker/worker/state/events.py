@@ -1,4 +1,4 @@
-"""The contract's events and statuses as records."""
+"""The contract's events and status updates, as records for the outbox."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 class Previewer(Protocol):
-    """Cuts a text for an event; a `SafetyLayer` is one."""
+    """Shortens texts for events, as `SafetyLayer` does."""
 
     def preview(self, text: str, limit: int) -> str:
-        """The first `limit` bytes of the text without its secrets."""
+        """The redacted text, truncated to `limit` bytes."""
         ...
 
 
 class Events:
-    """Makes events and statuses; previews are redacted before they are cut."""
+    """Builds events and status updates. Previews are redacted before they are truncated."""
 
     def __init__(self, safety: Previewer) -> None:
         self._safety = safety
@@ -36,17 +36,17 @@ class Events:
         return _event("message", role=role, content=self._safety.preview(text, MESSAGE_PREVIEW_BYTES))
 
     def tool_use(self, call: PlannedCall) -> EventQueued:
-        """A call is about to run."""
+        """A call is about to start."""
         preview = self._safety.preview(call.arguments.decode(), INPUT_PREVIEW_BYTES)
         return _event("tool_use", tool_name=call.name, input=preview, tool_call_id=call.call_id)
 
     def tool_result(self, call: PlannedCall, output: str) -> EventQueued:
-        """A call has returned; the output has been redacted."""
+        """A call succeeded. `output` is already redacted."""
         preview = truncate(output, OUTPUT_PREVIEW_BYTES)
         return _event("tool_result", tool_name=call.name, output=preview, success=True, tool_call_id=call.call_id)
 
     def tool_error(self, call: PlannedCall, output: str) -> EventQueued:
-        """A call failed, was interrupted, or did not run; the output begins with `Error: ` and has been redacted."""
+        """A call failed, was interrupted, or did not run. `output` starts with `Error: ` and is already redacted."""
         preview = truncate(output, len("Error: ") + ERROR_PREVIEW_BYTES)
         return _event("tool_result", tool_name=call.name, output=preview, success=False, tool_call_id=call.call_id)
 
@@ -55,7 +55,7 @@ class Events:
         return _event("status", message=self._safety.preview(message, MESSAGE_PREVIEW_BYTES))
 
     def result(self, status: str, message: str, iterations: int, metrics: dict[str, int | float]) -> EventQueued:
-        """How the job ended: the last event."""
+        """The outcome of the job, which is the last event."""
         preview = self._safety.preview(message, MESSAGE_PREVIEW_BYTES)
         return _event(
             "result",
@@ -67,7 +67,7 @@ class Events:
         )
 
     def progress(self, message: str, iteration: int) -> EventQueued:
-        """`POST status`: the progress of the job."""
+        """A status update (`POST status`): the job reached this iteration."""
         return EventQueued(path="status", body={"state": "in_progress", "message": message, "iteration": iteration})
 
 

@@ -1,7 +1,7 @@
-"""The job: all that a restart of an actor, or of the process, needs.
+"""The job: the state that an actor or a new process needs to continue.
 
-Its state changes through `commit` alone, by records, so that what an actor knows and what a journal holds are the same.
-An actor is a loop over this state; see `actors/`.
+The state changes only by committing records, so what the actors see is always what the journal holds. Each actor is a
+loop over this state; see `actors/`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from trioworker.worker.state.journal import Journal
 
 
-class Call:
-    """A call of the open turn and how far it came."""
+class TurnCall:
+    """A call of the current turn, and how far it got: announced, started, ended."""
 
     def __init__(self, planned: records.PlannedCall) -> None:
         self.planned = planned
@@ -35,7 +35,7 @@ class Call:
 
 
 class Post(msgspec.Struct, frozen=True, kw_only=True):
-    """A post in the outbox; `body` is what goes out, an event's `seq` included."""
+    """A request in the outbox. `body` is sent as it is; that of an event contains its `seq`."""
 
     number: int
     path: Literal["event", "status"]
@@ -43,21 +43,31 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Job:
-    """The state of one job. Read its attributes; change them by `commit`.
+    """The state of one job. Read its attributes; change them with `commit`.
 
     Attributes:
-        conversation: what the model is sent.
-        iteration: the number of the iteration that runs, 0 before the first.
-        last_iteration_at: when that began, in trio's time; of no meaning to another process, so no record sets it.
-        awaiting_reply: an iteration began whose reply was not acted on yet.
-        turn: the calls of the reply that is being worked on, in the order asked for; empty between turns.
-        outbox: posts that the orchestrator has not accepted yet, oldest first.
+        conversation: the messages to the model.
+        iteration: the number of the current iteration, 0 before the first.
+        last_iteration_at: the start of that iteration in trio's time. Set by the reasoner and by no record, since it
+            has no meaning in another process.
+        awaiting_reply: the current iteration has no accepted reply yet.
+        turn: the calls of the last reply, in the order requested; empty between turns.
+        call_ids: the ids of all calls so far.
+        loop_state: the state of loop detection.
         follow_ups: prompts that wait for the next iteration.
-        unresumable: why a restart can't take this job up, if that is so.
-        last_output: the output of the last tool call that succeeded, redacted.
-        decided: how the job ended, once it did.
+        polling_ended: no more follow-ups will come.
+        outbox: posts that the orchestrator hasn't accepted yet, oldest first.
+        events: the number of events so far, which is the next event's `seq`.
+        posts: the number of posts so far.
+        lost_posts: posts that were given up.
+        last_output: the redacted output of the last successful tool call.
+        decided: the outcome, once it is decided.
         outbox_sealed: the last post is in the outbox.
-        watchers: each is called with the records of each commit, once applied; it must be quick and never fail.
+        report_started: `POST complete` may have been sent.
+        report_accepted: the orchestrator accepted the report.
+        unresumable: why a restart can't resume this job; empty if it can.
+        watchers: functions that are called with the records of each commit, after they were applied. They must be fast
+            and must not raise.
     """
 
     def __init__(self, journal: Journal | None = None) -> None:
@@ -71,7 +81,7 @@ class Job:
         self.iteration = 0
         self.last_iteration_at = -math.inf
         self.awaiting_reply = False
-        self.turn: tuple[Call, ...] = ()
+        self.turn: tuple[TurnCall, ...] = ()
         self.call_ids: set[str] = set()
         self.loop_state = LoopState()
         self.follow_ups: deque[str] = deque()
@@ -93,7 +103,7 @@ class Job:
         self.output_tokens = 0
 
     def commit(self, *changes: records.Record) -> None:
-        """Let these things have happened, all of them at once."""
+        """Apply the records and write them to the journal, as one unit."""
         for change in changes:
             self._apply(change)
         if self._journal is not None:
@@ -102,35 +112,35 @@ class Job:
             watcher(changes)
 
     async def sync(self) -> None:
-        """Wait until what was committed would outlive the machine; without a journal there is nothing to wait for."""
+        """Wait until every commit survives a crash of the machine. Returns at once when there is no journal."""
         if self._journal is not None:
             await self._journal.sync()
 
     def replay(self, past: Iterable[Iterable[records.Record]]) -> None:
-        """Take up the state that an earlier process recorded.
+        """Restore the state from the commits of an earlier process.
 
         Raises:
-            ConfigError: the records tell what can't have happened.
+            ConfigError: the records contradict each other.
         """
         try:
-            for group in past:
-                for change in group:
+            for changes in past:
+                for change in changes:
                     self._apply(change)
         except (LookupError, StopIteration) as error:
-            raise ConfigError("the journal tells what can't have happened; move it away") from error
+            raise ConfigError("the journal contradicts itself; move it away") from error
 
     @property
     def opened(self) -> bool:
-        """The job was fetched, by this process or an earlier one."""
+        """Whether the job was fetched, by this process or an earlier one."""
         return bool(self.job_id)
 
     @property
     def turn_settled(self) -> bool:
-        """Every call of the open turn has its answer."""
+        """Whether every call of the current turn was answered."""
         return all(call.ended for call in self.turn)
 
     def queue_lengths(self) -> tuple[float, float, float]:
-        """The lengths of the job's queues, for a trace: posts, follow-ups, and calls without an answer."""
+        """For traces: the number of posts in the outbox, waiting follow-ups, and unanswered calls."""
         return len(self.outbox), len(self.follow_ups), len([call for call in self.turn if call.ended is None])
 
     def _apply(self, change: records.Record) -> None:
@@ -144,7 +154,7 @@ class Job:
             case records.IterationStarted(number=number):
                 self.iteration, self.awaiting_reply = number, True
             case records.ReplyAccepted():
-                self._take_reply(change)
+                self._accept_reply(change)
             case records.CallAnnounced(call_id=call_id):
                 self._call(call_id).announced = True
             case records.CallStarted(call_id=call_id):
@@ -164,7 +174,7 @@ class Job:
             case records.PollingEnded():
                 self.polling_ended = True
             case records.EventQueued(path=path, body=body):
-                self._post(path, body)
+                self._queue(path, body)
             case records.EventDelivered(lost=lost):
                 post = self.outbox.popleft()
                 self.lost_posts += lost
@@ -180,12 +190,12 @@ class Job:
             case records.JournalAbandoned(reason=reason):
                 self.unresumable = reason
             case _:
-                raise TypeError(f"no record of a job: {change!r}")
+                raise TypeError(f"not a record of a job: {change!r}")
 
-    def _take_reply(self, reply: records.ReplyAccepted) -> None:
+    def _accept_reply(self, reply: records.ReplyAccepted) -> None:
         self.awaiting_reply = False
         self.loop_state = reply.loop_state
-        self.turn = tuple(Call(planned) for planned in reply.calls)
+        self.turn = tuple(TurnCall(planned) for planned in reply.calls)
         self.call_ids.update(planned.call_id for planned in reply.calls)
         self.llm_requests += reply.requests
         self.llm_seconds += reply.seconds
@@ -202,12 +212,12 @@ class Job:
         self.turn = ()
         self.loop_state = loop_state
 
-    def _post(self, path: Literal["event", "status"], body: dict[str, Any]) -> None:
+    def _queue(self, path: Literal["event", "status"], body: dict[str, Any]) -> None:
         if path == "event":
             body = {**body, "data": {**body["data"], "seq": self.events}}
             self.events += 1
         self.posts += 1
         self.outbox.append(Post(number=self.posts, path=path, body=body))
 
-    def _call(self, call_id: str) -> Call:
+    def _call(self, call_id: str) -> TurnCall:
         return next(call for call in self.turn if call.planned.call_id == call_id)

@@ -1,13 +1,14 @@
-"""The job on disk: an append-only file of the records that `Job.commit` was given.
+"""The journal: the write-ahead log of a job, an append-only file of the records that `Job.commit` was given.
 
-A file begins with a line that names its format. Then come frames: length and CRC-32 of the payload, four bytes each,
-little endian, and the payload, a MessagePack array of records. What was committed together is one frame, so a process
-that dies in a write leaves a whole number of decisions and a torn tail, which is cut. What is written outlives the
-process; what is synced outlives the machine.
+A file starts with a line that names its format. Frames follow: the length and the CRC-32 of the payload, four bytes
+each, little endian, then the payload, a MessagePack array of records. A commit is one frame, so a process that dies
+during a write leaves whole commits and a torn tail, which is cut off on restart. What is written survives the process;
+what is synced survives the machine.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from typing import TYPE_CHECKING, Protocol
@@ -25,13 +26,15 @@ if TYPE_CHECKING:
 
     from trioworker.worker.state.records import Record
 
-FORMAT_LINE = b"trioworker journal 1\n"
-"""Names the format; a change that an older program would misread counts it up."""
+FORMAT = 2
+"""The number of the format. Increase it with each change that another version would misread, such as a record's tag."""
+FORMAT_LINE = b"trioworker journal %d\n" % FORMAT
+"""The first line of a journal."""
 
 UNENCODABLE = (OverflowError, UnicodeEncodeError, RecursionError)
-"""What msgspec raises for a value that MessagePack can't hold: nothing in the contract's bounds, but a tool may try."""
+"""What msgspec raises for values that MessagePack can't hold. The contract allows none, but a tool may produce one."""
 
-_FRAME = struct.Struct("<II")
+_FRAME_HEADER = struct.Struct("<II")
 
 AnyRecord = (
     records.JobOpened
@@ -60,40 +63,45 @@ _decode = msgspec.msgpack.Decoder(tuple[AnyRecord, ...]).decode
 
 
 class Storage(Protocol):
-    """Where a journal's bytes are kept."""
+    """The bytes of a journal. Every method but `close` raises `OSError`."""
 
     def append(self, data: bytes) -> None:
-        """Add to the end. Raises `OSError`."""
+        """Add `data` at the end."""
         ...
 
     async def sync(self) -> None:
-        """Return when all that was appended would outlive the machine. Raises `OSError`."""
+        """Return once everything appended so far survives a crash of the machine."""
         ...
 
     def cut(self, size: int) -> None:
-        """Drop what stands after the first `size` bytes. Raises `OSError`."""
+        """Keep only the first `size` bytes."""
         ...
 
     def close(self) -> None:
-        """Give the storage up."""
+        """Release the storage."""
         ...
 
 
 class Journal:
-    """Records a job's changes. When the storage fails, the job goes on, and a later start is told that it can't resume.
+    """The recorded commits of one job.
+
+    When a write fails, recording stops and the job continues: the journal then says only that the job can't be resumed.
 
     Attributes:
-        past: what was recorded before, a group for each commit.
-        torn: bytes of a torn or damaged tail that were cut.
+        past: the commits that an earlier process recorded, each as the tuple of its records.
+        torn: bytes of a torn or damaged tail that were cut off.
     """
 
     def __init__(
         self, storage: Storage, content: bytes = b"", *, name: str = "the journal", job_id: str | None = None
     ) -> None:
-        """`content` is what the storage holds. With a `job_id`, that of another job is refused, and stays as it is.
+        """Read `content`, the bytes that the storage holds, and prepare the storage for appending.
+
+        `name` starts every message about the journal. With a `job_id`, the journal of another job is refused and left
+        unchanged.
 
         Raises:
-            ConfigError: the content is no journal, or that of a newer version, or another job's, or can't be written.
+            ConfigError: the content isn't a journal, has another format, belongs to another job, or can't be written.
         """
         self._storage = storage
         self._name = name
@@ -103,23 +111,23 @@ class Journal:
         self._syncing: trio.Event | None = None
         self._size = _check_format(content, name)
         self.past: list[tuple[Record, ...]] = []
-        for group, end in read_frames(content, self._size):
-            self.past.append(group)
+        for commit, end in read_frames(content, self._size):
+            self.past.append(commit)
             self._size = end
         if job_id is not None:
             check_owner(self, job_id)
         self.torn = len(content) - self._size
         if self.torn:
-            logger.warning("{}: {} bytes of a torn or damaged tail were cut", name, self.torn)
+            logger.warning("{}: cut off a torn or damaged tail of {} bytes", name, self.torn)
             try:
                 storage.cut(self._size)
             except OSError as error:
                 raise ConfigError(f"{name}: its torn tail can't be cut: {error.strerror}") from error
         if self._size == 0:
-            self._begin()
+            self._write_format_line()
 
-    def _begin(self) -> None:
-        """A journal that holds nothing looks like a job that never began; so one that can't be begun is refused."""
+    def _write_format_line(self) -> None:
+        # Fail now: on restart, a journal that could not be written would look like that of a new job.
         try:
             self._storage.append(FORMAT_LINE)
         except OSError as error:
@@ -128,23 +136,23 @@ class Journal:
         self._written += 1
 
     def append(self, changes: Sequence[Record]) -> None:
-        """Record what was committed together."""
+        """Record one commit. Never fails: a commit that can't be recorded ends the recording."""
         if not self._open:
             return
         try:
             frame = encode_frame(changes)
         except UNENCODABLE as error:
-            self._give_up(f"a change can't be encoded: {error}")
+            self._abandon(f"a record can't be encoded: {error}")
             return
         if len(frame) > MAX_FRAME_BYTES:
-            self._give_up(f"a change has {len(frame)} bytes, at most {MAX_FRAME_BYTES} can be read back")
+            self._abandon(f"a commit has {len(frame)} bytes, at most {MAX_FRAME_BYTES} can be read back")
         elif self._size + len(frame) > MAX_JOURNAL_BYTES:
-            self._give_up(f"it is over {MAX_JOURNAL_BYTES} bytes")
+            self._abandon(f"it would exceed {MAX_JOURNAL_BYTES} bytes")
         else:
-            self._append(frame)
+            self._write(frame)
 
     async def sync(self) -> None:
-        """Wait until all that was appended would outlive the machine; callers at the same time share one sync."""
+        """Wait until everything appended so far survives a crash of the machine. Concurrent calls share one sync."""
         wanted = self._written
         while self._open and self._synced < wanted:
             if self._syncing is not None:
@@ -156,31 +164,31 @@ class Journal:
                 await self._storage.sync()
                 self._synced = written
             except OSError as error:
-                self._give_up(str(error))
+                self._abandon(str(error))
             finally:
                 self._syncing = None
                 syncing.set()
 
     def close(self) -> None:
-        """Close the storage; another worker may take the journal up from here on."""
+        """Close the storage. From now on, another worker can open the journal."""
         self._open = False
         self._storage.close()
 
-    def _append(self, data: bytes) -> None:
+    def _write(self, frame: bytes) -> None:
         try:
-            self._storage.append(data)
+            self._storage.append(frame)
         except OSError as error:
-            self._give_up(str(error))
+            self._abandon(str(error))
         else:
-            self._size += len(data)
+            self._size += len(frame)
             self._written += 1
 
-    def _give_up(self, reason: str) -> None:
-        """A journal with a gap would make a restart run tools twice; so leave a note that says not to use it."""
-        logger.error("{}: no more is recorded, so this job can't be resumed: {}", self._name, reason)
+    def _abandon(self, reason: str) -> None:
+        """Stop recording. A restart from a journal with a gap would run tools twice, so replace it by a note."""
+        logger.error("{}: recording stopped, so this job can't be resumed: {}", self._name, reason)
         self._open = False
         try:
-            # The note needs no room that the file does not have already.
+            # The note fits into the space that the cut frees, even on a full disk.
             self._storage.cut(len(FORMAT_LINE))
             self._storage.append(encode_frame((records.JournalAbandoned(reason=reason),)))
         except OSError as error:
@@ -188,51 +196,53 @@ class Journal:
 
 
 def encode_frame(changes: Sequence[Record]) -> bytes:
-    """A frame that holds the records."""
+    """The frame of one commit."""
     payload = _encode(changes)
-    return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
+    return _FRAME_HEADER.pack(len(payload), zlib.crc32(payload)) + payload
 
 
 def read_frames(content: bytes, start: int) -> Iterator[tuple[tuple[Record, ...], int]]:
-    """The groups of records from `start` on, each with where its frame ends; stops at the first that is not whole."""
+    """Yield each commit from offset `start` on and the offset where its frame ends, up to the first broken frame."""
     view = memoryview(content)
-    while start + _FRAME.size <= len(content):
-        length, checksum = _FRAME.unpack_from(content, start)
-        end = start + _FRAME.size + length
+    while start + _FRAME_HEADER.size <= len(content):
+        length, checksum = _FRAME_HEADER.unpack_from(content, start)
+        end = start + _FRAME_HEADER.size + length
         if length > MAX_FRAME_BYTES or end > len(content):
             return
-        payload = view[start + _FRAME.size : end]
+        payload = view[start + _FRAME_HEADER.size : end]
         if zlib.crc32(payload) != checksum:
             return
         try:
-            group = _decode(payload)
+            commit = _decode(payload)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return
-        yield group, end
+        yield commit, end
         start = end
 
 
 def _check_format(content: bytes, name: str) -> int:
-    """How many bytes the format line takes; none in a file whose first write was torn."""
+    """The size of the format line; 0 when the file is new, or the write of that line was torn."""
     if content.startswith(FORMAT_LINE):
         return len(FORMAT_LINE)
     if FORMAT_LINE.startswith(content):
         return 0
-    line = content.split(b"\n", 1)[0]
-    if line.startswith(b"trioworker journal "):
-        version = line.rpartition(b" ")[2].decode("ascii", "replace")[:20]
-        raise ConfigError(
-            f"{name} is of format {version}, newer than this program; use a newer trioworker, or move it away"
-        )
-    raise ConfigError(f"{name} is no journal of trioworker; move it away, or choose another --state-dir")
+    match = re.match(rb"trioworker journal (\d{1,9})(?:\n|$)", content)
+    if match is None:
+        raise ConfigError(f"{name} is not a trioworker journal; move the file away, or choose another --state-dir")
+    version = int(match[1])
+    if version < FORMAT:
+        remedy = "written by an older trioworker; finish the job with that version, or move the file away"
+    else:
+        remedy = "newer than this program; use a newer trioworker, or move the file away"
+    raise ConfigError(f"{name} is of format {version}, {remedy}")
 
 
 def check_owner(journal: Journal, job_id: str) -> None:
-    """Refuse the journal of another job.
+    """Check that the journal belongs to the job `job_id`, or is empty.
 
     Raises:
-        ConfigError: that is what it is.
+        ConfigError: it belongs to another job.
     """
-    first = next((record for group in journal.past for record in group), None)
+    first = next((record for commit in journal.past for record in commit), None)
     if isinstance(first, records.JobOpened) and first.job_id.lower() != job_id.lower():
         raise ConfigError(f"the journal is of job {first.job_id}, not {job_id}; move it away")

@@ -1,4 +1,4 @@
-"""Where journals are kept: one file a job, locked against other workers for as long as one is open."""
+"""Journals in a directory: one file per job, locked against other workers while it is open."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OPEN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""How the file is opened: a link or a FIFO that somebody put there must neither lead away nor hold us."""
+"""A symbolic link in the place of the file must not be followed, and a FIFO must not block the open."""
 
 
 class FileStorage:
-    """A file, locked against other workers for as long as it is open."""
+    """A `Storage` in a file that other workers can't open meanwhile."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the file, mode 0600, in a folder of mode 0700.
+        """Open or create the file with mode 0600, in a directory with mode 0700.
 
         Raises:
-            ConfigError: it can't be opened, or another worker holds it.
+            ConfigError: the file can't be opened, or another worker holds its lock.
         """
-        # Of its own: threads that hang elsewhere in the program must not keep the journal from the disk.
+        # A limiter of its own: threads that hang elsewhere must not delay the journal.
         self._thread = trio.CapacityLimiter(1)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -35,13 +35,13 @@ class FileStorage:
         except OSError as error:
             raise ConfigError(f"--state-dir: cannot open {path}: {error.strerror}") from error
         try:
-            _claim(self._file, path)
+            _lock(self._file, path)
         except ConfigError:
             os.close(self._file)
             raise
 
     def read(self) -> bytes:
-        """All that the file holds."""
+        """The content of the file."""
         size = os.fstat(self._file).st_size
         content = bytearray()
         while len(content) < size and (chunk := os.pread(self._file, size - len(content), len(content))):
@@ -49,34 +49,34 @@ class FileStorage:
         return bytes(content)
 
     def append(self, data: bytes) -> None:
-        """Add to the end of the file; a write that the disk cuts short goes on, or fails."""
+        """Add `data` at the end of the file: see `Storage`. A short write is continued."""
         view = memoryview(data)
         while view:
             view = view[os.write(self._file, view) :]
 
     async def sync(self) -> None:
-        """Have the disk keep what was appended."""
+        """Flush the file to the disk: see `Storage`."""
         await trio.to_thread.run_sync(os.fdatasync, self._file, limiter=self._thread)
 
     def cut(self, size: int) -> None:
-        """Drop the end of the file."""
+        """Keep only the first `size` bytes: see `Storage`."""
         os.ftruncate(self._file, size)
 
     def close(self) -> None:
-        """Close the file, which unlocks it."""
+        """Close the file, which releases its lock."""
         os.close(self._file)
 
 
 def journal_path(state_dir: Path, job_id: str) -> Path:
-    """Where a job's journal is kept."""
+    """The file of a job's journal."""
     return state_dir / f"{job_id.lower()}.journal"
 
 
 def open_journal(state_dir: Path, job_id: str) -> Journal:
-    """The journal of a job, with what an earlier process recorded.
+    """Open the journal of a job; `Journal.past` then holds what an earlier process recorded.
 
     Raises:
-        ConfigError: it can't be opened, another worker holds it, or it is not this job's.
+        ConfigError: the file can't be opened, is held by another worker, or isn't a journal of this job.
     """
     path = journal_path(state_dir, job_id)
     storage = FileStorage(path)
@@ -91,24 +91,24 @@ def open_journal(state_dir: Path, job_id: str) -> Journal:
     return journal
 
 
-def _claim(file: int, path: Path) -> None:
-    """Have the file to ourselves, and its name outlive the machine."""
+def _lock(file: int, path: Path) -> None:
+    """Lock the file, and make its directory entry survive a crash of the machine."""
     import fcntl
 
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise ConfigError(f"{path} is no journal of trioworker; move it away, or choose another --state-dir")
+            raise ConfigError(f"{path} is not a trioworker journal; move the file away, or choose another --state-dir")
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _sync_folder(path.parent)
+        _sync_directory(path.parent)
     except BlockingIOError as error:
         raise ConfigError(f"{path}: another worker runs this job; stop it first") from error
     except OSError as error:
         raise ConfigError(f"--state-dir: cannot use {path}: {error.strerror}") from error
 
 
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        os.fsync(directory)
     finally:
-        os.close(folder)
+        os.close(directory)

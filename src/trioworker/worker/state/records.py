@@ -1,7 +1,9 @@
-"""What can happen to a job: one frozen record each, the only way in which its state changes.
+"""The records of a job: everything that can happen to it. Its state changes only by applying records.
 
-A decision is committed as one group of records, between two awaits, so that the state is whole whenever an actor can be
-cancelled or the process can die.
+The records of one decision are committed together, between two awaits. The state is therefore consistent wherever an
+actor can be cancelled or the process can die.
+
+The journal stores records under their class names; renaming one requires a new `journal.FORMAT`.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ import msgspec
 from trioworker.protocol.wire import Role
 
 Status = Literal["completed", "failed", "cancelled", "stuck"]
-"""How a job ended, in the terms that newer orchestrators read (contract, 'Events')."""
+"""How a job ended (contract, 'Events')."""
 
 CallOutcome = Literal["success", "failure", "interrupted"]
-"""How a call ended. A command that ran and failed is a success: the tool worked."""
+"""How a call ended. A command that ran and exited with an error is a success: the tool worked."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -24,7 +26,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class JobOpened(Record, frozen=True):
-    """The job was fetched for the first time, at `started_at` (seconds since the epoch)."""
+    """The job was fetched for the first time, at `started_at` in seconds since the epoch."""
 
     job_id: str
     title: str
@@ -33,16 +35,17 @@ class JobOpened(Record, frozen=True):
 
 
 class MessageAppended(Record, frozen=True):
-    """A message joined the conversation; `message` is its JSON, encoded once for all requests that will carry it."""
+    """A message was added to the conversation. `message` is its JSON, encoded once for all later requests."""
 
     role: Role
     message: bytes
 
 
 class HistoryCompacted(Record, frozen=True):
-    """Messages before number `before` and over `over` bytes were shortened, to keep the conversation in its limits.
+    """The messages before index `before` that are longer than `over` bytes were shortened.
 
-    Only tool results are, unless `everything` says that long texts and arguments are as well.
+    Only tool results are shortened, unless `everything` is true: then long texts and arguments are, too. An `over` of
+    `conversation.LEAVE_OUT` removes the messages instead.
     """
 
     before: int
@@ -51,15 +54,15 @@ class HistoryCompacted(Record, frozen=True):
 
 
 class IterationStarted(Record, frozen=True):
-    """The model is about to be asked; the reply is awaited until `ReplyTaken`."""
+    """The iteration started: the model is asked next, and its reply is pending until `ReplyAccepted`."""
 
     number: int
 
 
 class ReplyAccepted(Record, frozen=True):
-    """The reply to the open iteration was acted on; `guards` is what the reasoning remembers from here on.
+    """The reply of the current iteration was interpreted, and its calls are the new turn.
 
-    It took `requests` to the model and `seconds`, retries included.
+    It took `requests` requests to the model and `seconds` in all, including retries.
     """
 
     loop_state: LoopState
@@ -71,21 +74,21 @@ class ReplyAccepted(Record, frozen=True):
 
 
 class CallAnnounced(Record, frozen=True):
-    """The `tool_use` event of a call is in the outbox."""
+    """The `tool_use` event of a call was queued."""
 
     call_id: str
 
 
 class CallStarted(Record, frozen=True):
-    """The call runs from here on; it never runs a second time."""
+    """A call was started. A call is never started twice."""
 
     call_id: str
 
 
 class CallEnded(Record, frozen=True):
-    """The call has its answer: `content` for the model, `output` as people see it.
+    """A call was answered, with `content` for the model and `output` for events.
 
-    `seconds` is how long the job waited for it; of calls that ran side by side, the first has the time of all.
+    `seconds` is how long the job waited for it. Of calls that ran concurrently, the first has the time of all.
     """
 
     call_id: str
@@ -96,78 +99,78 @@ class CallEnded(Record, frozen=True):
 
 
 class TurnClosed(Record, frozen=True):
-    """Every call of the turn was answered; the answers joined the conversation in the order asked for."""
+    """Every call of the turn was answered. The answers were added to the conversation in the order of the calls."""
 
     loop_state: LoopState
 
 
 class FollowUpReceived(Record, frozen=True):
-    """A person sent a follow-up prompt; it joins at the next iteration."""
+    """A follow-up prompt arrived; it waits for the next iteration."""
 
     content: str
 
 
 class FollowUpsJoined(Record, frozen=True):
-    """The first `count` waiting follow-ups are in the conversation."""
+    """The first `count` waiting follow-ups were added to the conversation."""
 
     count: int
 
 
 class PollingEnded(Record, frozen=True):
-    """No more follow-ups will come."""
+    """Polling for follow-ups ended: none will come."""
 
 
 class EventQueued(Record, frozen=True):
-    """A post joined the outbox. An event's `seq` is counted by the job."""
+    """A post was added to the outbox. The job numbers the events (`seq`)."""
 
     path: Literal["event", "status"]
     body: dict[str, Any]
 
 
 class EventDelivered(Record, frozen=True):
-    """The oldest post of the outbox was accepted, or given up on."""
+    """The oldest post in the outbox was accepted, or given up if `lost` is true."""
 
     lost: bool = False
 
 
 class OutcomeDecided(Record, frozen=True):
-    """How the job ended. The first decision stands."""
+    """The outcome of the job was decided. Only the first decision counts."""
 
     status: Status
     message: str
 
 
 class OutboxSealed(Record, frozen=True):
-    """The `result` event is in the outbox, the last post of the job."""
+    """The `result` event was queued, the last post of the job."""
 
 
 class ReportStarted(Record, frozen=True):
-    """`POST complete` is about to be sent."""
+    """`POST complete` is sent next."""
 
 
 class ReportAccepted(Record, frozen=True):
-    """The orchestrator knows how the job ended."""
+    """The orchestrator accepted the report of the outcome."""
 
 
 class JournalAbandoned(Record, frozen=True):
-    """Nothing more could be recorded; what is known of the job is not enough to resume it."""
+    """Recording stopped, for `reason`: the journal can't be used to resume the job."""
 
     reason: str
 
 
 class LoopState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the reasoning remembers of the turns before: see `llm/guards.py`."""
+    """The state of loop detection, carried from turn to turn: see `llm/loop_detection.py`."""
 
     empty_replies: int = 0
     failing_call: str = ""
     failing_count: int = 0
     text_only: bool = False
     last_text: str = ""
-    """The text of the turn before, when that was a text which may stand as the last word."""
+    """The text of the previous turn, if it may be the final answer."""
 
 
 class PlannedCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A call of the open turn; `arguments` is JSON. One that must not run has its answer already: `refusal`."""
+    """A call of the current turn; `arguments` is JSON. A call with a `refusal` is answered with it and not run."""
 
     call_id: str
     name: str
