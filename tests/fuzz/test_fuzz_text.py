@@ -1,4 +1,4 @@
-"""What a model writes: cleaning, recovery and reading of its text never fail, and take linear time."""
+"""Cleaning, call recovery and completion signals never fail on any text, and take linear time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fuzz.foreign import ANY_TEXT, FRAGMENTS, MARKUP
 from fuzz.profile import fuzzing
 from linear_time import assert_linear
 from trioworker.protocol.limits import MAX_CALLS, MAX_DEPTH, MAX_ID_BYTES, MAX_NAME_BYTES
-from trioworker.protocol.text import signals_completion, talks_of_calling, truncate
+from trioworker.protocol.text import signals_completion, truncate
 from trioworker.protocol.wire import ToolCall
 from trioworker.worker.llm.call_limits import clamp_calls
 from trioworker.worker.llm.call_markup import clean, pieces, recover_calls
@@ -22,7 +22,7 @@ TAKEN = frozenset({"recovered_0", "recovered_3"})
 @given(MARKUP)
 @example('<tool_call>{"name": "shell", "arguments": {"command": "\ud800"}}</tool_call>')
 @example("<tool_call>{" + "[" * 2000 + "</tool_call>")
-def test_no_text_breaks_cleaning_or_recovery(text: str) -> None:
+def test_cleaning_and_recovery_accept_any_text(text: str) -> None:
     recovery = recover_calls(text, KNOWN, TAKEN)
     assert recovery.rest == clean(text)
     assert "\n\n\n" not in clean(text) or "`" in text or "~" in text or ">" in text
@@ -33,7 +33,7 @@ def test_no_text_breaks_cleaning_or_recovery(text: str) -> None:
 
 @fuzzing()
 @given(MARKUP)
-def test_pieces_are_the_text_without_its_tags(text: str) -> None:
+def test_pieces_are_in_order_and_part_of_the_text(text: str) -> None:
     at = 0
     for piece in pieces(text):
         at = text.find(piece.text, at)
@@ -43,7 +43,7 @@ def test_pieces_are_the_text_without_its_tags(text: str) -> None:
 
 @fuzzing()
 @given(MARKUP)
-def test_what_is_quoted_is_never_a_call(text: str) -> None:
+def test_quoted_text_contains_no_calls(text: str) -> None:
     quoted = "\n".join("> " + line for line in text.split("\n"))
     assert recover_calls(quoted, KNOWN, TAKEN).calls == ()
     fence = "`" * (text.count("`") + 3)
@@ -52,28 +52,26 @@ def test_what_is_quoted_is_never_a_call(text: str) -> None:
 
 @fuzzing()
 @given(ANY_TEXT | MARKUP)
-def test_no_text_breaks_its_reading(text: str) -> None:
+def test_completion_signal_accepts_any_text(text: str) -> None:
     assert isinstance(signals_completion(text), bool)
-    assert isinstance(talks_of_calling(text, KNOWN), bool)
 
 
 @fuzzing()
 @given(ANY_TEXT, st.integers(0, 80))
-def test_a_cut_keeps_a_prefix_of_whole_characters(text: str, limit: int) -> None:
-    cut = truncate(text, limit)
-    if cut != text:
-        kept = cut.removesuffix("...")
+def test_truncate_keeps_a_prefix_of_whole_characters(text: str, limit: int) -> None:
+    truncated = truncate(text, limit)
+    if truncated != text:
+        kept = truncated.removesuffix("...")
         assert len(kept.encode()) <= limit
         assert text.encode("utf-8", "replace").decode().startswith(kept)
 
 
 @fuzzing(0.1)
 @given(st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=4).map("".join))
-def test_time_is_linear_in_any_text(unit: str) -> None:
+def test_any_repeated_text_takes_linear_time(unit: str) -> None:
     assert_linear(clean, unit)
     assert_linear(lambda text: recover_calls(text, KNOWN, TAKEN), unit)
     assert_linear(signals_completion, unit)
-    assert_linear(lambda text: talks_of_calling(text, KNOWN), unit)
 
 
 calls = st.builds(
@@ -86,12 +84,12 @@ calls = st.builds(
 
 @fuzzing()
 @given(st.lists(calls, max_size=MAX_CALLS + 10), st.frozensets(st.sampled_from(["a", "call_0", "a_0"])))
-def test_calls_are_brought_into_their_limits(given_calls: list[ToolCall], taken: frozenset[str]) -> None:
-    fitting = clamp_calls(given_calls, taken)
-    assert len(fitting) == min(len(given_calls), MAX_CALLS)
-    ids = [call.id for call in fitting]
+def test_clamped_calls_are_within_the_limits(given_calls: list[ToolCall], taken: frozenset[str]) -> None:
+    clamped = clamp_calls(given_calls, taken)
+    assert len(clamped) == min(len(given_calls), MAX_CALLS)
+    ids = [call.id for call in clamped]
     assert len({*ids, *taken}) == len(ids) + len(taken)
-    for before, after in zip(given_calls, fitting, strict=False):
+    for before, after in zip(given_calls, clamped, strict=False):
         assert 0 < len(after.id.encode()) <= MAX_ID_BYTES + len("_00")
         assert len(after.name.encode()) <= MAX_NAME_BYTES + len("...")
         assert after.arguments == before.arguments or after.arguments_parse_error

@@ -1,4 +1,4 @@
-"""How replies are read: what joins the conversation, what runs, what is said to the model, and when the job is done."""
+"""The interpretation of replies with calls or text: the message, the calls, the note, and when the job is done."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import pytest
 
 from support.replies import COMPLETE, TOOLS, call, calling, context, markup, sent, text
 from trioworker.protocol import wire
-from trioworker.worker.llm import loop_detection as rules
+from trioworker.worker.llm import loop_detection
 from trioworker.worker.llm.interpretation import holds_calls, interpret
 from trioworker.worker.state.conversation import encode_message
-from trioworker.worker.state.records import LoopState
 
 # Tool calls
 
 
-def test_calls_join_with_the_assistant_message_that_asks_for_them() -> None:
+def test_calls_are_part_of_the_assistant_message() -> None:
     interpretation = interpret(calling(call("a", arguments={"command": "ls"}), call("b", "read_file")), context())
     assert sent(interpretation) == {
         "role": "assistant",
@@ -46,13 +45,13 @@ def test_completion_beside_calls_does_not_end_the_job() -> None:
 
 
 @pytest.mark.parametrize("finish_reason", ["tool_use", "tool_calls", "stop", None, "eos"])
-def test_calls_run_whatever_the_provider_calls_the_end(finish_reason: str | None) -> None:
+def test_calls_are_run_for_any_finish_reason_but_length(finish_reason: str | None) -> None:
     reply = wire.Reply(tool_calls=(call(),), finish_reason=finish_reason)
     assert not interpret(reply, context()).calls[0].refusal
     assert holds_calls(reply, TOOLS)
 
 
-def test_what_only_the_provider_understands_goes_back_byte_for_byte() -> None:
+def test_opaque_provider_data_is_returned_byte_for_byte() -> None:
     body = (
         b'{"tool_calls":[{"id":"a","name":"shell","arguments":{},"reasoning":{ "b": 1.50 },"signature":"\\u0041="}],'
         b'"reasoning":"x\\u00e9","reasoning_details":[1,  2],"finish_reason":"tool_calls"}'
@@ -65,7 +64,7 @@ def test_what_only_the_provider_understands_goes_back_byte_for_byte() -> None:
     )
 
 
-def test_nulls_that_came_are_not_sent_back() -> None:
+def test_null_fields_are_not_sent_back() -> None:
     body = (
         b'{"content":"Hm.","reasoning":null,"reasoning_details":null,"tool_calls":[{"id":"a","name":"shell",'
         b'"arguments":null,"reasoning":null,"signature":null,"arguments_parse_error":null}]}'
@@ -79,11 +78,11 @@ def test_nulls_that_came_are_not_sent_back() -> None:
     assert not interpretation.calls[0].refusal
 
 
-def test_reasoning_stays_with_a_text_as_well() -> None:
+def test_reasoning_of_a_text_is_returned() -> None:
     assert sent(interpret(text("Hm.", reasoning=msgspec.Raw(b'"deep"')), context()))["reasoning"] == "deep"
 
 
-def test_arguments_that_were_no_json_are_answered_and_not_run() -> None:
+def test_call_with_arguments_that_are_not_json_is_answered_and_not_run() -> None:
     broken = call(arguments={}, arguments_parse_error="expected `,` at column 9")
     interpretation = interpret(calling(broken, call("b")), context())
     assert interpretation.calls[0].refusal == "invalid parameters: arguments: expected `,` at column 9"
@@ -97,22 +96,22 @@ def test_arguments_of_any_json_type_are_kept() -> None:
         assert msgspec.json.decode(interpretation.calls[0].arguments) == value
 
 
-def test_the_calls_of_a_reply_that_was_cut_are_not_run() -> None:
+def test_calls_of_a_cut_reply_are_not_run() -> None:
     reply = calling(call(arguments={"content": "half"}), call("b"), content="Writing.", finish_reason="length")
     interpretation = interpret(reply, context())
-    assert [planned.refusal for planned in interpretation.calls] == [rules.CALL_CUT, rules.CALL_CUT]
+    assert [planned.refusal for planned in interpretation.calls] == [loop_detection.CALL_CUT, loop_detection.CALL_CUT]
     assert len(sent(interpretation)["tool_calls"]) == 2
     assert "cut off" in interpretation.status
     assert not holds_calls(reply, TOOLS)
 
 
-def test_calls_written_as_text_in_a_reply_that_was_cut_are_not_run() -> None:
+def test_calls_written_as_text_in_a_cut_reply_are_not_run() -> None:
     reply = text(markup(), "length")
-    assert interpret(reply, context()).calls[0].refusal == rules.CALL_CUT
+    assert interpret(reply, context()).calls[0].refusal == loop_detection.CALL_CUT
     assert not holds_calls(reply, TOOLS)
 
 
-def test_ids_are_unique_in_the_conversation() -> None:
+def test_call_ids_are_unique_in_the_conversation() -> None:
     reply = calling(call("a"), call("a"), call(""), call(""), call("b"), call("a_0"))
     interpretation = interpret(reply, context(taken=("b", "call_0")))
     ids = [planned.call_id for planned in interpretation.calls]
@@ -123,7 +122,7 @@ def test_ids_are_unique_in_the_conversation() -> None:
     assert [one["id"] for one in sent(interpretation)["tool_calls"]] == ids
 
 
-def test_a_tool_that_nobody_knows_is_still_a_call_to_answer() -> None:
+def test_call_of_an_unknown_tool_is_a_call_to_answer() -> None:
     assert interpret(calling(call(name="teleport")), context()).calls[0].name == "teleport"
 
 
@@ -137,14 +136,14 @@ def test_calls_written_as_text_are_recovered() -> None:
     assert holds_calls(reply, TOOLS)
 
 
-def test_calls_written_as_text_beside_real_ones_are_dropped() -> None:
+def test_calls_written_as_text_beside_native_calls_are_dropped() -> None:
     interpretation = interpret(calling(call("a"), content=f"Now. {markup()}"), context())
     assert [planned.call_id for planned in interpretation.calls] == ["a"]
     assert interpretation.text == "Now."
 
 
 @pytest.mark.parametrize("quoted", [f"`{markup()}`", f"```\n{markup()}\n```", f"> {markup()}"])
-def test_quoted_calls_are_talk(quoted: str) -> None:
+def test_quoted_call_stays_text(quoted: str) -> None:
     reply = text(f"A call looks like this:\n\n{quoted}")
     interpretation = interpret(reply, context())
     assert not interpretation.calls
@@ -159,14 +158,14 @@ def test_completion_reports_the_last_output() -> None:
     assert interpret(text(COMPLETE), context(output='{"n": 1}')).finished == '{"n": 1}'
 
 
-def test_completion_without_any_output_reports_the_text() -> None:
+def test_completion_without_output_reports_the_text() -> None:
     interpretation = interpret(text(COMPLETE), context())
     assert interpretation.finished == COMPLETE
     assert interpretation.text == COMPLETE
     assert sent(interpretation) == {"role": "assistant", "content": COMPLETE}
 
 
-def test_completion_goes_before_the_nudge_for_an_announcement() -> None:
+def test_completion_between_announced_steps_ends_the_job() -> None:
     interpretation = interpret(
         text("I will now run the tests.\n\nThey pass. The job is complete. Next I will call shell."), context()
     )
@@ -174,30 +173,24 @@ def test_completion_goes_before_the_nudge_for_an_announcement() -> None:
     assert not interpretation.note
 
 
-def test_a_denial_far_above_does_not_veto_the_last_line() -> None:
+def test_early_denial_does_not_veto_the_last_line() -> None:
     said = "The parser was incomplete. " + "I worked on it. " * 200 + "\n\nThe job is complete"
     assert interpret(text(said), context()).finished == said
 
 
-def test_completion_in_a_text_that_was_cut_is_not_the_last_word() -> None:
+def test_completion_in_a_cut_text_does_not_end_the_job() -> None:
     interpretation = interpret(text(COMPLETE + " But before that, I", "length"), context())
     assert interpretation.finished is None
-    assert interpretation.note == rules.REPLY_CUT
+    assert interpretation.note == loop_detection.REPLY_CUT
     assert interpretation.status
 
 
-def test_an_announcement_is_nudged_twice_at_the_most() -> None:
-    loop_state = LoopState()
-    notes: list[str] = []
-    for _ in range(4):
-        interpretation = interpret(text("I will now run the tests with shell."), context(loop_state))
-        notes.append(interpretation.note)
-        loop_state = interpretation.loop_state
-    assert notes == [rules.CALL_ANNOUNCED, rules.CALL_ANNOUNCED, "", ""]
-
-
-def test_an_ordinary_text_joins_and_nothing_more_happens() -> None:
-    interpretation = interpret(text("The tests fail since the parser drops a line."), context())
+@pytest.mark.parametrize(
+    "content", ["The tests fail since the parser drops a line.", "I will now run the tests with shell."]
+)
+def test_other_text_is_added_to_the_conversation_only(content: str) -> None:
+    interpretation = interpret(text(content), context())
+    assert interpretation.text == content
     assert interpretation.said is not None
     assert not interpretation.note
     assert not interpretation.status
@@ -208,5 +201,5 @@ def test_an_ordinary_text_joins_and_nothing_more_happens() -> None:
 
 
 @pytest.mark.parametrize("reply", [text("I would run it."), text(None), text(""), calling()])
-def test_a_selection_without_calls_asks_for_a_response(reply: wire.Reply) -> None:
+def test_reply_without_calls_holds_none(reply: wire.Reply) -> None:
     assert not holds_calls(reply, TOOLS)
