@@ -1,7 +1,7 @@
-"""Every error that trioworker raises on purpose: one root, few children, each raised where its meaning is known.
+"""Every error that trioworker raises on purpose, under one root.
 
-What httpx, the operating system and msgspec raise is mapped to these at one edge each (`client.py`, `tools/`).
-The message is one line: what, where, and the remedy where there is one.
+Exceptions of httpx, the operating system and msgspec are translated into these at one place each (`worker/client`,
+`worker/tools`). Each message is one line: what failed, where, and what to do about it.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ class WorkerError(Exception):
 
 
 class ConfigError(WorkerError):
-    """An option, a variable or a file that a user gave is unusable (exit code 2)."""
+    """An option, a variable or a file from the user can't be used (exit code 2)."""
 
 
 class OrchestratorError(WorkerError):
-    """A request to the orchestrator failed for good."""
+    """A request to the orchestrator failed, and retries didn't or can't help."""
 
 
 class RefusedError(OrchestratorError):
-    """The orchestrator answered with a status that no retry can change.
+    """The orchestrator responded with a status that no retry can change.
 
     `status` is the HTTP status code.
     """
@@ -31,9 +31,9 @@ class RefusedError(OrchestratorError):
 
 
 class UnreachableError(OrchestratorError):
-    """The orchestrator did not answer, or only with passing failures, within the time that the request had.
+    """The orchestrator didn't respond within the time of the request, or only with transient failures.
 
-    `pause` is the seconds for which its last answer asked to be left alone, 0 if it did not.
+    `retry_after` is the number of seconds that the last response asked to wait, 0 if none did.
     """
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
@@ -42,11 +42,11 @@ class UnreachableError(OrchestratorError):
 
 
 class BadReplyError(OrchestratorError):
-    """The orchestrator answered 2xx with a body that is not what the contract tells."""
+    """The orchestrator responded with a 2xx status and a body that violates the contract."""
 
 
 class ReasoningError(WorkerError):
-    """The model can't be brought to go on; the job fails with this reason."""
+    """The model makes no progress; the job fails with this reason."""
 
 
 class ActorFailedError(WorkerError):
@@ -54,11 +54,11 @@ class ActorFailedError(WorkerError):
 
 
 class ToolError(WorkerError):
-    """A tool could not do what it was asked; the model is told, and the job goes on."""
+    """A tool could not do what the model asked for. The message is the model's result, and the job continues."""
 
 
 class InvalidParametersError(ToolError):
-    """A tool's arguments don't fit its schema; `problems` holds a `FIELD: MESSAGE` for each."""
+    """The arguments of a call don't match the tool's schema; `problems` has one `FIELD: MESSAGE` for each mismatch."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("invalid parameters: " + "; ".join(problems))

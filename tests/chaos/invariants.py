@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from chaos.harness import GRACE, RESTART_DELAY, TIMEOUT
 from chaos.plan import Disturb, Kill, Outage
 from chaos.reference import ANSWER, CALLS, FOLLOW_UP
-from trioworker.worker.client.orchestrator_client import BACKOFF_LIMIT
+from trioworker.worker.client.retries import BACKOFF_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

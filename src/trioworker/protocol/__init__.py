@@ -1,1 +1,1 @@
-"""The job contract: messages, limits, text rules and exit codes. Imports nothing of ours."""
+"""The job contract: messages, limits, text rules and exit codes. Imports nothing else of trioworker."""

@@ -1,8 +1,9 @@
-"""Exit codes: what a worker process tells whatever started it."""
+"""The exit codes of a worker process."""
 
 from __future__ import annotations
 
 SUCCEEDED, FAILED, BAD_USAGE, NO_ORCHESTRATOR, STOPPED, UNREPORTED, DIVERGED = range(7)
-"""The job succeeded; failed and was reported; bad usage or configuration; the orchestrator refused the worker or can't be
-reached; stopped by a signal and reported; the end of the job could not be reported; a replay differs from its recording.
+"""In this order: the job succeeded; it failed and was reported; bad usage or configuration; the orchestrator refused
+the worker or can't be reached; the job was stopped by a signal and reported; the outcome could not be reported; a
+replay differs from its recording.
 """

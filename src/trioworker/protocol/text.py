@@ -1,14 +1,14 @@
-"""The contract's text rules: cutting a text, and whether it signals completion."""
+"""The contract's text rules: truncation, and the signal of completion."""
 
 from __future__ import annotations
 
 import re
 
 MAX_BYTES_OF_A_CHARACTER = 4
-"""UTF-8 needs no more; a text that is short enough at this rate fits without a look at its bytes."""
+"""The maximum in UTF-8. A text that fits even at this rate need not be encoded to measure it."""
 
 CURLY_APOSTROPHE = "\u2019"
-"""Models write it for the plain one."""
+"""Models write it in place of the ASCII apostrophe."""
 
 COMPLETION_PHRASES = (
     "job is complete",
@@ -32,7 +32,7 @@ COMPLETION_PHRASES = (
     "all done",
     "all tasks complete",
 )
-"""What says that the job is done (contract, `vectors/completion.json`)."""
+"""Phrases that signal completion (contract, `vectors/completion.json`)."""
 
 COMPLETION_DENIALS = (
     "not complete",
@@ -47,14 +47,14 @@ COMPLETION_DENIALS = (
     "not yet complete",
     "not yet finished",
 )
-"""What takes it back, in the same sentence or in a later one (contract, `vectors/completion.json`)."""
+"""Phrases that revoke it, in the same sentence or a later one (contract, `vectors/completion.json`)."""
 
 
 def truncate(text: str, limit: int) -> str:
     """The text, or its longest prefix of whole characters within `limit` bytes of UTF-8, and `...`."""
     if len(text) * MAX_BYTES_OF_A_CHARACTER <= limit:
         return text
-    # No more characters than bytes can fit; one more tells whether something is cut.
+    # At most `limit` characters fit into `limit` bytes; one more shows whether the text is longer.
     data = text[: limit + 1].encode("utf-8", "replace")
     if len(data) <= limit:
         return text
@@ -62,22 +62,22 @@ def truncate(text: str, limit: int) -> str:
 
 
 def signals_completion(text: str) -> bool:
-    """Whether a sentence says that the job is done, and neither it nor a later one denies it."""
+    """Whether a sentence contains a completion phrase, and neither that sentence nor a later one a denial."""
     plain = text.replace(CURLY_APOSTROPHE, "'").replace("*", "")
-    if not _holds(plain, COMPLETION_PHRASES):
+    if not _contains(plain, COMPLETION_PHRASES):
         return False
     for sentence in reversed(re.split(_SENTENCE_END, plain)):
-        if _holds(sentence, COMPLETION_DENIALS):
+        if _contains(sentence, COMPLETION_DENIALS):
             return False
-        if _holds(sentence, COMPLETION_PHRASES):
+        if _contains(sentence, COMPLETION_PHRASES):
             return True
     return False
 
 
-def _holds(text: str, phrases: tuple[str, ...]) -> bool:
+def _contains(text: str, phrases: tuple[str, ...]) -> bool:
     words = " ".join(text.casefold().split())
     return bool(words) and any(phrase in words for phrase in phrases)
 
 
-# A line that continues in lower case is the same sentence, wrapped.
+# A line that starts with a lower-case letter continues the sentence of the line before.
 _SENTENCE_END = r"[.!?](?=[\"')\]]*(?:\s|$))|\n(?![ \t]*[a-z])"

@@ -1,6 +1,6 @@
-"""Values of the contract that come as text: the job's id, the orchestrator's URL, the bearer token.
+"""Validation of the contract's values that are given as text: the job's id, the orchestrator's URL, the bearer token.
 
-Each function raises `ValueError` with what the value should be, to follow "is not".
+Each function returns the value, or raises `ValueError` with a description of a valid one, to complete "VALUE is not".
 """
 
 from __future__ import annotations
@@ -8,21 +8,21 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-TOKEN_VARIABLE = "IRONCLAW_WORKER_TOKEN"  # noqa: S105 - the variable's name
+TOKEN_VARIABLE = "IRONCLAW_WORKER_TOKEN"  # noqa: S105 - the name of a variable, not a password
 """The environment variable that holds the job's bearer token (contract, 'How a worker is started')."""
 
 
 def job_id(text: str) -> str:
-    """A UUID, as it was written."""
+    """A UUID, unchanged."""
     if not re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text):
         raise ValueError("a UUID, such as 123e4567-e89b-12d3-a456-426614174000")
     return text
 
 
 def http_url(text: str) -> str:
-    """An http or https URL with a host, to which paths can be added.
+    """An http or https URL with a host, to which a path can be appended.
 
-    A user in the URL is refused: it would replace the token in the Authorization header.
+    A URL with a user is refused: the user would replace the token in the Authorization header.
     """
     wanted = "an http:// or https:// URL with a host, and no user, query or fragment"
     try:
@@ -38,7 +38,7 @@ def http_url(text: str) -> str:
 
 
 def bearer_token(text: str) -> str:
-    """A token that an HTTP header can carry, without the white space around it."""
+    """A token that is valid in an HTTP header, stripped."""
     token = text.strip()
     if not token or not (token.isascii() and token.isprintable()):
         raise ValueError("a token of printable ASCII characters")

@@ -1,8 +1,7 @@
-"""The contract's HTTP bodies, as typed structs, and nothing else.
+"""The contract's HTTP bodies as typed structs.
 
-A struct's fields are the contract's, so the schema is the type: decoding validates, unknown fields are ignored, and
-`null` means absent in every optional field. What a worker only hands back (`reasoning`, `signature`, …) stays the bytes
-that came, as `msgspec.Raw`.
+The type is the schema: decoding validates, ignores unknown fields, and accepts `null` for every optional field. Fields
+that a worker only returns (`reasoning`, `signature`, …) keep their bytes, as `msgspec.Raw`.
 """
 
 from __future__ import annotations
@@ -15,25 +14,24 @@ Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_use", "content_filter", "unknown"]
 
 ABSENT = msgspec.UNSET
-"""Stands for a field that was not in the body; such a field is left out again when it is sent back."""
+"""The value of a field that was absent. It is left out when the struct is encoded."""
 
 Untouched = msgspec.Raw | msgspec.UnsetType
-"""A JSON value that is kept and sent back byte for byte."""
+"""A JSON value that is returned byte for byte, or `ABSENT`."""
 
 TokenCount = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-"""Tokens of one reply. Up to what every JSON reader takes for an integer (RFC 8259, 6); sums of it fit the journal."""
-
+"""Tokens of one reply, up to what every JSON reader accepts as an integer (RFC 8259, 6). Sums fit into the journal."""
 
 INTERRUPTED = "interrupted; its effects are unknown"
-"""The answer to a call that was started and not seen to end: it never runs a second time (design, rule 6)."""
+"""The answer to a call that was started and didn't end: it is never run a second time (design, rule 6)."""
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The base of all bodies: immutable, and what is absent is left out."""
+    """The base of all bodies: immutable, and encoded without fields that have their default."""
 
 
 class JobDescription(Body, frozen=True):
-    """The answer to `GET job`."""
+    """The response to `GET job`."""
 
     title: str
     description: str
@@ -41,7 +39,7 @@ class JobDescription(Body, frozen=True):
 
 
 class Credential(Body, frozen=True):
-    """One entry of the answer to `GET credentials`: a variable for the tools' environment."""
+    """An entry of the response to `GET credentials`: a variable for the environment of the tools."""
 
     env_var: str
     value: str
@@ -56,7 +54,7 @@ class StatusUpdate(Body, frozen=True, omit_defaults=False):
 
 
 class ToolCall(Body, frozen=True, omit_defaults=False):
-    """One call that the model asks for; `arguments` is any JSON value."""
+    """A call that the model makes. `arguments` is any JSON value."""
 
     id: str
     name: str
@@ -67,7 +65,7 @@ class ToolCall(Body, frozen=True, omit_defaults=False):
 
 
 class Message(Body, frozen=True):
-    """One message of the conversation."""
+    """A message of the conversation."""
 
     role: Role
     content: str
@@ -79,7 +77,7 @@ class Message(Body, frozen=True):
 
 
 class ToolDefinition(Body, frozen=True):
-    """A tool as the model is told of it; `parameters` is a JSON Schema."""
+    """The description of a tool for the model. `parameters` is a JSON Schema."""
 
     name: str
     description: str
@@ -87,7 +85,7 @@ class ToolDefinition(Body, frozen=True):
 
 
 class CompletionRequest(Body, frozen=True):
-    """The body of `POST llm/complete`. Messages are encoded once and joined here as they are."""
+    """The body of `POST llm/complete`. The messages are already encoded."""
 
     messages: tuple[msgspec.Raw, ...]
     max_tokens: int
@@ -96,7 +94,7 @@ class CompletionRequest(Body, frozen=True):
 
 
 class ToolCompletionRequest(Body, frozen=True):
-    """The body of `POST llm/complete_with_tools`."""
+    """The body of `POST llm/complete_with_tools`. The messages and the tools are already encoded."""
 
     messages: tuple[msgspec.Raw, ...]
     tools: msgspec.Raw
@@ -106,7 +104,7 @@ class ToolCompletionRequest(Body, frozen=True):
 
 
 class Reply(Body, frozen=True):
-    """The answer to either LLM request; without tools it holds no calls."""
+    """The response to either LLM request. Only `complete_with_tools` returns `tool_calls`."""
 
     content: str | None = None
     tool_calls: tuple[ToolCall, ...] | None = None
@@ -120,7 +118,7 @@ class Reply(Body, frozen=True):
 
     @property
     def ended_by(self) -> FinishReason:
-        """`finish_reason` in the contract's terms; `tool_calls` is `tool_use`, anything else is `unknown`."""
+        """`finish_reason` in the contract's terms: `tool_calls` means `tool_use`, any other value is `unknown`."""
         match self.finish_reason:
             case "tool_use" | "tool_calls":
                 return "tool_use"
@@ -131,7 +129,7 @@ class Reply(Body, frozen=True):
 
 
 class Prompt(Body, frozen=True):
-    """The answer to `GET prompt`: a follow-up from a person; `done` ends the polling."""
+    """The response to `GET prompt`: a follow-up from a person. `done` means that no more will come."""
 
     content: str
     done: bool | None = False
@@ -145,7 +143,7 @@ class EventPost(Body, frozen=True):
 
 
 class CompletionReport(Body, frozen=True, omit_defaults=False):
-    """The body of `POST complete`, always the last request of a job."""
+    """The body of `POST complete`, the last request of a job."""
 
     success: bool
     message: str | None

@@ -9,7 +9,7 @@ from loguru import logger
 
 from trioworker.errors import OrchestratorError, RefusedError, UnreachableError
 from trioworker.worker.actors.messages import FollowUpWaiting
-from trioworker.worker.client.orchestrator_client import POLL
+from trioworker.worker.client.orchestrator_client import POLL_LIMITS
 from trioworker.worker.state.records import FollowUpReceived, PollingEnded
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class PromptPoller:
         Raises:
             OrchestratorError: the poll was refused, or hung until its time-out.
         """
-        with self._scopes.poll(POLL.total):
+        with self._scopes.poll(POLL_LIMITS.total):
             prompt = await self._client.prompt()
             if prompt is None:
                 return False
@@ -68,4 +68,4 @@ class PromptPoller:
             self._job.commit(FollowUpReceived(content=prompt.content), *ended)
             await self._job.sync()
             return True
-        raise UnreachableError(f"GET prompt: no answer within {POLL.total:g} s")
+        raise UnreachableError(f"GET prompt: no answer within {POLL_LIMITS.total:g} s")

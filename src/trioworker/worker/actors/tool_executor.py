@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trioworker.worker.actors.messages import TurnOpened
     from trioworker.worker.actors.publisher import Publisher
     from trioworker.worker.services import Services
-    from trioworker.worker.state.job import TurnCall, Job
+    from trioworker.worker.state.job import Job, TurnCall
     from trioworker.worker.state.records import CallOutcome, Record
     from trioworker.worker.tools.base import AnyTool, Parameters
 

@@ -1,1 +1,1 @@
-"""The contract's requests to the orchestrator, with their retries and their HTTP."""
+"""The client of the orchestrator: the contract's requests, retries, and HTTP."""

@@ -1,8 +1,8 @@
-"""Which kind of connection the orchestrator gets.
+"""The choice of the HTTP implementation.
 
-Plain HTTP, which is what orchestrators speak to their containers, goes over streams of our own (`plain.py`). HTTPS, and
-a transport that a test or a harness hands in, go over httpx (`over_httpx.py`). It is imported for those alone: it takes
-a third of a worker's start, and three times as long for a request.
+Plain HTTP, which orchestrators use with their containers, goes over h11 and trio's sockets (`plain_http.py`). HTTPS and
+transports that a test or a harness passes go over httpx (`over_httpx.py`), which is imported only then: importing it
+takes a third of a worker's start, and a request takes three times as long.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from trioworker.worker.client.exchange import Connection
 
 _PLAIN_URL = r"http://([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?/[\w./~%-]*"
-"""What is not plain ASCII has rules of its own for names and paths, and httpx knows them."""
+"""URLs that aren't plain ASCII go over httpx, which implements the rules for encoding their names and paths."""
 
 
 def open_connection(
     base: str, headers: Mapping[str, str], transport: httpx.AsyncBaseTransport | None = None
 ) -> Connection:
-    """The connections to `base`, which ends with a slash. `headers` go with every request.
+    """The connections to the URL `base`, which ends with a slash. `headers` are sent with every request.
 
     Raises:
-        OrchestratorError: nothing can be reached under this URL.
+        OrchestratorError: the URL is invalid.
     """
     try:
-        # Reading the port is what checks it.
+        # `urlsplit` validates the port when it is read.
         _ = urlsplit(base).port
     except ValueError as error:
         raise OrchestratorError(f"{base}: {error}") from error

@@ -1,27 +1,30 @@
-"""One HTTP exchange with the orchestrator: what the client needs of a connection, of whichever kind it is."""
+"""One HTTP exchange with the orchestrator: the interface of a connection, and what its implementations share."""
 
 from __future__ import annotations
 
 import email.utils
 import time
-from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
 from trioworker.errors import BadReplyError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
 KEPT_CONNECTIONS = 8
-"""Connections that stay open between requests: the actors have three requests under way at the most."""
+"""Connections that stay open between requests. The actors make at most three requests at once."""
 CONNECT_TIMEOUT = 3.0
-"""Seconds for a connection: less than any attempt has, so that an attempt that never went out is known as one."""
+"""Seconds for connecting: less than any attempt has, so that an attempt that sent nothing is reported as such."""
 
 
-class Request(NamedTuple):
-    """A request to a path below the base URL; `headers` are added to those of the connection.
+class HttpRequest(NamedTuple):
+    """A request to a path below the base URL. `headers` are added to those of the connection.
 
-    `on_sent` is called when the whole request was handed to the system, or to the transport that was given.
+    `on_sent` is called when the whole request was passed to the operating system, or to the given transport. It isn't
+    called before a connection exists.
     """
 
     method: str
@@ -31,8 +34,8 @@ class Request(NamedTuple):
     on_sent: Callable[[], None] | None = None
 
 
-class Response(msgspec.Struct, frozen=True):
-    """A whole HTTP answer; `pause` is the seconds that its `Retry-After` asks for, 0 without one."""
+class HttpResponse(msgspec.Struct, frozen=True):
+    """A complete HTTP response. `retry_after` is the number of seconds in its `Retry-After`, 0 without one."""
 
     status: int
     body: bytes
@@ -40,9 +43,9 @@ class Response(msgspec.Struct, frozen=True):
 
 
 class TransientError(Exception):
-    """An attempt failed in a way that the next one may not.
+    """An attempt failed, and a retry may succeed. Never leaves the client.
 
-    `retry_after` is the seconds that the orchestrator asked for, 0 if it did not.
+    `retry_after` is the number of seconds that the orchestrator asked to wait, 0 if it didn't.
     """
 
     def __init__(self, reason: str, *, retry_after: float = 0.0) -> None:
@@ -53,36 +56,38 @@ class TransientError(Exception):
 class Connection(Protocol):
     """The connections to one base URL, which ends with a slash."""
 
-    async def exchange(self, request: Request, limit: int) -> Response:
-        """Send a request and read the whole answer, whose body may have at most `limit` bytes.
+    async def exchange(self, request: HttpRequest, limit: int) -> HttpResponse:
+        """Send a request and read the complete response, whose body may have at most `limit` bytes.
+
+        The caller bounds the time by a cancel scope; only connecting has a time-out of its own.
 
         Raises:
-            PassingError: it failed, and another attempt may not.
-            BadReplyError: the body is over the limit, or packed.
-            OrchestratorError: no request can be made of this URL.
+            TransientError: the exchange failed, and a retry may succeed.
+            BadReplyError: the body exceeds the limit, or is compressed.
+            OrchestratorError: the URL or a header can't be sent.
         """
         ...
 
     async def aclose(self) -> None:
-        """Close the connections, and with them a transport that was given, as httpx's own client does."""
+        """Close all connections, and a given transport, as httpx's own client does."""
         ...
 
 
-def reject_content_encoding(encoding: str | None, said: str) -> None:
-    """Take no body that has a `Content-Encoding`: none was asked for.
+def reject_content_encoding(encoding: str | None, described: str) -> None:
+    """Refuse a body with a `Content-Encoding`: no request accepts one. `described` names the response in the message.
 
-    A few packed bytes can become gigabytes in one piece, before anyone could count them.
+    A few compressed bytes can expand to gigabytes at once, before a limit could apply.
 
     Raises:
-        BadReplyError: the body is packed.
+        BadReplyError: the body is compressed.
     """
-    packing = (encoding or "").strip().lower()
-    if packing not in {"", "identity"}:
-        raise BadReplyError(f"{said} with a body packed by {packing[:40]!r}, which was not asked for")
+    encoding = (encoding or "").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise BadReplyError(f"{described} with Content-Encoding {encoding[:40]!r}, which was not requested")
 
 
 def parse_retry_after(value: str | None) -> float:
-    """Seconds that a `Retry-After` header asks for, as a number or as a date (RFC 9110, 10.2.3); 0 without one."""
+    """The seconds in a `Retry-After` header, a number or a date (RFC 9110, 10.2.3); 0 if it is absent or invalid."""
     value = (value or "").strip()
     if not value:
         return 0.0

@@ -1,7 +1,7 @@
-"""Exchanges over plain HTTP/1.1: h11 for the protocol, trio's sockets for the bytes, and kept connections between.
+"""Exchanges over plain HTTP/1.1, with h11 for the protocol and trio's sockets for the bytes.
 
-A connection belongs to one exchange at a time. It is kept if the exchange ended where the protocol says that another
-may begin, and closed in every other case, a cancel included: closing a socket awaits nothing, so nothing can leak.
+A connection belongs to one exchange at a time. It is kept for the next one if the protocol allows that, and closed in
+every other case, including a cancel. Closing a socket is synchronous, so no connection can leak.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from trioworker.supervision.nurseries import unwrap_single_exception
 from trioworker.worker.client.exchange import (
     CONNECT_TIMEOUT,
     KEPT_CONNECTIONS,
-    Response,
+    HttpResponse,
     TransientError,
     parse_retry_after,
     reject_content_encoding,
@@ -27,18 +27,18 @@ from trioworker.worker.client.exchange import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from trioworker.worker.client.exchange import Request
+    from trioworker.worker.client.exchange import HttpRequest
 
 READ_BYTES = 64 * 1024
-"""Bytes read at once: what a socket on loopback gives in one piece."""
+"""Bytes per read: what a socket on loopback returns at once."""
 MAX_HEAD_BYTES = 100 * 1024
-"""Bytes of an answer's status line and headers, and of a chunk's own header: no server sends a tenth of that."""
+"""Bytes of a response's status line and headers, and of a chunk's header. No server sends a tenth of that."""
 JOINED_BYTES = 64 * 1024
-"""Bytes up to which a body is sent in one piece with its head, which saves a system call and costs a copy."""
+"""Bodies up to this many bytes are sent together with the head: a copy is cheaper than a system call."""
 
 
 class PlainConnection:
-    """A `Connection` over streams of our own. `base` is an `http:` URL that ends with a slash."""
+    """A `Connection` over trio's sockets. `base` is an `http:` URL that ends with a slash."""
 
     def __init__(self, base: str, headers: Mapping[str, str]) -> None:
         parts = urlsplit(base)
@@ -47,77 +47,77 @@ class PlainConnection:
         self._port = parts.port or 80
         self._path = parts.path
         self._headers = [("Host", parts.netloc), *headers.items()]
-        self._idle: list[_Line] = []
+        self._idle: list[_Http1Connection] = []
 
-    async def exchange(self, request: Request, limit: int) -> Response:
-        """Send a request and read the whole answer: see `Connection`."""
-        asked = f"{request.method} {self._base}{request.path}"
+    async def exchange(self, request: HttpRequest, limit: int) -> HttpResponse:
+        """Send a request and read the response: see `Connection`."""
+        target = f"{request.method} {self._base}{request.path}"
         headers = [*self._headers, *request.headers.items()]
         if request.body is not None:
             headers += (("Content-Type", "application/json"), ("Content-Length", str(len(request.body))))
         try:
             head = h11.Request(method=request.method, target=self._path + request.path, headers=headers)
         except h11.LocalProtocolError as error:
-            raise OrchestratorError(f"{asked}: {error}") from error
+            raise OrchestratorError(f"{target}: {error}") from error
         try:
-            line = self._kept_line() or await self._connect()
+            connection = self._reusable_connection() or await self._connect()
         except UnicodeError as error:
-            # An empty label, or one over 63 bytes: no name can be looked up.
-            raise OrchestratorError(f"{asked}: {error}") from error
+            # The host name has an empty label, or one over 63 bytes.
+            raise OrchestratorError(f"{target}: {error}") from error
         is_kept = False
         try:
-            answer = await line.exchange(head, request, limit, asked)
-            is_kept = len(self._idle) < KEPT_CONNECTIONS and line.may_go_on()
+            response = await connection.exchange(head, request, limit, target)
+            is_kept = len(self._idle) < KEPT_CONNECTIONS and connection.can_be_reused()
         finally:
             if is_kept:
-                self._idle.append(line)
+                self._idle.append(connection)
             else:
-                line.close()
-        return answer
+                connection.close()
+        return response
 
     async def aclose(self) -> None:
-        """Close the connections that wait for a next exchange."""
+        """Close the connections between exchanges; one in use is closed by its exchange."""
         while self._idle:
             self._idle.pop().close()
         await trio.lowlevel.checkpoint()
 
-    def _kept_line(self) -> _Line | None:
-        """The one that was used last: the others have waited longer, and servers close those first."""
+    def _reusable_connection(self) -> _Http1Connection | None:
+        """The connection that was used last, as servers close those that have been idle longest."""
         while self._idle:
-            line = self._idle.pop()
-            if line.is_quiet():
-                return line
-            line.close()
+            connection = self._idle.pop()
+            if connection.has_no_input():
+                return connection
+            connection.close()
         return None
 
-    async def _connect(self) -> _Line:
+    async def _connect(self) -> _Http1Connection:
         try:
             with trio.fail_after(CONNECT_TIMEOUT):
-                return _Line(await trio.open_tcp_stream(self._host, self._port))
+                return _Http1Connection(await trio.open_tcp_stream(self._host, self._port))
         except OSError as error:
             raise TransientError(f"cannot connect: {_describe(error)}") from error
         except trio.TooSlowError as error:
             raise TransientError(f"cannot connect: no answer within {CONNECT_TIMEOUT:g} s") from error
 
 
-class _Line:
-    """One connection, and where the protocol stands on it."""
+class _Http1Connection:
+    """One connection, and the state of the protocol on it."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
         self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
         self._is_sent = False
-        self._unsent: Exception | None = None
+        self._send_error: Exception | None = None
         self._on_sent: Callable[[], None] | None = None
 
-    def is_quiet(self) -> bool:
-        """Nothing came since the last answer: neither the end of the stream, nor bytes that belong to no request."""
+    def has_no_input(self) -> bool:
+        """Whether nothing has arrived since the last response: neither the end of the stream nor unexpected bytes."""
         poll = select.poll()
         poll.register(self._stream.socket.fileno(), select.POLLIN)
         return not poll.poll(0)
 
-    def may_go_on(self) -> bool:
-        """Whether another exchange can follow the one that ended; the protocol is then ready for it."""
+    def can_be_reused(self) -> bool:
+        """Whether another exchange can follow the last one. If so, this prepares the protocol for it."""
         left_over, _ = self._protocol.trailing_data
         if left_over or not self._is_sent or self._protocol.states != _BOTH_DONE:
             return False
@@ -125,32 +125,32 @@ class _Line:
         return True
 
     def close(self) -> None:
-        """Close it, also in the middle of an exchange."""
+        """Close the connection, at any point of an exchange."""
         self._stream.socket.close()
 
-    async def exchange(self, head: h11.Request, request: Request, limit: int, asked: str) -> Response:
-        """One request and its answer; afterwards `may_go_on` or `close`."""
+    async def exchange(self, head: h11.Request, request: HttpRequest, limit: int, target: str) -> HttpResponse:
+        """Send a request and read its response. Call `can_be_reused` or `close` afterwards."""
         body = request.body
-        start = self._start(head, request)
+        start = self._encode_head(head, request)
         try:
             if body is None or len(body) <= JOINED_BYTES:
                 await self._send(start + (body or b""))
-                return await self._receive(limit, asked)
-            # A server may refuse a long request before it has read it all, and read no more of it.
+                return await self._receive(limit, target)
+            # A server may refuse a long request before it has read all of it, and then stop reading.
             with unwrap_single_exception():
                 async with trio.open_nursery() as sending:
                     sending.start_soon(self._send, start, body)
-                    answer = await self._receive(limit, asked)
+                    response = await self._receive(limit, target)
                     sending.cancel_scope.cancel()
-            return answer
+            return response
         except trio.BrokenResourceError as error:
             raise TransientError(f"the connection broke: {_describe(error)}") from error
         except h11.RemoteProtocolError as error:
-            raise TransientError(f"no HTTP answer: {error}") from error
+            raise TransientError(f"no HTTP response: {error}") from error
 
-    def _start(self, head: h11.Request, request: Request) -> bytes:
-        """Pass the whole request to the protocol, and return its head as bytes."""
-        self._is_sent, self._unsent, self._on_sent = False, None, request.on_sent
+    def _encode_head(self, head: h11.Request, request: HttpRequest) -> bytes:
+        """Pass the whole request to the protocol, and return the bytes of its head."""
+        self._is_sent, self._send_error, self._on_sent = False, None, request.on_sent
         start = self._protocol.send(head) or b""
         if request.body:
             self._protocol.send_with_data_passthrough(h11.Data(data=request.body))
@@ -165,32 +165,32 @@ class _Line:
             if self._on_sent is not None:
                 self._on_sent()
         except trio.BrokenResourceError as error:
-            # The refusal that came before is worth reading; without one, this is what went wrong.
-            self._unsent = error
+            # The server may have sent a refusal before it closed. This error counts only if it didn't.
+            self._send_error = error
 
-    async def _receive(self, limit: int, asked: str) -> Response:
-        answer = await self._head()
-        headers = {name: value.decode("latin-1") for name, value in answer.headers}
-        said = f"{asked}: {answer.status_code}"
-        reject_content_encoding(headers.get(b"content-encoding"), said)
+    async def _receive(self, limit: int, target: str) -> HttpResponse:
+        head = await self._receive_head()
+        headers = {name: value.decode("latin-1") for name, value in head.headers}
+        described = f"{target}: {head.status_code}"
+        reject_content_encoding(headers.get(b"content-encoding"), described)
         body = bytearray()
         while isinstance(event := await self._next_event(), h11.Data):
             body += event.data
             if len(body) > limit:
-                raise BadReplyError(f"{said} with over {limit} bytes")
-        return Response(answer.status_code, bytes(body), parse_retry_after(headers.get(b"retry-after")))
+                raise BadReplyError(f"{described} with over {limit} bytes")
+        return HttpResponse(head.status_code, bytes(body), parse_retry_after(headers.get(b"retry-after")))
 
-    async def _head(self) -> h11.Response:
+    async def _receive_head(self) -> h11.Response:
         try:
-            # An interim answer, such as 100 or 103, says that another one comes.
+            # Another response follows an interim one, such as 100 or 103.
             while isinstance(event := await self._next_event(), h11.InformationalResponse):
                 pass
         except (trio.BrokenResourceError, h11.RemoteProtocolError):
-            if self._unsent is not None:
-                raise self._unsent from None
-            raise
+            if self._send_error is None:
+                raise
+            raise self._send_error from self._send_error.__cause__
         if not isinstance(event, h11.Response):
-            raise TransientError(f"no HTTP answer but {event!r}")
+            raise TransientError(f"no HTTP response but {event!r}")
         return event
 
     async def _next_event(self) -> object:
@@ -200,7 +200,7 @@ class _Line:
 
 
 def _describe(error: BaseException) -> str:
-    """What went wrong, of an error that may hold what each of several addresses answered."""
+    """The reason of an error, which may be nested: there is one for each address of a host."""
     cause = error.__cause__
     if isinstance(cause, ExceptionGroup):
         return _describe(cast("ExceptionGroup[Exception]", cause).exceptions[-1])

@@ -1,1 +1,1 @@
-"""What is said to the model and how its replies are read: no I/O in here."""
+"""Prompts and reply interpretation, without I/O."""

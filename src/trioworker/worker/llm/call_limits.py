@@ -1,7 +1,7 @@
-"""The walls around the calls of one reply: how many, how long their names and ids, how deep their arguments.
+"""Limits for the calls of one reply: their number, the length of names and ids, the nesting of arguments.
 
-A reply may be anything. What joins the conversation must fit into every later request, and what is encoded once must
-be encodable wherever that is done again. So what goes beyond is cut here, and the call is answered with the reason.
+A reply may contain anything, but what is added to the conversation must fit into every later request and must always
+be encodable. What exceeds a limit is cut here, and the call is answered with the reason.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
 
 def clamp_calls(calls: Iterable[ToolCall], taken: Container[str]) -> tuple[ToolCall, ...]:
-    """The first `MAX_CALLS` calls within the limits, their ids unique among themselves and those in `taken`.
+    """The first `MAX_CALLS` calls, cut to the limits, with ids that are unique and not in `taken`.
 
-    A call that can't be run as it was meant says so in `arguments_parse_error`.
+    A call that can't be run as the model meant it has the reason in `arguments_parse_error`.
     """
     calls = tuple(calls)
     seen: set[str] = set()
-    fitting: list[ToolCall] = []
+    clamped: list[ToolCall] = []
     for call in calls[:MAX_CALLS]:
         call_id = _unique(call.id if len(call.id.encode()) <= MAX_ID_BYTES else "", seen, taken)
         seen.add(call_id)
-        fitting.append(_limited(call, call_id))
+        clamped.append(_limited(call, call_id))
     if len(calls) > MAX_CALLS:
-        fitting[-1] = _refused(
-            fitting[-1],
+        clamped[-1] = _refused(
+            clamped[-1],
             f"{len(calls)} calls in one reply, at most {MAX_CALLS} are taken; this one and those after it were left "
             "out, ask for them again in several replies",
         )
-    return tuple(fitting)
+    return tuple(clamped)
 
 
 def _unique(call_id: str, seen: Container[str], taken: Container[str]) -> str:
@@ -64,16 +64,16 @@ def _refused(call: ToolCall, reason: str) -> ToolCall:
 
 
 def _is_deeper_than(value: Any, depth: int) -> bool:
-    """Level by level and not by recursion: the stack is what must not run out."""
+    """Descend level by level: recursion could exhaust the stack, which is what the limit prevents."""
     level: list[Any] = [value]
     for _ in range(depth + 1):
-        level = [inner for node in level for inner in _inside(node)]
+        level = [child for node in level for child in _children(node)]
         if not level:
             return False
     return True
 
 
-def _inside(node: Any) -> Iterable[Any]:
+def _children(node: Any) -> Iterable[Any]:
     if isinstance(node, dict):
         return cast("dict[str, Any]", node).values()
     return cast("list[Any]", node) if isinstance(node, list) else ()

@@ -1,9 +1,10 @@
-"""The markup in a model's text: thoughts and calls that were written out, told apart from talk about them.
+"""Markup in a model's text: thoughts and tool calls that it wrote as text, as opposed to text about them.
 
-One scanner reads the text once, from left to right, and cuts it into pieces: prose, what is kept as it is (code
-fences, inline code, quotations), and blocks (`<thinking>`, `<tool_call>`, …, plain or piped). Cleaning drops the
-blocks; recovery reads the calls in them. Both see the same pieces, so a call that is quoted is never run and never
-lost. Time is linear in the text, whatever it holds: what was consumed is read again a bounded number of times.
+One scanner splits the text, from left to right, into pieces: prose, verbatim text (code fences, inline code,
+quotations) and blocks (`<thinking>`, `<tool_call>`, …, plain or piped). Cleaning drops the blocks, and recovery reads
+the calls in them. Both use the same pieces, so a quoted call is neither run nor removed.
+
+The time is linear in the length of any text: no part is read more than a fixed number of times.
 """
 
 from __future__ import annotations
@@ -21,61 +22,60 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Iterator
 
 CALL_TAGS = frozenset({"tool_call", "function_call"})
-"""The blocks that hold one call each (contract, 'Text rules')."""
+"""The blocks that contain one call each (contract, 'Text rules')."""
 
 ARGUMENT_KEYS = ("arguments", "parameters", "input")
-"""Where models write a call's arguments; the first is the contract's."""
+"""The keys under which models write a call's arguments. The first is the contract's."""
 
 NO_JSON = (msgspec.DecodeError, RecursionError, UnicodeEncodeError)
-"""What msgspec raises for a text that is no JSON: nested too deep, or with half a character, are ways to be none."""
+"""What msgspec raises for invalid JSON, which includes deep nesting and lone surrogates."""
 
 MAX_CLOSINGS = 8
-"""Closing tags that are tried for one call: its JSON may hold some in its strings. A bound, to keep the time linear."""
+"""How many closing tags are tried for one call, as strings in its JSON may contain some. Keeps the time linear."""
 
 
 class Prose(NamedTuple):
-    """Text that means what it says."""
+    """Ordinary text."""
 
     text: str
 
 
-class Kept(NamedTuple):
-    """A code fence, inline code or a quotation: talk about markup, not markup."""
+class Verbatim(NamedTuple):
+    """A code fence, inline code or a quotation, in which tags have no meaning."""
 
     text: str
-    is_inline: bool
 
 
 class Block(NamedTuple):
-    """What stands between a tag and its closing tag; an unclosed block goes to the end of the text."""
+    """The text between a tag and its closing tag. An unclosed block extends to the end of the text."""
 
     tag: str
     text: str
     is_closed: bool
 
 
-Piece = Prose | Kept | Block
+Piece = Prose | Verbatim | Block
 
 
 class Recovery(msgspec.Struct, frozen=True):
-    """The calls that a text held, and the text without them."""
+    """The calls in a text, and the text without thoughts and calls."""
 
     calls: tuple[ToolCall, ...]
     rest: str
 
 
 def clean(text: str) -> str:
-    """The text without thoughts and calls, at most one blank line between paragraphs, no white space around it."""
-    return _without_blocks(pieces(text)) if _needs_reading(text) else text.strip()
+    """The text without thoughts and calls, with gaps reduced to one blank line, and stripped."""
+    return _without_blocks(pieces(text)) if _needs_scan(text) else text.strip()
 
 
 def recover_calls(text: str, known: Collection[str], taken: Container[str]) -> Recovery:
-    """The calls of `known` tools that the text holds as markup.
+    """Find the calls of `known` tools that the text contains as markup.
 
-    A call is JSON `{name, arguments}` or a bare name; what is neither is dropped with its block, and so is a block that
-    is not closed, since half of it may be missing. `taken` are the ids of calls that the conversation holds.
+    A call is JSON `{name, arguments}` or a bare name. A block that contains neither is dropped; so is an unclosed one,
+    since part of it may be missing. `taken` are the ids of the calls in the conversation, which are not used again.
     """
-    if not _needs_reading(text):
+    if not _needs_scan(text):
         return Recovery((), text.strip())
     found = list(pieces(text))
     calls: list[ToolCall] = []
@@ -91,37 +91,40 @@ def recover_calls(text: str, known: Collection[str], taken: Container[str]) -> R
 
 
 def pieces(text: str) -> Iterator[Piece]:
-    """The text from left to right, whole, but for the tags of blocks."""
+    """Yield the pieces of the text, from left to right. Together they are the text without the tags of blocks."""
     paragraph = _Paragraph(text)
-    told = at = 0
-    # Whether the line of `told` holds nothing but white space and blocks: it starts anew once they are gone.
+    yielded = at = 0
+    # Whether only white space and blocks precede `yielded` in its line: without them, a line starts there.
     is_fresh = True
-    while mark := _next_mark(text, at, at_line_start=is_fresh and at == told):
+    while mark := _next_mark(text, at, at_line_start=is_fresh and at == yielded):
         start, at = mark.span()
         if mark.lastgroup in {"tag", "piped"}:
-            before = text[told:start]
+            before = text[yielded:start]
             is_fresh = not before.rpartition("\n")[2].strip() and (is_fresh or "\n" in before)
             piece, at = _block(text, mark)
-        elif end := _end_of_kept(text, mark, paragraph):
-            before = text[told:start]
+        elif end := _end_of_verbatim(text, mark, paragraph):
+            before = text[yielded:start]
             is_fresh = False
-            piece, at = Kept(text[start:end], is_inline=mark.lastgroup == "ticks"), end
+            piece, at = Verbatim(text[start:end]), end
         else:
             continue
         if before:
             yield Prose(before)
         yield piece
-        told = at
-    if told < len(text):
-        yield Prose(text[told:])
+        yielded = at
+    if yielded < len(text):
+        yield Prose(text[yielded:])
 
 
-def _needs_reading(text: str) -> bool:
-    """Most texts hold no block and no gap, and need not be cut into pieces."""
+def _needs_scan(text: str) -> bool:
+    """Whether the text contains a block or a gap. Most texts contain neither."""
     return "\n\n\n" in text or bool(re.search(_BLOCK, text))
 
 
-# Every repetition is possessive, or is bounded by what it can't match, so that no start costs more than it consumes.
+# Patterns are strings, since a compiled one costs up to 1 ms at import: `re` compiles and caches them at first use.
+#
+# Every repetition is possessive or followed by something that it can't match. A failing match then reads no more than a
+# successful one would consume, which keeps the time linear.
 _LEAD = r"[ \t]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t]++)?(?:(?P<fence>`{3,}+(?=[^`\n]*+$)|~{3,}+)|(?P<quote>>))"
 _TAGS = "thinking|tool_calls?|function_call"
 _BLOCK = rf"(?i)<\|?(?:{_TAGS})"
@@ -136,8 +139,8 @@ def _next_mark(text: str, at: int, *, at_line_start: bool) -> re.Match[str] | No
     return (re.compile(_LINE_START).match(text, at) if at_line_start else None) or re.compile(_MARK).search(text, at)
 
 
-def _end_of_kept(text: str, mark: re.Match[str], paragraph: _Paragraph) -> int | None:
-    """Where the fence, the quotation or the inline code ends that begins at `mark`; `None` if it is none."""
+def _end_of_verbatim(text: str, mark: re.Match[str], paragraph: _Paragraph) -> int | None:
+    """The end of the code fence, quotation or inline code that starts at `mark`, None if none starts there."""
     match mark.lastgroup:
         case "fence":
             return _end_of_fence(text, mark)
@@ -153,7 +156,7 @@ def _end_of_kept(text: str, mark: re.Match[str], paragraph: _Paragraph) -> int |
 _FENCE_END = r"(?m)^([ \t]*+)(`{3,}+|~{3,}+)[ \t]*+$"
 
 CLOSING_INDENT = 3
-"""Columns that a closing fence may be indented more than its opening one (CommonMark, 'Fenced code blocks')."""
+"""How many columns more than its opening a closing fence may be indented (CommonMark, 'Fenced code blocks')."""
 
 
 def _end_of_fence(text: str, mark: re.Match[str]) -> int:
@@ -170,9 +173,9 @@ _PARAGRAPH_END = r"\n(?=[ \t]*+(?:\n|[>#]|`{3}|~{3}|[-*+][ \t]|\d{1,9}[.)][ \t])
 
 
 class _Paragraph:
-    """Where runs of backticks stand in the paragraph that is being read: inline code never leaves its paragraph.
+    """The runs of backticks in the current paragraph, which inline code never extends beyond.
 
-    Each paragraph is looked through once, or a text of unclosed runs would be read once for each of them.
+    Each paragraph is searched only once: searching from each run would be quadratic when many are unclosed.
     """
 
     def __init__(self, text: str) -> None:
@@ -181,7 +184,7 @@ class _Paragraph:
         self._runs: dict[int, list[int]] = {}
 
     def end_of_code(self, start: int, length: int) -> int | None:
-        """The end of the inline code that opens at `start` with `length` backticks: after the next run as long."""
+        """The end of the inline code that starts with `length` backticks at `start`: after the next run as long."""
         if start >= self._end:
             self._enter(start)
         runs = self._runs.get(length, [])
@@ -198,7 +201,7 @@ class _Paragraph:
 
 
 def _block(text: str, mark: re.Match[str]) -> tuple[Block, int]:
-    """The block that `mark` opens, and where it ends."""
+    """The block that `mark` opens, and the offset after it."""
     tag = mark[mark.lastgroup or 0].lower()
     if mark[0].endswith("/>"):
         return Block(tag, "", is_closed=True), mark.end()
@@ -208,8 +211,8 @@ def _block(text: str, mark: re.Match[str]) -> tuple[Block, int]:
         return Block(tag, text[mark.end() :], is_closed=False), len(text)
     closing = first
     if tag in CALL_TAGS and text[mark.end() : first.start()].lstrip().startswith("{"):
-        tried = (first, *itertools.islice(closings, MAX_CLOSINGS - 1))
-        closing = next((end for end in tried if _is_json(text[mark.end() : end.start()])), first)
+        candidates = (first, *itertools.islice(closings, MAX_CLOSINGS - 1))
+        closing = next((end for end in candidates if _is_json(text[mark.end() : end.start()])), first)
     return Block(tag, text[mark.end() : closing.start()], is_closed=True), closing.end()
 
 
@@ -229,7 +232,7 @@ def _calls(found: Iterable[Piece]) -> Iterator[tuple[str, Any]]:
 
 
 def _call(written: str) -> tuple[str, Any] | None:
-    """The name and the arguments of a call: its JSON, or nothing but its name."""
+    """The name and the arguments of a call that is written as JSON or as a bare name; None if it is malformed."""
     if not written.startswith("{"):
         return written, {}
     try:
@@ -262,9 +265,9 @@ def _without_blocks(found: Iterable[Piece]) -> str:
     for piece in found:
         match piece:
             case Prose(text):
-                # Joined before gaps are folded: a block may have stood in the middle of one.
+                # Joined before gaps are reduced, as a block may be in the middle of one.
                 prose.append(text)
-            case Kept(text):
+            case Verbatim(text):
                 parts += (re.sub(_GAP, "\n\n", "".join(prose)), text)
                 prose.clear()
             case Block():

@@ -1,4 +1,4 @@
-"""How a reply is read: a pure function from what the model said to what happens next."""
+"""Reply interpretation: a pure function from the model's reply to what happens next."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from trioworker.protocol import wire
 from trioworker.protocol.text import signals_completion
-from trioworker.worker.llm import loop_detection as rules
+from trioworker.worker.llm import loop_detection
 from trioworker.worker.llm.call_limits import clamp_calls
 from trioworker.worker.llm.call_markup import clean, recover_calls
 from trioworker.worker.state.records import LoopState, PlannedCall
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reply is read against: the names of the tools, the ids that are taken, and the memory."""
+    """What the meaning of a reply depends on.
+
+    `tools` are the names of the tools, and `taken` the ids of the calls so far. `last_output` is the output of the last
+    successful call, which a completed job reports.
+    """
 
     tools: tuple[str, ...]
     taken: Container[str]
@@ -28,10 +32,16 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Interpretation(msgspec.Struct, frozen=True, kw_only=True):
-    """What happens next, in one piece.
+    """What happens next.
 
-    `said` joins the conversation; `calls` make the next turn; `note` is then said to the model and `status` told to
-    people; `text` is what people see of the reply; `finished` ends the job well, with this as its message.
+    Attributes:
+        loop_state: the state of loop detection from now on.
+        said: the assistant message to add to the conversation, None for an empty reply.
+        calls: the calls of the next turn.
+        text: the text of the reply, for a `message` event.
+        note: a user message to add after `said`.
+        status: a line for a `status` event.
+        finished: the report of the job, if the reply completes it.
     """
 
     loop_state: LoopState
@@ -44,10 +54,10 @@ class Interpretation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def interpret(reply: wire.Reply, context: Context) -> Interpretation:
-    """What a reply means.
+    """Interpret a reply.
 
     Raises:
-        ReasoningError: the model can't be brought to go on.
+        ReasoningError: the model gave too many empty replies.
     """
     if context.loop_state.text_only:
         calls, text = (), clean(reply.content or "")
@@ -61,14 +71,14 @@ def interpret(reply: wire.Reply, context: Context) -> Interpretation:
 
 
 def holds_calls(reply: wire.Reply, tools: Collection[str]) -> bool:
-    """Whether a reply asks for a call, and is not cut off in it."""
+    """Whether a reply contains calls to run: none does that was cut at the length limit."""
     if reply.ended_by == "length":
         return False
     return bool(reply.tool_calls) or bool(recover_calls(reply.content or "", tools, ()).calls)
 
 
 def _read(reply: wire.Reply, context: Context) -> tuple[tuple[wire.ToolCall, ...], str]:
-    """The reply's calls, native or written as text, within their limits; and its text."""
+    """The calls of the reply, native or written as text, within their limits, and its cleaned text."""
     if reply.tool_calls:
         return clamp_calls(reply.tool_calls, context.taken), clean(reply.content or "")
     recovery = recover_calls(reply.content or "", context.tools, context.taken)
@@ -78,7 +88,7 @@ def _read(reply: wire.Reply, context: Context) -> tuple[tuple[wire.ToolCall, ...
 def _act(reply: wire.Reply, calls: tuple[wire.ToolCall, ...], text: str, context: Context) -> Interpretation:
     cut = reply.ended_by == "length"
     return Interpretation(
-        loop_state=_awake(context.loop_state),
+        loop_state=_after_reply(context.loop_state),
         said=_assistant(reply, text, calls),
         calls=tuple(_planned(call, cut=cut) for call in calls),
         text=text,
@@ -87,7 +97,7 @@ def _act(reply: wire.Reply, calls: tuple[wire.ToolCall, ...], text: str, context
 
 
 def _planned(call: wire.ToolCall, *, cut: bool) -> PlannedCall:
-    refusal = rules.CALL_CUT if cut else ""
+    refusal = loop_detection.CALL_CUT if cut else ""
     if call.arguments_parse_error:
         refusal = f"invalid parameters: arguments: {call.arguments_parse_error}"
     return PlannedCall(call_id=call.id, name=call.name, arguments=msgspec.json.encode(call.arguments), refusal=refusal)
@@ -95,37 +105,37 @@ def _planned(call: wire.ToolCall, *, cut: bool) -> PlannedCall:
 
 def _on_empty(reply: wire.Reply, context: Context) -> Interpretation:
     if context.loop_state.last_text and _is_silence(reply):
-        # After real text, silence means that the model has said all it has to say.
+        # After a text, an empty reply means that the model has nothing to add.
         return Interpretation(
             loop_state=context.loop_state, finished=context.last_output or context.loop_state.last_text
         )
-    nudge = rules.on_empty_reply(context.loop_state)
+    nudge = loop_detection.on_empty_reply(context.loop_state)
     filtered = " (stopped by the provider's content filter)" if reply.ended_by == "content_filter" else ""
     return Interpretation(loop_state=nudge.loop_state, note=nudge.note, status=nudge.status + filtered)
 
 
 def _is_silence(reply: wire.Reply) -> bool:
-    """Nothing was said at all; a reply whose text or calls were lost on the way is none."""
+    """Whether the model chose to say nothing, rather than that its text or calls were cut, filtered or dropped."""
     return not (reply.content or "").strip() and reply.ended_by in {"stop", "unknown"}
 
 
 def _on_text(reply: wire.Reply, text: str, context: Context) -> Interpretation:
     said = _assistant(reply, text)
-    awake = _awake(context.loop_state)
+    loop_state = _after_reply(context.loop_state)
     if reply.ended_by == "length":
-        return _nudged(rules.on_cut_text(awake), said, text)
+        return _nudged(loop_detection.on_cut_text(loop_state), said, text)
     if signals_completion(text):
-        return Interpretation(loop_state=awake, said=said, text=text, finished=context.last_output or text)
-    settled = msgspec.structs.replace(awake, last_text=text)
-    return Interpretation(loop_state=settled, said=said, text=text)
+        return Interpretation(loop_state=loop_state, said=said, text=text, finished=context.last_output or text)
+    loop_state = msgspec.structs.replace(loop_state, last_text=text)
+    return Interpretation(loop_state=loop_state, said=said, text=text)
 
 
-def _nudged(nudge: rules.Nudge, said: wire.Message, text: str) -> Interpretation:
+def _nudged(nudge: loop_detection.Nudge, said: wire.Message, text: str) -> Interpretation:
     return Interpretation(loop_state=nudge.loop_state, said=said, text=text, note=nudge.note, status=nudge.status)
 
 
-def _awake(loop_state: LoopState) -> LoopState:
-    """The memory after a reply that was not empty: a turn without tools lasts one text."""
+def _after_reply(loop_state: LoopState) -> LoopState:
+    """The state after a reply that was not empty. A turn without tools ends with it."""
     return msgspec.structs.replace(loop_state, empty_replies=0, text_only=False, last_text="")
 
 

@@ -1,7 +1,7 @@
-"""What the reasoning does about a model that goes in circles: one small rule each.
+"""Loop detection: what is done about a model that repeats itself or says nothing, one rule each.
 
-A rule is a pure function of `Guards`, what is remembered of the turns before, and of what just happened. What it wants
-is a `Nudge`: something said to the model, a line for people who watch, and the memory from here on.
+A rule is a pure function of the `LoopState` and of what just happened. It returns a `Nudge`: the new state, a note to
+the model, and a status for people.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from trioworker.worker.state.job import TurnCall
 
 COMPLETION_PHRASE = "The job is complete"
-"""What the model is told to say when it is done; one of the contract's phrases."""
+"""The sentence that the model is asked to complete the job with; the contract agrees that it signals completion."""
 FAILURES_WARNED = 3
 FAILURES_STOPPED = 5
-"""The same failing call so often in a row earns a warning, and then a turn without tools."""
+"""So many failures of the same call in a row cause a warning, and a turn without tools."""
 
 GO_ON = f'Go on with the job. Call a tool for the next step, or say "{COMPLETION_PHRASE}." when nothing is left to do.'
-"""Said when the model spoke and did nothing: no request may end with the assistant's message."""
+"""The reminder after a text without a call: no request may end with the assistant's message."""
 REPLY_EMPTY = (
     f'Your last reply was empty. Call a tool for the next step, or say "{COMPLETION_PHRASE}." and what was done.'
 )
@@ -42,7 +42,7 @@ CALL_CUT = (
 
 
 class Nudge(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rule wants: `guards` from here on, and, unless empty, a note to the model and a status for people."""
+    """The result of a rule: the new state, and unless empty, a note to the model and a status for people."""
 
     loop_state: LoopState
     note: str = ""
@@ -50,10 +50,10 @@ class Nudge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def on_empty_reply(loop_state: LoopState) -> Nudge:
-    """An empty reply is nudged once, then text alone is asked for.
+    """Ask for a reply after the first empty one, and for text only after the second.
 
     Raises:
-        ReasoningError: at the third empty reply in a row.
+        ReasoningError: this is the third empty reply in a row.
     """
     match loop_state.empty_replies:
         case 0:
@@ -69,15 +69,15 @@ def on_empty_reply(loop_state: LoopState) -> Nudge:
 
 
 def on_cut_text(loop_state: LoopState) -> Nudge:
-    """A text that was cut off has not said its last word."""
+    """Ask the model to continue a text that was cut at the length limit."""
     return Nudge(loop_state=loop_state, note=REPLY_CUT, status="The reply was cut off at the length limit")
 
 
 def after_turn(loop_state: LoopState, calls: Iterable[TurnCall]) -> Nudge:
-    """Count how often the same call failed in a row; warn, and then take the tools away for one turn.
+    """Count failures of the same call in a row: warn first, then remove the tools for one turn.
 
-    A call fails when its tool reports an error; a command that ran and failed is a result, and an interrupted call is
-    not the model's fault.
+    A call fails when its tool reports an error. A command that exits with an error is a result, and an interrupted call
+    counts for nothing, since it is not the model's fault.
     """
     key, count = loop_state.failing_call, loop_state.failing_count
     name = ""
@@ -86,8 +86,8 @@ def after_turn(loop_state: LoopState, calls: Iterable[TurnCall]) -> Nudge:
         if outcome == "success":
             key, count = "", 0
         elif outcome != "interrupted":
-            this = f"{call.planned.name} {zlib.crc32(call.planned.arguments):x}"
-            key, count = this, count + 1 if this == key else 1
+            call_key = f"{call.planned.name} {zlib.crc32(call.planned.arguments):x}"
+            key, count = call_key, count + 1 if call_key == key else 1
             name = call.planned.name
     counted = msgspec.structs.replace(loop_state, failing_call=key, failing_count=count)
     if count >= FAILURES_STOPPED:

@@ -1,0 +1,144 @@
+"""Requests with limits and retries: transient failures are retried with exponential back-off and full jitter.
+
+Two cancel scopes limit a request: one around each attempt, and one around all attempts together.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+import trio
+from loguru import logger
+
+from trioworker.errors import RefusedError, UnreachableError
+from trioworker.protocol.limits import MAX_REPLY_BYTES
+from trioworker.worker.client.exchange import HttpRequest, HttpResponse, TransientError
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from trioworker.observability.spans import Span, Tracer
+    from trioworker.worker.cancellation import ReportDelivery
+    from trioworker.worker.client.exchange import Connection
+    from trioworker.worker.recording_hooks import RecordingHooks
+
+T = TypeVar("T")
+
+BACKOFF_FIRST = 0.1
+BACKOFF_LIMIT = 5.0
+"""Seconds. The upper bound of a pause starts with the former and doubles up to the latter (design, rule 9)."""
+TRANSIENT_STATUSES: Final = frozenset({408, 425, 429})
+"""The 4xx statuses that a retry may change (design, rule 9). Every 5xx status is transient."""
+
+
+class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of a request: seconds per attempt and in all, the number of attempts, and bytes of the response's body."""
+
+    attempt: float
+    total: float
+    attempts: int | None = None
+    reply_bytes: int = MAX_REPLY_BYTES
+
+
+class RetryingSender:
+    """Sends the requests of one client below `base`, the URL of the job, which ends with a slash.
+
+    Attributes:
+        retries: how many attempts were retries, over all requests.
+        resent_events: how many of them sent an event.
+    """
+
+    def __init__(
+        self, connection: Connection, base: str, *, rng: random.Random, tracer: Tracer, recorder: RecordingHooks | None
+    ) -> None:
+        self.retries = 0
+        self.resent_events = 0
+        self._connection = connection
+        self._base = base
+        self._rng = rng
+        self._tracer = tracer
+        self._recorder = recorder
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        limits: RequestLimits,
+        read: Callable[[HttpResponse], T],
+        *,
+        body: bytes | None = None,
+        accept: frozenset[int] = frozenset(),
+        delivery: ReportDelivery | None = None,
+    ) -> T:
+        """Send a request until it succeeds, and return what `read` makes of the response.
+
+        A response succeeds if its status is 2xx or in `accept`, and `read` raises nothing. With a `TransientError`,
+        `read` asks for a retry.
+
+        Raises:
+            RefusedError: the response has a status that no retry can change.
+            UnreachableError: no attempt succeeded within the limits.
+            OrchestratorError: `read` or the connection raised it.
+        """
+        last, retry_after = "no response", 0.0
+        tries = 0
+        with trio.move_on_after(limits.total):
+            while limits.attempts is None or tries < limits.attempts:
+                self.retries += tries > 0
+                self.resent_events += tries > 0 and path == "event"
+                tries += 1
+                request = HttpRequest(method, path, body, on_sent=delivery.body_sent if delivery else None)
+                try:
+                    # The response is read within `delivery`: no cancel can come between its arrival and its meaning.
+                    with delivery or nullcontext(), self._span(request, tries - 1) as span:
+                        return read(await self._attempt(request, limits, accept, span))
+                except TransientError as failure:
+                    last, retry_after = str(failure), failure.retry_after
+                    logger.debug("{} {}: attempt {}: {}", method, path, tries, last)
+                    if limits.attempts is None:
+                        with self._tracer.span("wait", "back-off"):
+                            await trio.sleep(max(retry_after, self._backoff(tries)))
+        raise UnreachableError(
+            f"{method} {self._base}{path}: {last} (gave up after {tries} attempts and at most {limits.total:g} s); "
+            "is the orchestrator up and its URL right?",
+            retry_after,
+        )
+
+    async def _attempt(
+        self, request: HttpRequest, limits: RequestLimits, accept: frozenset[int], span: Span
+    ) -> HttpResponse:
+        response: HttpResponse | None = None
+        with trio.move_on_after(limits.attempt):
+            # The headers name the current span, which this attempt opened.
+            request = request._replace(headers=self._tracer.headers())
+            response = await self._connection.exchange(request, limits.reply_bytes)
+        if response is None:
+            raise TransientError(f"no complete response within {limits.attempt:g} s")
+        if self._recorder is not None and request.path.startswith("llm/"):
+            self._recorder.llm_response(response.status, response.body)
+        span.set(status=response.status, sent_bytes=len(request.body or b""), received_bytes=len(response.body))
+        if response.status in accept or 200 <= response.status < 300:
+            return response
+        reason = f"answered {response.status}{_excerpt(response.body)}"
+        if response.status >= 500 or response.status in TRANSIENT_STATUSES:
+            raise TransientError(reason, retry_after=response.retry_after)
+        raise RefusedError(f"{request.method} {self._base}{request.path}: {reason}", response.status)
+
+    def _span(self, request: HttpRequest, resend: int) -> Span:
+        name = f"{request.method} {request.path}"
+        if resend:
+            return self._tracer.span("retry", name, method=request.method, resend=resend)
+        kind = "llm" if request.path.startswith("llm/") else "request"
+        return self._tracer.span(kind, name, method=request.method)
+
+    def _backoff(self, tries: int) -> float:
+        # The exponent is bounded, since a float overflows at 2 ** 1024.
+        return self._rng.uniform(0, min(BACKOFF_LIMIT, BACKOFF_FIRST * 2.0 ** min(tries - 1, 16)))
+
+
+def _excerpt(body: bytes) -> str:
+    text = " ".join(body[:200].decode("utf-8", "replace").split())
+    return f": {text}" if text else ""
