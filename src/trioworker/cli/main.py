@@ -1,16 +1,13 @@
-"""The command line: the parser, the subcommands and their exit codes."""
+"""The command line: the parser, its help, and the exit codes of errors."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from trioworker.cli import option_table
-from trioworker.cli.options import add_options, resolve, token, user_state_dir
+from trioworker.cli import option_table, subcommands
+from trioworker.cli.options import add_options
 from trioworker.errors import ConfigError, OrchestratorError, WorkerError
 from trioworker.protocol.exit_codes import BAD_USAGE, NO_ORCHESTRATOR, SUCCEEDED
 from trioworker.protocol.values import TOKEN_VARIABLE
@@ -19,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from trioworker.cli.options import Option
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 EXIT_CODES = """\
 exit codes:
@@ -40,22 +35,8 @@ exit codes of health:
   2  bad usage or configuration
 """
 
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; see {self.prog} --help")
-
-
-class _Version(argparse.Action):
-    """Looks the version up only when it is asked for."""
-
-    def __call__(self, *_: object, **__: object) -> None:
-        from importlib.metadata import version
-
-        print(f"trioworker {version('trioworker')}")
-        raise SystemExit(SUCCEEDED)
+HELP_WIDTH = 160
+"""Columns of the help. An option has one line, with its default and its variables."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,6 +57,23 @@ def print_error(error: WorkerError, code: int) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see {self.prog} --help")
+
+
+class _Version(argparse.Action):
+    """Prints the version. It is looked up only here: `importlib.metadata` is slow to import."""
+
+    def __call__(self, *_: object, **__: object) -> None:
+        from importlib.metadata import version
+
+        print(f"trioworker {version('trioworker')}")
+        raise SystemExit(SUCCEEDED)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="trioworker",
@@ -88,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(
         commands,
         "worker",
-        _worker,
+        subcommands.worker,
         option_table.WORKER,
         "run the job that an orchestrator holds",
         f"The bearer token is read from {TOKEN_VARIABLE}.\n"
@@ -97,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     local = _add(
         commands,
         "local",
-        _local,
+        subcommands.local,
         option_table.LOCAL,
         "run a job here, with an orchestrator of its own (extra: local)",
         "Without --state-dir, the journal is kept in the user's state folder.\n"
@@ -107,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(
         commands,
         "orchestrator",
-        _orchestrator,
+        subcommands.orchestrator,
         option_table.ORCHESTRATOR,
         "serve jobs to workers (extra: local)",
         EXIT_CODES,
@@ -115,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(
         commands,
         "health",
-        _health,
+        subcommands.health,
         option_table.HEALTH,
         "ask a running worker for its state",
         "Prints one line of JSON: state, job_id, iteration, idle (seconds since the last progress), tools, actors.\n\n"
@@ -124,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     fleet = _add(
         commands,
         "fleet",
-        _fleet,
+        subcommands.fleet,
         option_table.FLEET,
         "run many jobs, each in a worker of its own",
         "Exits with 0 if all jobs succeeded, 1 if not, 4 if it was stopped and jobs are left.\n\n" + EXIT_CODES,
@@ -150,106 +148,4 @@ def _add(
 
 
 def _one_line_help(prog: str) -> argparse.HelpFormatter:
-    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=160)
-
-
-def _worker(parsed: argparse.Namespace) -> int:
-    values = resolve(option_table.WORKER, vars(parsed), os.environ)
-    level, form, instrument = values.pop("log_level"), values.pop("log_format"), values.pop("instrument")
-    cassette = values.pop("record")
-    from trioworker.worker.config import WorkerConfig
-
-    config = WorkerConfig(token=token(os.environ), **values)
-    # A signal may arrive during the imports; as PID 1 it would be ignored, elsewhere it would end us without a report.
-    early: list[int] = []
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda number, _: early.append(number))
-    # The log has a sink of its own: loguru's default one would cost as much again, and never write a line.
-    os.environ.setdefault("LOGURU_AUTOINIT", "0")
-    recording = nullcontext()
-    if cassette is not None:
-        from trioworker.cassette.recorder import open_recorder
-
-        recording = open_recorder(config, cassette)
-    from trioworker.worker.program import run_program
-
-    return run_program(config, level=level, form=form, early=early, instrument=instrument, recording=recording)
-
-
-def _local(parsed: argparse.Namespace) -> int:
-    values = resolve(option_table.LOCAL, vars(parsed), os.environ)
-    passed_on = [
-        f"--{option.name}={values[option.key]}" for option in option_table.RUN if values[option.key] is not None
-    ]
-    from trioworker.local.config import LocalConfig
-
-    config = LocalConfig(
-        text=parsed.text or "",
-        workspace=values["workspace"],
-        llm=values["llm"],
-        state_dir=values["state_dir"] or user_state_dir(os.environ),
-        title=values["title"],
-        model=values["model"],
-        json_lines=bool(values["json"]),
-        web=bool(values["web"]),
-        database=values["database"],
-        worker_options=tuple(passed_on),
-    )
-    kind, _, cassette = config.llm.partition(":")
-    if kind == "replay":
-        if not cassette:
-            raise ConfigError(f"--llm {config.llm}: which cassette? Name a file that `--record` wrote")
-        if config.web:
-            raise ConfigError("--web is for a live job: a replay has no orchestrator; leave it out")
-        return _replay(config, cassette, values)
-    if values["virtual_time"]:
-        raise ConfigError("--virtual-time is for --llm replay:CASSETTE: a live model and real tools take real time")
-    from trioworker.local.run import run_local
-
-    return run_local(config)
-
-
-def _replay(config: Any, cassette: str, values: dict[str, Any]) -> int:
-    from pathlib import Path
-
-    from trioworker.local.replay import run_replay
-
-    return run_replay(
-        config,
-        Path(cassette),
-        virtual_time=bool(values["virtual_time"]),
-        level=values["log_level"],
-        form=values["log_format"],
-        record=values["record"],
-        trace=values["trace"],
-    )
-
-
-def _orchestrator(parsed: argparse.Namespace) -> int:
-    from trioworker.orchestrator.config import OrchestratorConfig
-    from trioworker.orchestrator.run import run_orchestrator
-
-    return run_orchestrator(OrchestratorConfig(**resolve(option_table.ORCHESTRATOR, vars(parsed), os.environ)))
-
-
-def _health(parsed: argparse.Namespace) -> int:
-    values = resolve(option_table.HEALTH, vars(parsed), os.environ)
-    path = values["health_socket"]
-    if path is None:
-        raise ConfigError(f"--health-socket is missing: give it, or set {option_table.HEALTH_SOCKET.variable}")
-    from trioworker.observability.health_check import check_health
-
-    return check_health(path, values["max_idle"])
-
-
-def _fleet(parsed: argparse.Namespace) -> int:
-    from pathlib import Path
-
-    from trioworker.fleet.run import FleetConfig, run_fleet
-
-    values = resolve(option_table.FLEET, vars(parsed), os.environ)
-    jobs = Path(parsed.jobs)
-    values["results"] = values["results"] or jobs.with_suffix(".results.jsonl")
-    values["parallel"] = values["parallel"] or ((os.cpu_count() or 1) if values["engine"] == "process" else 1000)
-    passed_on = {option.key: option.parse for option in (option_table.STATE_DIR, *option_table.RUN)}
-    return run_fleet(FleetConfig(jobs=jobs, worker_options=passed_on, **values))
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=HELP_WIDTH)

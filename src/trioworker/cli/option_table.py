@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from trioworker.cli.options import Option
-from trioworker.cli.values import cores, directory, existing_paths, one_of, seconds, socket_path, switch, whole
+from trioworker.cli.values import (
+    alternatives,
+    cores,
+    directory,
+    existing_paths,
+    one_of,
+    seconds,
+    socket_path,
+    switch,
+    whole,
+)
 from trioworker.protocol.limits import DEFAULT_CONTEXT_TOKENS
 from trioworker.protocol.values import http_url, job_id
 from trioworker.worker import config
+
+CLUSTER_PARALLEL = 1000
+"""Default of the fleet's --parallel on a cluster, which queues the workers that don't fit."""
+
+
+def _choice(name: str, metavar: str, help: str, *choices: str, default: str) -> Option:  # noqa: A002 - as in argparse
+    """An option with a few values, which its help lists."""
+    return Option(name, metavar, one_of(*choices), default, f"{help}: {alternatives(*choices)}")
+
 
 HEALTH_SOCKET = Option("health-socket", "FILE", socket_path, "", "Unix socket that `trioworker health` connects to")
 STATE_DIR = Option("state-dir", "DIR", Path, "", "folder of the journal, from which a restart resumes")
@@ -19,11 +39,13 @@ ORCHESTRATOR_URL = Option(
     "URL",
     http_url,
     config.DEFAULT_ORCHESTRATOR_URL,
-    "where the orchestrator listens",
+    "URL of the orchestrator",
     "IRONCLAW_ORCHESTRATOR_URL",
 )
-MODEL = Option("model", "NAME", str, "", "model to request from an openai: server")
-DATABASE = Option("database", "FILE", Path, "", "database of jobs and events; none: a temporary one")
+MODEL = Option(
+    "model", "NAME", str, "", "model to request from an openai: server", default_help="the server's only one"
+)
+DATABASE = Option("database", "FILE", Path, "", "database of jobs and events", default_help="a temporary file")
 
 RUN = (
     Option(
@@ -31,45 +53,45 @@ RUN = (
         "N",
         whole(1, config.MAX_ITERATIONS_LIMIT),
         str(config.DEFAULT_MAX_ITERATIONS),
-        "maximum number of iterations, 1 to 500",
+        f"maximum number of iterations, 1 to {config.MAX_ITERATIONS_LIMIT}",
         "IRONCLAW_MAX_ITERATIONS",
     ),
-    Option("timeout", "SECONDS", seconds, f"{config.DEFAULT_TIMEOUT:g}", "time for the whole job"),
-    Option("grace", "SECONDS", seconds, f"{config.DEFAULT_GRACE:g}", "time to report after a signal or the time-out"),
+    Option("timeout", "SECONDS", seconds, f"{config.DEFAULT_TIMEOUT:g}", "time limit of the whole job"),
+    Option(
+        "grace",
+        "SECONDS",
+        seconds,
+        f"{config.DEFAULT_GRACE:g}",
+        "time limit of the shutdown after a signal or --timeout",
+    ),
     Option(
         "context-limit",
         "TOKENS",
         whole(1_000, 100_000_000),
         str(DEFAULT_CONTEXT_TOKENS),
-        "estimated tokens beyond which old tool results are compacted",
+        "estimated tokens above which old tool results are compacted",
     ),
-    Option("reasoning", "MODE", one_of("single", "two-phase"), "single", "requests per iteration: single or two-phase"),
-    Option(
-        "containment",
-        "MODE",
-        one_of("auto", "require", "off"),
-        "auto",
-        "run commands in the sandbox that the kernel offers: auto, require or off",
-    ),
-    Option("allow-write", "PATHS", existing_paths, "", "where else commands may write, separated by colons"),
-    Option("log-level", "LEVEL", one_of("debug", "info", "warning", "error"), "info", "minimum log level"),
-    Option("log-format", "FORMAT", one_of("text", "json"), "text", "format of the log: text or json"),
-    Option("trace", "FILE", Path, "", "write a trace for Perfetto and speedscope"),
-    Option("record", "FILE", Path, "", "record the job as a cassette, which --llm replay:FILE plays"),
+    _choice("reasoning", "MODE", "requests per iteration", "single", "two-phase", default="single"),
+    _choice("containment", "MODE", "sandbox for commands", "auto", "require", "off", default="auto"),
+    Option("allow-write", "PATHS", existing_paths, "", "additional writable paths for commands, separated by colons"),
+    _choice("log-level", "LEVEL", "minimum log level", "debug", "info", "warning", "error", default="info"),
+    _choice("log-format", "FORMAT", "log format", "text", "json", default="text"),
+    Option("trace", "FILE", Path, "", "trace file to write, for Perfetto and speedscope"),
+    Option("record", "FILE", Path, "", "cassette file to record the job into, for --llm replay:FILE"),
     Option("instrument", "SPEC", str, "", "trio instrument to attach, as MODULE:NAME"),
     HEALTH_SOCKET,
 )
-"""What a worker and `local` have in common; `local` passes these on to its worker."""
+"""The options of a run, which `worker` and `local` share; `local` passes them on to its worker."""
 
 WORKER = (JOB_ID, ORCHESTRATOR_URL, WORKSPACE, STATE_DIR, *RUN)
 LOCAL = (
-    Option("llm", "SPEC", str, None, "script:FILE, openai:BASE_URL or replay:CASSETTE"),
+    Option("llm", "SPEC", str, None, "model: script:FILE, openai:BASE_URL or replay:CASSETTE"),
     MODEL,
-    Option("title", "TEXT", str, "", "title of the job; none: the first line of TEXT"),
-    Option("json", "", switch, "", "print one event per line, as JSON"),
-    Option("web", "", switch, "", "print the URL of a page to watch the job on; it stays until Ctrl-C"),
+    Option("title", "TEXT", str, "", "title of the job", default_help="the first line of TEXT"),
+    Option("json", "", switch, "off", "print one event per line, as JSON"),
+    Option("web", "", switch, "off", "serve a page to watch the job on, until Ctrl-C, and print its URL"),
     DATABASE,
-    Option("virtual-time", "", switch, "", "replay a cassette without waiting"),
+    Option("virtual-time", "", switch, "off", "replay a cassette without waiting"),
     WORKSPACE,
     STATE_DIR,
     *RUN,
@@ -77,22 +99,43 @@ LOCAL = (
 ORCHESTRATOR = (
     Option("host", "ADDRESS", str, "127.0.0.1", "address to listen on"),
     Option("port", "PORT", whole(0, 65535), "50051", "port to listen on, 0 for a free one"),
-    Option("llm", "SPEC", str, "", "script:FILE or openai:BASE_URL; none: LLM requests fail"),
+    Option("llm", "SPEC", str, "", "model: script:FILE or openai:BASE_URL", default_help="none: LLM requests fail"),
     MODEL,
     DATABASE,
 )
-HEALTH = (HEALTH_SOCKET, Option("max-idle", "SECONDS", seconds, "", "time without progress that is healthy; none: any"))
+HEALTH = (
+    replace(HEALTH_SOCKET, default=None, help="Unix socket of the worker"),
+    Option("max-idle", "SECONDS", seconds, "", "maximum time without progress", default_help="no limit"),
+)
 FLEET = (
-    Option("engine", "NAME", one_of("process", "ray", "kubernetes"), "process", "process, ray or kubernetes"),
-    Option("orchestrator-url", "URL", http_url, "http://127.0.0.1:50051", "for jobs that name none"),
-    Option("workspace", "DIR", str, "", "for jobs that name none; {job_id} becomes the job's; none: the engine's own"),
-    Option("results", "FILE", Path, "", "one line per finished job, from which a rerun resumes; none: beside JOBS"),
-    Option("logs", "DIR", Path, "", "process: folder for each worker's log"),
-    Option("parallel", "N", whole(1, 100_000), "", "workers at once; none: one per processor, else 1000"),
-    Option("attempts", "N", whole(1, 100), "3", "workers per job when they are lost or can't report"),
+    _choice("engine", "NAME", "what starts the workers", "process", "ray", "kubernetes", default="process"),
+    Option(
+        "orchestrator-url", "URL", http_url, "http://127.0.0.1:50051", "URL of the orchestrator, for jobs without one"
+    ),
+    Option(
+        "workspace",
+        "DIR",
+        str,
+        "",
+        "folder of jobs without one; {job_id} becomes the job's id",
+        default_help="the engine's own",
+    ),
+    Option("results", "FILE", Path, "", "results, from which a rerun resumes", default_help="JOBS.results.jsonl"),
+    Option("logs", "DIR", Path, "", "process: folder for one log per job"),
+    Option(
+        "parallel",
+        "N",
+        whole(1, 100_000),
+        "",
+        "maximum number of concurrent workers",
+        default_help=f"one per processor, or {CLUSTER_PARALLEL} on a cluster",
+    ),
+    Option("attempts", "N", whole(1, 100), "3", "maximum number of workers per job, if they are lost or can't report"),
     Option("cpu", "CORES", cores, "0.5", "ray, kubernetes: processors per worker"),
     Option("memory", "SIZE", str, "2Gi", "kubernetes: memory per worker"),
-    Option("address", "ADDRESS", str, "", "ray: address of the cluster; none: RAY_ADDRESS, or one on this machine"),
+    Option(
+        "address", "ADDRESS", str, "", "ray: address of the cluster", default_help="RAY_ADDRESS, or a local cluster"
+    ),
     Option("namespace", "NAME", str, "default", "kubernetes: namespace of the Jobs"),
     Option("image", "IMAGE", str, "", "kubernetes: image of the worker"),
 )

@@ -1,4 +1,4 @@
-"""What an option is: its line of help, its place in a parser, and where its value comes from.
+"""Options: what defines one, how it appears in a parser, and where its value comes from.
 
 An option takes precedence over `TRIOWORKER_<OPTION>`, which takes precedence over the `IRONCLAW_*` variable that the
 contract names.
@@ -25,11 +25,12 @@ class Option:
 
     Attributes:
         name: as on the command line, without the dashes.
-        metavar: what stands for its value in the help; empty for a switch, which takes none.
-        parse: turns its text into its value; raises `ValueError` with what the value should be.
-        default: the text of its default; without one the option is required, and an empty one makes the value None.
+        metavar: the placeholder of its value in the help; empty for a switch, which takes no value.
+        parse: parses the value; raises `ValueError` with what the value should be, to follow "is not".
+        default: the default as text. None makes the option required; with an empty text, the value is None.
         help: one line, without a full stop.
-        contract_variable: the variable of the contract that sets it, if there is one.
+        contract_variable: the variable that the contract defines for it, if there is one.
+        default_help: how the help describes an empty default.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Option:
     default: str | None
     help: str
     contract_variable: str = ""
+    default_help: str = "none"
 
     @property
     def variable(self) -> str:
@@ -53,63 +55,47 @@ class Option:
 def add_options(parser: argparse.ArgumentParser, options: Iterable[Option]) -> None:
     """Add the options to a parser, with one line of help each."""
     for option in options:
-        default = "required" if option.default is None else f"default {option.default or 'none'}"
+        default = "required" if option.default is None else f"default {option.default or option.default_help}"
         variables = ", ".join(filter(None, (option.variable, option.contract_variable)))
+        text = f"{option.help} ({default}; {variables})"
         if option.metavar:
-            text = f"{option.help} ({default}; {variables})"
             parser.add_argument(f"--{option.name}", dest=option.key, metavar=option.metavar, help=text)
         else:
-            parser.add_argument(
-                f"--{option.name}",
-                dest=option.key,
-                action="store_const",
-                const="1",
-                help=f"{option.help} ({variables})",
-            )
+            parser.add_argument(f"--{option.name}", dest=option.key, action="store_const", const="on", help=text)
 
 
 def resolve(options: Iterable[Option], arguments: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """Each option's value, from the command line, a variable or its default.
+    """Return each option's value, from the command line, a variable or its default.
 
     Raises:
         ConfigError: a value is missing or malformed.
     """
-    return {option.key: _resolved(option, arguments, environ) for option in options}
+    return {option.key: _resolve(option, arguments.get(option.key), environ) for option in options}
 
 
-def _resolved(option: Option, arguments: Mapping[str, Any], environ: Mapping[str, str]) -> Any:
-    given = arguments.get(option.key)
-    sources = [(f"--{option.name}", given)]
+def _resolve(option: Option, argument: str | None, environ: Mapping[str, str]) -> Any:
+    sources = [(f"--{option.name}", argument)]
     sources += [(name, environ.get(name)) for name in (option.variable, option.contract_variable) if name]
-    # An empty variable is how a container's configuration leaves one unset.
+    # A container's configuration can often only empty a variable, not unset it: an empty one counts as unset.
     source, text = next(((name, text) for name, text in sources if text), (f"--{option.name}", option.default))
-    if given == "" or text is None:
+    if argument == "" or text is None:
         raise ConfigError(f"--{option.name} is missing: give it, or set {option.variable}")
     if not text:
         return None
-    return parsed(source, text, option.parse)
-
-
-def parsed(source: str, text: str, parse: Callable[[str], Any]) -> Any:
-    """The value that `source` gives as `text`.
-
-    Raises:
-        ConfigError: it is malformed.
-    """
     try:
-        return parse(text)
+        return option.parse(text)
     except ValueError as error:
         raise ConfigError(f"{source}: {text[:200]!r} is not {error}") from error
 
 
 def user_state_dir(environ: Mapping[str, str]) -> Path:
-    """The folder for our state in the user's own (XDG Base Directory Specification)."""
+    """Return the folder for our state in the user's home (XDG Base Directory Specification)."""
     home = environ.get("XDG_STATE_HOME", "")
     return (Path(home) if home.startswith("/") else Path.home() / ".local" / "state") / "trioworker"
 
 
 def token(environ: Mapping[str, str]) -> str:
-    """The bearer token of the job.
+    """Return the bearer token of the job.
 
     Raises:
         ConfigError: it is missing, or an HTTP header can't carry it.

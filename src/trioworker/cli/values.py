@@ -1,6 +1,6 @@
-"""Values that users write: how each kind of option value is parsed.
+"""Parsers of option values, one for each kind of value.
 
-Each parser raises `ValueError` with what the value should be, to follow "is not".
+Each raises `ValueError` with what the value should be, to follow "is not".
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def whole(minimum: int, maximum: int) -> Callable[[str], int]:
-    """A whole number within bounds."""
+    """A whole number from `minimum` to `maximum`."""
 
     def parse(text: str) -> int:
         if not re.fullmatch(r"\d{1,9}", text) or not minimum <= int(text) <= maximum:
@@ -47,24 +47,24 @@ def cores(text: str) -> float:
 
 
 def switch(text: str) -> bool:
-    """On or off, as a variable sets it."""
+    """On or off, in the spellings that are common for variables."""
     if text.lower() in {"1", "true", "yes", "on"}:
         return True
     if text.lower() in {"0", "false", "no", "off"}:
         return False
-    raise ValueError("1 or 0")
+    raise ValueError("on or off")
 
 
 def directory(text: str) -> Path:
     """A folder that exists."""
-    # Unlike Path.is_dir, os.path.isdir raises nothing: a path that can't be examined is not a folder.
+    # os.path.isdir is False for a path that can't be examined; Path.is_dir would raise.
     if not os.path.isdir(text):
         raise ValueError("a folder that exists")
     return Path(text).resolve()
 
 
 class Paths(tuple[Path, ...]):
-    """Paths, written as the option that they came from."""
+    """Paths; `str` gives the option's value, to pass it on."""
 
     __slots__ = ()
 
@@ -73,7 +73,7 @@ class Paths(tuple[Path, ...]):
 
 
 def existing_paths(text: str) -> Paths:
-    """Folders or files that exist, separated by colons."""
+    """Folders or files that exist, separated by colons; resolved, so that they hold in any working directory."""
     names = [name for name in text.split(":") if name]
     if not names or not all(map(os.path.exists, names)):
         raise ValueError("folders or files that exist, separated by colons")
@@ -81,10 +81,16 @@ def existing_paths(text: str) -> Paths:
 
 
 def socket_path(text: str) -> Path:
-    """A path that a Unix socket can have."""
+    """A path short enough for a Unix socket."""
     if len(os.fsencode(text)) > MAX_SOCKET_PATH_BYTES or "\0" in text:
         raise ValueError(f"a path of at most {MAX_SOCKET_PATH_BYTES} bytes, the limit of a Unix socket")
     return Path(text)
+
+
+def alternatives(*choices: str) -> str:
+    """The choices as they are listed in a sentence: `a, b or c`."""
+    *others, last = choices
+    return f"{', '.join(others)} or {last}"
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
@@ -92,7 +98,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
     def parse(text: str) -> str:
         if text not in choices:
-            raise ValueError(" or ".join(choices))
+            raise ValueError(alternatives(*choices))
         return text
 
     return parse

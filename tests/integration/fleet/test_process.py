@@ -109,7 +109,7 @@ async def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
     unknown = await ran("fleet", str(jobs), "--engine", "slurm")
     assert (unknown.code, unknown.complaint) == (
         2,
-        "trioworker: --engine: 'slurm' is not process or ray or kubernetes",
+        "trioworker: --engine: 'slurm' is not process, ray or kubernetes",
     )
     async with held() as orchestrator:
         orchestrator.jobs(jobs, 2)

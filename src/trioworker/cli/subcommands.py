@@ -1,0 +1,126 @@
+"""The subcommands: each turns its parsed arguments into a configuration, runs, and returns the exit code.
+
+What a subcommand needs is imported when it runs, so that a bad option is reported at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trioworker.cli import option_table
+from trioworker.cli.options import resolve, token, user_state_dir
+from trioworker.errors import ConfigError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from trioworker.local.config import LocalConfig
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def worker(parsed: argparse.Namespace) -> int:
+    """Run the job that an orchestrator holds."""
+    values = resolve(option_table.WORKER, vars(parsed), os.environ)
+    level, form, instrument = values.pop("log_level"), values.pop("log_format"), values.pop("instrument")
+    cassette = values.pop("record")
+    from trioworker.worker.config import WorkerConfig
+
+    config = WorkerConfig(token=token(os.environ), **values)
+    # A signal may arrive during the imports; as PID 1 it would be ignored, elsewhere it would end us without a report.
+    early: list[int] = []
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda number, _: early.append(number))
+    # loguru's default sink is never used, and takes as long to set up as the one that replaces it.
+    os.environ.setdefault("LOGURU_AUTOINIT", "0")
+    recording = nullcontext()
+    if cassette is not None:
+        from trioworker.cassette.recorder import open_recorder
+
+        recording = open_recorder(config, cassette)
+    from trioworker.worker.program import run_program
+
+    return run_program(config, level=level, form=form, early=early, instrument=instrument, recording=recording)
+
+
+def local(parsed: argparse.Namespace) -> int:
+    """Run a job with an orchestrator of its own, or replay a cassette."""
+    values = resolve(option_table.LOCAL, vars(parsed), os.environ)
+    passed_on = [
+        f"--{option.name}={values[option.key]}" for option in option_table.RUN if values[option.key] is not None
+    ]
+    from trioworker.local.config import LocalConfig
+
+    config = LocalConfig(
+        text=parsed.text or "",
+        workspace=values["workspace"],
+        llm=values["llm"],
+        state_dir=values["state_dir"] or user_state_dir(os.environ),
+        title=values["title"],
+        model=values["model"],
+        json_lines=values["json"],
+        web=values["web"],
+        database=values["database"],
+        worker_options=tuple(passed_on),
+    )
+    kind, _, cassette = config.llm.partition(":")
+    if kind == "replay":
+        if not cassette:
+            raise ConfigError(f"--llm {config.llm}: which cassette? Name a file that `--record` wrote")
+        if config.web:
+            raise ConfigError("--web is for a live job: a replay has no orchestrator; leave it out")
+        return _replay(config, Path(cassette), values)
+    if values["virtual_time"]:
+        raise ConfigError("--virtual-time is for --llm replay:CASSETTE: a live model and real tools take real time")
+    from trioworker.local.run import run_local
+
+    return run_local(config)
+
+
+def _replay(config: LocalConfig, cassette: Path, values: dict[str, Any]) -> int:
+    from trioworker.local.replay import run_replay
+
+    return run_replay(
+        config,
+        cassette,
+        virtual_time=values["virtual_time"],
+        level=values["log_level"],
+        form=values["log_format"],
+        record=values["record"],
+        trace=values["trace"],
+    )
+
+
+def orchestrator(parsed: argparse.Namespace) -> int:
+    """Serve jobs to workers."""
+    values = resolve(option_table.ORCHESTRATOR, vars(parsed), os.environ)
+    from trioworker.orchestrator.config import OrchestratorConfig
+    from trioworker.orchestrator.run import run_orchestrator
+
+    return run_orchestrator(OrchestratorConfig(**values))
+
+
+def health(parsed: argparse.Namespace) -> int:
+    """Ask a running worker for its state."""
+    values = resolve(option_table.HEALTH, vars(parsed), os.environ)
+    from trioworker.observability.health_check import check_health
+
+    return check_health(values["health_socket"], values["max_idle"])
+
+
+def fleet(parsed: argparse.Namespace) -> int:
+    """Run many jobs, each in a worker of its own."""
+    values = resolve(option_table.FLEET, vars(parsed), os.environ)
+    jobs = Path(parsed.jobs)
+    values["results"] = values["results"] or jobs.with_suffix(".results.jsonl")
+    values["parallel"] = values["parallel"] or (
+        os.cpu_count() or 1 if values["engine"] == "process" else option_table.CLUSTER_PARALLEL
+    )
+    passed_on = {option.key: option.parse for option in (option_table.STATE_DIR, *option_table.RUN)}
+    from trioworker.fleet.run import FleetConfig, run_fleet
+
+    return run_fleet(FleetConfig(jobs=jobs, worker_options=passed_on, **values))

@@ -1,0 +1,213 @@
+"""Every option of every subcommand: one line of help, and a value from the command line or a variable."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from trioworker.cli import option_table, options
+from trioworker.cli.main import HELP_WIDTH, main
+from trioworker.errors import ConfigError
+from trioworker.worker.config import WorkerConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trioworker.cli.options import Option
+
+JOB_ID = "123e4567-e89b-12d3-a456-426614174000"
+
+TABLES = {
+    "worker": option_table.WORKER,
+    "local": option_table.LOCAL,
+    "orchestrator": option_table.ORCHESTRATOR,
+    "health": option_table.HEALTH,
+    "fleet": option_table.FLEET,
+}
+
+OPTIONS = [
+    pytest.param(command, option, id=f"{command}-{option.name}")
+    for command, table in TABLES.items()
+    for option in table
+]
+
+VALUES = {
+    "job-id": JOB_ID,
+    "orchestrator-url": "http://other.test",
+    "workspace": "/",
+    "max-iterations": "7",
+    "timeout": "12.5",
+    "grace": "3",
+    "context-limit": "2000",
+    "reasoning": "two-phase",
+    "containment": "require",
+    "allow-write": "/usr:/etc:",
+    "log-level": "debug",
+    "log-format": "json",
+    "port": "1",
+    "max-idle": "40",
+    "engine": "ray",
+    "parallel": "9",
+    "attempts": "5",
+    "cpu": "1.5",
+    "json": "on",
+    "web": "true",
+    "virtual-time": "1",
+}
+"""A value of each option that doesn't take any text; none is a default."""
+
+
+def value_of(option: Option) -> str:
+    return VALUES.get(option.name, "some-text")
+
+
+def required(command: str, *, but: Option) -> dict[str, str]:
+    """Values of the required options, except for one."""
+    return {each.key: value_of(each) for each in TABLES[command] if each.default is None and each is not but}
+
+
+def help_lines(command: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    with pytest.raises(SystemExit) as exit_:
+        main([command, "--help"])
+    assert exit_.value.code == 0
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize(("command", "option"), OPTIONS)
+def test_option_has_one_line_of_help_with_its_default_and_variables(
+    command: str, option: Option, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = help_lines(command, capsys)
+    (line,) = [line for line in lines if re.match(rf"  --{option.name}( |$)", line)]
+    default = "required" if option.default is None else f"default {option.default or option.default_help}"
+    variables = [name for name in (option.variable, option.contract_variable) if name]
+    assert line.endswith(f" {option.help} ({default}; {', '.join(variables)})")
+    assert len(line) < HELP_WIDTH
+    if option.metavar:
+        assert line.startswith(f"  --{option.name} {option.metavar} ")
+
+
+@pytest.mark.parametrize("command", TABLES)
+def test_help_lists_no_other_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    listed = [line.split()[0] for line in help_lines(command, capsys) if line.startswith("  -")]
+    assert listed == ["-h,", *(f"--{option.name}" for option in TABLES[command])]
+
+
+@pytest.mark.parametrize("option", [param.values[1] for param in OPTIONS], ids=lambda option: option.name)
+def test_help_text_is_a_phrase(option: Option) -> None:
+    assert not option.help.endswith(".")
+    assert option.help[0].islower() or option.help.startswith(("Unix", "URL"))
+
+
+@pytest.mark.parametrize(("command", "option"), OPTIONS)
+def test_variable_sets_the_value_that_the_option_sets(command: str, option: Option) -> None:
+    table, others, text = TABLES[command], required(command, but=option), value_of(option)
+    given = options.resolve(table, {**others, option.key: text}, {})
+    assert options.resolve(table, others, {option.variable: text}) == given
+    if option.default is not None:
+        assert options.resolve(table, others, {})[option.key] != given[option.key]
+
+
+@pytest.mark.parametrize(("command", "option"), OPTIONS)
+def test_option_takes_precedence_over_its_variables(command: str, option: Option) -> None:
+    table, others = TABLES[command], required(command, but=option)
+    given = {**others, option.key: value_of(option)}
+    environ = {option.variable: "\0", **({option.contract_variable: "\0"} if option.contract_variable else {})}
+    assert options.resolve(table, given, environ) == options.resolve(table, given, {})
+
+
+@pytest.mark.parametrize("command", TABLES)
+def test_names_of_a_subcommand_are_unique(command: str) -> None:
+    names = [option.name for option in TABLES[command]]
+    assert len(set(names)) == len(names)
+
+
+def test_defaults_of_a_worker_are_those_of_its_configuration(tmp_path: Path) -> None:
+    values = options.resolve(option_table.WORKER, {"job_id": JOB_ID, "workspace": str(tmp_path)}, {})
+    config = WorkerConfig(job_id=JOB_ID, token="t", workspace=tmp_path)
+    own = {name: value for name, value in values.items() if name in WorkerConfig.__struct_fields__}
+    assert own == {name: getattr(config, name) for name in own}
+    assert set(values) - set(own) == {"log_level", "log_format", "record", "instrument"}
+
+
+def test_defaults_of_a_worker_are_the_contracts() -> None:
+    values = options.resolve(option_table.WORKER, {"job_id": JOB_ID}, {})
+    assert values["workspace"].samefile(".")
+    assert (
+        values.items()
+        >= {
+            "job_id": JOB_ID,
+            "orchestrator_url": "http://host.docker.internal:50051",
+            "max_iterations": 50,
+            "timeout": 590.0,
+            "grace": 8.0,
+            "reasoning": "single",
+            "log_level": "info",
+            "log_format": "text",
+            "containment": "auto",
+            "allow_write": None,
+        }.items()
+    )
+
+
+def test_switches_are_off_by_default() -> None:
+    values = options.resolve(option_table.LOCAL, {"llm": "script:x"}, {})
+    assert (values["json"], values["web"], values["virtual_time"]) == (False, False, False)
+
+
+@pytest.mark.parametrize("count", ["1", "500"])
+def test_bounds_of_max_iterations_are_valid(count: str) -> None:
+    values = options.resolve(option_table.WORKER, {"job_id": JOB_ID, "max_iterations": count}, {})
+    assert values["max_iterations"] == int(count)
+
+
+BAD_VALUES = [
+    *(("job_id", text) for text in ("7", JOB_ID[:-1], JOB_ID + "0", JOB_ID.replace("-", ""), f"{{{JOB_ID}}}", "../x")),
+    *(
+        ("orchestrator_url", text)
+        for text in (
+            "localhost:50051",
+            "ftp://host",
+            "http://",
+            "http:///path",
+            "http://host:0",
+            "http://host:65536",
+            "http://host:port",
+            "http://[::1",
+            "http://my host",
+            "http://host/\n",
+            "http://host/\x7f",
+            "http://user:secret@host",
+            "http://host?job=1",
+            "http://host/#top",
+            "nonsense",
+        )
+    ),
+    *(("max_iterations", text) for text in ("0", "501", "-1", "1.5", "many", "9" * 400, " ")),
+    *(("timeout", text) for text in ("0", "-1", "nan", "inf", "1e9", "soon")),
+    *(("grace", text) for text in ("0", "-0.1", "NaN")),
+    ("reasoning", "triple"),
+    ("log_level", "loud"),
+    ("log_format", "xml"),
+    ("containment", "always"),
+    ("allow_write", ":"),
+    ("allow_write", "/usr:/nonexistent"),
+    ("workspace", "/nonexistent"),
+    ("workspace", "/etc/hostname"),
+    ("workspace", "/" + "x" * 5_000),
+]
+
+
+@pytest.mark.parametrize(("key", "text"), BAD_VALUES, ids=lambda value: repr(value)[:40])
+def test_bad_value_is_an_error_with_its_source_and_what_is_expected(key: str, text: str) -> None:
+    table, name = option_table.WORKER, "--" + key.replace("_", "-")
+    with pytest.raises(ConfigError) as caught:
+        options.resolve(table, {"job_id": JOB_ID, key: text}, {})
+    message = str(caught.value)
+    assert message.startswith(f"{name}: ")
+    assert " is not a" in message or " or " in message
+    assert len(message) < 400
+    with pytest.raises(ConfigError, match=f"TRIOWORKER_{key.upper()}: "):
+        options.resolve(table, {"job_id": None if key == "job_id" else JOB_ID}, {f"TRIOWORKER_{key.upper()}": text})

@@ -1,0 +1,76 @@
+"""What the subcommands refuse before they do anything."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from trioworker.cli.main import main
+
+JOB_ID = "123e4567-e89b-12d3-a456-426614174000"
+
+LOCAL, HEALTH, FLEET = (
+    ["local", "--llm", "script:x"],
+    ["health", "--health-socket", "/nonexistent"],
+    ["fleet", "jobs.jsonl"],
+)
+
+BAD_VARIABLES = [
+    (["worker", "--job-id", JOB_ID], "TRIOWORKER_GRACE", "soon", "is not a number of seconds over 0"),
+    (LOCAL, "TRIOWORKER_JSON", "maybe", "is not on or off"),
+    (LOCAL, "TRIOWORKER_LOG_LEVEL", "loud", "is not debug, info, warning or error"),
+    (LOCAL, "IRONCLAW_MAX_ITERATIONS", "0", "is not a whole number from 1 to 500"),
+    (["orchestrator"], "TRIOWORKER_PORT", "70000", "is not a whole number from 0 to 65535"),
+    (HEALTH, "TRIOWORKER_MAX_IDLE", "-1", "is not a number of seconds over 0"),
+    (FLEET, "TRIOWORKER_ENGINE", "slurm", "is not process, ray or kubernetes"),
+    (FLEET, "TRIOWORKER_ATTEMPTS", "0", "is not a whole number from 1 to 100"),
+]
+BAD_USAGE: list[tuple[list[str], dict[str, str], str]] = [
+    (["local"], {}, "--llm is missing: give it, or set TRIOWORKER_LLM"),
+    (["local"], {"TRIOWORKER_LLM": "replay:"}, "--llm replay:: which cassette? Name a file that `--record` wrote"),
+    (["local"], {"TRIOWORKER_LLM": "replay:x", "TRIOWORKER_WEB": "on"}, "--web is for a live job"),
+    (["local", "x"], {"TRIOWORKER_LLM": "script:x", "TRIOWORKER_VIRTUAL_TIME": "yes"}, "--virtual-time is for --llm"),
+    (["orchestrator"], {"TRIOWORKER_LLM": "psychic"}, "--llm psychic: not a model"),
+    (["health"], {}, "--health-socket is missing: give it, or set TRIOWORKER_HEALTH_SOCKET"),
+    (["fleet"], {}, "the following arguments are required: JOBS.jsonl; see trioworker fleet --help"),
+    (["fleet", "/nonexistent/jobs.jsonl"], {}, "/nonexistent/jobs.jsonl: No such file or directory"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith(("TRIOWORKER_", "IRONCLAW_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize(("arguments", "variable", "text", "message"), BAD_VARIABLES)
+def test_bad_variable_is_one_line_that_names_it(
+    arguments: list[str],
+    variable: str,
+    text: str,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(variable, text)
+    assert main(arguments) == 2
+    assert capsys.readouterr() == ("", f"trioworker: {variable}: {text!r} {message}\n")
+
+
+@pytest.mark.parametrize(("arguments", "variables", "message"), BAD_USAGE)
+def test_bad_usage_is_one_line_and_exit_code_2(
+    arguments: list[str],
+    variables: dict[str, str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"trioworker: {message}")
+    assert err.count("\n") == 1
