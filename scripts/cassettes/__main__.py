@@ -1,4 +1,4 @@
-"""Records each job by running the real program, and looks at what was recorded."""
+"""Records each job by running the real program, and checks the recording."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def _record(name: str, job: Job) -> int:
         for path, content in job.files.items():
             (workspace / path).write_text(content)
         code = _run(name, job, workspace, cassette)
-        complaint = _complaint(job, code, cassette, folder)
-        if complaint:
-            print(f"{name}: {complaint}")
+        defect = _defect(job, code, cassette, folder)
+        if defect:
+            print(f"{name}: {defect}")
             return 1
         target = CASSETTES / f"{name}.jsonl"
         target.write_bytes(cassette.read_bytes())
@@ -67,18 +67,18 @@ def _intervene(job: Job, program: subprocess.Popen[str]) -> None:
         program.send_signal(signal.SIGTERM)
 
 
-def _complaint(job: Job, code: int, cassette: Path, folder: str) -> str:
-    """What is wrong with a recording; nothing, if all is well."""
+def _defect(job: Job, code: int, cassette: Path, folder: str) -> str:
+    """Return what is wrong with a recording, or nothing."""
     if code != job.code:
         return f"exit code {code}, expected {job.code}"
     text = cassette.read_text()
     if job.say and f'"kind":"prompt","content":"{job.say}"' not in text:
-        return "the follow-up came too late; try again on a machine with less to do"
+        return "the follow-up came too late; try again on a machine with less load"
     if KEY in text:
         return "a secret was recorded"
-    found = re.search(r"/tmp/\S*|/home/\S*|/root/\S*", text)  # noqa: S108 - looked for, not used
-    if found or folder in text or str(ROOT) in text:
-        return f"a path of this machine was recorded: {found[0] if found else folder}"
+    path = re.search(r"/tmp/\S*|/home/\S*|/root/\S*", text)  # noqa: S108 - searched for, not used
+    if path or folder in text or str(ROOT) in text:
+        return f"a path of this machine was recorded: {path[0] if path else folder}"
     return ""
 
 

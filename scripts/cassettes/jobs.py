@@ -1,10 +1,10 @@
-"""The jobs that are recorded: what each is given, and what happens to it on the way."""
+"""The jobs to record: the description and files of each, and what happens while it runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-# Put together here, so that no scanner takes this repository for a leak.
+# Assembled at run time, so that secret scanners don't report this file.
 KEY = "-".join(("sk", "proj", "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7aB3dE6gH9jK2m"))
 
 MEDIANS = '''\
@@ -27,7 +27,7 @@ for values, wanted in (([3, 1, 2], 2), ([4, 1, 3, 2], 2.5)):
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A job. Once `when` is printed, the line `say` is typed, or the job stopped if `stop` says so."""
+    """A job. When a line with `when` is printed, `say` is typed, or the job is stopped if `stop` is set."""
 
     text: str
     code: int = 0
@@ -39,8 +39,8 @@ class Job:
 
 
 JOBS = {
-    "mend-a-bug": Job(
-        text="median is wrong for an even number of values. Mend it; check.py shows whether it is right.",
+    "fix-a-bug": Job(
+        text="median is wrong for an even number of values. Fix it; check.py shows whether it is right.",
         files={"medians.py": MEDIANS, "check.py": CHECK},
     ),
     "follow-up": Job(

@@ -1,4 +1,4 @@
-"""Taking a request apart and putting it together again: to the byte, whatever it is."""
+"""Splitting request bodies and restoring them, to the byte, and the diff of two of them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trioworker.cassette.bodies import NOTHING, Bodies, lengthened, shortened
-from trioworker.cassette.difference import MAX_LINES, difference
+from trioworker.cassette.bodies import NO_PARTS, BodySplitter, restore, shorten
+from trioworker.cassette.request_diff import MAX_LINES, diff_requests
 
 SECRET = "s3cret-value"
 
@@ -29,12 +29,12 @@ def redact(text: str) -> str:
 
 
 @given(st.lists(bodies, min_size=1, max_size=4))
-def test_what_was_shortened_is_put_together_to_the_byte(sent: list[bytes]) -> None:
-    taking, before = Bodies(redact), NOTHING
+def test_shortened_body_is_restored_to_the_byte(sent: list[bytes]) -> None:
+    splitter, before = BodySplitter(redact), NO_PARTS
     for body in sent:
-        parts = taking.parts(body)
-        kept, rest = shortened(parts, before)
-        assert lengthened(kept, rest, before).whole == parts.whole
+        parts = splitter.split(body)
+        kept, rest = shorten(parts, before)
+        assert restore(kept, rest, before).whole == parts.whole
         assert b"\n" not in rest
         assert SECRET.encode() not in parts.whole
         if SECRET.encode() not in body:
@@ -43,39 +43,41 @@ def test_what_was_shortened_is_put_together_to_the_byte(sent: list[bytes]) -> No
 
 
 @given(st.binary(max_size=60) | bodies.map(lambda body: body.replace(b",", b", \n")))
-def test_what_can_not_be_taken_apart_stays_whole(body: bytes) -> None:
-    assert Bodies(redact).parts(body).whole == redact(body.decode("utf-8", "replace")).encode() or b"\n" not in body
+def test_body_that_is_no_object_with_messages_stays_whole(body: bytes) -> None:
+    assert (
+        BodySplitter(redact).split(body).whole == redact(body.decode("utf-8", "replace")).encode() or b"\n" not in body
+    )
 
 
 @given(bodies, bodies)
-def test_a_difference_is_shown_and_stays_short(recorded: bytes, sent: bytes) -> None:
-    shown = difference(recorded, sent).splitlines()
+def test_diff_shows_a_difference_and_stays_short(recorded: bytes, sent: bytes) -> None:
+    shown = diff_requests(recorded, sent).splitlines()
     assert len(shown) <= MAX_LINES + 1
     assert all(line.isprintable() for line in shown)
     if recorded != sent:
         assert any(line.startswith(("-", "+")) for line in shown)
 
 
-def test_a_difference_far_to_the_right_is_shown() -> None:
+def test_diff_shows_a_difference_far_to_the_right() -> None:
     def body(end: str) -> bytes:
         return msgspec.json.encode({"messages": [{"role": "user", "content": "x" * 5_000 + end}]})
 
-    shown = difference(body("one"), body("two"))
+    shown = diff_requests(body("one"), body("two"))
     assert "one" in shown
     assert "two" in shown
 
 
-def test_a_difference_of_spaces_alone_is_told_by_its_place() -> None:
-    shown = difference(b'{"messages":[1]}', b'{"messages": [1]}')
-    assert "the same when read, but not the same bytes, from byte 12 on" in shown
+def test_diff_of_bodies_that_differ_only_in_spaces_gives_the_offset() -> None:
+    shown = diff_requests(b'{"messages":[1]}', b'{"messages": [1]}')
+    assert "equal as JSON, but the bytes differ from byte 12" in shown
 
 
-def test_what_differs_in_a_long_conversation_is_shown_with_its_message() -> None:
+def test_diff_of_a_long_conversation_shows_the_heading_of_the_message() -> None:
     def body(word: str) -> bytes:
         messages = [{"role": "user", "content": f"number {number}"} for number in range(3_000)]
         messages[2_000]["content"] = f"number\n{word}"
         return msgspec.json.encode({"messages": messages})
 
-    shown = difference(body("one"), body("two"))
+    shown = diff_requests(body("one"), body("two"))
     assert "== messages 2001 user" in shown
     assert len(shown.splitlines()) < 20

@@ -1,4 +1,4 @@
-"""The recorded jobs of `tests/cassettes`: each is replayed, in virtual time, and held against its recording."""
+"""The recorded jobs of `tests/cassettes`: each is replayed, in virtual time, and compared with its recording."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CASSETTES = sorted((Path(__file__).parents[1] / "cassettes").glob("*.jsonl"))
 cassettes = pytest.mark.parametrize("path", CASSETTES, ids=lambda path: path.stem)
 
 
-def test_there_are_cassettes_of_every_shape() -> None:
+def test_cassettes_cover_every_status_mode_and_outcome() -> None:
     recorded = [load_cassette(path) for path in CASSETTES]
     assert {one.end.status for one in recorded} == {"completed", "failed", "stuck", "cancelled"}
     assert {one.header.reasoning for one in recorded} == {"single", "two-phase"}
@@ -42,7 +42,7 @@ def test_there_are_cassettes_of_every_shape() -> None:
 
 
 @cassettes
-async def test_a_replay_sends_the_recorded_requests_to_the_byte_and_ends_as_it_did(
+async def test_replay_has_the_recorded_outcome_and_touches_no_file(
     path: Path, workspace: Path, autojump_clock: MockClock
 ) -> None:
     cassette = load_cassette(path)
@@ -54,7 +54,7 @@ async def test_a_replay_sends_the_recorded_requests_to_the_byte_and_ends_as_it_d
 
 
 @cassettes
-async def test_what_a_replay_sends_is_what_the_cassette_holds(
+async def test_replay_sends_the_recorded_requests_to_the_byte(
     path: Path, workspace: Path, autojump_clock: MockClock
 ) -> None:
     cassette = load_cassette(path)
@@ -62,19 +62,18 @@ async def test_what_a_replay_sends_is_what_the_cassette_holds(
     tap = Wiretap(player.transport)
     config = player.config(workspace, timeout=60.0)
     async with open_job(config, transport=tap, tools=player.tools) as job:
-        await job.wait() if cassette.end.status != "cancelled" else await player.transport.ran_out.wait()
+        await job.wait() if cassette.end.status != "cancelled" else await player.transport.reached_stop.wait()
 
-    held = [(exchange.path, exchange.request) for exchange in cassette.exchanges]
-    assert tap.asked == held
+    assert tap.requests == [(exchange.path, exchange.request) for exchange in cassette.exchanges]
 
 
 @cassettes
-async def test_one_byte_that_is_not_the_recorded_one_is_told_with_its_request(
+async def test_one_changed_byte_diverges_with_the_number_of_its_request(
     path: Path, workspace: Path, autojump_clock: MockClock
 ) -> None:
     cassette = load_cassette(path)
     number = len(cassette.exchanges)
-    # The last letter of the last message: the rest of the body is the same.
+    # Change the last letter of the last message; the rest of the body stays the same.
     body = cassette.exchanges[-1].request
     at = max(found.start() for found in re.finditer(rb'[a-z](?=[^a-z]*"[,}])', body.partition(b'"tools":')[0]))
     changed = msgspec.structs.replace(
@@ -93,46 +92,46 @@ async def test_one_byte_that_is_not_the_recorded_one_is_told_with_its_request(
 
 @pytest.mark.parametrize("seed", range(12))
 @cassettes
-async def test_a_damaged_cassette_is_refused_or_diverges(
+async def test_damaged_cassette_is_refused_or_diverges(
     path: Path, seed: int, workspace: Path, autojump_clock: MockClock
 ) -> None:
-    # What no request depends on, such as the seconds of a call, may be another.
+    # Damage to what no request depends on, such as the seconds of a call, goes unnoticed.
     with suppress(ConfigError, DivergedError):
         await replay(read_cassette(_damaged(path, seed), path.name), workspace)
     assert os.listdir(workspace) == []
 
 
 @cassettes
-def test_a_cassette_tells_neither_a_machine_nor_a_secret(path: Path) -> None:
+def test_cassette_contains_no_local_path_and_no_secret(path: Path) -> None:
     text = path.read_text()
     assert re.findall(r"(?<![\w.])/(?:tmp|home|root|work|usr/local)\b[^\" ]*", text) == []
     assert Redactor().redact(text).kinds == ()
 
 
-async def test_a_job_of_seconds_takes_them_in_virtual_time(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_replay_takes_the_recorded_time_in_virtual_seconds(workspace: Path, autojump_clock: MockClock) -> None:
     cassette = _named("follow-up")
     began = autojump_clock.current_time()
     await replay(cassette, workspace)
     assert autojump_clock.current_time() - began > sum(call.seconds for call in cassette.calls if call.ran) > 2
 
 
-async def test_a_follow_up_joins_the_request_that_it_joined(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_follow_up_joins_the_recorded_request(workspace: Path, autojump_clock: MockClock) -> None:
     cassette = _named("follow-up")
     (joined,) = [number for number, exchange in enumerate(cassette.exchanges) if exchange.prompts]
-    on_event: list[str] = []
+    messages: list[str] = []
     await replay(
-        cassette, workspace, on_event=lambda kind, data: on_event.append(data["content"]) if kind == "message" else None
+        cassette, workspace, on_event=lambda kind, data: messages.append(data["content"]) if kind == "message" else None
     )
     assert joined == 1
-    assert cassette.exchanges[joined].prompts[0] in on_event
+    assert cassette.exchanges[joined].prompts[0] in messages
 
 
-async def test_actors_may_be_cancelled_in_a_replay(workspace: Path, autojump_clock: MockClock) -> None:
-    player = Replay(_named("mend-a-bug"))
+async def test_cancelled_actors_get_the_same_replies(workspace: Path, autojump_clock: MockClock) -> None:
+    player = Replay(_named("fix-a-bug"))
     tap = Wiretap(player.transport)
     async with open_job(player.config(workspace), transport=tap, tools=player.tools) as job:
-        # In the middle of a request: it is made again, and gets the same reply.
-        while job.job.iteration < 3:  # noqa: ASYNC110 - an iteration tells nobody
+        # In the middle of a request, which is repeated and gets the same reply.
+        while job.job.iteration < 3:  # noqa: ASYNC110 - there is no event for an iteration
             await trio.sleep(0.01)
         job.actors["reasoner"].cancel()
         job.actors["prompt-poller"].cancel()
@@ -140,7 +139,7 @@ async def test_actors_may_be_cancelled_in_a_replay(workspace: Path, autojump_clo
     player.check(outcome)
     assert outcome.success
     assert job.actors["reasoner"].restarts == 1
-    assert len(tap.asked) == len(player.cassette.exchanges) + 1
+    assert len(tap.requests) == len(player.cassette.exchanges) + 1
 
 
 def _named(name: str) -> Cassette:

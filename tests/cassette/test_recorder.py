@@ -1,4 +1,4 @@
-"""Recording in a simulated world, and what a replay makes of it."""
+"""Recording jobs in a simulated world, and replaying them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class FloodParameters(Parameters, frozen=True):
 
 
 class Flood(Tool[FloodParameters]):
-    """More than anyone reads, and than a job keeps."""
+    """Returns more output than a job keeps."""
 
     name: ClassVar[str] = "flood"
     description: ClassVar[str] = "Says much."
@@ -58,7 +58,7 @@ def tools() -> list[AnyTool]:
 
 
 async def record(world: World, workspace: Path, **more: Any) -> tuple[Cassette, Wiretap]:
-    """Run a job and give its cassette, and what went over the wire."""
+    """Run a job; return its cassette and the requests that went over the wire."""
     path = workspace.parent / "job.jsonl"
     tap = Wiretap(world)
     config = world.config(workspace, **more)
@@ -69,7 +69,7 @@ async def record(world: World, workspace: Path, **more: Any) -> tuple[Cassette, 
 
 @asynccontextmanager
 async def recording(config: WorkerConfig, world: World, path: Path) -> AsyncGenerator[RunningJob]:
-    """A job that runs and is recorded into `path`."""
+    """A running job that is recorded into `path`."""
     with open_recorder(config, path) as recorder:
         async with open_job(config, transport=world, tools=tools(), recorder=recorder) as job:
             yield job
@@ -95,11 +95,11 @@ TURNS: list[Sequence[Turn]] = [
 
 @pytest.mark.parametrize("reasoning", ["single", "two-phase"])
 @pytest.mark.parametrize("turns", TURNS, ids=range(len(TURNS)))
-async def test_a_recorded_job_replays_to_the_same_requests(
+async def test_recorded_job_replays_to_the_same_requests(
     turns: Sequence[Turn], reasoning: str, workspace: Path, autojump_clock: MockClock
 ) -> None:
     cassette, tap = await record(World(turns), workspace, reasoning=reasoning)
-    assert [(one.path, one.request) for one in cassette.exchanges] == tap.asked
+    assert [(one.path, one.request) for one in cassette.exchanges] == tap.requests
 
     outcome = await replay(cassette, workspace, tools=tools())
     assert outcome.status == cassette.end.status
@@ -111,12 +111,12 @@ def _once(fault: Fault, path: str) -> Callable[[Exchange], Fault | None]:
 
 
 @pytest.mark.parametrize("kind", ["refused", "status", "reset-before", "reset-after", "cut", "garbage"])
-async def test_a_request_that_was_made_again_is_one(kind: Any, workspace: Path, autojump_clock: MockClock) -> None:
+async def test_retried_request_is_recorded_once(kind: Any, workspace: Path, autojump_clock: MockClock) -> None:
     world = World([calling(("probe", {})), DONE])
     world.fault = _once(Fault(kind=kind), "llm/")
     cassette, tap = await record(world, workspace)
 
-    assert len(tap.asked) == 3
+    assert len(tap.requests) == 3
     assert [exchange.reply and exchange.reply.status for exchange in cassette.exchanges] == [200, 200]
     await replay(cassette, workspace, tools=tools())
 
@@ -125,7 +125,7 @@ async def test_a_request_that_was_made_again_is_one(kind: Any, workspace: Path, 
     "fault",
     [Fault(kind="status", status=502), Fault(kind="status", status=413), Fault(kind="garbage"), Fault(kind="refused")],
 )
-async def test_a_model_that_fails_for_good_does_so_again(
+async def test_permanent_failure_of_the_model_is_replayed(
     fault: Fault, workspace: Path, autojump_clock: MockClock
 ) -> None:
     world = World([calling(("probe", {})), DONE])
@@ -136,7 +136,7 @@ async def test_a_model_that_fails_for_good_does_so_again(
     assert outcome.status == "failed"
 
 
-async def test_follow_ups_join_the_requests_that_they_joined(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_follow_ups_join_the_recorded_requests(workspace: Path, autojump_clock: MockClock) -> None:
     world = World(
         [calling(("probe", {"seconds": 4})), DONE, calling(("probe", {"text": "2", "seconds": 9})), DONE, DONE]
     )
@@ -155,9 +155,7 @@ async def test_follow_ups_join_the_requests_that_they_joined(workspace: Path, au
     await replay(cassette, workspace, tools=tools())
 
 
-async def test_a_job_without_time_and_one_that_was_stopped_end_so_again(
-    workspace: Path, autojump_clock: MockClock
-) -> None:
+async def test_time_out_and_stop_are_replayed(workspace: Path, autojump_clock: MockClock) -> None:
     endless = [calling(("probe", {"text": "a"})), calling(("probe", {"seconds": 50}))]
     out_of_time, _ = await record(World(endless), workspace, timeout=20.0)
     assert out_of_time.end.status == "stuck"
@@ -166,13 +164,13 @@ async def test_a_job_without_time_and_one_that_was_stopped_end_so_again(
     world, path = World([DONE], thinking=100.0), workspace.parent / "stopped.jsonl"
     async with recording(world.config(workspace), world, path) as job:
         await trio.sleep(3)
-        job.stop("somebody wanted it")
+        job.stop("stopped by the test")
         stopped = await job.wait()
     outcome = await replay(load_cassette(path), workspace, tools=tools())
     assert (outcome.status, outcome.message) == ("cancelled", stopped.message)
 
 
-async def test_no_secret_is_recorded_and_the_replay_still_holds(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_secrets_are_not_recorded_and_the_job_replays(workspace: Path, autojump_clock: MockClock) -> None:
     said = [
         calling(("probe", {"text": f"{TOKEN} {GRANTED}"}), content=f"I use {SECRET}."),
         saying(f"I told {GRANTED} and {SECRET}. The job is complete."),
@@ -189,7 +187,7 @@ async def test_no_secret_is_recorded_and_the_replay_still_holds(workspace: Path,
     assert outcome.success
 
 
-async def test_a_restarted_actor_leaves_no_trace_in_a_cassette(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_actor_restart_is_not_recorded(workspace: Path, autojump_clock: MockClock) -> None:
     world = World([calling(("probe", {"text": "a"})), DONE])
     path = workspace.parent / "job.jsonl"
     async with recording(world.config(workspace), world, path) as job:
@@ -202,7 +200,7 @@ async def test_a_restarted_actor_leaves_no_trace_in_a_cassette(workspace: Path, 
     await replay(cassette, workspace, tools=tools())
 
 
-async def test_a_worker_that_resumes_goes_on_in_its_cassette(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_resumed_worker_continues_its_cassette(workspace: Path, autojump_clock: MockClock) -> None:
     world = World([calling(("probe", {"text": "a", "seconds": 5})), calling(("probe", {"text": "b"})), DONE])
     path, state = workspace.parent / "job.jsonl", workspace.parent / "state"
     config = world.config(workspace, state_dir=state)
@@ -210,7 +208,7 @@ async def test_a_worker_that_resumes_goes_on_in_its_cassette(workspace: Path, au
         await trio.sleep(3)
         # As a SIGKILL leaves it: journal and cassette end here, the last line torn.
         journal, recorded = (state / f"{JOB_ID}.journal").read_bytes(), path.read_bytes()
-        job.stop("the first life is over")
+        job.stop("the first process is over")
         await job.wait()
     (state / f"{JOB_ID}.journal").write_bytes(journal)
     path.write_bytes(recorded + b'{"kind":"requ')
@@ -224,28 +222,28 @@ async def test_a_worker_that_resumes_goes_on_in_its_cassette(workspace: Path, au
     assert outcome.success
 
 
-async def test_folded_results_replay_folded(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_compacted_results_are_replayed_compacted(workspace: Path, autojump_clock: MockClock) -> None:
     turns = [calling(("probe", {"text": "x" * 3_000 + str(number)})) for number in range(14)]
     cassette, tap = await record(World([*turns, DONE]), workspace, context_limit=4_000)
-    assert b"compacted to save room" in tap.asked[-1][1]
+    assert b"compacted to save room" in tap.requests[-1][1]
     await replay(cassette, workspace, tools=tools())
 
 
-async def test_results_of_megabytes_replay_whole(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_outputs_of_megabytes_are_replayed_in_full(workspace: Path, autojump_clock: MockClock) -> None:
     turns = [calling(("flood", {"lines": number})) for number in (300_000, 100_000)]
     cassette, tap = await record(World([*turns, DONE]), workspace)
-    assert b"[truncated " in tap.asked[-1][1]
+    assert b"[truncated " in tap.requests[-1][1]
     await replay(cassette, workspace, tools=tools())
 
 
-async def test_a_cassette_grows_with_what_is_new_alone(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_cassette_grows_only_with_new_messages(workspace: Path, autojump_clock: MockClock) -> None:
     turns = [calling(("probe", {"text": f"{number}" * 500})) for number in range(40)]
     cassette, _ = await record(World([*turns, DONE]), workspace)
     sent = sum(len(exchange.request) for exchange in cassette.exchanges)
     assert (workspace.parent / "job.jsonl").stat().st_size < sent / 5
 
 
-async def test_another_job_diverges_at_its_first_request(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_different_job_diverges_at_its_first_request(workspace: Path, autojump_clock: MockClock) -> None:
     await record(World([DONE]), workspace)
     path = workspace.parent / "job.jsonl"
     path.write_text(path.read_text().replace('"description":"Make', '"description":"Break', 1))
@@ -253,7 +251,7 @@ async def test_another_job_diverges_at_its_first_request(workspace: Path, autoju
         await replay(load_cassette(path), workspace, tools=tools())
 
 
-async def test_requests_that_are_not_made_any_more_are_told(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_missing_requests_diverge(workspace: Path, autojump_clock: MockClock) -> None:
     await record(World([calling(("probe", {})), DONE]), workspace)
     path = workspace.parent / "job.jsonl"
     lines = path.read_text().splitlines()
@@ -266,9 +264,7 @@ async def test_requests_that_are_not_made_any_more_are_told(workspace: Path, aut
         await replay(load_cassette(path), workspace, tools=tools())
 
 
-async def test_a_disk_that_is_full_ends_the_recording_and_not_the_job(
-    workspace: Path, autojump_clock: MockClock
-) -> None:
+async def test_full_disk_ends_the_recording_but_not_the_job(workspace: Path, autojump_clock: MockClock) -> None:
     path = workspace.parent / "job.jsonl"
     world = World([calling(("probe", {"text": "x" * 900})), calling(("probe", {"text": "y" * 900})), DONE])
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -284,14 +280,12 @@ async def test_a_disk_that_is_full_ends_the_recording_and_not_the_job(
         load_cassette(path)
 
 
-async def test_the_file_is_for_its_owner_alone(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_cassette_has_mode_0600(workspace: Path, autojump_clock: MockClock) -> None:
     await record(World([DONE]), workspace)
     assert stat.S_IMODE((workspace.parent / "job.jsonl").stat().st_mode) == 0o600
 
 
-async def test_a_file_that_is_not_this_jobs_cassette_is_refused_and_left_alone(
-    workspace: Path, autojump_clock: MockClock
-) -> None:
+async def test_unusable_file_is_refused_and_left_unchanged(workspace: Path, autojump_clock: MockClock) -> None:
     world = World([DONE])
     cassette = await _other_cassette(workspace)
     notes = workspace.parent / "notes.txt"
@@ -302,9 +296,9 @@ async def test_a_file_that_is_not_this_jobs_cassette_is_refused_and_left_alone(
     os.mkfifo(fifo)
     for path, said in (
         (cassette, "holds job"),
-        (notes, "is no cassette"),
+        (notes, "is not a cassette"),
         (link, "name a file that can be written"),
-        (fifo, "is no plain file"),
+        (fifo, "is not a regular file"),
         (workspace / "job.jsonl", "is in the workspace, where tools write"),
         (workspace.parent / "none" / "job.jsonl", "No such file or directory; name a file that can be written"),
     ):

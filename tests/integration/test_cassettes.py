@@ -14,7 +14,7 @@ import trio
 from orchestrator.backends.test_openai import Server, completion
 from orchestrator.serving import serving
 from support.program import ran
-from support.wiretap import Asked, Listener, Wiretap
+from support.wiretap import ModelRequest, Wiretap, WiretapMiddleware
 from trioworker import open_job
 from trioworker.cassette import Replay, load_cassette
 from trioworker.orchestrator.app import make_app
@@ -37,7 +37,7 @@ def calling(number: int, name: str, **arguments: object) -> Response:
     return completion({"content": f"Step {number}.", "tool_calls": [call]}, "tool_calls")
 
 
-async def test_a_job_recorded_against_a_live_server_replays_offline_to_the_same_requests(
+async def test_job_recorded_against_a_live_server_replays_offline(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "OPENAI_API_KEY"):
@@ -50,7 +50,7 @@ async def test_a_job_recorded_against_a_live_server_replays_offline_to_the_same_
         calling(4, "shell", command="exit 3"),
         completion({"content": "All done. The job is complete."}),
     )
-    sent: list[Asked] = []
+    sent: list[ModelRequest] = []
     path = workspace.parent / "job.jsonl"
     with Store() as store:
         job = store.create_job("Do some steps.", title="Steps", project_dir=str(workspace))
@@ -58,7 +58,7 @@ async def test_a_job_recorded_against_a_live_server_replays_offline_to_the_same_
         async with serving(model.app()) as models:
             backend = OpenAIBackend(f"{models}/v1", "m")
             app = make_app(store, backend)
-            app.add_middleware(Listener, asked=sent)
+            app.add_middleware(WiretapMiddleware, requests=sent)
             async with serving(app) as url:
                 at = ("--job-id", job.id, "--orchestrator-url", url, "--workspace", str(workspace))
                 ended = await ran("worker", *at, "--record", str(path), environment={TOKEN_VARIABLE: job.token})
@@ -66,7 +66,7 @@ async def test_a_job_recorded_against_a_live_server_replays_offline_to_the_same_
     assert ended.code == 0, ended.err
     assert job.token not in path.read_text()
 
-    # Nothing serves any more, and the workspace is another.
+    # Neither server runs any more, and the workspace is a different one.
     elsewhere = workspace.parent / "elsewhere"
     elsewhere.mkdir()
     player = Replay(load_cassette(path))
@@ -76,7 +76,7 @@ async def test_a_job_recorded_against_a_live_server_replays_offline_to_the_same_
 
     player.check(outcome)
     assert len(sent) == 5
-    assert tap.asked == sent
+    assert tap.requests == sent
     assert any(b"Mind the gap." in body for _, body in sent)
     assert outcome.message == ended.outcome["message"]
     assert list(elsewhere.iterdir()) == []
@@ -96,7 +96,7 @@ async def test_local_records_and_replays(workspace: Path) -> None:
     replayed = await ran("local", *at, "--llm", f"replay:{path}", "--virtual-time", "--json")
     assert replayed.code == 0, replayed.err
     assert not (workspace / "made.txt").exists()
-    assert _told(replayed.out) == _told(ended.out)
+    assert _events(replayed.out) == _events(ended.out)
 
     other = await ran("local", "Make another.", *at, "--llm", f"replay:{path}", "--virtual-time")
     assert other.code == 6
@@ -104,8 +104,8 @@ async def test_local_records_and_replays(workspace: Path) -> None:
     assert "\n-Make it.\n+Make another.\n" in other.err
 
 
-def _told(out: str) -> list[tuple[str, object]]:
-    """The events, without their times."""
+def _events(out: str) -> list[tuple[str, object]]:
+    """The events, without their metrics."""
     events = [json.loads(line) for line in out.splitlines()]
     for event in events:
         event["data"].pop("metrics", None)
@@ -115,20 +115,20 @@ def _told(out: str) -> list[tuple[str, object]]:
 @pytest.mark.parametrize(
     ("name", "code", "end"),
     [
-        ("mend-a-bug", 0, "completed ("),
+        ("fix-a-bug", 0, "completed ("),
         ("a-call-that-keeps-failing", 1, "max iterations (7) exceeded"),
         ("out-of-time", 1, "Execution timed out"),
         ("stopped", 4, "stopped by SIGTERM"),
     ],
 )
-async def test_the_exit_code_is_the_recorded_jobs(name: str, code: int, end: str, workspace: Path) -> None:
+async def test_replay_exits_with_the_code_of_the_recorded_job(name: str, code: int, end: str, workspace: Path) -> None:
     cassette = str(CASSETTES / f"{name}.jsonl")
     ended = await ran("local", "--workspace", str(workspace), "--llm", f"replay:{cassette}", "--virtual-time")
     assert ended.code == code, ended.err
     assert end in ended.out.splitlines()[-1]
 
 
-async def test_a_replay_takes_the_time_that_the_job_took_unless_told_otherwise(workspace: Path) -> None:
+async def test_replay_takes_the_recorded_time_without_virtual_time(workspace: Path) -> None:
     at = ("local", "--workspace", str(workspace), "--llm", f"replay:{CASSETTES / 'follow-up.jsonl'}")
     ended = await ran(*at)
     recorded = sum(call.seconds for call in load_cassette(CASSETTES / "follow-up.jsonl").calls)
@@ -140,14 +140,14 @@ async def test_a_replay_takes_the_time_that_the_job_took_unless_told_otherwise(w
     ("arguments", "said"),
     [
         (("--llm", "replay:/no/such.jsonl"), "No such file or directory"),
-        (("--llm", f"replay:{__file__}"), "is no cassette"),
+        (("--llm", f"replay:{__file__}"), "is not a cassette"),
         (("--llm", "replay:"), "which cassette? Name a file"),
         (("--llm", "replay:x.jsonl", "--web"), "--web is for a live job"),
         (("x", "--llm", "script:x.yaml", "--virtual-time"), "--virtual-time is for --llm replay:CASSETTE"),
         (("--llm", "script:x.yaml"), "the job is empty"),
     ],
 )
-async def test_what_can_not_be_replayed_is_one_line_and_exit_code_2(
+async def test_unusable_replay_is_one_line_and_exit_code_2(
     arguments: tuple[str, ...], said: str, workspace: Path
 ) -> None:
     ended = await ran("local", "--workspace", str(workspace), *arguments)
@@ -155,16 +155,16 @@ async def test_what_can_not_be_replayed_is_one_line_and_exit_code_2(
     assert said in ended.complaint
 
 
-async def test_a_first_line_of_nonsense_is_one_line_and_exit_code_2(workspace: Path) -> None:
+async def test_nonsense_in_the_header_is_one_line_and_exit_code_2(workspace: Path) -> None:
     path = workspace.parent / "job.jsonl"
-    recorded = (CASSETTES / "mend-a-bug.jsonl").read_text()
+    recorded = (CASSETTES / "fix-a-bug.jsonl").read_text()
     path.write_text(re.sub(r'"orchestrator_url":"[^"]+"', '"orchestrator_url":"http://nonsense:port"', recorded))
     ended = await ran("local", "--workspace", str(workspace), "--llm", f"replay:{path}", "--log-level", "error")
     assert ended.code == 2
     assert "nonsense" in ended.complaint
 
 
-async def test_a_killed_workers_cassette_holds_all_until_then(workspace: Path) -> None:
+async def test_cassette_of_a_killed_and_resumed_worker_replays(workspace: Path) -> None:
     script, path = workspace.parent / "turns.yaml", workspace.parent / "job.jsonl"
     deadly = "test -e ../killed || { touch ../killed; kill -9 $PPID; sleep 60; }; echo survived"
     turns = [
@@ -174,9 +174,9 @@ async def test_a_killed_workers_cassette_holds_all_until_then(workspace: Path) -
     ]
     script.write_bytes(msgspec.json.encode(turns))
     at = ("--workspace", str(workspace), "--state-dir", str(workspace.parent / "state"))
-    # No wall, which would keep the command from killing the worker.
-    free = ("--containment", "off")
-    ended = await ran("local", "Survive.", *at, *free, "--llm", f"script:{script}", "--record", str(path))
+    # The sandbox would keep the command from killing the worker.
+    unconfined = ("--containment", "off")
+    ended = await ran("local", "Survive.", *at, *unconfined, "--llm", f"script:{script}", "--record", str(path))
     assert ended.code == 0, ended.err
 
     cassette = load_cassette(path)

@@ -1,6 +1,6 @@
-"""Cassettes: a job's exchanges with the model and its tools' answers, recorded as they happen and replayed offline.
+"""Cassettes: a job's requests to the model, their replies and the tools' outputs, recorded and replayed offline.
 
-The names below are the public ones, imported when they are first used: a worker that records needs no player.
+The names below are the public ones. They are imported on first use: a worker that records doesn't need the player.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The file that a job is recorded into, line by line: whatever ends the worker, all that came before stands."""
+"""The file that a job is recorded into. Each line is written at once, so a killed worker loses at most the last one."""
 
 from __future__ import annotations
 
@@ -15,20 +15,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OPEN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""How the file is opened: a link or a FIFO that somebody put there must neither lead away nor hold us."""
+"""A symbolic link at the path is refused, and a FIFO doesn't block."""
 MAX_HEADER_BYTES = 4 * 1024 * 1024
-"""A job's text is of 1 MB at the most, as JSON a little more."""
+"""A job's description has at most 1 MB, which is a little more as JSON."""
 
 
 class CassetteFile:
-    """An open file; `began` says that an earlier process has recorded this job into it."""
+    """An open cassette. `resumed`: an earlier process has recorded the beginning of this job into it."""
 
-    def __init__(self, descriptor: int, *, began: bool) -> None:
+    def __init__(self, descriptor: int, *, resumed: bool) -> None:
         self._descriptor = descriptor
-        self.began = began
+        self.resumed = resumed
 
     def append(self, line: bytes) -> None:
-        """Add a line; raises `OSError`."""
+        """Append a line.
+
+        Raises:
+            OSError: it can't be written.
+        """
         view = memoryview(line + b"\n")
         while view:
             view = view[os.write(self._descriptor, view) :]
@@ -36,10 +40,10 @@ class CassetteFile:
 
 @contextmanager
 def open_cassette_file(path: Path, job_id: str, workspace: Path) -> Generator[CassetteFile]:
-    """The file, mode 0600, to record the job into; one that this job was recorded into before is gone on with.
+    """Open the file to record the job into, with mode 0600. An earlier recording of the same job is continued.
 
     Raises:
-        ConfigError: it can't be opened, lies where tools write, or holds anything else.
+        ConfigError: it can't be opened, is in the workspace, or is anything else than a recording of this job.
     """
     if path.resolve().is_relative_to(workspace.resolve()):
         raise ConfigError(f"--record: {path} is in the workspace, where tools write; choose another")
@@ -49,33 +53,33 @@ def open_cassette_file(path: Path, job_id: str, workspace: Path) -> Generator[Ca
         raise ConfigError(f"--record {path}: {error.strerror}; name a file that can be written") from error
     try:
         try:
-            began = _taken_up(descriptor, path, job_id)
+            resumed = _check_and_repair(descriptor, path, job_id)
         except OSError as error:
             raise ConfigError(f"--record {path}: {error.strerror}; name a file that can be written") from error
-        yield CassetteFile(descriptor, began=began)
+        yield CassetteFile(descriptor, resumed=resumed)
     finally:
         os.close(descriptor)
 
 
-def _taken_up(descriptor: int, path: Path, job_id: str) -> bool:
-    """Whether the file holds this job's beginning; a line that a death has torn is cut."""
+def _check_and_repair(descriptor: int, path: Path, job_id: str) -> bool:
+    """Return whether the file holds the beginning of this job; cut off a last line that is incomplete."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        raise ConfigError(f"--record: {path} is no plain file; choose another")
+        raise ConfigError(f"--record: {path} is not a regular file; choose another")
     if not status.st_size:
         return False
     first, newline, _ = os.pread(descriptor, MAX_HEADER_BYTES, 0).partition(b"\n")
     if not newline:
-        raise ConfigError(f"--record: {path} is there and no cassette; move it away, or choose another")
+        raise ConfigError(f"--record: {path} exists and is not a cassette; move it away, or choose another")
     header = read_header(first, f"--record: {path}")
     if header.job_id.lower() != job_id.lower():
         raise ConfigError(f"--record: {path} holds job {header.job_id}; move it away, or choose another")
-    os.ftruncate(descriptor, _whole_lines(descriptor, status.st_size))
+    os.ftruncate(descriptor, _end_of_last_line(descriptor, status.st_size))
     return True
 
 
-def _whole_lines(descriptor: int, size: int) -> int:
-    """Bytes up to the last line's end."""
+def _end_of_last_line(descriptor: int, size: int) -> int:
+    """Return the offset after the last newline."""
     step = 64 * 1024
     while size:
         start = max(0, size - step)

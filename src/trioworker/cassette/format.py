@@ -1,8 +1,9 @@
-"""A cassette on disk: JSON Lines, in the order in which things happened, each line whole by itself.
+"""The file format of a cassette: JSON Lines, in the order in which things happened.
 
-The first line tells the job and the options that shape its requests. Then come a `request` and its `reply`, a `call`
-of a tool with its answer, a `prompt` where a follow-up joined the conversation, and at last the `end`. A request tells
-what is new since the one before: `kept` messages were in that already, and `"="` stands for a field's same value.
+The first line describes the job and the options that shape its requests. It is followed by `request` and `reply`
+lines, a `call` for each tool call with its output, a `prompt` where a follow-up joined the conversation, and the `end`.
+A request holds what is new since the one before: `kept` is the number of messages that both share, and `"="` stands
+for a field whose value is the same.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
-from trioworker.cassette.bodies import NOTHING, Parts, lengthened
+from trioworker.cassette.bodies import NO_PARTS, BodyParts, restore
 from trioworker.errors import ConfigError
+from trioworker.protocol.values import http_url
 from trioworker.worker.config import ReasoningMode
 from trioworker.worker.state.records import CallOutcome, Status
 
@@ -21,18 +23,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VERSION: Final = 1
-"""Counted up by a change that an older program would misread."""
+"""Incremented by a change that an older program would misread."""
 MAX_CASSETTE_BYTES = 1024 * 1024 * 1024
-"""As a journal's: 500 iterations of 1 MB each come to half of it."""
+"""The limit of a journal: 500 iterations of 1 MB each take half of it."""
 
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=str.lower, omit_defaults=True):
-    """The base of all lines; the tag is the name in small letters."""
+class CassetteLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
+    """The base of all lines. Tags are part of the file format; class names are not."""
 
 
-class Header(Line, frozen=True, kw_only=True, tag="cassette", omit_defaults=False):
+class CassetteHeader(CassetteLine, frozen=True, kw_only=True, tag="cassette", omit_defaults=False):
     """The first line."""
 
     version: int = VERSION
@@ -46,8 +48,8 @@ class Header(Line, frozen=True, kw_only=True, tag="cassette", omit_defaults=Fals
     timeout: float
 
 
-class Request(Line, frozen=True):
-    """The model was asked. `body` is JSON; what can't be taken apart is `text`, all of it."""
+class RecordedRequest(CassetteLine, frozen=True, tag="request"):
+    """A request to the model. `body` is JSON; a body that isn't an object with messages is stored whole, as `text`."""
 
     path: str
     kept: int = 0
@@ -55,8 +57,8 @@ class Request(Line, frozen=True):
     text: str | None = None
 
 
-class Reply(Line, frozen=True):
-    """How that ended, retries included: the last answer, of status 0 if there was none."""
+class RecordedReply(CassetteLine, frozen=True, tag="reply"):
+    """The last response to the request, retries included. Status 0: there was none."""
 
     status: int
     seconds: Seconds
@@ -65,18 +67,18 @@ class Reply(Line, frozen=True):
 
     @property
     def content(self) -> bytes:
-        """The body as it came."""
+        """The body as it was received."""
         return bytes(self.body) if self.text is None else self.text.encode()
 
 
-class Prompt(Line, frozen=True):
-    """A follow-up joined the conversation, in the request that comes next."""
+class RecordedPrompt(CassetteLine, frozen=True, tag="prompt"):
+    """A follow-up that joined the conversation in the next request."""
 
     content: str
 
 
-class Call(Line, frozen=True, omit_defaults=False):
-    """A tool call and its answer; one that did not run was answered without the tool."""
+class RecordedCall(CassetteLine, frozen=True, tag="call", omit_defaults=False):
+    """A tool call and its output. `ran` is false if the call was answered without running the tool."""
 
     id: str
     name: str
@@ -87,37 +89,37 @@ class Call(Line, frozen=True, omit_defaults=False):
     output: str
 
 
-class End(Line, frozen=True, omit_defaults=False):
-    """How the job ended."""
+class RecordedEnd(CassetteLine, frozen=True, tag="end", omit_defaults=False):
+    """The outcome of the job."""
 
     status: Status
     message: str
     iterations: int
 
 
-class Exchange(msgspec.Struct, frozen=True, kw_only=True):
-    """A request to the model, `prompts` that joined it, and the reply; None where the job ended before one came."""
+class RecordedExchange(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to the model, the `prompts` that joined it, and the reply; None if the job ended before one came."""
 
     path: str
     request: bytes
     prompts: tuple[str, ...] = ()
-    reply: Reply | None = None
+    reply: RecordedReply | None = None
 
 
 class Cassette(msgspec.Struct, frozen=True, kw_only=True):
     """A recorded job."""
 
     name: str
-    header: Header
-    exchanges: tuple[Exchange, ...]
-    calls: tuple[Call, ...]
-    end: End
+    header: CassetteHeader
+    exchanges: tuple[RecordedExchange, ...]
+    calls: tuple[RecordedCall, ...]
+    end: RecordedEnd
 
 
-AnyLine = Header | Request | Reply | Prompt | Call | End
+AnyCassetteLine = CassetteHeader | RecordedRequest | RecordedReply | RecordedPrompt | RecordedCall | RecordedEnd
 
 encode_line = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(AnyLine).decode
+_decode = msgspec.json.Decoder(AnyCassetteLine).decode
 _kind = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -125,7 +127,7 @@ def load_cassette(path: Path) -> Cassette:
     """Read a cassette.
 
     Raises:
-        ConfigError: it can't be read, is none, is of a newer version, or stops before its job's end.
+        ConfigError: it can't be read, isn't a cassette, has a newer format, or stops before its job's end.
     """
     try:
         with path.open("rb") as file:
@@ -133,31 +135,31 @@ def load_cassette(path: Path) -> Cassette:
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; name a cassette that `--record` wrote") from error
     if len(content) > MAX_CASSETTE_BYTES:
-        raise ConfigError(f"{path}: over {MAX_CASSETTE_BYTES} bytes, which no cassette has")
+        raise ConfigError(f"{path}: larger than {MAX_CASSETTE_BYTES} bytes, the limit of a cassette")
     return read_cassette(content, str(path))
 
 
 def read_cassette(content: bytes, name: str) -> Cassette:
-    """A cassette from its bytes; `name` is for the errors, which are those of `load_cassette`."""
+    """Parse a cassette; `name` is for the errors, which are those of `load_cassette`."""
     first, *others = content.split(b"\n")
     header = read_header(first, name)
     lines = list(_lines(others, name))
-    if not (lines and isinstance(lines[-1], End)):
+    if not (lines and isinstance(lines[-1], RecordedEnd)):
         raise ConfigError(f"{name}: the recording stops before its job's end; record the job again")
     return Cassette(
         name=name,
         header=header,
         exchanges=tuple(_exchanges(lines, name)),
-        calls=tuple(line for line in lines if isinstance(line, Call)),
+        calls=tuple(line for line in lines if isinstance(line, RecordedCall)),
         end=lines[-1],
     )
 
 
-def read_header(line: bytes, name: str) -> Header:
-    """The first line of a cassette.
+def read_header(line: bytes, name: str) -> CassetteHeader:
+    """Parse the first line of a cassette.
 
     Raises:
-        ConfigError: it is none, or that of a newer version.
+        ConfigError: it isn't one, or has a newer format.
     """
     try:
         fields = _kind(line)
@@ -167,13 +169,18 @@ def read_header(line: bytes, name: str) -> Header:
             )
         header = _decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{name} is no cassette; name a file that `--record` wrote") from error
-    if not isinstance(header, Header):
-        raise ConfigError(f"{name} is no cassette; name a file that `--record` wrote")
+        raise ConfigError(f"{name} is not a cassette; name a file that `--record` wrote") from error
+    if not isinstance(header, CassetteHeader):
+        raise ConfigError(f"{name} is not a cassette; name a file that `--record` wrote")
+    try:
+        http_url(header.orchestrator_url)
+    except ValueError as error:
+        url = header.orchestrator_url[:200]
+        raise ConfigError(f"{name}: orchestrator_url: {url!r} is not {error}; record the job again") from error
     return header
 
 
-def _lines(lines: list[bytes], name: str) -> Iterator[AnyLine]:
+def _lines(lines: list[bytes], name: str) -> Iterator[AnyCassetteLine]:
     for number, line in enumerate(lines, start=2):
         if not line:
             continue
@@ -181,38 +188,38 @@ def _lines(lines: list[bytes], name: str) -> Iterator[AnyLine]:
             yield _decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             if number == len(lines) + 1:
-                # Killed in a write.
-                raise ConfigError(f"{name}: torn at line {number}, its last; record the job again") from error
+                # The worker was killed during a write.
+                raise ConfigError(f"{name}: the last line, {number}, is incomplete; record the job again") from error
             raise ConfigError(f"{name}:{number}: {error}; record the job again") from error
 
 
-def _exchanges(lines: list[AnyLine], name: str) -> Iterator[Exchange]:
-    """One asked again after a restart, without a reply the first time, is one."""
-    before = NOTHING
+def _exchanges(lines: list[AnyCassetteLine], name: str) -> Iterator[RecordedExchange]:
+    """Pair requests and replies. A request that was repeated after a restart, before its reply came, counts once."""
+    before = NO_PARTS
     prompts: tuple[str, ...] = ()
-    asked: Exchange | None = None
+    pending: RecordedExchange | None = None
     for line in lines:
         match line:
-            case Prompt():
+            case RecordedPrompt():
                 prompts += (line.content,)
-            case Request():
+            case RecordedRequest():
                 before = _parts(line, before, name)
-                prompts = (asked.prompts if asked else ()) + prompts
-                asked = Exchange(path=line.path, request=before.whole, prompts=prompts)
+                prompts = (pending.prompts if pending else ()) + prompts
+                pending = RecordedExchange(path=line.path, request=before.whole, prompts=prompts)
                 prompts = ()
-            case Reply() if asked is not None:
-                yield msgspec.structs.replace(asked, reply=line)
-                asked = None
+            case RecordedReply() if pending is not None:
+                yield msgspec.structs.replace(pending, reply=line)
+                pending = None
             case _:
                 continue
-    if asked is not None:
-        yield asked
+    if pending is not None:
+        yield pending
 
 
-def _parts(line: Request, before: Parts, name: str) -> Parts:
+def _parts(line: RecordedRequest, before: BodyParts, name: str) -> BodyParts:
     if line.text is not None:
-        return Parts(line.text.encode())
+        return BodyParts(line.text.encode())
     try:
-        return lengthened(line.kept, bytes(line.body), before)
+        return restore(line.kept, bytes(line.body), before)
     except (msgspec.MsgspecError, ValueError) as error:
         raise ConfigError(f"{name}: {error}; record the job again") from error

@@ -1,4 +1,4 @@
-"""Replaying a job: the worker as it is, with a recorded orchestrator and recorded tools, held against its cassette."""
+"""Replay: runs the worker against a recorded orchestrator and recorded tools, and compares it with the cassette."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 import trio
 
 from trioworker.cassette.recorded_orchestrator import Divergence, RecordedOrchestrator
-from trioworker.cassette.recorded_tools import Answers, replayed
+from trioworker.cassette.recorded_tools import RecordedOutputs, replayed
 from trioworker.cassette.recorder import open_recorder
 from trioworker.errors import WorkerError
 from trioworker.supervision.nurseries import unwrap_single_exception
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from trioworker.worker.outcome import JobOutcome
     from trioworker.worker.tools.base import AnyTool
 
-TOKEN = "token-of-a-replayed-job"  # noqa: S105 - it opens nothing
-STOPPED = "Execution stopped: "
-"""How the message of a job begins that was stopped; the reason follows."""
-ROOM = 3600.0
-"""Seconds more than a job had that did not run out of time: follow-ups are waited for, and a machine may be busy."""
+TOKEN = "token-of-a-replayed-job"  # noqa: S105 - it gives access to nothing
+STOPPED_PREFIX = "Execution stopped: "
+"""The beginning of a stopped job's message; the reason follows."""
+EXTRA_TIMEOUT = 3600.0
+"""Seconds added to the time limit of a job that didn't reach it: the replay waits for follow-ups, and may be slower."""
 
 
 class DivergedError(WorkerError):
-    """A replayed job is not the recorded one. `diff` shows the first request that differs, if one does."""
+    """A replayed job differs from the recorded one. `diff` shows the first request that differs, if one does."""
 
     def __init__(self, divergence: Divergence) -> None:
         super().__init__(divergence.message)
@@ -47,8 +47,9 @@ class DivergedError(WorkerError):
 
 
 class Replay:
-    """What `open_job` needs to run a recorded job again: `config`, `transport` and `tools`; `check` holds it against
-    the recording. Under trio's `MockClock` it takes a blink.
+    """The arguments of `open_job` that replay a job: `config`, `transport` and `tools`.
+
+    `check` compares the outcome with the recording. With trio's `MockClock`, a replay takes no real time.
     """
 
     def __init__(
@@ -58,16 +59,16 @@ class Replay:
         tools: Iterable[AnyTool] = BUILTIN_TOOLS,
         on_event: Callable[[str, dict[str, Any]], None] = lambda _, __: None,
     ) -> None:
-        """`tools` are the recorded job's, none of which runs; `told` is called with each event's type and data."""
+        """`tools` are those of the recorded job; none of them runs. `on_event` gets each event's type and data."""
         tools = tuple(tools)
         self.cassette = cassette
         self._redact = _redactor()
         self.transport = RecordedOrchestrator(cassette, self._redact, on_event)
-        answers = Answers(cassette, tools, self.transport.missing)
-        self.tools: tuple[AnyTool, ...] = tuple(replayed(tool, answers) for tool in tools)
+        outputs = RecordedOutputs(cassette, tools, self.transport.wait_if_stopped)
+        self.tools: tuple[AnyTool, ...] = tuple(replayed(tool, outputs) for tool in tools)
 
     def config(self, workspace: Path, **more: Any) -> WorkerConfig:
-        """The recorded job's configuration, in a folder that may be any."""
+        """Return the recorded job's configuration, changed by `more`. `workspace` may be any folder."""
         header = self.cassette.header
         out_of_time = self.cassette.end.status == "stuck"
         recorded = WorkerConfig(
@@ -78,42 +79,42 @@ class Replay:
             max_iterations=header.max_iterations,
             reasoning=header.reasoning,
             context_limit=header.context_limit,
-            timeout=header.timeout if out_of_time else header.timeout + ROOM,
+            timeout=header.timeout if out_of_time else header.timeout + EXTRA_TIMEOUT,
         )
         return msgspec.structs.replace(recorded, **more)
 
     async def stop_where_recorded(self, job: RunningJob) -> None:
-        """Stop the job when it is where the recorded one was stopped."""
-        await self.transport.ran_out.wait()
+        """Stop the job at the place where the recorded one was stopped."""
+        await self.transport.reached_stop.wait()
         if self.cassette.end.status == "cancelled":
-            job.stop(self.cassette.end.message.removeprefix(STOPPED))
+            job.stop(self.cassette.end.message.removeprefix(STOPPED_PREFIX))
 
     def check(self, outcome: JobOutcome) -> None:
-        """Hold the end against the recorded one.
+        """Compare the requests and the outcome with the recorded ones.
 
         Raises:
-            DivergedError: a request was another one, or one was not made, or the job ended in another way.
+            DivergedError: a request differs or was not made, or the job ended differently.
         """
-        divergence = self.transport.divergence or self._missing() or self._other_end(outcome)
+        divergence = self.transport.divergence or self._missing_requests() or self._different_end(outcome)
         if divergence is not None:
             raise DivergedError(divergence)
 
-    def _missing(self) -> Divergence | None:
+    def _missing_requests(self) -> Divergence | None:
         recorded, made = len(self.cassette.exchanges), self.transport.requests
         return None if made == recorded else Divergence(f"the job ended after request {made} of {recorded}")
 
-    def _other_end(self, outcome: JobOutcome) -> Divergence | None:
+    def _different_end(self, outcome: JobOutcome) -> Divergence | None:
         end = self.cassette.end
         if outcome.status != end.status:
-            return Divergence(f"the job ended as {outcome.status} ({outcome.message}), and not as {end.status}")
+            return Divergence(f"the job ended as {outcome.status} ({outcome.message}), not as {end.status}")
         if outcome.iterations != end.iterations:
-            return Divergence(f"the job ended in iteration {outcome.iterations}, and not in {end.iterations}")
-        if self._redact(outcome.message) != end.message and not self._gave_up():
-            return Divergence(f"the job ended with {outcome.message!r}, and not with {end.message!r}")
+            return Divergence(f"the job ended in iteration {outcome.iterations}, not in {end.iterations}")
+        if self._redact(outcome.message) != end.message and not self._retries_ran_out():
+            return Divergence(f"the job ended with {outcome.message!r}, not with {end.message!r}")
         return None
 
-    def _gave_up(self) -> bool:
-        """The last request was tried until its time was over: how often, and why in the end, is chance."""
+    def _retries_ran_out(self) -> bool:
+        """Whether the last request was retried until its time limit: the number and the last error then vary."""
         last = self.cassette.exchanges[-1].reply if self.cassette.exchanges else None
         return last is not None and not 200 <= last.status < 500
 
@@ -128,12 +129,19 @@ async def replay(
     record: Path | None = None,
     **more: Any,
 ) -> JobOutcome:
-    """Run a recorded job again and compare it with its cassette.
+    """Replay a job and compare it with its cassette.
 
-    `record` is a new cassette to record the replay into; `more` are fields of the configuration.
+    Args:
+        cassette: the recorded job.
+        workspace: any folder; nothing is read or written there.
+        tools: the tools of the recorded job; none of them runs.
+        on_event: called with each event's type and data.
+        stop: a request to stop the replay, which is then not compared.
+        record: a new cassette to record the replay into.
+        more: fields of the configuration to change.
 
     Raises:
-        DivergedError: it is not the recorded one.
+        DivergedError: the job differs from the recorded one.
     """
     player = Replay(cassette, tools=tools, on_event=on_event)
     config = player.config(workspace, **more)

@@ -1,4 +1,4 @@
-"""Tools that answer from a cassette: what the model is told of them is the real ones', and nothing runs."""
+"""Tools that return recorded outputs. They are presented to the model like the real ones, and run nothing."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from trioworker.worker.tools.base import Parameters, Tool, parse_arguments
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from trioworker.cassette.format import Call, Cassette
+    from trioworker.cassette.format import Cassette, RecordedCall
     from trioworker.worker.tools.base import AnyTool, ToolContext
 
-LATEST = 0.9
-"""The part of a call's time limit that its answer takes at the most: what it took beside others may be more."""
+MAX_TIME_LIMIT_SHARE = 0.9
+"""The maximum duration of a call, as a part of its time limit: the recorded one may include waiting for other calls."""
 
 
-class Answers:
-    """The recorded answers: of calls that were made alike, the first goes out first."""
+class RecordedOutputs:
+    """The recorded outputs. Identical calls get theirs in the recorded order."""
 
-    def __init__(self, cassette: Cassette, tools: Iterable[AnyTool], missing: Callable[[], Awaitable[None]]) -> None:
-        """`missing` is awaited by a call that has no answer: where the job was stopped, it never returns."""
-        self._missing = missing
-        self._waiting: dict[tuple[str, bytes], deque[Call]] = defaultdict(deque)
+    def __init__(
+        self, cassette: Cassette, tools: Iterable[AnyTool], wait_if_stopped: Callable[[], Awaitable[None]]
+    ) -> None:
+        """A call without an output awaits `wait_if_stopped`, which doesn't return where the job was stopped."""
+        self._wait_if_stopped = wait_if_stopped
+        self._waiting: dict[tuple[str, bytes], deque[RecordedCall]] = defaultdict(deque)
         known = {tool.name: tool.parameters for tool in tools}
         for call in cassette.calls:
             if not call.ran or call.name not in known:
@@ -35,24 +37,24 @@ class Answers:
             try:
                 parameters = parse_arguments(known[call.name], msgspec.json.decode(call.arguments))
             except InvalidParametersError:
-                # The tool has changed since, and with it what the model is told of it: the first request will differ.
+                # The tool has changed since, and its definition with it: the first request will differ.
                 continue
             self._waiting[call.name, msgspec.json.encode(parameters)].append(call)
 
-    async def answer(self, name: str, parameters: Parameters, limit: float) -> object:
-        """What the call gave, after the time that it took."""
+    async def replay(self, name: str, parameters: Parameters, limit: float) -> object:
+        """Return or raise what the call did, after the time that it took, in seconds."""
         waiting = self._waiting[name, msgspec.json.encode(parameters)]
         if not waiting:
-            await self._missing()
-            raise ToolError("the cassette holds no such call")
+            await self._wait_if_stopped()
+            raise ToolError("the cassette has no such call")
         call = waiting.popleft()
-        await trio.sleep(min(call.seconds, limit * LATEST))
+        await trio.sleep(min(call.seconds, limit * MAX_TIME_LIMIT_SHARE))
         if call.outcome == "success":
             return msgspec.Raw(call.output.encode())
         raise ToolError(call.output.removeprefix("Error: "))
 
 
-def replayed(tool: AnyTool, answers: Answers) -> AnyTool:
+def replayed(tool: AnyTool, outputs: RecordedOutputs) -> AnyTool:
     """A tool that looks like `tool` to the model and to the executor."""
 
     class Replayed(Tool[Parameters]):
@@ -61,8 +63,8 @@ def replayed(tool: AnyTool, answers: Answers) -> AnyTool:
         parameters: ClassVar[type[Parameters]] = tool.parameters
         reads_only: ClassVar[bool] = tool.reads_only
 
-        async def run(self, parameters: Any, context: ToolContext) -> object:  # noqa: ARG002 - nothing is touched
-            return await answers.answer(tool.name, parameters, tool.time_limit(parameters))
+        async def run(self, parameters: Any, context: ToolContext) -> object:  # noqa: ARG002 - a replay uses no context
+            return await outputs.replay(tool.name, parameters, tool.time_limit(parameters))
 
         def time_limit(self, parameters: Any) -> float:
             return tool.time_limit(parameters)

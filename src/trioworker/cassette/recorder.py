@@ -1,4 +1,4 @@
-"""Takes a job down as it happens: what the client sends and gets, and what is committed to the job."""
+"""Records a job as it runs: the requests to the model, their replies, and what is committed to the job."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ import msgspec
 import trio
 from loguru import logger
 
-from trioworker.cassette.bodies import NOTHING, Bodies, redact_json, redact_text, shortened
+from trioworker.cassette.bodies import NO_PARTS, BodySplitter, redact_json, redact_text, shorten
 from trioworker.cassette.cassette_file import open_cassette_file
-from trioworker.cassette.format import Call, End, Header, Line, Prompt, Reply, Request, encode_line
+from trioworker.cassette.format import (
+    CassetteHeader,
+    CassetteLine,
+    RecordedCall,
+    RecordedEnd,
+    RecordedPrompt,
+    RecordedReply,
+    RecordedRequest,
+    encode_line,
+)
 from trioworker.errors import OrchestratorError
 from trioworker.worker.state import records
 
@@ -27,50 +36,50 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_recorder(config: WorkerConfig, path: Path) -> Generator[Recorder]:
-    """A recorder for `open_job`, which records the job into the file `path`.
+def open_recorder(config: WorkerConfig, path: Path) -> Generator[CassetteRecorder]:
+    """Open a recorder that `open_job` and `run_job` take as `recorder`; it records the job into the file `path`.
 
     Raises:
-        ConfigError: the file can't be opened, is in the workspace, or holds anything else than this job.
+        ConfigError: the file can't be opened, is in the workspace, or is anything else than a recording of this job.
     """
     with open_cassette_file(path, config.job_id, config.workspace) as file:
-        yield Recorder(file, path, config)
+        yield CassetteRecorder(file, path, config)
 
 
-class Recorder:
-    """A `Tape`. A file that can't be written any more ends the recording and never the job."""
+class CassetteRecorder:
+    """`RecordingHooks` that write a cassette. A write error ends the recording, never the job."""
 
     def __init__(self, file: CassetteFile, path: Path, config: WorkerConfig) -> None:
         self._file = file
         self._path = path
         self._config = config
         self._open = True
-        self._redact: Callable[[str], str] = _unknown
-        self._bodies = Bodies(_unknown)
-        self._before = NOTHING
-        self._answer: tuple[int, bytes] | None = None
+        self._redact: Callable[[str], str] = _redact_before_job
+        self._bodies = BodySplitter(_redact_before_job)
+        self._before = NO_PARTS
+        self._last_response: tuple[int, bytes] | None = None
         self._prompts: list[str] = []
         self._planned: dict[str, PlannedCall] = {}
         self._started: dict[str, float] = {}
-        self._outputs: dict[str, str] = {}
+        self._pending_outputs: dict[str, str] = {}
         self._iteration = 0
 
     def job_fetched(self, description: JobDescription, job: Job, redact: Callable[[str], str]) -> None:
-        """Watch the job from here on. Before its secrets are known, nothing is written."""
+        """Start recording. Before this, the job's secrets are unknown, and nothing is written."""
         self._redact = redact
-        self._bodies = Bodies(redact)
-        # An earlier process may have left some behind.
+        self._bodies = BodySplitter(redact)
+        # A resumed job has some of these.
         self._iteration = job.iteration
         self._prompts = list(job.follow_ups)
         self._planned = {call.planned.call_id: call.planned for call in job.turn}
         self._started = {call.planned.call_id: trio.current_time() for call in job.turn if call.started}
-        job.watchers.append(self._committed)
-        if self._file.began:
+        job.watchers.append(self._on_commit)
+        if self._file.resumed:
             return
         if job.opened:
-            logger.warning("{}: the recording begins in the middle of the job and can't be replayed", self._path)
+            logger.warning("{}: the recording starts in the middle of the job and can't be replayed", self._path)
         self._write(
-            Header(
+            CassetteHeader(
                 job_id=self._config.job_id,
                 orchestrator_url=self._config.orchestrator_url,
                 title=redact(description.title),
@@ -84,48 +93,48 @@ class Recorder:
 
     @contextmanager
     def llm_request(self, path: str, body: bytes) -> Generator[None]:
-        """Take a request down, and its last answer; one that was cancelled stays without."""
-        began = trio.current_time()
-        self._answer = None
-        self._write(self._request(path, body))
+        """Record a request and the last response to it; a cancelled request has none."""
+        started_at = trio.current_time()
+        self._last_response = None
+        self._write(self._request_line(path, body))
         try:
             yield
         except OrchestratorError:
-            self._write(self._reply(trio.current_time() - began))
+            self._write(self._reply_line(trio.current_time() - started_at))
             raise
-        self._write(self._reply(trio.current_time() - began))
+        self._write(self._reply_line(trio.current_time() - started_at))
 
     def llm_response(self, status: int, body: bytes) -> None:
-        """Keep the answer: there may be another."""
-        self._answer = status, body
+        """Keep the response; the next attempt may replace it."""
+        self._last_response = status, body
 
     def tool_output(self, call_id: str, output: str) -> None:
-        """Keep the output until the job has it."""
-        self._outputs[call_id] = output
+        """Keep the output until the end of the call is committed."""
+        self._pending_outputs[call_id] = output
 
-    def _request(self, path: str, body: bytes) -> Request:
-        parts, before = self._bodies.parts(body), self._before
+    def _request_line(self, path: str, body: bytes) -> RecordedRequest:
+        parts, before = self._bodies.split(body), self._before
         self._before = parts
         if not parts.fields:
-            return Request(path=path, text=parts.whole.decode())
-        kept, rest = shortened(parts, before)
-        return Request(path=path, kept=kept, body=msgspec.Raw(rest))
+            return RecordedRequest(path=path, text=parts.whole.decode())
+        kept, rest = shorten(parts, before)
+        return RecordedRequest(path=path, kept=kept, body=msgspec.Raw(rest))
 
-    def _reply(self, seconds: float) -> Reply:
-        status, body = self._answer or (0, b"")
+    def _reply_line(self, seconds: float) -> RecordedReply:
+        status, body = self._last_response or (0, b"")
         seconds = round(seconds, 3)
-        if _is_one_line_of_json(body):
-            return Reply(status=status, seconds=seconds, body=msgspec.Raw(redact_json(body, self._redact)))
-        return Reply(status=status, seconds=seconds, text=redact_text(body, self._redact).decode())
+        if _is_json_on_one_line(body):
+            return RecordedReply(status=status, seconds=seconds, body=msgspec.Raw(redact_json(body, self._redact)))
+        return RecordedReply(status=status, seconds=seconds, text=redact_text(body, self._redact).decode())
 
-    def _committed(self, changes: Iterable[Record]) -> None:
+    def _on_commit(self, changes: Iterable[Record]) -> None:
         for change in changes:
             match change:
                 case records.FollowUpReceived(content=content):
                     self._prompts.append(content)
                 case records.FollowUpsJoined(count=count):
                     for content in self._prompts[:count]:
-                        self._write(Prompt(content=self._redact(content)))
+                        self._write(RecordedPrompt(content=self._redact(content)))
                     del self._prompts[:count]
                 case records.IterationStarted(number=number):
                     self._iteration = number
@@ -135,46 +144,48 @@ class Recorder:
                 case records.CallStarted(call_id=call_id):
                     self._started[call_id] = trio.current_time()
                 case records.CallEnded():
-                    self._write(self._call(change))
+                    self._write(self._call_line(change))
                 case records.OutcomeDecided():
-                    self._end(change)
+                    self._write_end(change)
                 case _:
                     continue
 
-    def _call(self, ended: records.CallEnded) -> Call:
+    def _call_line(self, ended: records.CallEnded) -> RecordedCall:
         planned = self._planned[ended.call_id]
         started = self._started.get(ended.call_id)
-        return Call(
+        return RecordedCall(
             id=ended.call_id,
             name=planned.name,
             arguments=msgspec.Raw(redact_json(planned.arguments, self._redact)),
             ran=started is not None,
             outcome=ended.outcome,
             seconds=0.0 if started is None else round(trio.current_time() - started, 3),
-            # The job itself keeps no more than people read.
-            output=self._outputs.pop(ended.call_id, ended.output),
+            # The job itself keeps only a part of a large output.
+            output=self._pending_outputs.pop(ended.call_id, ended.output),
         )
 
-    def _end(self, decided: records.OutcomeDecided) -> None:
-        """The first decision stands, and nothing that matters comes after it."""
-        self._write(End(status=decided.status, message=self._redact(decided.message), iterations=self._iteration))
+    def _write_end(self, decided: records.OutcomeDecided) -> None:
+        """Write the outcome and stop recording: nothing after the first decision matters for a replay."""
+        self._write(
+            RecordedEnd(status=decided.status, message=self._redact(decided.message), iterations=self._iteration)
+        )
         self._open = False
 
-    def _write(self, line: Line) -> None:
+    def _write(self, line: CassetteLine) -> None:
         if not self._open:
             return
         try:
             self._file.append(encode_line(line))
         except (OSError, UnicodeEncodeError) as error:
             self._open = False
-            logger.error("{}: no more is recorded, so this job can't be replayed: {}", self._path, error)
+            logger.error("{}: the recording stops here, so this job can't be replayed: {}", self._path, error)
 
 
-def _unknown(_: str) -> str:
-    raise RuntimeError("nothing may be recorded before the job's secrets are known")
+def _redact_before_job(_: str) -> str:
+    raise RuntimeError("recorded before the job's secrets are known")
 
 
-def _is_one_line_of_json(body: bytes) -> bool:
+def _is_json_on_one_line(body: bytes) -> bool:
     if b"\n" in body:
         return False
     try:

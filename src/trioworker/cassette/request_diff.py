@@ -1,4 +1,4 @@
-"""How two requests differ, for a person: a unified diff of their messages, text by lines and the rest as JSON."""
+"""A readable diff of two requests: unified, over their messages, with text by lines and everything else as JSON."""
 
 from __future__ import annotations
 
@@ -12,45 +12,50 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_LINES = 80
-"""Lines of a diff that are shown."""
-WIDTH = 160
-"""Characters of a line; a longer one goes on in the next, so that what differs far to the right is seen."""
-CONTEXT = 3
-COMPARED_LINES = 2_000
-"""Lines of each request that are compared, from the first that differs on: comparing takes their product."""
+"""Maximum length of a diff, in lines."""
+MAX_LINE_CHARACTERS = 160
+"""A longer line is wrapped, so that a difference far to the right is visible."""
+CONTEXT_LINES = 3
+MAX_COMPARED_LINES = 2_000
+"""Lines of each request that are compared, from the first difference: the time grows with their product."""
 
 
-def difference(recorded: bytes, sent: bytes) -> str:
-    """The diff, of `MAX_LINES` lines at the most."""
+def diff_requests(recorded: bytes, sent: bytes) -> str:
+    """Return a diff of at most `MAX_LINES` lines."""
     old, new = _lines(recorded), _lines(sent)
     if old == new:
-        return _of_bytes(recorded, sent)
+        return _byte_difference(recorded, sent)
     start = next((at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one != other), None)
-    start = max(0, (min(len(old), len(new)) if start is None else start) - CONTEXT)
-    window = slice(_heading(old, start), start + COMPARED_LINES)
-    lines = list(difflib.unified_diff(old[window], new[window], "recorded", "sent", n=CONTEXT, lineterm=""))
+    start = max(0, (min(len(old), len(new)) if start is None else start) - CONTEXT_LINES)
+    window = slice(_heading(old, start), start + MAX_COMPARED_LINES)
+    lines = list(difflib.unified_diff(old[window], new[window], "recorded", "sent", n=CONTEXT_LINES, lineterm=""))
     if len(lines) > MAX_LINES:
-        lines = [*lines[:MAX_LINES], f"… and {len(lines) - MAX_LINES} lines more"]
+        lines = [*lines[:MAX_LINES], f"… and {len(lines) - MAX_LINES} more lines"]
     return "\n".join(lines)
 
 
 def _heading(lines: list[str], start: int) -> int:
-    """Where the message begins in which `start` lies, if that is not far: it tells who speaks."""
+    """Return the line of the heading above `start`, if it is near: it shows whose message this is."""
     return next(
-        (at for at in range(start, max(-1, start - CONTEXT), -1) if lines[at : at + 1] and _opens(lines[at])), start
+        (
+            at
+            for at in range(start, max(-1, start - CONTEXT_LINES), -1)
+            if lines[at : at + 1] and _is_heading(lines[at])
+        ),
+        start,
     )
 
 
-def _opens(line: str) -> bool:
+def _is_heading(line: str) -> bool:
     return line.startswith("== ")
 
 
-def _of_bytes(recorded: bytes, sent: bytes) -> str:
-    """For requests that say the same in other bytes, such as a space more."""
+def _byte_difference(recorded: bytes, sent: bytes) -> str:
+    """Describe requests that are equal as JSON and differ in bytes, for instance in a space."""
     at = next((at for at, (one, other) in enumerate(zip(recorded, sent, strict=False)) if one != other), None)
     at = min(len(recorded), len(sent)) if at is None else at
-    window = slice(max(0, at - WIDTH // 2), at + WIDTH // 2)
-    return f"the same when read, but not the same bytes, from byte {at} on:\n-{recorded[window]!r}\n+{sent[window]!r}"
+    window = slice(max(0, at - MAX_LINE_CHARACTERS // 2), at + MAX_LINE_CHARACTERS // 2)
+    return f"equal as JSON, but the bytes differ from byte {at}:\n-{recorded[window]!r}\n+{sent[window]!r}"
 
 
 def _lines(body: bytes) -> list[str]:
@@ -74,7 +79,7 @@ def _field(name: str, value: Any) -> Iterator[str]:
 
 
 def _item(heading: str, item: dict[str, Any]) -> Iterator[str]:
-    """A message, or a tool: the short fields as its heading, then the text, then the rest."""
+    """Yield the lines of a message or a tool: a heading of its short fields, then the others."""
     short = [str(item[name]) for name in ("role", "name", "tool_call_id") if name in item]
     yield " ".join((heading, *short))
     for name, value in item.items():
@@ -89,9 +94,9 @@ def _item(heading: str, item: dict[str, Any]) -> Iterator[str]:
 
 def _wrapped(text: str) -> Iterator[str]:
     for line in text.split("\n"):
-        # Escape sequences in a tool's output would otherwise speak to the terminal.
+        # Escape sequences in a tool's output must not reach the terminal.
         clean = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
-        yield from (clean[at : at + WIDTH] for at in range(0, max(1, len(clean)), WIDTH))
+        yield from (clean[at : at + MAX_LINE_CHARACTERS] for at in range(0, max(1, len(clean)), MAX_LINE_CHARACTERS))
 
 
 def _json(value: Any) -> str:
