@@ -36,7 +36,7 @@ def environment() -> dict[str, str]:
     return dict(setting.split("=", 1) for setting in shlex.split(settings.replace("\\\n", " ")))
 
 
-def test_the_worker_takes_the_manifests_arguments(pod: dict[str, Any]) -> None:
+def test_arguments_of_the_manifest_are_valid(pod: dict[str, Any]) -> None:
     command, *arguments = pod["containers"][0]["args"]
     given = {
         name.removeprefix("--").replace("-", "_"): value for name, value in zip(*[iter(arguments)] * 2, strict=True)
@@ -47,20 +47,20 @@ def test_the_worker_takes_the_manifests_arguments(pod: dict[str, Any]) -> None:
     assert pod["terminationGracePeriodSeconds"] > GRACE
 
 
-async def test_the_probe_is_a_command_of_ours(pod: dict[str, Any], tmp_path: Path) -> None:
+async def test_liveness_probe_runs_trioworker_health(pod: dict[str, Any], tmp_path: Path) -> None:
     program, *arguments = pod["containers"][0]["livenessProbe"]["exec"]["command"]
     path = tmp_path / "health.sock"
     ended = await ran(*arguments, environment={"TRIOWORKER_HEALTH_SOCKET": str(path)})
     assert program == "trioworker"
-    assert ended.complaint == f"trioworker: no worker answers at {path}: No such file or directory; does one run there?"
+    assert ended.complaint == f"trioworker: no worker answers at {path}: No such file or directory; is one running?"
 
 
-def test_the_volumes_are_where_the_image_looks(pod: dict[str, Any]) -> None:
+def test_volumes_match_the_paths_of_the_image(pod: dict[str, Any]) -> None:
     mounted = {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
     assert mounted == {"/workspace", "/tmp", environment()["TRIOWORKER_STATE_DIR"]}
 
 
-def test_the_images_variables_are_options() -> None:
+def test_variables_of_the_image_are_options() -> None:
     variables = {name for name in environment() if name.startswith("TRIOWORKER_")}
     assert variables == {"TRIOWORKER_STATE_DIR", "TRIOWORKER_HEALTH_SOCKET"}
     assert variables <= {option.variable for option in WORKER}

@@ -22,9 +22,7 @@ pytestmark = pytest.mark.integration
 PATIENT = "touch began; while ! test -e go; do sleep 0.05; done"
 
 
-async def test_a_worker_in_a_tool_is_healthy_and_one_that_ended_is_not(
-    store: Store, workspace: Path, tmp_path: Path
-) -> None:
+async def test_running_worker_is_healthy_and_ended_one_is_not(store: Store, workspace: Path, tmp_path: Path) -> None:
     path = tmp_path / "health.sock"
     environment = {"TRIOWORKER_HEALTH_SOCKET": str(path)}
     turns = [calling(("shell", {"command": PATIENT})), DONE]
@@ -45,10 +43,10 @@ async def test_a_worker_in_a_tool_is_healthy_and_one_that_ended_is_not(
     assert not path.exists()
     gone = await ran("health", environment=environment)
     assert gone.code == 1
-    assert gone.complaint == f"trioworker: no worker answers at {path}: No such file or directory; does one run there?"
+    assert gone.complaint == f"trioworker: no worker answers at {path}: No such file or directory; is one running?"
 
 
-async def test_a_worker_that_hangs_or_was_killed_is_unhealthy(store: Store, workspace: Path, tmp_path: Path) -> None:
+async def test_hanging_or_killed_worker_is_unhealthy(store: Store, workspace: Path, tmp_path: Path) -> None:
     path = tmp_path / "health.sock"
     turns = [calling(("shell", {"command": PATIENT})), DONE]
     async with real_job(store, workspace, turns, "--health-socket", str(path)) as job:

@@ -1,4 +1,4 @@
-"""What stands in for OpenTelemetry's collector: it takes OTLP over HTTP and decodes the protobuf."""
+"""A fake OpenTelemetry collector: accepts OTLP over HTTP and decodes the protobuf."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-Manner = Literal["takes", "refuses", "hangs"]
+Behaviour = Literal["accepts", "refuses", "hangs"]
 
 _OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n"
 _BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
@@ -24,9 +24,9 @@ _BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
 
 @dataclass
 class Collector:
-    """Takes spans, answers 503 to everything, or answers nothing. `heads` are the requests without their bodies."""
+    """Accepts spans, answers 503, or never answers. `heads` are the requests without their bodies."""
 
-    manner: Manner = "takes"
+    behaviour: Behaviour = "accepts"
     heads: list[str] = field(default_factory=list[str])
     spans: list[Span] = field(default_factory=list["Span"])
     resource: dict[str, str] = field(default_factory=dict[str, str])
@@ -54,15 +54,15 @@ class Collector:
                     continue
                 received = b""
                 self.heads.append(head.decode())
-                if self.manner == "hangs":
+                if self.behaviour == "hangs":
                     await trio.sleep_forever()
-                if self.manner == "takes":
-                    self._take(body)
-                await stream.send_all(_OK if self.manner == "takes" else _BUSY)
+                if self.behaviour == "accepts":
+                    self._accept(body)
+                await stream.send_all(_OK if self.behaviour == "accepts" else _BUSY)
         except trio.BrokenResourceError:
             return
 
-    def _take(self, body: bytes) -> None:
+    def _accept(self, body: bytes) -> None:
         for of_resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             self.resource = {pair.key: pair.value.string_value for pair in of_resource.resource.attributes}
             for of_scope in of_resource.scope_spans:

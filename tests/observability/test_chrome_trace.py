@@ -1,4 +1,4 @@
-"""The trace file itself: whole wherever its writer dies, and continued by the worker that resumes the job."""
+"""The trace file: readable wherever its writer is killed, and continued by the worker that resumes the job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loguru import logger
 
 from observability.tracefile import read_trace
 from trioworker.observability.chrome_trace import ChromeTrace
-from trioworker.observability.recording import Recorder
+from trioworker.observability.recording import RecordingTracer
 
 if TYPE_CHECKING:
     from trioworker.observability.spans import Tracer
@@ -24,10 +24,10 @@ def file(tmp_path: Path) -> Path:
 
 def recording(file: Path, job_id: str = "job-1") -> tuple[ChromeTrace, Tracer]:
     trace = ChromeTrace(file, job_id)
-    return trace, Recorder([trace])
+    return trace, RecordingTracer([trace])
 
 
-def test_what_was_flushed_is_whole_without_an_end(file: Path) -> None:
+def test_written_events_are_readable_without_the_end(file: Path) -> None:
     trace, tracer = recording(file)
     with tracer.span("job", "job"), tracer.span("tool", "shell", track="tool-executor", iteration=3):
         trace.write()
@@ -37,7 +37,7 @@ def test_what_was_flushed_is_whole_without_an_end(file: Path) -> None:
     assert died.named("shell")[0].args == {"iteration": 3}
 
 
-def test_an_ended_file_is_plain_json(file: Path) -> None:
+def test_closed_file_is_valid_json(file: Path) -> None:
     trace, tracer = recording(file)
     with tracer.span("wait", 'a "quoted" name — and more'):
         pass
@@ -46,7 +46,7 @@ def test_an_ended_file_is_plain_json(file: Path) -> None:
     assert read_trace(file).named('a "quoted" name — and more')[0].seconds >= 0
 
 
-def test_a_worker_that_resumes_the_job_goes_on_in_the_file(file: Path) -> None:
+def test_resumed_worker_continues_the_file(file: Path) -> None:
     for _ in range(2):
         trace, tracer = recording(file)
         with tracer.span("job", "killed"):
@@ -82,7 +82,7 @@ def test_any_other_file_is_replaced(file: Path, what: str) -> None:
     assert [span.name for span in read_trace(file).slices] == ["new"]
 
 
-def test_a_file_that_has_no_room_is_told_once_and_let_go() -> None:
+def test_full_disk_is_logged_once_and_ends_the_trace() -> None:
     said: list[str] = []
     logger.add(said.append, format="{level} {message}")
     trace, tracer = recording(Path("/dev/full"))
@@ -90,4 +90,4 @@ def test_a_file_that_has_no_room_is_told_once_and_let_go() -> None:
         tracer.instant("tick")
         trace.write()
     trace.close()
-    assert said == ["WARNING the trace ends here, /dev/full: No space left on device\n"]
+    assert said == ["WARNING /dev/full: the trace stops here: No space left on device\n"]

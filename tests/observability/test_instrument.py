@@ -1,4 +1,4 @@
-"""`--instrument MODULE:NAME`: what it may name, and what is said when it names nothing of use."""
+"""`--instrument MODULE:NAME`: what it may name, and the errors for anything else."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
 
 
 @pytest.mark.parametrize("name", ["Steps", "instance", "factory", "Folder.inner"])
-def test_an_instrument_is_found(module: str, name: str) -> None:
+def test_instrument_is_loaded(module: str, name: str) -> None:
     found = load_instrument(f"{module}:{name}")
     assert isinstance(found, trio.abc.Instrument)
     assert type(found).__name__ == "Steps"
 
 
-def test_an_instance_is_taken_as_it_is(module: str) -> None:
+def test_instance_is_used_as_it_is(module: str) -> None:
     assert load_instrument(f"{module}:instance") is load_instrument(f"{module}:factory")
 
 
@@ -74,11 +74,11 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("spec", "told"), BAD)
-def test_anything_else_is_told_in_one_line(module: str, spec: str, told: str) -> None:
+@pytest.mark.parametrize(("spec", "reason"), BAD)
+def test_unusable_spec_is_a_one_line_error(module: str, spec: str, reason: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_instrument(spec.format(module))
     message = str(caught.value)
     assert message.startswith(f"--instrument {spec.format(module)}: ")
-    assert told.format(module) in message
+    assert reason.format(module) in message
     assert "\n" not in message

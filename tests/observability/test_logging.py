@@ -1,4 +1,4 @@
-"""The log: on stderr, in two forms, without a secret."""
+"""The log: on stderr, in two formats, without secrets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def crash(word: str) -> None:
     raise ValueError(f"{word} is no number")
 
 
-def test_text_is_a_line_with_time_and_level(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_format_has_time_and_level(capsys: pytest.CaptureFixture[str]) -> None:
     Logs("info", "text", redact)
     logger.info("job {}: {}", 7, "began")
     captured = capsys.readouterr()
@@ -33,7 +33,7 @@ def test_text_is_a_line_with_time_and_level(capsys: pytest.CaptureFixture[str]) 
     assert message == "job 7: began\n"
 
 
-def test_json_is_an_object_a_line_whatever_the_message_holds(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_format_is_one_object_per_line_for_any_message(capsys: pytest.CaptureFixture[str]) -> None:
     Logs("info", "json", redact)
     logger.warning('two\nlines, a "quote" and {{braces}}')
     logger.info("second")
@@ -46,7 +46,7 @@ def test_json_is_an_object_a_line_whatever_the_message_holds(capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_less_than_the_level_is_not_written(form: LogFormat, capsys: pytest.CaptureFixture[str]) -> None:
+def test_records_below_the_level_are_not_written(form: LogFormat, capsys: pytest.CaptureFixture[str]) -> None:
     Logs("warning", form, redact)
     logger.info("chatter")
     logger.error("trouble")
@@ -56,9 +56,7 @@ def test_less_than_the_level_is_not_written(form: LogFormat, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_secret_is_not_written_in_a_message_nor_in_a_traceback(
-    form: LogFormat, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_secret_is_redacted_in_messages_and_tracebacks(form: LogFormat, capsys: pytest.CaptureFixture[str]) -> None:
     Logs("debug", form, redact)
     logger.info("the token is {}", SECRET)
     try:
@@ -72,16 +70,14 @@ def test_a_secret_is_not_written_in_a_message_nor_in_a_traceback(
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_secrets_that_become_known_later_are_redacted_from_then_on(
-    form: LogFormat, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_secrets_can_be_added_later(form: LogFormat, capsys: pytest.CaptureFixture[str]) -> None:
     logs = Logs("info", form, lambda text: text)
     logs.redact = redact
     logger.info("the token is {}", SECRET)
     assert SECRET not in capsys.readouterr().err
 
 
-def test_a_new_log_takes_the_place_of_the_one_before(capsys: pytest.CaptureFixture[str]) -> None:
+def test_new_log_replaces_the_old_one(capsys: pytest.CaptureFixture[str]) -> None:
     Logs("info", "text", redact)
     Logs("info", "text", redact)
     logger.info("once")

@@ -1,4 +1,4 @@
-"""Spans that reach OpenTelemetry's collector, on a real socket, and jobs that end well without one."""
+"""Export of spans to a collector on a real socket, and jobs without one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.program import until
 from support.tools import Log, Probe
 from support.world import DONE, Fault, World, calling
 from trioworker import JobOutcome, open_job, run_job
-from trioworker.observability.otlp_export import FLUSH_SECONDS
+from trioworker.observability.otlp_export import FLUSH_TIMEOUT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
-class Listening(World):
-    """A world that keeps what each request carried in `traceparent`, by its path."""
+class HeaderWorld(World):
+    """A world that keeps the `traceparent` header of each request, with its method and path."""
 
     def __init__(self) -> None:
         super().__init__([calling(("probe", {})), DONE], thinking=0.0)
@@ -47,29 +47,29 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def said() -> list[str]:
-    """What was logged, from warnings up."""
+def warnings() -> list[str]:
+    """Warnings and errors of the log."""
     lines: list[str] = []
     logger.add(lines.append, format="{level} {message}", level="WARNING")
     return lines
 
 
-async def work(world: World, workspace: Path) -> JobOutcome:
+async def run(world: World, workspace: Path) -> JobOutcome:
     return await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
 
 
-async def collected(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Collector, Listening]:
-    """A job whose spans are collected."""
-    collector, world = Collector(), Listening()
+async def run_and_collect(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Collector, HeaderWorld]:
+    """A job whose spans are run_and_collect."""
+    collector, world = Collector(), HeaderWorld()
     async with collector.running() as url:
         monkeypatch.setenv(ENDPOINT, url)
-        outcome = await work(world, workspace)
+        outcome = await run(world, workspace)
     assert outcome.success
     return collector, world
 
 
 def sampled(header: str | None) -> bool:
-    """What a `traceparent` says of its span: the lowest of its flags (W3C Trace Context)."""
+    """Whether the span of a `traceparent` is sampled: the lowest bit of the flags (W3C Trace Context)."""
     assert header
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", header)
     return bool(int(header[-2:], 16) & 1)
@@ -79,8 +79,8 @@ def attributes(span: Span) -> dict[str, str | int]:
     return {pair.key: pair.value.string_value or pair.value.int_value for pair in span.attributes}
 
 
-async def test_the_spans_of_a_job_are_one_tree(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    collector, world = await collected(workspace, monkeypatch)
+async def test_spans_of_a_job_are_one_tree(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    collector, world = await run_and_collect(workspace, monkeypatch)
     by_id = {span.span_id: span for span in collector.spans}
     (root,) = collector.named("job")
     assert root.parent_span_id == b""
@@ -103,8 +103,8 @@ async def test_the_spans_of_a_job_are_one_tree(workspace: Path, monkeypatch: pyt
     assert abs(root.end_time_unix_nano / 1e9 - time.time()) < 60
 
 
-async def test_each_request_carries_its_own_span(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    collector, world = await collected(workspace, monkeypatch)
+async def test_each_request_propagates_its_own_span(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    collector, world = await run_and_collect(workspace, monkeypatch)
     expected = [
         (span.name, f"{span.trace_id.hex()}-{span.span_id.hex()}")
         for span in collector.spans
@@ -114,41 +114,41 @@ async def test_each_request_carries_its_own_span(workspace: Path, monkeypatch: p
     assert all(sampled(header) for _, header in world.carried)
 
 
-async def test_a_job_without_a_collector_carries_nothing(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_job_without_a_collector_propagates_nothing(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ENDPOINT, raising=False)
-    world = Listening()
-    await work(world, workspace)
+    world = HeaderWorld()
+    await run(world, workspace)
     assert {header for _, header in world.carried} == {None}
 
 
 @pytest.mark.parametrize(("name", "value"), [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "none")])
-async def test_the_switches_of_the_specification_are_obeyed(
+async def test_export_can_be_disabled_by_the_standard_variables(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    collector, world = await collected(workspace, monkeypatch)
+    collector, world = await run_and_collect(workspace, monkeypatch)
     assert collector.heads == []
     assert {header for _, header in world.carried} == {None}
 
 
-async def test_the_job_joins_the_trace_of_who_started_it(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_job_joins_the_trace_of_traceparent(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRACEPARENT", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "fleet-7")
-    collector, _ = await collected(workspace, monkeypatch)
+    collector, _ = await run_and_collect(workspace, monkeypatch)
     (root,) = collector.named("job")
     assert (root.trace_id.hex(), root.parent_span_id.hex()) == ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
     assert collector.resource["service.name"] == "fleet-7"
 
 
-async def test_what_was_not_sampled_is_not_sent(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unsampled_spans_are_not_exported(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
-    collector, world = await collected(workspace, monkeypatch)
+    collector, world = await run_and_collect(workspace, monkeypatch)
     assert collector.heads == []
     assert not any(sampled(header) for _, header in world.carried)
 
 
-async def test_failures_and_restarts_are_told(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    collector, world = Collector(), Listening()
+async def test_failures_and_restarts_are_exported(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    collector, world = Collector(), HeaderWorld()
     world.turns = [calling(("probe", {"error": "no"})), calling(("probe", {"seconds": 0.3})), DONE]
     failures = iter([Fault(kind="status", status=503)])
     world.fault = lambda exchange: next(failures, None) if exchange.path == "event" else None
@@ -171,58 +171,58 @@ async def test_failures_and_restarts_are_told(workspace: Path, monkeypatch: pyte
     assert all(span.status.code != span.status.STATUS_CODE_ERROR for span in lives)
     (root,) = collector.named("job")
     marks = [event.name for span in (root, *lives) for event in span.events]
-    assert sorted(set(marks)) == ["cancel", "containment", "farewell", "restart"]
+    assert sorted(set(marks)) == ["cancel", "restart", "sandbox", "shutdown"]
 
 
-@pytest.mark.parametrize("manner", ["hangs", "refuses"])
-async def test_a_collector_that_does_not_take_them_delays_nothing(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch, said: list[str], manner: str
+@pytest.mark.parametrize("behaviour", ["hangs", "refuses"])
+async def test_failing_collector_does_not_delay_the_job(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, warnings: list[str], behaviour: str
 ) -> None:
-    collector = Collector("hangs" if manner == "hangs" else "refuses")
+    collector = Collector("hangs" if behaviour == "hangs" else "refuses")
     threads = set(threading.enumerate())
     async with collector.running() as url:
         monkeypatch.setenv(ENDPOINT, url)
-        world = Listening()
-        outcome = await work(world, workspace)
+        world = HeaderWorld()
+        outcome = await run(world, workspace)
         since_report = trio.current_time() - world.exchanges[-1].at
         monkeypatch.delenv(ENDPOINT)
     assert outcome.success
     assert collector.heads
-    assert since_report < FLUSH_SECONDS + 1
-    assert [re.sub(r"\d+", "N", line) for line in said] == [
+    assert since_report < FLUSH_TIMEOUT + 1
+    assert [re.sub(r"\d+", "N", line) for line in warnings] == [
         "WARNING N spans could not be exported; is the collector up, and OTEL_EXPORTER_OTLP_ENDPOINT right?\n"
     ]
-    # Threads of trio's pool stay for a while; nobody else's does.
+    # Threads of trio's cache stay for a while; there are no others.
     assert all(thread.daemon and thread.name.startswith("Trio") for thread in set(threading.enumerate()) - threads)
 
 
-async def test_a_collector_that_is_not_there_delays_nothing(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+async def test_missing_collector_does_not_delay_the_job(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, warnings: list[str]
 ) -> None:
     monkeypatch.setenv(ENDPOINT, "http://127.0.0.1:9")
-    world = Listening()
-    assert (await work(world, workspace)).success
-    assert trio.current_time() - world.exchanges[-1].at < FLUSH_SECONDS + 1
-    assert len(said) == 1
+    world = HeaderWorld()
+    assert (await run(world, workspace)).success
+    assert trio.current_time() - world.exchanges[-1].at < FLUSH_TIMEOUT + 1
+    assert len(warnings) == 1
 
 
-async def test_a_cancel_from_outside_still_sends_what_there_is(
+async def test_queued_spans_are_sent_after_a_cancel_from_outside(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    collector, world = Collector(), Listening()
+    collector, world = Collector(), HeaderWorld()
     world.turns = [calling(("probe", {"seconds": 60.0})), DONE]
     async with collector.running() as url:
         monkeypatch.setenv(ENDPOINT, url)
         with trio.move_on_after(0.5):
-            await work(world, workspace)
+            await run(world, workspace)
     assert collector.named("job")
 
 
-async def test_a_variable_that_cannot_be_read_costs_the_spans_and_not_the_job(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+async def test_malformed_variable_disables_the_export_but_not_the_job(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, warnings: list[str]
 ) -> None:
     monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many")
-    collector, _ = await collected(workspace, monkeypatch)
+    collector, _ = await run_and_collect(workspace, monkeypatch)
     assert collector.heads == []
-    assert len(said) == 1
-    assert "no spans are exported: a variable OTEL_* is unusable: " in said[0]
+    assert len(warnings) == 1
+    assert "no spans are exported: a variable OTEL_* is unusable: " in warnings[0]

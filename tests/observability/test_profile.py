@@ -1,4 +1,4 @@
-"""`scripts/profile`: a flame graph of a real run, and the picture of a trace."""
+"""`scripts/profile`: the flame graph of a real run, and the picture of a trace."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import trio
 
 from observability.tracefile import read_trace
 from trioworker.observability.chrome_trace import ChromeTrace
-from trioworker.observability.recording import Recorder
+from trioworker.observability.recording import RecordingTracer
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 
 
 async def flames(*arguments: str) -> str:
-    """Run the script's program; what it printed."""
+    """Run the program of the script; return its stdout."""
     ended = await trio.run_process(
         [sys.executable, "-m", "flames", *arguments],
         env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
@@ -30,29 +30,29 @@ async def flames(*arguments: str) -> str:
     return ended.stdout.decode()
 
 
-def told(svg: str) -> list[str]:
-    """What the boxes of a picture say when pointed at."""
+def titles(svg: str) -> list[str]:
+    """The tooltips of the boxes of a picture."""
     assert svg.startswith("<svg ")
     return [unescape(title) for title in re.findall("<title>([^<]*)</title>", svg)]
 
 
-async def test_a_flame_graph_holds_what_the_worker_did(tmp_path: Path) -> None:
+async def test_flame_graph_shows_the_workers_functions(tmp_path: Path) -> None:
     await flames("--turns", "3", "--out", str(tmp_path / "profile"))
-    boxes = told(await trio.Path(tmp_path / "profile" / "flamegraph.svg").read_text())
+    boxes = titles(await trio.Path(tmp_path / "profile" / "flamegraph.svg").read_text())
     assert any(box.startswith("complete_with_tools (trioworker/worker/client/orchestrator_client.py:") for box in boxes)
     assert not any(box.startswith("epoll.poll") for box in boxes)
     assert (tmp_path / "profile" / "speedscope.json").stat().st_size
 
 
-async def test_a_picture_holds_every_span_of_a_trace(tmp_path: Path) -> None:
+async def test_picture_shows_every_span_of_a_trace(tmp_path: Path) -> None:
     file = tmp_path / "trace.json"
     trace = ChromeTrace(file, "job-1")
-    tracer = Recorder([trace])
+    tracer = RecordingTracer([trace])
     with tracer.span("job", "whole"), tracer.span("tool", "a < b", track="tool-executor"):
         tracer.instant("cancel")
         trace.write()
-        unfinished = told(await flames("--picture", str(file)))
+        unfinished = titles(await flames("--picture", str(file)))
     trace.close()
     assert len(unfinished) == len(read_trace(file).slices) == 2
     assert all("unfinished" in box for box in unfinished)
-    assert sorted(box.split(":")[0] for box in told(await flames("--picture", str(file)))) == ["a < b", "whole"]
+    assert sorted(box.split(":")[0] for box in titles(await flames("--picture", str(file)))) == ["a < b", "whole"]

@@ -1,4 +1,4 @@
-"""The real program: its trace wherever it is killed, an instrument of a harness, and a collector without the extra."""
+"""The real program: the trace of a killed worker, an instrument, and an export without the extra."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def store() -> Iterator[Store]:
         yield store
 
 
-async def test_a_killed_worker_leaves_the_trace_of_what_it_was_doing(store: Store, workspace: Path) -> None:
+async def test_trace_of_a_killed_worker_shows_unfinished_spans(store: Store, workspace: Path) -> None:
     file = workspace.parent / "trace.json"
     turns = [calling(("shell", {"command": "sleep 60"})), DONE]
     async with real_job(store, workspace, turns, "--trace", str(file)) as job:
-        # What began is in the file a tick later.
+        # A started span is in the file after the next flush.
         await until(lambda: file.exists() and '"shell"' in file.read_text())
         job.program.signal(signal.SIGKILL)
         await job.program.ended()
@@ -63,7 +63,7 @@ async def test_a_killed_worker_leaves_the_trace_of_what_it_was_doing(store: Stor
     assert {span.name for span in trace.slices if span.ended is None} >= {"job", "shell", "answers to the calls"}
 
 
-async def test_the_variable_asks_for_a_trace_as_well(store: Store, workspace: Path) -> None:
+async def test_variable_enables_the_trace(store: Store, workspace: Path) -> None:
     file = workspace.parent / "trace.json"
     async with (
         office(store, [DONE]) as place,
@@ -73,7 +73,7 @@ async def test_the_variable_asks_for_a_trace_as_well(store: Store, workspace: Pa
     assert read_trace(file).complete
 
 
-async def test_an_instrument_sees_the_whole_run(store: Store, workspace: Path) -> None:
+async def test_instrument_sees_the_whole_run(store: Store, workspace: Path) -> None:
     (workspace.parent / "harness.py").write_text(INSTRUMENT)
     seen_file = workspace.parent / "seen.txt"
     variables = {
@@ -90,7 +90,7 @@ async def test_an_instrument_sees_the_whole_run(store: Store, workspace: Path) -
     assert seen[-1] == "after run"
 
 
-async def test_an_instrument_that_is_not_there_is_one_line_and_no_job(store: Store, workspace: Path) -> None:
+async def test_missing_instrument_is_one_line_and_exit_code_2(store: Store, workspace: Path) -> None:
     async with real_job(store, workspace, [DONE], "--instrument", "absent_harness:Whole") as job:
         ended = await job.ended()
     assert ended.code == 2
@@ -98,7 +98,7 @@ async def test_an_instrument_that_is_not_there_is_one_line_and_no_job(store: Sto
     assert job.office.requests == []
 
 
-async def test_a_collector_without_the_extra_is_one_line_and_a_job_that_succeeds(store: Store, workspace: Path) -> None:
+async def test_missing_extra_is_one_warning_and_the_job_succeeds(store: Store, workspace: Path) -> None:
     hidden = workspace.parent / "hidden" / "opentelemetry"
     hidden.mkdir(parents=True)
     (hidden / "__init__.py").write_text("raise ImportError('not installed')")
@@ -106,7 +106,7 @@ async def test_a_collector_without_the_extra_is_one_line_and_a_job_that_succeeds
     async with office(store, [DONE]) as place, working(place, workspace, environment=variables) as job:
         ended = await job.ended()
     assert ended.code == 0, ended.err
-    told = [line for line in ended.err.splitlines() if "OpenTelemetry" in line]
-    assert len(told) == 1
-    assert told[0].endswith("no spans are exported: OpenTelemetry is not installed; pip install 'trioworker[otel]'")
+    warnings = [line for line in ended.err.splitlines() if "OpenTelemetry" in line]
+    assert len(warnings) == 1
+    assert warnings[0].endswith("no spans are exported: OpenTelemetry is not installed; pip install 'trioworker[otel]'")
     assert "Traceback" not in ended.err

@@ -1,4 +1,4 @@
-"""The trace of a job: where its time went, actor by actor, and nothing of what was said."""
+"""The trace of a job: spans of each actor, and no content."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def file(tmp_path: Path) -> Path:
 
 
 async def traced(world: World, workspace: Path, file: Path, **more: Any) -> tuple[Trace, JobOutcome]:
-    """Run the world's job; its trace and how it ended."""
+    """Run the world's job; return its trace and its outcome."""
     config = world.config(workspace, trace=file, **more)
     outcome = await run_job(config, transport=world, tools=[Probe(Log()), Look(Log())])
     return read_trace(file), outcome
 
 
-async def test_each_actors_work_is_on_its_track(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
+async def test_spans_are_on_the_track_of_their_actor(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
     world = World([calling(("probe", {"text": "one"})), DONE])
     trace, _ = await traced(world, workspace, file)
 
@@ -48,7 +48,7 @@ async def test_each_actors_work_is_on_its_track(workspace: Path, file: Path, aut
     assert all(root.began <= span.began and (span.ended or 0) <= (root.ended or 0) for span in trace.slices)
 
 
-async def test_every_request_is_in_the_trace_with_its_status(
+async def test_trace_contains_every_request_with_its_status(
     workspace: Path, file: Path, autojump_clock: MockClock
 ) -> None:
     world = World([calling(("probe", {})), DONE])
@@ -57,7 +57,7 @@ async def test_every_request_is_in_the_trace_with_its_status(
     assert seen == sorted((f"{exchange.method} {exchange.path}", exchange.status) for exchange in world.exchanges)
 
 
-async def test_the_reasoners_waits_are_told_by_what_it_waits_for(
+async def test_waits_of_the_reasoner_are_named_by_their_cause(
     workspace: Path, file: Path, autojump_clock: MockClock
 ) -> None:
     world = World([calling(("probe", {"seconds": 2.0})), DONE])
@@ -73,7 +73,7 @@ async def test_the_reasoners_waits_are_told_by_what_it_waits_for(
     assert (tool.ended or 0) < (waits[1].ended or 0)
 
 
-async def test_calls_side_by_side_have_a_lane_each(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
+async def test_concurrent_calls_have_a_lane_each(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
     looks: list[tuple[str, dict[str, Any]]] = [
         ("look", {"text": str(number), "seconds": 3.0 - number}) for number in range(3)
     ]
@@ -86,9 +86,7 @@ async def test_calls_side_by_side_have_a_lane_each(workspace: Path, file: Path, 
     ]
 
 
-async def test_a_retry_and_the_pause_before_it_are_spans(
-    workspace: Path, file: Path, autojump_clock: MockClock
-) -> None:
+async def test_retry_and_back_off_are_spans(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
     world = World()
     world.fault = _first("event", Fault(kind="status", status=503))
     trace, outcome = await traced(world, workspace, file)
@@ -104,9 +102,7 @@ async def test_a_retry_and_the_pause_before_it_are_spans(
     assert {failed.track, pause.track, retry.track} == {"event-shipper"}
 
 
-async def test_waiting_for_room_in_the_queue_is_a_span_only_when_there_is_none(
-    workspace: Path, file: Path, autojump_clock: MockClock
-) -> None:
+async def test_waiting_for_a_full_queue_is_a_span(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
     turns = [calling(("probe", {}), ("probe", {}), ("probe", {}), ("probe", {})), DONE]
     trace, _ = await traced(World(turns), workspace, file)
     assert trace.named("room in the queue") == []
@@ -118,9 +114,7 @@ async def test_waiting_for_room_in_the_queue_is_a_span_only_when_there_is_none(
     assert "tool-executor" in {span.track for span in trace.named("room in the queue")}
 
 
-async def test_a_cancel_and_the_restart_after_it_are_marked(
-    workspace: Path, file: Path, autojump_clock: MockClock
-) -> None:
+async def test_cancel_and_restart_are_instants(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
     world = World([calling(("probe", {"seconds": 2.0})), DONE])
     async with open_job(world.config(workspace, trace=file), transport=world, tools=[Probe(Log())]) as job:
         await trio.sleep(1.5)
@@ -133,7 +127,7 @@ async def test_a_cancel_and_the_restart_after_it_are_marked(
     assert [(span.args["incarnation"], span.args.get("error")) for span in lives] == [(1, "Cancelled"), (2, None)]
 
 
-async def test_the_queues_are_counted(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
+async def test_queue_lengths_are_counters(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
     world = World([calling(("probe", {}), ("look", {})), DONE], latency=0.3)
     trace, _ = await traced(world, workspace, file)
     assert max(trace.counters["calls to answer"]) == 2
@@ -142,7 +136,7 @@ async def test_the_queues_are_counted(workspace: Path, file: Path, autojump_cloc
     assert set(trace.counters) >= {"follow-ups waiting", "loop lag (ms)"}
 
 
-async def test_nothing_that_was_said_is_in_the_trace(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
+async def test_trace_contains_no_content_and_no_token(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
     world = World([calling(("probe", {"text": "sesame", "error": "the sesame is shut"}), content="Open sesame."), DONE])
     world.fault = _first("event", Fault(kind="status", status=503))
     _, outcome = await traced(world, workspace, file)
@@ -153,7 +147,7 @@ async def test_nothing_that_was_said_is_in_the_trace(workspace: Path, file: Path
         assert said not in text
 
 
-async def test_a_job_that_fails_ends_its_trace(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
+async def test_trace_of_a_failed_job_is_complete(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
     world = World()
     world.fault = lambda exchange: Fault(kind="status", status=403) if exchange.path.startswith("llm") else None
     trace, outcome = await traced(world, workspace, file)
@@ -163,7 +157,7 @@ async def test_a_job_that_fails_ends_its_trace(workspace: Path, file: Path, auto
     assert [span.args["error"] for span in trace.named("POST llm/complete_with_tools")] == ["RefusedError"]
 
 
-async def test_a_trace_file_that_cannot_be_opened_is_told(workspace: Path) -> None:
+async def test_unusable_trace_file_is_an_error_before_any_request(workspace: Path) -> None:
     world = World()
     nowhere = workspace / "missing" / "trace.json"
     with pytest.raises(ConfigError, match=f"--trace {nowhere}: No such file or directory; name a file"):
@@ -171,14 +165,14 @@ async def test_a_trace_file_that_cannot_be_opened_is_told(workspace: Path) -> No
     assert world.exchanges == []
 
 
-async def test_a_full_disk_ends_the_trace_and_not_the_job(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_full_disk_ends_the_trace_but_not_the_job(workspace: Path, autojump_clock: MockClock) -> None:
     world = World()
     outcome = await run_job(world.config(workspace, trace=Path("/dev/full")), transport=world)
     assert outcome.success
 
 
 def _first(path: str, fault: Fault) -> Callable[[Exchange], Fault | None]:
-    """The fault for the first request to a path, and none for those that follow."""
+    """The fault for the first request to a path only."""
     seen: list[str] = []
 
     def choose(exchange: Exchange) -> Fault | None:

@@ -1,4 +1,4 @@
-"""Reads a trace file as a viewer does: spans from their begins and ends, which must nest within each thread."""
+"""Reads a trace file as a viewer does: spans from their begin and end events, which must nest within each thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Slice:
-    """A span as it is shown; `ended` is None when it never was. Times are microseconds."""
+    """A span as it is shown; `ended` is None if it is unfinished. Times are in microseconds."""
 
     name: str
     kind: str
@@ -30,7 +30,7 @@ class Slice:
 
 @dataclass
 class Trace:
-    """What a file holds; `counters` are the values of each counter in their order."""
+    """The content of a trace file; `counters` are the values of each counter, in order."""
 
     complete: bool
     slices: list[Slice] = field(default_factory=list[Slice])
@@ -50,7 +50,7 @@ class Trace:
 
 
 def read_trace(path: Path) -> Trace:
-    """The trace in a file, whose array need not be closed."""
+    """Read a trace file, whose array may lack its end."""
     text = path.read_text()
     trace = Trace(complete=text.endswith("]\n"))
     events: list[dict[str, Any]] = json.loads(text if trace.complete else text + "]")
@@ -86,5 +86,5 @@ def read_trace(path: Path) -> Trace:
             case "C":
                 trace.counters.setdefault(event["name"], []).append(args["value"])
             case other:
-                raise AssertionError(f"no phase of the format that we write: {other}")
+                raise AssertionError(f"unexpected phase: {other}")
     return trace

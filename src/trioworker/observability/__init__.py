@@ -1,1 +1,1 @@
-"""How a person or a harness sees what the worker does."""
+"""What a worker shows of itself: its log, traces and health."""

@@ -1,6 +1,6 @@
-"""Asking a worker how it is, from another process: `trioworker health`, for a container's health check.
+"""`trioworker health`: asks a worker for its state from another process, as the health check of a container.
 
-The check is started every few seconds for as long as the job runs, so it imports no trio: a plain socket does.
+It is started every few seconds while a job runs, so it doesn't import trio: a plain socket is enough.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 HEALTHY, UNHEALTHY = 0, 1
 
 MAX_SOCKET_PATH_BYTES = 107
-"""A Unix socket's path: `sun_path` has 108 bytes, the last of which is a zero (unix(7))."""
-PATIENCE = 5.0
-"""Seconds until a worker that does not answer counts as hung; its loop is never away for that long."""
-MAX_ANSWER_BYTES = 64 * 1024
-"""More than a worker ever says, so what says more is none."""
+"""The limit of a Unix socket's path: `sun_path` has 108 bytes, including the final NUL (unix(7))."""
+TIMEOUT = 5.0
+"""Seconds after which a worker that does not answer counts as hung; its event loop is never blocked for that long."""
+MAX_RESPONSE_BYTES = 64 * 1024
+"""More than a worker ever sends; a longer response isn't from a worker."""
 
-State = Literal["starting", "working", "waiting for model", "running tool", "shutting down"]
+WorkerState = Literal["starting", "working", "waiting for model", "running tool", "shutting down"]
 
 
 class ActorHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """An actor: `waiting`, `running`, `ended` or `failed`, and how often it was started again."""
+    """The state of an actor: `waiting`, `running`, `ended` or `failed`; and its number of restarts."""
 
     state: str
     restarts: int
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """How a worker is; never what was said, and never a secret.
+    """The state of a worker, without content and secrets.
 
-    `tools` are the names of those that run now; `idle` is the seconds since the last progress, which is whatever the
-    job keeps: an iteration, a reply of the model, a tool's begin or end, a prompt, an event that was accepted.
+    `tools` are the names of the running tools. `idle` is the seconds since the last progress: an iteration, a reply of
+    the model, the start or end of a tool, a prompt, an event that was accepted.
     """
 
-    state: State
+    state: WorkerState
     job_id: str
     iteration: int
     idle: float
@@ -55,14 +55,14 @@ class _UnhealthyError(Exception):
 
 
 def check_health(path: Path, max_idle: float | None) -> int:
-    """Print what the worker at the socket says, in one line; 0 if it is well.
+    """Print the state of the worker at the socket, on one line, and return the exit code: `HEALTHY` or `UNHEALTHY`.
 
-    It is not when it does not answer, or made no progress for more than `max_idle` seconds; stderr tells why.
+    A worker is unhealthy if it doesn't answer, or made no progress for more than `max_idle` seconds; stderr says why.
     """
     try:
-        line = _asked(path)
-        health = _understood(line, path)
-        with suppress(OSError):  # that nobody reads it is no illness
+        line = _request(path)
+        health = _parse(line, path)
+        with suppress(OSError):  # a closed stdout says nothing about the worker
             print(line.decode().strip(), flush=True)
         if max_idle is not None and health.idle > max_idle:
             raise _UnhealthyError(f"no progress for {health.idle:.0f} s, over --max-idle {max_idle:g}")
@@ -72,28 +72,28 @@ def check_health(path: Path, max_idle: float | None) -> int:
     return HEALTHY
 
 
-def _asked(path: Path) -> bytes:
-    until = time.monotonic() + PATIENCE
-    answer = b""
+def _request(path: Path) -> bytes:
+    until = time.monotonic() + TIMEOUT
+    response = b""
     try:
-        with socket.socket(socket.AF_UNIX) as asking:
-            asking.settimeout(PATIENCE)
-            asking.connect(str(path))
-            while len(answer) <= MAX_ANSWER_BYTES:
-                asking.settimeout(max(0.001, until - time.monotonic()))
-                part = asking.recv(MAX_ANSWER_BYTES)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(TIMEOUT)
+            client.connect(str(path))
+            while len(response) <= MAX_RESPONSE_BYTES:
+                client.settimeout(max(0.001, until - time.monotonic()))
+                part = client.recv(MAX_RESPONSE_BYTES)
                 if not part:
                     break
-                answer += part
+                response += part
     except TimeoutError as error:
-        raise _UnhealthyError(f"the worker at {path} did not answer within {PATIENCE:g} s") from error
+        raise _UnhealthyError(f"the worker at {path} did not answer within {TIMEOUT:g} s") from error
     except OSError as error:
-        raise _UnhealthyError(f"no worker answers at {path}: {error.strerror}; does one run there?") from error
-    return answer
+        raise _UnhealthyError(f"no worker answers at {path}: {error.strerror}; is one running?") from error
+    return response
 
 
-def _understood(line: bytes, path: Path) -> Health:
+def _parse(line: bytes, path: Path) -> Health:
     try:
         return msgspec.json.decode(line, type=Health)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _UnhealthyError(f"what answers at {path} is no worker of this version") from error
+        raise _UnhealthyError(f"the response at {path} is not from a worker of this version") from error

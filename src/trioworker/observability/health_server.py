@@ -1,7 +1,7 @@
-"""The worker's side of `trioworker health`: a Unix socket that says in one line of JSON how the worker is.
+"""The worker's side of `trioworker health`: a Unix socket that returns the worker's state as one line of JSON.
 
-It runs beside the job and must never hold it up or harm it. One client is answered at a time, within a time-out, with
-a line that fits the socket's buffer and without reading anything; what can't be done is logged, and the job goes on.
+It must never delay or fail the job. One client is served at a time, within a time limit, with a line that fits into the
+socket's buffer; nothing is read. Errors are only logged.
 """
 
 from __future__ import annotations
@@ -27,75 +27,75 @@ if TYPE_CHECKING:
 
 
 BACKLOG = 8
-"""Clients that the kernel keeps waiting while one is answered; more are refused."""
-ANSWER_TIMEOUT = 1.0
-"""Seconds that one client may take."""
+"""Clients that wait in the kernel while one is served; more are refused."""
+RESPONSE_TIMEOUT = 1.0
+"""Seconds to serve one client."""
 ACCEPT_RETRY_DELAY = 1.0
-"""Seconds before the next try after a client could not be accepted, for want of a file descriptor for instance."""
+"""Seconds before the next attempt when a client can't be accepted, for instance for lack of file descriptors."""
 
 
 @asynccontextmanager
 async def serve_health(path: Path | None, read: Callable[[], Health]) -> AsyncGenerator[None]:
-    """Answer at `path` with what `read` returns while the block runs.
+    """Serve what `read` returns at `path` while the block runs.
 
-    Without a path, or where no socket can be made, nothing is served.
+    Nothing is served without a path, or if the socket can't be created, which is logged.
     """
-    listener = _listener(path) if path else None
+    listener = _listen(path) if path else None
     if path is None or listener is None:
         yield
         return
-    made = _identity(path)
+    made = _inode(path)
     with listener, unwrap_single_exception():
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_answer_all, listener, read, name="health")
+                nursery.start_soon(_serve, listener, read, name="health")
                 yield
                 nursery.cancel_scope.cancel()
         finally:
             _remove(path, made)
 
 
-def _listener(path: Path) -> trio.socket.SocketType | None:
-    """A socket that listens at `path`, in the place of one that a killed worker left; what keeps it away is logged."""
+def _listen(path: Path) -> trio.socket.SocketType | None:
+    """Return a socket that listens at `path`, and replace one that a killed worker left; log a failure, return None."""
     listener = socket.socket(socket.AF_UNIX)
     try:
-        # A socket's mode is what it had when it was bound: nobody else's worker is anybody's business.
+        # Before bind, which gives the file its mode: other users must not connect.
         os.fchmod(listener.fileno(), 0o600)
-        _make_room(path)
+        _remove_stale_socket(path)
         listener.bind(str(path))
         listener.listen(BACKLOG)
         return trio.socket.from_stdlib_socket(listener)
     except OSError as error:
         listener.close()
-        logger.warning("--health-socket {}: {}; nobody can ask how this worker is", path, error.strerror or error)
+        logger.warning("--health-socket {}: {}; this worker has no health check", path, error.strerror or error)
         return None
 
 
-def _make_room(path: Path) -> None:
-    """Remove a socket at which nobody listens.
+def _remove_stale_socket(path: Path) -> None:
+    """Remove a socket that has no listener.
 
     Raises:
-        OSError: something else is there.
+        OSError: anything else is there.
     """
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise FileExistsError(errno.EEXIST, "it is there and is no socket")
+            raise FileExistsError(errno.EEXIST, "it exists and is not a socket")
     except FileNotFoundError:
         return
-    with socket.socket(socket.AF_UNIX) as asking:
-        # Somebody who is too busy to be asked is somebody.
-        asking.setblocking(False)
+    with socket.socket(socket.AF_UNIX) as client:
+        # A full backlog, which would block, means that there is a listener.
+        client.setblocking(False)
         try:
-            asking.connect(str(path))
+            client.connect(str(path))
         except ConnectionRefusedError:
             path.unlink()
             return
         except BlockingIOError:
             pass
-    raise FileExistsError(errno.EADDRINUSE, "another worker answers there")
+    raise FileExistsError(errno.EADDRINUSE, "another worker listens there")
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _inode(path: Path) -> tuple[int, int] | None:
     try:
         found = path.lstat()
     except OSError:
@@ -104,30 +104,30 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _remove(path: Path, made: tuple[int, int] | None) -> None:
-    # A worker that came later may have put its own in the place.
-    if made is not None and _identity(path) == made:
+    # A later worker may have replaced it with its own.
+    if made is not None and _inode(path) == made:
         with suppress(OSError):
             path.unlink()
 
 
-async def _answer_all(listener: trio.socket.SocketType, read: Callable[[], Health]) -> NoReturn:
+async def _serve(listener: trio.socket.SocketType, read: Callable[[], Health]) -> NoReturn:
     while True:
         try:
             client, _ = await listener.accept()
         except OSError as error:
-            logger.warning("a question about health was not taken: {}", error)
+            logger.warning("a health client could not be accepted: {}", error)
             await trio.sleep(ACCEPT_RETRY_DELAY)
             continue
         try:
-            with client, trio.move_on_after(ANSWER_TIMEOUT):
-                await _answer(client, read)
-        except OSError as error:  # it did not wait for the answer
-            logger.debug("a question about health went unanswered: {}", error)
+            with client, trio.move_on_after(RESPONSE_TIMEOUT):
+                await _respond(client, read)
+        except OSError as error:  # the client has closed its end
+            logger.debug("a health client was not served: {}", error)
         except Exception as error:
-            logger.opt(exception=error).error("a question about health could not be answered")
+            logger.opt(exception=error).error("a health client could not be served")
 
 
-async def _answer(client: trio.socket.SocketType, read: Callable[[], Health]) -> None:
+async def _respond(client: trio.socket.SocketType, read: Callable[[], Health]) -> None:
     left = memoryview(msgspec.json.encode(read()) + b"\n")
     while left:
         left = left[await client.send(left) :]

@@ -1,4 +1,4 @@
-"""Finds the trio instrument that `--instrument MODULE:NAME` names."""
+"""Loads the trio instrument that `--instrument MODULE:NAME` names."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from trioworker.errors import ConfigError
 
 
 def load_instrument(spec: str) -> trio.abc.Instrument:
-    """The instrument at `MODULE:NAME`; a class, or anything else that can be called, is called without arguments.
+    """Return the instrument `MODULE:NAME`. A class or another callable is called without arguments.
 
     Raises:
-        ConfigError: it can't be imported, can't be made, or is no instrument.
+        ConfigError: it can't be imported or created, or isn't an instrument.
     """
     module, _, name = spec.partition(":")
     where = f"--instrument {spec}"
@@ -27,7 +27,7 @@ def load_instrument(spec: str) -> trio.abc.Instrument:
             found = found()
     except ModuleNotFoundError as error:
         raise ConfigError(f"{where}: no module {error.name}; is it installed, or its folder on PYTHONPATH?") from error
-    # The module is a stranger's: whatever it raises as it is run, SystemExit among it.
+    # Importing foreign code may raise anything, even SystemExit.
     except (Exception, SystemExit) as error:
         raise ConfigError(f"{where}: {type(error).__name__}: {error}") from error
     if not isinstance(found, trio.abc.Instrument):

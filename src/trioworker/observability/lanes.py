@@ -1,7 +1,7 @@
-"""Where a trace's spans lie: each track is a thread of the viewer's, in which spans must lie within each other.
+"""Assigns the spans of a trace to threads of the viewer. The spans of one thread must nest.
 
-Spans that run side by side, such as tool calls that only read, go to further threads with the track's name and a
-number: its lanes.
+A track is a thread. Spans of a track that run concurrently, such as tool calls that only read, get additional threads,
+named after the track with a number: its lanes.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from trioworker.observability.recording import RecordedSpan
 
-LANES = 1000
-"""Lanes of a track that are sorted before the next track: more than a model ever asks for at once."""
+MAX_LANES = 1000
+"""Lanes per track in the sort order: more than there are concurrent calls."""
 
 
 class Lane:
-    """A thread of the viewer's, and the spans that are open on it, each within the one before."""
+    """A thread of the viewer, and the spans that are open on it, each nested in the one before."""
 
     __slots__ = ("open", "thread")
 
@@ -28,7 +28,7 @@ class Lane:
 
 
 class Lanes:
-    """Gives each span its thread. `name` is told of each new one: its number, its name, its place in the order."""
+    """Assigns threads to spans. `name` is called for each new thread, with its number, name and sort index."""
 
     def __init__(self, name: Callable[[int, str, int], None]) -> None:
         self._name = name
@@ -37,7 +37,7 @@ class Lanes:
         self._threads = 0
 
     def enter(self, span: RecordedSpan) -> int:
-        """The thread of a span that begins: the first on which it lies within its parent, or nothing is open."""
+        """Return the thread of a span that starts: the first where it nests in its parent, or that has no open span."""
         for lane in self._tracks.get(span.track, ()):
             if not lane.open or lane.open[-1] is span.parent:
                 break
@@ -48,13 +48,13 @@ class Lanes:
         return lane.thread
 
     def leave(self, span: RecordedSpan) -> int:
-        """The thread of a span that ends."""
+        """Return the thread of a span that ends."""
         lane = self._lane_of.pop(span)
         lane.open.remove(span)
         return lane.thread
 
     def main(self, track: str) -> int:
-        """The thread of a track's first lane."""
+        """Return the thread of a track's first lane."""
         lanes = self._tracks.get(track)
         return (lanes[0] if lanes else self._new_lane(track)).thread
 
@@ -63,7 +63,7 @@ class Lanes:
         self._threads += 1
         lane = Lane(self._threads)
         lanes.append(lane)
-        # Tracks in the order in which they came, each followed by its lanes.
-        order = list(self._tracks).index(track) * LANES + len(lanes)
+        # Tracks in the order of their first span, each followed by its lanes.
+        order = list(self._tracks).index(track) * MAX_LANES + len(lanes)
         self._name(lane.thread, f"{track} {len(lanes)}" if len(lanes) > 1 else track, order)
         return lane

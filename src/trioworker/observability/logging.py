@@ -1,4 +1,4 @@
-"""The log: to stderr, as text or as a JSON object a line, redacted as a whole before it is written."""
+"""The log: on stderr, as text or as one JSON object per line; each line is redacted as a whole."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LogFormat = Literal["text", "json"]
 
 
 class Logs:
-    """Where log lines go. `redact` is applied to each; replace it when more secrets become known."""
+    """Sets up the log. `redact` is applied to each line; replace it when more secrets become known."""
 
     def __init__(self, level: LogLevel, form: LogFormat, redact: Callable[[str], str]) -> None:
         self.redact = redact
@@ -27,7 +27,7 @@ class Logs:
             self._write_json if form == "json" else self._write_text,
             level=level.upper(),
             format="{time:YYYY-MM-DDTHH:mm:ss.SSSZZ} {level: <7} {message}",
-            # A traceback with the values of variables would show what redaction can't know.
+            # A traceback with the values of variables could show secrets that redaction doesn't know.
             diagnose=False,
             backtrace=False,
         )

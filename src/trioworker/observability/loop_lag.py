@@ -1,7 +1,7 @@
-"""The tracer's tick: it tells how late the event loop is, and writes down what was recorded since the last.
+"""Measures the lag of the event loop, and flushes the tracer at the same time.
 
-A trio instrument would see every pass of the loop, but its two hooks a pass cost more than all the rest of tracing. Who
-wants to see that attaches one of their own.
+A trio instrument would see every iteration of the loop, but two hooks per iteration cost more than the rest of tracing.
+`--instrument` attaches one where that is needed.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, NoReturn
 import trio
 
 if TYPE_CHECKING:
-    from trioworker.observability.recording import Recorder
+    from trioworker.observability.recording import RecordingTracer
 
 LAG = "loop lag (ms)"
 """The counter's name."""
 TICK = 0.25
-"""Seconds: what a kill can lose of a trace, and a cost that can't be measured."""
+"""Seconds between measurements. A killed worker loses this much of its trace."""
 
 
-async def measure_loop_lag(recorder: Recorder) -> NoReturn:
-    """Tick until cancelled. The lag is how much later than it was due a timer's task has its turn."""
+async def measure_loop_lag(recorder: RecordingTracer) -> NoReturn:
+    """Record the lag until cancelled: the milliseconds between the deadline of a sleep and the time that it returns."""
     while True:
         due = time.perf_counter_ns() + int(TICK * 1e9)
         await trio.sleep(TICK)
         now = time.perf_counter_ns()
-        # Virtual time passes faster than the clock of the trace.
-        recorder.count(LAG, now, max(0, now - due) / 1e6)
-        recorder.settle(now)
+        # Under a virtual clock, a sleep returns before its deadline in real time.
+        recorder.counter(LAG, now, max(0, now - due) / 1e6)
+        recorder.flush(now)

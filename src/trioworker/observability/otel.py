@@ -1,6 +1,7 @@
-"""The sink that makes OpenTelemetry spans of ours, and the headers by which a request carries its span on.
+"""The sink that converts spans to OpenTelemetry's, and propagates them with requests.
 
-Imported only when the extra `otel` is wanted and installed. Uses no global provider: an embedding program may have one.
+Imported only if the extra `otel` is installed and an export is configured. The global tracer provider is not used: it
+belongs to the embedding program.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from trioworker.observability.spans import Attribute
 
 SERVICE_NAME = "trioworker"
-"""Unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` give another."""
+"""The default; `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` override it."""
 CONVENTIONS = {
     "method": "http.request.method",
     "status": "http.response.status_code",
@@ -33,73 +34,73 @@ CONVENTIONS = {
     "output_tokens": "gen_ai.usage.output_tokens",
     "tool": "gen_ai.tool.name",
 }
-"""Attributes that OpenTelemetry's semantic conventions name; others get our name before theirs."""
+"""Names of attributes in OpenTelemetry's semantic conventions; others are prefixed with `trioworker.`."""
 
 _propagator = TraceContextTextMapPropagator()
 
 
 class OtelSink:
-    """Hands each span that ends, if it is sampled, to `take`.
+    """Passes each sampled span to `take` when it ends.
 
-    `environ` may hold `TRACEPARENT`, the span of who started us: the job's root is then its child.
+    The job's span becomes a child of the one in the variable `TRACEPARENT` of `environ`, if it is set.
     """
 
-    carries = True
+    propagates = True
 
     def __init__(self, take: Callable[[ReadableSpan], None], environ: Mapping[str, str]) -> None:
         resource = Resource({"service.name": SERVICE_NAME}).merge(OTELResourceDetector().detect())
-        # Not shut down by the interpreter's end: what is left is sent at the job's, or never.
+        # No shutdown at the interpreter's exit: the remaining spans are sent when the job ends.
         provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        provider.add_span_processor(_Ended(take))
+        provider.add_span_processor(_SpanEndProcessor(take))
         self._tracer = provider.get_tracer(SERVICE_NAME)
         given = {name: environ.get(name.upper(), "") for name in ("traceparent", "tracestate")}
         self._outside = _propagator.extract({name: value for name, value in given.items() if value})
         self._open: dict[RecordedSpan, Span] = {}
-        # Nanoseconds from our clock to the time since the epoch.
+        # Nanoseconds to add to perf_counter_ns for the time since the epoch.
         self._epoch = time.time_ns() - time.perf_counter_ns()
 
-    def begin(self, span: RecordedSpan) -> None:
-        """Open a span of the SDK's."""
+    def span_started(self, span: RecordedSpan) -> None:
+        """Start an OpenTelemetry span."""
         parent = self._open.get(span.parent) if span.parent else None
         self._open[span] = self._tracer.start_span(
             span.name,
             context=set_span_in_context(parent) if parent else self._outside,
             kind=SpanKind.CLIENT if span.kind in ("llm", "request", "retry") else SpanKind.INTERNAL,
             attributes=_conventional({"kind": span.kind, "track": span.track, **span.attributes}),
-            start_time=span.began + self._epoch,
+            start_time=span.started_at + self._epoch,
         )
 
-    def end(self, span: RecordedSpan) -> None:
-        """End it; by then it is on its way."""
+    def span_ended(self, span: RecordedSpan) -> None:
+        """End the OpenTelemetry span, which queues it for the export."""
         ours = self._open.pop(span)
         ours.set_attributes(_conventional(span.results))
         if span.error is not None:
             ours.set_attribute("error.type", span.error.__name__)
             if not issubclass(span.error, trio.Cancelled):
                 ours.set_status(Status(StatusCode.ERROR))
-        ours.end(end_time=span.ended + self._epoch)
+        ours.end(end_time=span.ended_at + self._epoch)
 
     def instant(self, name: str, track: str, at: int, attributes: Mapping[str, Attribute]) -> None:
-        """Add an event to the innermost span of the track, or else to the job's."""
+        """Add an event to the innermost span of the track, or to the job's span if it has none."""
         on_track = [ours for span, ours in self._open.items() if span.track == track]
         for ours in on_track[-1:] or list(self._open.values())[:1]:
             ours.add_event(name, _conventional({"track": track, **attributes}), timestamp=at + self._epoch)
 
-    def count(self, name: str, at: int, value: float) -> None:
-        """Counters are no spans."""
+    def counter(self, name: str, at: int, value: float) -> None:
+        """Ignore counters: only spans are exported."""
 
     def headers(self, span: RecordedSpan) -> Mapping[str, str]:
-        """`traceparent`, and `tracestate` where there is one (W3C Trace Context)."""
+        """Return `traceparent`, and `tracestate` if there is one (W3C Trace Context)."""
         carrier: dict[str, str] = {}
         _propagator.inject(carrier, context=set_span_in_context(self._open[span]))
         return carrier
 
-    def settle(self) -> None:
-        """What has ended is on its way."""
+    def flush(self) -> None:
+        """Do nothing: a span is queued as soon as it ends."""
 
 
-class _Ended(SpanProcessor):
-    """Unlike the SDK's own processors it starts no thread."""
+class _SpanEndProcessor(SpanProcessor):
+    """Unlike the SDK's own processors, this one starts no thread."""
 
     def __init__(self, take: Callable[[ReadableSpan], None]) -> None:
         self._take = take

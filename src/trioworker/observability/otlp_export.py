@@ -1,7 +1,7 @@
-"""Sends spans to OpenTelemetry's collector, by its OTLP/HTTP exporter, while the job runs and for a moment after it.
+"""Exports spans to an OpenTelemetry collector over OTLP/HTTP, while the job runs and shortly after.
 
-The exporter blocks, so each batch goes out in a thread of trio's; the rest is a task like any other. Nothing that
-happens here fails the job: a collector that is away costs its spans, and one line of the log.
+The exporter blocks, so each batch is sent in a worker thread of trio. Nothing here fails the job: if the collector is
+unavailable, its spans are lost, and one line is logged.
 """
 
 from __future__ import annotations
@@ -26,23 +26,24 @@ if TYPE_CHECKING:
 
     from trioworker.observability.recording import Sink
 
-GATHER_SECONDS = 1.0
-"""From the first span that waits to the request that sends it with those that came meanwhile."""
-FLUSH_SECONDS = 1.0
-"""For what waits when the job has ended: a container that was stopped has 2 s left after the farewell's 8."""
-MAX_WAITING = 8192
-"""Spans that wait; beyond it the oldest are lost. Some MB, and more than a busy job has in a minute."""
+BATCH_DELAY = 1.0
+"""Seconds from the first queued span to the request that sends the queue."""
+FLUSH_TIMEOUT = 1.0
+"""Seconds to send the queue after the job: a stopped container has 2 s left after the 8 s of the shutdown."""
+MAX_QUEUED = 8192
+"""Queued spans; above this, the oldest are dropped. A few MB, more than a busy job produces in a minute."""
 MAX_BATCH = 512
-"""Spans of one request, the SDK's own default."""
+"""Spans per request: the default of the SDK."""
 
 
 @asynccontextmanager
 async def open_export() -> AsyncGenerator[list[Sink]]:
-    """The sink whose spans are exported while the block runs, or none when the extra is missing or its variables are
-    unusable, which is logged.
+    """Open a sink whose spans are exported while the block runs.
+
+    Yields no sink, and logs why, if the extra is not installed or a variable is unusable.
     """
-    # Kept after the block: a thread that outlives it may still have something to say, which must not reach stderr raw.
-    logging.getLogger("opentelemetry").addHandler(_to_our_log)
+    # Not removed afterwards: a thread that outlives the block may still log, and must not write to stderr directly.
+    logging.getLogger("opentelemetry").addHandler(_log_handler)
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
@@ -55,7 +56,7 @@ async def open_export() -> AsyncGenerator[list[Sink]]:
         logger.warning("no spans are exported: OpenTelemetry is not installed; pip install 'trioworker[otel]'")
         yield []
         return
-    except Exception as error:  # whatever the SDK makes of a variable that it can't read
+    except Exception as error:  # the SDK raises various types for a malformed variable
         logger.warning("no spans are exported: a variable OTEL_* is unusable: {}: {}", type(error).__name__, error)
         yield []
         return
@@ -66,43 +67,43 @@ async def open_export() -> AsyncGenerator[list[Sink]]:
                 yield [sink]
             finally:
                 span_queue.close()
-    # Ends what a thread that was left behind may be waiting for.
+    # Makes an abandoned thread return from its retry delay.
     exporter.shutdown()
 
 
 class SpanQueue:
-    """Spans on their way to an exporter."""
+    """Spans that wait for the exporter."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
-        self._waiting: deque[ReadableSpan] = deque(maxlen=MAX_WAITING)
+        self._spans: deque[ReadableSpan] = deque(maxlen=MAX_QUEUED)
         self._lost = 0
-        self._news = trio.Event()
+        self._wake = trio.Event()
         self._closed = trio.Event()
-        # Outlives a cancel from outside, by what `close` allows.
-        self._life = trio.CancelScope(shield=True)
+        # A cancel from outside must not lose the queue; `close` sets a deadline.
+        self._scope = trio.CancelScope(shield=True)
 
     def add(self, span: ReadableSpan) -> None:
-        """Have a span sent."""
-        self._lost += len(self._waiting) == MAX_WAITING
-        self._waiting.append(span)
-        self._news.set()
+        """Queue a span."""
+        self._lost += len(self._spans) == MAX_QUEUED
+        self._spans.append(span)
+        self._wake.set()
 
     def close(self) -> None:
-        """Send what waits, if `FLUSH_SECONDS` are enough for it."""
-        self._life.deadline = trio.current_time() + FLUSH_SECONDS
+        """Send what is queued within `FLUSH_TIMEOUT`, then end `run`."""
+        self._scope.deadline = trio.current_time() + FLUSH_TIMEOUT
         self._closed.set()
-        self._news.set()
+        self._wake.set()
 
     async def run(self) -> None:
-        """Send batch after batch until closed."""
-        with self._life:
-            while self._waiting or not self._closed.is_set():
-                await self._news.wait()
-                with trio.move_on_after(GATHER_SECONDS):
+        """Send batches until closed; log how many spans were lost."""
+        with self._scope:
+            while self._spans or not self._closed.is_set():
+                await self._wake.wait()
+                with trio.move_on_after(BATCH_DELAY):
                     await self._closed.wait()
                 await self._send()
-        self._lost += len(self._waiting)
+        self._lost += len(self._spans)
         if self._lost:
             logger.warning(
                 "{} spans could not be exported; is the collector up, and OTEL_EXPORTER_OTLP_ENDPOINT right?",
@@ -110,9 +111,9 @@ class SpanQueue:
             )
 
     async def _send(self) -> None:
-        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
-        if not self._waiting and not self._closed.is_set():
-            self._news = trio.Event()
+        batch = [self._spans.popleft() for _ in range(min(len(self._spans), MAX_BATCH))]
+        if not self._spans and not self._closed.is_set():
+            self._wake = trio.Event()
         if not batch:
             return
         self._lost += len(batch)
@@ -121,11 +122,11 @@ class SpanQueue:
             self._lost -= len(batch)
 
 
-class _ToOurLog(logging.Handler):
-    """The SDK logs by the standard library, and in several lines what is worth none: our log has it at debug."""
+class _LogHandler(logging.Handler):
+    """Passes the log records of the SDK, which are verbose, on to our log at level debug."""
 
     def emit(self, record: logging.LogRecord) -> None:
         logger.debug("{}", record.getMessage())
 
 
-_to_our_log = _ToOurLog()
+_log_handler = _LogHandler()

@@ -1,4 +1,4 @@
-"""A tracer that records: it knows which span is within which, and tells its sinks what begins and ends when.
+"""A tracer that records: it tracks which span is the parent of which, and passes everything on to its sinks.
 
 The current span is a context variable, so a task that is started within a span has it as its parent.
 """
@@ -23,14 +23,27 @@ class RecordedSpan(Span):
     """A span as the sinks see it. Times are nanoseconds of `perf_counter_ns`.
 
     Attributes:
-        attributes: what was known when it began.
-        results: what was learnt until it ended.
-        error: the type of the error that left it, if one did.
+        attributes: those known at the start.
+        results: those known at the end.
+        error: the type of the exception that left the span, if one did.
     """
 
-    __slots__ = ("_recorder", "attributes", "began", "ended", "error", "kind", "name", "parent", "results", "track")
+    __slots__ = (
+        "_recorder",
+        "attributes",
+        "ended_at",
+        "error",
+        "kind",
+        "name",
+        "parent",
+        "results",
+        "started_at",
+        "track",
+    )
 
-    def __init__(self, recorder: Recorder, kind: Kind, name: str, track: str, attributes: dict[str, Attribute]) -> None:
+    def __init__(
+        self, recorder: RecordingTracer, kind: Kind, name: str, track: str, attributes: dict[str, Attribute]
+    ) -> None:
         self._recorder = recorder
         self.kind: Kind = kind
         self.name = name
@@ -39,28 +52,28 @@ class RecordedSpan(Span):
         self.results: dict[str, Attribute] = {}
         self.parent: RecordedSpan | None = None
         self.error: type[BaseException] | None = None
-        self.began = self.ended = 0
+        self.started_at = self.ended_at = 0
 
     def __enter__(self) -> Self:
         self.parent = _current.get()
         if not self.track:
             self.track = self.parent.track if self.parent else DEFAULT_TRACK
         _current.set(self)
-        self.began = time.perf_counter_ns()
-        self._recorder.look(self.began)
+        self.started_at = time.perf_counter_ns()
+        self._recorder.sample_gauges(self.started_at)
         for sink in self._recorder.sinks:
-            sink.begin(self)
+            sink.span_started(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.ended = time.perf_counter_ns()
+        self.ended_at = time.perf_counter_ns()
         self.error = kind
-        # Not by a token: a context manager that a caller holds may be left in another context than it was entered in.
+        # ContextVar.reset would fail: a caller may leave a context manager in another context than it entered it in.
         _current.set(self.parent)
         for sink in self._recorder.sinks:
-            sink.end(self)
+            sink.span_ended(self)
 
     def set(self, **attributes: Attribute) -> None:
         """Add to its results."""
@@ -68,57 +81,57 @@ class RecordedSpan(Span):
 
 
 class Sink(Protocol):
-    """Where what is recorded goes. No method may raise, block for long, or await.
+    """A destination of recorded data. No method may raise, block for long, or await.
 
     Attributes:
-        carries: requests carry headers of this sink's.
+        propagates: the sink has headers for requests.
     """
 
-    carries: bool
+    propagates: bool
 
-    def begin(self, span: RecordedSpan, /) -> None:
+    def span_started(self, span: RecordedSpan, /) -> None:
         """The span was entered."""
         ...
 
-    def end(self, span: RecordedSpan, /) -> None:
+    def span_ended(self, span: RecordedSpan, /) -> None:
         """The span was left."""
         ...
 
     def instant(self, name: str, track: str, at: int, attributes: Mapping[str, Attribute], /) -> None:
-        """Something happened; `at` is in nanoseconds of `perf_counter_ns`."""
+        """An event; `at` is in nanoseconds of `perf_counter_ns`."""
         ...
 
-    def count(self, name: str, at: int, value: float, /) -> None:
-        """A gauge has this value from now on."""
+    def counter(self, name: str, at: int, value: float, /) -> None:
+        """A gauge or counter has this value from `at` on."""
         ...
 
     def headers(self, span: RecordedSpan, /) -> Mapping[str, str]:
-        """What a request within the span carries."""
+        """Return the headers of a request within the span."""
         ...
 
-    def settle(self) -> None:
-        """A moment to write down what was recorded, a few times a second."""
+    def flush(self) -> None:
+        """Write what was recorded; called a few times per second."""
         ...
 
 
-class Recorder(Tracer):
-    """Records into each of the sinks."""
+class RecordingTracer(Tracer):
+    """A tracer that records into each of its sinks."""
 
-    __slots__ = ("_carriers", "_names", "_read", "_told", "sinks")
+    __slots__ = ("_gauge_names", "_propagating_sinks", "_read_gauges", "_reported", "sinks")
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self.sinks = sinks
-        self._carriers = [sink for sink in sinks if sink.carries]
-        self._names: Sequence[str] = ()
-        self._read: Callable[[], tuple[float, ...]] = tuple
-        self._told: tuple[float, ...] = ()
+        self._propagating_sinks = [sink for sink in sinks if sink.propagates]
+        self._gauge_names: Sequence[str] = ()
+        self._read_gauges: Callable[[], tuple[float, ...]] = tuple
+        self._reported: tuple[float, ...] = ()
 
     def span(self, kind: Kind, name: str, *, track: str = "", **attributes: Attribute) -> Span:
-        """A span that the sinks will hear of."""
+        """Return a span that the sinks are notified of."""
         return RecordedSpan(self, kind, name, track, attributes)
 
     def instant(self, name: str, *, track: str = "", **attributes: Attribute) -> None:
-        """Tell the sinks of a moment."""
+        """Record an event."""
         parent = _current.get()
         track = track or (parent.track if parent else DEFAULT_TRACK)
         at = time.perf_counter_ns()
@@ -126,35 +139,35 @@ class Recorder(Tracer):
             sink.instant(name, track, at, attributes)
 
     def watch(self, names: Sequence[str], read: Callable[[], tuple[float, ...]]) -> None:
-        """Read these gauges, and no others, whenever a span begins and at each tick."""
-        self._names, self._read, self._told = names, read, ()
+        """Sample these gauges, in place of earlier ones, when a span starts and at each flush."""
+        self._gauge_names, self._read_gauges, self._reported = names, read, ()
 
     def headers(self) -> Mapping[str, str]:
-        """What the sinks want a request to carry."""
+        """Return the headers that the sinks add to a request."""
         span = _current.get()
-        if span is None or not self._carriers:
+        if span is None or not self._propagating_sinks:
             return {}
-        return {name: value for sink in self._carriers for name, value in sink.headers(span).items()}
+        return {name: value for sink in self._propagating_sinks for name, value in sink.headers(span).items()}
 
-    def look(self, at: int) -> None:
-        """Read the gauges, and tell the sinks of those that have changed."""
-        values, told = self._read(), self._told
-        if values != told:
-            self._told = values
-            for index, name in enumerate(self._names):
-                if not told or values[index] != told[index]:
-                    self.count(name, at, values[index])
+    def sample_gauges(self, at: int) -> None:
+        """Read the gauges, and record those that have changed."""
+        values, reported = self._read_gauges(), self._reported
+        if values != reported:
+            self._reported = values
+            for index, name in enumerate(self._gauge_names):
+                if not reported or values[index] != reported[index]:
+                    self.counter(name, at, values[index])
 
-    def count(self, name: str, at: int, value: float) -> None:
-        """Tell the sinks a counter's value."""
+    def counter(self, name: str, at: int, value: float) -> None:
+        """Record a value."""
         for sink in self.sinks:
-            sink.count(name, at, value)
+            sink.counter(name, at, value)
 
-    def settle(self, at: int) -> None:
-        """Read the gauges and have the sinks write down what they have."""
-        self.look(at)
+    def flush(self, at: int) -> None:
+        """Sample the gauges and flush the sinks."""
+        self.sample_gauges(at)
         for sink in self.sinks:
-            sink.settle()
+            sink.flush()
 
 
 _current: ContextVar[RecordedSpan | None] = ContextVar("span", default=None)

@@ -1,7 +1,6 @@
-"""What the code that does the work knows of tracing: spans, instants and gauges, none of which cost anything here.
+"""The interface of tracing: spans, instants and gauges. The tracer of this module does nothing, at almost no cost.
 
-This is the tracer of a job that nobody traces, and the interface of the one that records (`recording.py`). Attributes
-hold names, numbers and ids and never what was said: a trace is no place for a secret.
+`recording.py` has the one that records. Attributes are names, numbers and ids, never content, which may be secret.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ if TYPE_CHECKING:
 Attribute = str | int | float | bool
 
 Kind = Literal["job", "actor", "llm", "tool", "request", "retry", "wait"]
-"""What a span's time goes to: the whole job; one life of an actor; a request to the model; a tool call; any other
-request; an attempt of either that is not the first; waiting for somebody else.
+"""What takes the time: the whole job; one incarnation of an actor; a request to the model; a tool call; any other
+request; an attempt of a request after the first; waiting for another actor or a delay.
 """
 
 
 class Span:
-    """A stretch of time, from entering it to leaving it; the spans that are opened within it are its children."""
+    """The time from entering a block to leaving it. Spans that are opened within it are its children."""
 
     __slots__ = ()
 
@@ -31,33 +30,33 @@ class Span:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the span; an error that leaves it is told by its type alone."""
+        """End the span. Only the type of an exception is recorded."""
 
     def set(self, **attributes: Attribute) -> None:
-        """Add what is known only now."""
+        """Add attributes that are known only now."""
 
 
 class Tracer:
-    """Where the time of a job goes. This one records nothing."""
+    """Records what a job spends its time on. This one records nothing."""
 
     __slots__ = ()
 
     def span(self, kind: Kind, name: str, *, track: str = "", **attributes: Attribute) -> Span:  # noqa: ARG002 - the interface
-        """A span to enter. Without a `track`, which is an actor's name, it lies on its parent's."""
+        """Return a span to enter. The track, an actor's name, is that of the parent by default."""
         return _UNRECORDED
 
     def instant(self, name: str, *, track: str = "", **attributes: Attribute) -> None:
-        """Something that takes no time: a restart, a cancel."""
+        """Record an event without a duration, such as a restart."""
 
     def watch(self, names: Sequence[str], read: Callable[[], tuple[float, ...]]) -> None:
-        """Record what `read` gives, a value for each name, whenever it has changed; it must be quick."""
+        """Record the values that `read` returns, one for each name, when they change. `read` must be fast."""
 
     def headers(self) -> Mapping[str, str]:
-        """The headers by which a request carries the current span on to who answers it."""
+        """Return the headers that propagate the current span with a request."""
         return _NO_HEADERS
 
 
 _UNRECORDED = Span()
 _NO_HEADERS: Mapping[str, str] = {}
 UNTRACED = Tracer()
-"""For a job that nobody traces."""
+"""The tracer of a job that isn't traced."""

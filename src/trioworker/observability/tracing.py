@@ -1,6 +1,6 @@
-"""Which tracer a job gets: one that does nothing, or one that records to a file, to a collector, or to both.
+"""Opens the tracer of a job: one that does nothing, or one that records to a file, to a collector, or to both.
 
-What recording takes is imported only when somebody wants it.
+Modules for recording are imported only when they are needed.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from trioworker.observability.recording import Sink
 
 ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-"""Where OpenTelemetry's collector listens (its specification, 'OTLP Exporter Configuration')."""
+"""Either sets the URL of OpenTelemetry's collector (its specification, 'OTLP Exporter Configuration')."""
 
 
 @asynccontextmanager
 async def open_tracer(trace: Path | None, job_id: str) -> AsyncGenerator[Tracer]:
-    """The job's tracer while the block runs; `trace` is the file that it writes, if any.
+    """Open the job's tracer while the block runs; `trace` is the file to write, if any.
 
     Raises:
         ConfigError: the trace file can't be opened.
     """
-    exporting = _wants_export(os.environ)
+    exporting = _export_is_configured(os.environ)
     if trace is None and not exporting:
         yield UNTRACED
         return
@@ -46,17 +46,17 @@ async def open_tracer(trace: Path | None, job_id: str) -> AsyncGenerator[Tracer]
             from trioworker.observability.otlp_export import open_export
 
             sinks += await stack.enter_async_context(open_export())
-        tracer = await stack.enter_async_context(_ticking(sinks)) if sinks else UNTRACED
+        tracer = await stack.enter_async_context(_recording(sinks)) if sinks else UNTRACED
         with tracer.span("job", "job", job_id=job_id):
             yield tracer
 
 
 @asynccontextmanager
-async def _ticking(sinks: list[Sink]) -> AsyncGenerator[Tracer]:
+async def _recording(sinks: list[Sink]) -> AsyncGenerator[Tracer]:
     from trioworker.observability.loop_lag import measure_loop_lag
-    from trioworker.observability.recording import Recorder
+    from trioworker.observability.recording import RecordingTracer
 
-    recorder = Recorder(sinks)
+    recorder = RecordingTracer(sinks)
     with unwrap_single_exception():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(measure_loop_lag, recorder)
@@ -64,7 +64,7 @@ async def _ticking(sinks: list[Sink]) -> AsyncGenerator[Tracer]:
             nursery.cancel_scope.cancel()
 
 
-def _wants_export(environ: Mapping[str, str]) -> bool:
+def _export_is_configured(environ: Mapping[str, str]) -> bool:
     disabled = (
         environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER", "") == "none"
     )

@@ -11,7 +11,7 @@ from trioworker.observability.health_check import ActorHealth, Health
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trioworker.observability.health_check import State
+    from trioworker.observability.health_check import WorkerState
     from trioworker.worker.lifecycle import RunningJob
     from trioworker.worker.state.job import Job
     from trioworker.worker.state.records import Record
@@ -47,7 +47,7 @@ class HealthState:
     def _progressed(self, _: Iterable[Record]) -> None:
         self._progressed_at = trio.current_time()
 
-    def _state(self, tools: tuple[str, ...]) -> State:
+    def _state(self, tools: tuple[str, ...]) -> WorkerState:
         if self.running is None:
             return "starting"
         if self._job.decided is not None or self.running.stop_reason is not None:
