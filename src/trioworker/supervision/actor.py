@@ -26,15 +26,15 @@ ActorState = Literal["waiting", "running", "ended", "failed"]
 
 
 class Observer(Protocol):
-    """Is told of incarnations, cancels and restarts; a `Tracer` is one."""
+    """Observes incarnations, cancels and restarts; a `Tracer` is one."""
 
     def span(
-        self, kind: Literal["actor"], name: str, *, track: str = "", **attributes: str | int | float | bool
+        self, kind: Literal["actor"], name: str, *, track: str = "", **attributes: str | float | bool
     ) -> AbstractContextManager[object]:
         """Entered for as long as an incarnation runs."""
         ...
 
-    def instant(self, name: str, *, track: str = "", **attributes: str | int | float | bool) -> None:
+    def instant(self, name: str, *, track: str = "", **attributes: str | float | bool) -> None:
         """An actor was cancelled, or is about to be restarted."""
         ...
 
@@ -92,8 +92,9 @@ class Actor:
                 self.restarts += 1
                 self._observer.instant("restart", track=self.name, reason=reason.partition(":")[0])
                 logger.warning("{}: {}; started again", self.name, reason)
-            self.state = "ended"
         finally:
+            if self.state != "failed":
+                self.state = "ended"
             self.ended.set()
 
     async def _run_once(self, start: Callable[[], Awaitable[None]], deadline: float) -> str | None:
@@ -105,9 +106,14 @@ class Actor:
             with scope, self._observer.span("actor", self.name, track=self.name, incarnation=self.restarts + 1):
                 await start()
         except Exception as error:
-            logger.opt(exception=error).debug("{} crashed", self.name)
-            return f"crashed: {type(error).__name__}: {error}"
+            reason = f"crashed: {type(error).__name__}: {error}"
+            logger.opt(exception=error).debug("{} {}", self.name, reason)
+        else:
+            reason = "cancelled" if scope.cancelled_caught else None
         finally:
             self._scope = trio.CancelScope()
-        out_of_time = trio.current_time() >= deadline
-        return "cancelled" if scope.cancelled_caught and not self._stopping and not out_of_time else None
+        if not self._stopping and trio.current_time() < deadline:
+            return reason
+        if reason not in {None, "cancelled"}:
+            logger.warning("{}: {} while it was stopped", self.name, reason)
+        return None
