@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SHUTDOWN_TIMEOUT = 60.0
 """Seconds that the shutdown of a job that ended by itself may take (design, rule 7)."""
+CLEANUP_SHARE = 0.5
+"""The part of a shutdown in which tools are waited for: one that can't be cancelled must not cost the report."""
 REPORT_SHARE = 0.35
 """The part of a shutdown that is reserved for the report when events can't be delivered."""
 POST_SHARE = 1 / 3
@@ -91,6 +93,7 @@ class JobScopes:
         deadline: the job's, in seconds of trio's clock.
         shutdown: around everything; shielded, so that a cancel from outside never costs the report. Its deadline is
             the job's plus the grace, and is shortened when the job is stopped and when the shutdown begins.
+        cleanup: around the wait for the tools to end.
     """
 
     def __init__(self, *, deadline: float, grace: float) -> None:
@@ -98,6 +101,7 @@ class JobScopes:
         self.deadline = deadline
         # A job that is resumed after its deadline still gets its shutdown.
         self.shutdown = trio.CancelScope(shield=True, deadline=max(deadline, trio.current_time()) + grace)
+        self.cleanup = trio.CancelScope()
         self._drain = trio.CancelScope()
         self._drain_deadline = math.inf
         self._post = trio.CancelScope()
@@ -108,7 +112,9 @@ class JobScopes:
         """Leave the shutdown at most `seconds` from now, a part of which is reserved for the report."""
         now = trio.current_time()
         self.shutdown.deadline = min(self.shutdown.deadline, now + seconds)
-        self._drain_deadline = self.shutdown.deadline - (self.shutdown.deadline - now) * REPORT_SHARE
+        left = self.shutdown.deadline - now
+        self.cleanup.deadline = min(self.cleanup.deadline, now + left * CLEANUP_SHARE)
+        self._drain_deadline = self.shutdown.deadline - left * REPORT_SHARE
         self._drain.deadline = self._drain_deadline
         self._post.deadline = self._post_deadline()
 

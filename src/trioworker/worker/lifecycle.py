@@ -69,18 +69,18 @@ class RunningJob:
 
     async def run(self) -> None:
         """Run the job to its reported end. A cancel from outside has no effect; `stop` ends the job."""
-        deadline, shutdown = self._scopes.deadline, self._scopes.shutdown
         if self.job.decided is not None:
             self._stop_work()
         if not self.job.report_accepted:
-            with shutdown:
+            with self._scopes.shutdown as shutdown:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._supervise, SHIPPER, self._shipper, shutdown.deadline, name=SHIPPER)
-                    nursery.start_soon(self._supervise, POLLER, self._poller, deadline, name=POLLER)
-                    nursery.start_soon(self._supervise, EXECUTOR, self._executor, deadline, name=EXECUTOR)
-                    nursery.start_soon(self._supervise, REASONER, self._reasoner, deadline, name=REASONER)
+                    nursery.start_soon(self._supervise, POLLER, self._poller, self._scopes.deadline, name=POLLER)
+                    nursery.start_soon(self._supervise, EXECUTOR, self._executor, self._scopes.deadline, name=EXECUTOR)
+                    nursery.start_soon(self._supervise, REASONER, self._reasoner, self._scopes.deadline, name=REASONER)
                     await self._shut_down_in_order()
             if not self.job.report_accepted:
+                seal_outbox(self.job, self.services.events, self._meter.metrics(), self.stop_reason)
                 logger.error("job {}: its end could not be reported", self.job.job_id)
         self._ended.set()
 
@@ -89,17 +89,18 @@ class RunningJob:
         await self.actors[REASONER].ended.wait()
         # 2. The poller and the executor, which work for it, are stopped, and the processes of tools are terminated.
         self._stop_work()
-        await self.actors[POLLER].ended.wait()
-        await self.actors[EXECUTOR].ended.wait()
+        self._scopes.shorten_deadline(SHUTDOWN_TIMEOUT)
+        with self._scopes.cleanup:
+            await self.actors[POLLER].ended.wait()
+            await self.actors[EXECUTOR].ended.wait()
         # 3. The `result` event is queued, the last post.
         seal_outbox(self.job, self.services.events, self._meter.metrics(), self.stop_reason)
-        self._scopes.shorten_deadline(SHUTDOWN_TIMEOUT)
         self.services.tracer.instant("shutdown")
-        # 4. The shipper drains the outbox and sends `complete`. If it has failed, it gets one more try, unsupervised.
+        # 4. The shipper drains the outbox and sends `complete`. If it has failed, it is supervised once more.
         wake(self._posts, JobEnded())
         await self.actors[SHIPPER].ended.wait()
         if self.actors[SHIPPER].state == "failed":
-            await self._shipper()
+            await self._supervise(SHIPPER, self._shipper, self._scopes.shutdown.deadline)
 
     async def wait(self) -> JobOutcome:
         """How the job ended, once its end is reported or can't be."""
@@ -108,7 +109,8 @@ class RunningJob:
 
     def stop(self, reason: str) -> None:
         """End the job now, and report that it was stopped and why. Has no effect on a job that has ended."""
-        self.stop_reason = self.stop_reason or reason
+        if not self._ended.is_set():
+            self.stop_reason = self.stop_reason or reason
         self._scopes.shorten_deadline(self.services.config.grace)
         self._stop_work()
 

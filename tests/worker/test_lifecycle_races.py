@@ -1,0 +1,283 @@
+"""Cancels, stops and deadlines that meet at an unlucky moment: the job still ends once, and its end is reported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from chaos.disk import Disk, DiskStorage
+from support.program import until
+from support.tools import Log, Probe
+from support.world import DONE, Exchange, Fault, World, calling
+from trioworker import open_job, run_job
+from trioworker.supervision.actor import MAX_RESTARTS
+from trioworker.worker.cancellation import StopRequest
+from trioworker.worker.state.journal import Journal
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+    from trioworker import RunningJob, WorkerConfig
+    from trioworker.worker.tools.base import ToolContext
+
+SLOW_CALL = calling(("probe", {"seconds": 60}))
+
+
+class SlowCleanup(Probe):
+    """A tool that can't be cancelled for `cleanup` seconds, as a write to a hanging file system."""
+
+    cleanup = 20.0
+
+    async def run(self, parameters: Any, context: ToolContext) -> object:
+        try:
+            return await super().run(parameters, context)
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(self.cleanup)
+
+
+def delay_answer_to(path: str, seconds: float, times: int = 1) -> Any:
+    """A fault: the first `times` requests to `path` are handled, and answered late."""
+    left = times
+
+    def fault(exchange: Exchange) -> Fault | None:
+        nonlocal left
+        if exchange.path != path or not left:
+            return None
+        left -= 1
+        return Fault(kind="delay", delay=seconds)
+
+    return fault
+
+
+async def test_tool_that_cannot_be_cancelled_does_not_cost_the_report(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = World([SLOW_CALL, DONE])
+    async with open_job(world.config(workspace, grace=8.0), transport=world, tools=[SlowCleanup(Log())]) as job:
+        await trio.sleep(5)
+        stopped_at = trio.current_time()
+        job.stop("enough")
+        outcome = await job.wait()
+    assert outcome.status == "cancelled"
+    assert outcome.reported
+    (report,) = world.asked("complete")
+    assert report.at - stopped_at < 8
+    assert [event["event_type"] for event in world.events][-1] == "result"
+
+
+async def test_second_stop_shortens_the_wait_for_a_tool(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World([SLOW_CALL, DONE])
+    stop = StopRequest()
+    async with open_job(
+        world.config(workspace, timeout=10.0, grace=8.0), transport=world, tools=[SlowCleanup(Log())], stop=stop
+    ) as job:
+        await trio.sleep(11)
+        stopped_at = trio.current_time()
+        stop.request("stopped by SIGTERM")
+        outcome = await job.wait()
+    assert outcome.reported
+    (report,) = world.asked("complete")
+    assert report.at - stopped_at < 8
+
+
+async def test_job_whose_shutdown_ran_out_of_time_has_an_outcome(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World([SLOW_CALL, DONE])
+    world.fault = lambda exchange: Fault(kind="refused") if exchange.at > 4 else None
+    async with open_job(world.config(workspace, grace=8.0), transport=world, tools=[SlowCleanup(Log())]) as job:
+        await trio.sleep(5)
+        job.stop("enough")
+        outcome = await job.wait()
+    assert (outcome.status, outcome.message) == ("cancelled", "Execution stopped: enough")
+    assert not outcome.reported
+    assert all(actor.state == "ended" for actor in job.actors.values())
+
+
+async def test_shipper_cancelled_while_the_report_awaits_its_answer_reports_once(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = World([DONE])
+    world.fault = delay_answer_to("complete", 3.0)
+    async with open_job(world.config(workspace), transport=world, tools=[]) as job:
+        await until(lambda: world.reports)
+        job.actors["event-shipper"].cancel()
+        outcome = await job.wait()
+    assert outcome.success
+    assert outcome.reported
+    assert job.actors["event-shipper"].restarts == 1
+    assert [exchange.status for exchange in world.asked("complete")] == [None, 401]
+
+
+async def test_shipper_that_fails_during_the_report_reports_the_outcome_that_was_decided(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = World([DONE])
+    world.fault = lambda exchange: Fault(kind="status", status=503) if exchange.path == "complete" and away else None
+    away = True
+    async with open_job(world.config(workspace), transport=world, tools=[]) as job:
+        await until(lambda: world.asked("complete"))
+        for _ in range(MAX_RESTARTS + 1):
+            job.actors["event-shipper"].cancel()
+            await trio.sleep(0.1)
+        # It failed at the last cancel, and was supervised once more.
+        assert job.actors["event-shipper"].restarts == MAX_RESTARTS
+        away = False
+        outcome = await job.wait()
+    assert outcome.success
+    assert outcome.reported
+    assert [report["success"] for report in world.reports] == [True]
+
+
+async def test_shipper_that_crashes_whenever_it_starts_leaves_an_unreported_outcome(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = World([DONE])
+
+    def fault(exchange: Exchange) -> Fault | None:
+        if exchange.path == "event":
+            raise LookupError("a defect on the way of an event")
+        return None
+
+    world.fault = fault
+    outcome = await run_job(world.config(workspace), transport=world, tools=[])
+    assert outcome.status == "failed"
+    assert "event-shipper" in outcome.message
+    assert not outcome.reported
+
+
+async def test_prompt_in_flight_outlives_a_cancel_of_the_poller(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World([calling(("probe", {"seconds": 5})), DONE])
+    world.fault = delay_answer_to("prompt", 3.0)
+    async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
+        await trio.sleep(1)
+        job.actors["prompt-poller"].cancel()
+        await trio.sleep(1)
+        assert job.actors["prompt-poller"].restarts == 0
+        await trio.sleep(2)
+        assert job.actors["prompt-poller"].restarts == 1
+        outcome = await job.wait()
+    assert outcome.success
+
+
+async def test_poll_in_flight_does_not_hold_a_stop(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World([SLOW_CALL, DONE])
+    world.fault = delay_answer_to("prompt", 9.0, times=1000)
+    async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
+        await trio.sleep(2)
+        job.actors["prompt-poller"].cancel()
+        await trio.sleep(0.1)
+        stopped_at = trio.current_time()
+        job.stop("enough")
+        outcome = await job.wait()
+    assert outcome.reported
+    assert trio.current_time() - stopped_at < 1
+
+
+@pytest.mark.parametrize("actor", ["prompt-poller", "reasoner", "tool-executor", "event-shipper"])
+async def test_actor_cancelled_right_after_a_stop_is_no_trouble(
+    actor: str, workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = World([SLOW_CALL, DONE])
+    async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
+        await trio.sleep(3)
+        job.stop("enough")
+        job.actors[actor].cancel()
+        outcome = await job.wait()
+    assert (outcome.status, outcome.reported) == ("cancelled", True)
+    assert outcome.metrics.restarts == (actor == "event-shipper")
+
+
+async def test_stop_before_the_actors_start_is_reported(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World([SLOW_CALL, DONE])
+    async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
+        job.stop("enough")
+        outcome = await job.wait()
+    assert (outcome.status, outcome.reported) == ("cancelled", True)
+    assert world.conversations() == []
+    assert [event["event_type"] for event in world.events][-1] == "result"
+
+
+async def test_stop_of_a_job_that_has_ended_changes_nothing(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World([DONE])
+    async with open_job(world.config(workspace), transport=world, tools=[]) as job:
+        before = await job.wait()
+        job.stop("too late")
+        assert await job.wait() == before
+    assert job.stop_reason is None
+
+
+async def test_stop_after_the_outcome_was_decided_keeps_the_outcome(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World([DONE])
+    world.fault = lambda exchange: Fault(kind="status", status=503) if exchange.path == "event" and away else None
+    away = True
+    async with open_job(world.config(workspace), transport=world, tools=[]) as job:
+        await until(lambda: job.job.decided)
+        job.stop("too late")
+        away = False
+        outcome = await job.wait()
+    assert outcome.success
+    assert [report["success"] for report in world.reports] == [True]
+
+
+def resumed(
+    config: WorkerConfig, world: World, journal: bytes, *, at: float
+) -> AbstractAsyncContextManager[RunningJob]:
+    """The job as a worker runs it that finds `journal`, at `at` seconds since the epoch."""
+    return open_job(
+        config,
+        transport=world,
+        tools=[Probe(Log())],
+        journal=Journal(DiskStorage(Disk()), journal),
+        wall_clock=lambda: at,
+    )
+
+
+async def test_job_resumed_after_its_deadline_is_reported(workspace: Path, autojump_clock: MockClock) -> None:
+    disk, world = Disk(), World([SLOW_CALL, DONE])
+    config = world.config(workspace, timeout=30.0)
+    world.fault = lambda exchange: Fault(kind="refused") if exchange.path == "complete" else None
+    async with open_job(
+        config, transport=world, tools=[Probe(Log())], journal=Journal(DiskStorage(disk)), wall_clock=lambda: 1000.0
+    ):
+        await trio.sleep(3)
+        journal = bytes(disk.content)
+    world.fault = lambda _: None
+    requests = len(world.asked("llm/complete_with_tools"))
+
+    async with resumed(config, world, journal, at=5000.0) as job:
+        resumed_at = trio.current_time()
+        outcome = await job.wait()
+
+    assert (outcome.status, outcome.reported) == ("stuck", True)
+    assert outcome.metrics.restarts == 0
+    assert trio.current_time() - resumed_at < config.grace
+    assert len(world.asked("llm/complete_with_tools")) == requests
+
+
+async def test_job_that_was_decided_before_a_restart_is_only_reported(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    disk, world = Disk(), World([DONE])
+    config = world.config(workspace, grace=2.0)
+    world.fault = lambda exchange: Fault(kind="refused") if exchange.path in {"event", "complete"} else None
+    async with open_job(
+        config, transport=world, tools=[], journal=Journal(DiskStorage(disk)), wall_clock=lambda: 1000.0
+    ) as job:
+        await until(lambda: job.job.decided)
+        job.stop("the machine goes down")
+        first = await job.wait()
+    assert (first.status, first.reported) == ("completed", False)
+    world.fault = lambda _: None
+    polls = len(world.asked("prompt"))
+
+    async with resumed(config, world, bytes(disk.content), at=1010.0) as job:
+        outcome = await job.wait()
+
+    assert (outcome.status, outcome.reported) == ("completed", True)
+    assert len(world.conversations()) == 1
+    assert len(world.asked("prompt")) == polls
