@@ -144,3 +144,64 @@ async def test_a_job_is_told_of_as_soon_as_it_was_fetched(workspace: Path, autoj
         assert running.job.title == world.description.title
         assert set(running.actors) == {"prompt-poller", "reasoner", "tool-executor", "event-shipper"}
         assert (await running.wait()).success
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+async def test_refused_job_raises_without_a_retry_or_a_report(
+    status: int, workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = World()
+    world.fault = lambda x: Fault(kind="status", status=status) if x.path == "job" else None
+    began = trio.current_time()
+    with pytest.raises(RefusedError, match=str(status)):
+        await run_job(world.config(workspace), transport=world, tools=[])
+    assert trio.current_time() - began < 1
+    assert world.reports == []
+
+
+async def test_unreachable_orchestrator_fails_the_run_after_a_minute(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = World()
+    world.fault = lambda _: Fault(kind="refused")
+    began = trio.current_time()
+    with pytest.raises(UnreachableError, match="cannot connect"):
+        await run_job(world.config(workspace), transport=world, tools=[])
+    assert trio.current_time() - began == pytest.approx(60, abs=6)  # pyright: ignore[reportUnknownMemberType]
+
+
+async def test_malformed_job_fails_and_is_reported(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World()
+    world.fault = lambda x: Fault(kind="garbage") if x.path == "job" else None
+    outcome = await run_job(world.config(workspace), transport=world, tools=[])
+    assert outcome.status == "failed"
+    assert "GET job" in world.reports[0]["message"]
+    assert "200" in world.reports[0]["message"]
+
+
+async def test_bad_request_for_credentials_fails_the_job(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World()
+    world.fault = lambda x: Fault(kind="status", status=400) if x.path == "credentials" else None
+    outcome = await run_job(world.config(workspace), transport=world, tools=[])
+    assert "credentials" in world.reports[0]["message"]
+    assert not outcome.success
+
+
+async def test_stop_while_the_orchestrator_is_unreachable_is_reported_later(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = World(latency=0.1)
+    world.fault = lambda x: Fault(kind="refused") if x.at < 3 else None
+    stop = StopRequest()
+    outcomes: list[str] = []
+
+    async def run() -> None:
+        outcome = await run_job(world.config(workspace), transport=world, tools=[], stop=stop)
+        outcomes.append(outcome.status)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        await trio.sleep(2)
+        stop.request("stopped by SIGTERM")
+    assert outcomes == ["cancelled"]
+    assert world.reports[0]["message"] == "Execution stopped: stopped by SIGTERM"

@@ -1,0 +1,112 @@
+"""The event shipper: delivery of events and of the report while the orchestrator is slow, stalled or away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from support.tools import Log, Probe
+from support.world import DONE, Exchange, Fault, World, calling
+from trioworker import open_job, run_job
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+
+async def test_slow_orchestrator_does_not_slow_the_job(workspace: Path, autojump_clock: MockClock) -> None:
+    async def seconds(latency: float) -> float:
+        world = World([calling(("probe", {}))] * 9 + [DONE], thinking=1.0)
+        world.latency = 0.0
+        slow: dict[str, float] = {"event": latency, "status": latency, "prompt": latency}
+        world.fault = lambda x: Fault(kind="delay", delay=slow[x.path]) if x.path in slow else None
+        began = trio.current_time()
+        async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
+            await job.wait()
+        asked = world.asked("llm/complete_with_tools")
+        return asked[-1].at - began
+
+    assert await seconds(0.5) == pytest.approx(await seconds(0.0), abs=0.01)  # pyright: ignore[reportUnknownMemberType]
+
+
+async def test_connection_that_stalls_at_a_stop_loses_no_event(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World([calling(("probe", {"seconds": 60})), DONE])
+    stalled = trio.Event()
+
+    def first_event(exchange: Exchange) -> Fault | None:
+        if exchange.path != "event" or stalled.is_set():
+            return None
+        stalled.set()
+        return Fault(kind="delay", delay=3600)
+
+    world.fault = first_event
+    async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
+        await stalled.wait()
+        job.stop("it is enough")
+        outcome = await job.wait()
+    assert outcome.reported
+    assert outcome.message == "Execution stopped: it is enough"
+    assert outcome.metrics.events_lost == 0
+    assert {event["data"]["seq"] for event in world.events} == set(range(outcome.metrics.events_sent))
+
+
+async def test_shipper_sleeps_while_the_outbox_is_empty(workspace: Path, autojump_clock: MockClock) -> None:
+    class Steps(trio.abc.Instrument):
+        def __init__(self) -> None:
+            self.at: list[float] = []
+
+        def before_task_step(self, task: trio.lowlevel.Task) -> None:
+            if task.name == "event-shipper":
+                self.at.append(trio.current_time())
+
+    world = World([calling(*[("probe", {"seconds": 0})] * 60, ("probe", {"seconds": 30})), DONE])
+    world.latency = 0.001
+    began, steps = trio.current_time(), Steps()
+    await run_job(world.config(workspace), transport=world, tools=[Probe(Log())], instruments=[steps])
+    arrivals = [event.at for event in world.asked("event") if event.at - began < 20]
+    resting = [at for at in steps.at if max(arrivals) + 0.05 < at < began + 20]
+    assert len(arrivals) > 100
+    assert len(resting) < 10
+
+
+async def test_report_whose_answer_was_lost_is_sent_again_and_counts_as_accepted(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = World([DONE])
+    seen: list[Exchange] = []
+
+    def fault(exchange: Exchange) -> Fault | None:
+        if exchange.path != "complete":
+            return None
+        seen.append(exchange)
+        return Fault(kind="reset-after") if len(seen) == 1 else None
+
+    world.fault = fault
+    outcome = await run_job(world.config(workspace), transport=world, tools=[])
+    assert outcome.reported
+    assert [exchange.status for exchange in seen] == [None, 401]
+    assert len(world.reports) == 1
+
+
+async def test_full_event_queue_slows_the_job_and_loses_no_event(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World([calling(*[("probe", {"text": str(number)}) for number in range(30)]), DONE])
+    world.fault = lambda x: Fault(kind="delay", delay=1.0) if x.path == "event" else None
+    began = trio.current_time()
+    log = Log()
+    await run_job(world.config(workspace, event_queue=4), transport=world, tools=[Probe(log)])
+    assert log.runs[-1].started - began > 40
+    assert len(world.of_type("tool_result")) == 30
+    assert [event["data"]["seq"] for event in world.events] == list(range(len(world.events)))
+
+
+async def test_outage_of_a_minute_loses_no_event(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World([calling(("probe", {"text": str(number), "seconds": 1})) for number in range(9)] + [DONE])
+    world.fault = lambda x: Fault(kind="refused") if 5 <= x.at - began < 65 else None
+    began = trio.current_time()
+    outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
+    assert outcome.success
+    assert trio.current_time() - began < 25 + 60
+    assert [event["data"]["seq"] for event in world.events] == list(range(len(world.events)))
