@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fuzz.foreign import JSON, encoded
 from fuzz.profile import fuzzing
-from support.forms import assert_well_formed
+from support.wire_rules import assert_well_formed
 from trioworker.protocol import wire
 from trioworker.worker.state.conversation import COMPACTABLE_BYTES, KEPT_TURNS, OPENING, Conversation, encode_message
 
@@ -64,7 +64,7 @@ def build(plan: list[dict[str, Any]], limit: int) -> tuple[Conversation, Convers
 
 def assert_consistent(conversation: Conversation) -> None:
     assert len(encoded(conversation.snapshot())) == conversation.size + 1
-    assert_well_formed(conversation)
+    assert_well_formed(map(msgspec.json.decode, conversation.snapshot()))
 
 
 @fuzzing(0.5)

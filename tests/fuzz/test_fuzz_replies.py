@@ -7,7 +7,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import trio
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -16,8 +15,8 @@ from trio.testing import MockClock
 from chaos.disk import Disk, DiskStorage
 from fuzz.foreign import NESTED, encoded, reply_objects
 from fuzz.profile import fuzzing
-from support.forms import assert_well_formed
 from support.tools import Log, Look, Probe
+from support.wire_rules import assert_well_formed
 from support.world import World
 from trioworker import JobOutcome, open_job
 from trioworker.protocol import wire
@@ -64,7 +63,7 @@ def assert_ended_well(replies: Sequence[bytes]) -> JobOutcome:
     assert len(world.reports) == 1
     assert [event["data"]["seq"] for event in world.events] == list(range(len(world.events)))
     for messages in world.conversations():
-        assert_well_formed(msgspec.json.decode(encoded(messages), type=list[wire.Message]))
+        assert_well_formed(messages)
     # What was recorded is what happened: another process would know that the job has ended.
     again = Journal(DiskStorage(Disk()), bytes(disk.content))
     assert again.torn == 0

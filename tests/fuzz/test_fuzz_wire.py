@@ -16,7 +16,7 @@ from trio.testing import MockClock
 from fuzz.foreign import bodies
 from fuzz.profile import fuzzing
 from support.requests import Request, ask_for_text, ask_with_tools, connect, post_event, send_report
-from support.scripted import Scripted
+from support.scripted_transport import ScriptedTransport
 from trioworker.errors import OrchestratorError
 from trioworker.worker.client.orchestrator_client import OrchestratorClient
 
@@ -73,7 +73,7 @@ def test_no_answer_breaks_a_request(
     async def answer(_: httpx.Request) -> httpx.Response:
         return httpx.Response(status, headers=list(headers), stream=Pieces(body, size))
 
-    error = trio.run(partial(_failure, request, Scripted(answer)), clock=MockClock(autojump_threshold=0))
+    error = trio.run(partial(_failure, request, ScriptedTransport(answer)), clock=MockClock(autojump_threshold=0))
     assert error is None or len(str(error).splitlines()) == 1
 
 

@@ -10,7 +10,7 @@ import trio
 from starlette.responses import Response
 
 from support.program import TOKEN_VARIABLE, ran, until
-from support.realjob import office, real_job, working
+from support.realjob import real_job, real_orchestrator, real_worker
 from support.world import DONE, calling
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ async def test_a_refused_job_is_exit_code_3_at_once(
     store: Store, workspace: Path, token: str | None, job_id: str | None, status: int
 ) -> None:
     job = store.create_job("x", title="x")
-    async with office(store) as place:
+    async with real_orchestrator(store) as place:
         at = ("--orchestrator-url", place.url, "--workspace", str(workspace), "--log-level", "error")
         ended = await ran("worker", "--job-id", job_id or job.id, *at, environment={TOKEN_VARIABLE: token or job.token})
 
@@ -89,9 +89,9 @@ async def test_a_refusal_is_not_asked_again(store: Store, workspace: Path, statu
         answered.append(trio.current_time())
         return Response("no", status_code=status)
 
-    async with office(store) as place:
+    async with real_orchestrator(store) as place:
         place.intervene = refuse
-        async with working(place, workspace) as job:
+        async with real_worker(place, workspace) as job:
             ended = await job.ended()
             over = trio.current_time()
 
@@ -121,7 +121,7 @@ async def test_an_orchestrator_that_comes_late_is_waited_for(store: Store, works
         refused += 1
         return Response("starting", status_code=503) if refused <= 4 else None
 
-    async with office(store, [DONE]) as place:
+    async with real_orchestrator(store, [DONE]) as place:
         place.intervene = too_early
         ended = await ran("worker", *at, "--orchestrator-url", place.url, environment={TOKEN_VARIABLE: job.token})
 
@@ -152,9 +152,9 @@ async def test_a_malformed_reply_fails_the_job_and_says_where_and_what(
     async def garble(_: str, asked: str) -> Response | None:
         return Response(body, media_type="application/json") if asked == path else None
 
-    async with office(store, [DONE]) as place:
+    async with real_orchestrator(store, [DONE]) as place:
         place.intervene = garble
-        async with working(place, workspace) as job:
+        async with real_worker(place, workspace) as job:
             ended = await job.ended()
 
     assert ended.code == 1, ended.err
@@ -174,9 +174,9 @@ async def test_a_reply_that_was_malformed_once_is_asked_for_again(store: Store, 
         garbled.append(path)
         return Response(b"<html>busy</html>")
 
-    async with office(store, [calling(("list_dir", {})), DONE]) as place:
+    async with real_orchestrator(store, [calling(("list_dir", {})), DONE]) as place:
         place.intervene = garble_once
-        async with working(place, workspace) as job:
+        async with real_worker(place, workspace) as job:
             ended = await job.ended()
 
     assert ended.code == 0, ended.err
@@ -199,7 +199,7 @@ async def test_a_job_that_is_withdrawn_midway_ends_soon_and_unreported(store: St
     turns = [calling(("shell", {"command": "touch began; while [ ! -e go ]; do sleep 0.05; done"})), DONE]
     async with real_job(store, workspace, turns) as job:
         await until((workspace / "began").exists)
-        job.office.intervene = refuse
+        job.orchestrator.intervene = refuse
         (workspace / "go").touch()
         ended = await job.ended()
 

@@ -36,7 +36,7 @@ async def test_three_megabytes_of_output_keep_head_and_tail(store: Store, worksp
         ended = await job.ended()
 
     assert ended.code == 0, ended.err
-    result = result_in(*job.model.heard("tool"))
+    result = result_in(*job.model.received("tool"))
     assert result["exit_code"] == (3 if ending else 0)
     output: str = result["output"]
     assert output.startswith("the first line\nxxx")
@@ -59,7 +59,7 @@ async def test_a_background_process_does_not_hold_the_call_and_serves_the_next(s
 
         assert job.survivors() == {}
     assert ended.code == 0, ended.err
-    started, lives = (result_in(content) for content in job.model.heard("tool"))
+    started, lives = (result_in(content) for content in job.model.received("tool"))
     assert (started["output"], started["exit_code"]) == ("started\n", 0)
     assert lives["output"] == "it lives\n"
 
@@ -78,7 +78,7 @@ async def test_nothing_waits_for_input(store: Store, workspace: Path) -> None:
         ended = await job.ended()
 
     assert ended.code == 0, ended.err
-    cat, asking, committing, paging, terminal = (result_in(content) for content in job.model.heard("tool"))
+    cat, asking, committing, paging, terminal = (result_in(content) for content in job.model.received("tool"))
     assert (cat["output"], cat["exit_code"]) == ("", 0)
     assert "EOFError" in asking["output"]
     assert "empty commit message" in committing["output"]
@@ -102,7 +102,7 @@ async def test_bad_arguments_are_the_models_affair_and_the_job_goes_on(store: St
         ended = await job.ended()
 
     assert ended.code == 0, ended.err
-    answers = job.model.heard("tool")
+    answers = job.model.received("tool")
     told = [
         "Error: invalid parameters: arguments: ",
         "Error: invalid parameters: arguments: ",

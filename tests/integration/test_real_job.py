@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.closing import closing_proxy
+from support.fault_proxy import fault_proxy
 from support.program import until
-from support.realjob import office, real_job, working
+from support.realjob import real_job, real_orchestrator, real_worker
 from support.world import DONE, calling, saying
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ async def test_a_job_of_three_tools_changes_files_and_is_told_as_the_contract_sa
     assert (job.report.success, job.report.iterations) == (True, 4)
     # The remembered output of the last tool, not the model's last words.
     assert '"exit_code": 0' in (job.report.message or "")
-    assert job.office.requests[-1] == ("POST", "complete")
-    assert {path for _, path in job.office.requests[:2]} == {"job", "credentials"}
-    posts = [path for _, path in job.office.requests if path in {"status", "event", "complete"}]
+    assert job.orchestrator.requests[-1] == ("POST", "complete")
+    assert {path for _, path in job.orchestrator.requests[:2]} == {"job", "credentials"}
+    posts = [path for _, path in job.orchestrator.requests if path in {"status", "event", "complete"}]
     assert posts[0] == "status"
 
 
@@ -66,7 +66,7 @@ async def test_the_conversation_is_in_the_order_that_providers_demand(store: Sto
         ended = await job.ended()
 
     assert ended.code == 0, ended.err
-    messages = job.model.asked[-1].messages
+    messages = job.model.requests[-1].messages
     assert [message.role for message in messages] == [
         "system",
         "user",
@@ -83,14 +83,14 @@ async def test_a_follow_up_joins_while_the_job_runs(store: Store, workspace: Pat
     turns = [calling(("shell", {"command": "while [ ! -e go ]; do sleep 0.05; done"})), DONE]
     async with real_job(store, workspace, turns) as job:
         await job.until_event("tool_use")
-        polls = job.office.requests.count(("GET", "prompt"))
-        job.say("Mind the tests as well.")
-        await until_polled(job.office.requests, polls)
+        polls = job.orchestrator.requests.count(("GET", "prompt"))
+        job.add_prompt("Mind the tests as well.")
+        await until_polled(job.orchestrator.requests, polls)
         (workspace / "go").touch()
         ended = await job.ended()
 
     assert ended.code == 0, ended.err
-    assert job.model.heard("user")[-1] == "Mind the tests as well."
+    assert job.model.received("user")[-1] == "Mind the tests as well."
     assert {"role": "user", "content": "Mind the tests as well."}.items() <= job.of_type("message")[0].items()
 
 
@@ -106,7 +106,7 @@ async def test_max_iterations_end_the_job(store: Store, workspace: Path) -> None
     assert ended.code == 1
     assert job.report.message == "Execution failed: max iterations (3) exceeded"
     assert job.report.iterations == ended.outcome["iterations"] == 3
-    assert len(job.model.asked) == 3
+    assert len(job.model.requests) == 3
 
 
 async def test_two_phase_asks_for_tools_first_and_for_a_response_after(store: Store, workspace: Path) -> None:
@@ -116,7 +116,7 @@ async def test_two_phase_asks_for_tools_first_and_for_a_response_after(store: St
 
     assert ended.code == 0, ended.err
     assert (workspace / "a.txt").read_text() == "a"
-    asked = [(request.max_tokens, request.temperature) for request in job.model.asked]
+    asked = [(request.max_tokens, request.temperature) for request in job.model.requests]
     assert asked == [(1024, None), (1024, None), (4096, 0.7)]
 
 
@@ -125,9 +125,9 @@ async def test_an_orchestrator_that_closes_each_connection_after_its_answer_is_n
 ) -> None:
     turns = [calling(("list_dir", {})), calling(("glob", {"pattern": "*"})), DONE]
     async with (
-        office(store, turns) as place,
-        closing_proxy(place.url) as proxy,
-        working(place, workspace, url=proxy.url) as job,
+        real_orchestrator(store, turns) as place,
+        fault_proxy(place.url, keep_alive=False) as proxy,
+        real_worker(place, workspace, url=proxy.url) as job,
     ):
         ended = await job.ended()
 

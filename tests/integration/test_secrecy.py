@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.program import TOKEN_VARIABLE, ran, until
-from support.realjob import office, real_job, working
+from support.realjob import real_job, real_orchestrator, real_worker
 from support.world import DONE, calling
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ async def test_the_token_is_nowhere_that_a_tool_can_look(store: Store, workspace
     assert token not in started_with
     # The look was a real one: the file holds what it should.
     assert job.id.encode() in (workspace / "arguments").read_bytes()
-    told = "\n".join([ended.out, ended.err, str(job.events), *job.model.heard("tool"), *job.model.heard("system")])
+    told = "\n".join(
+        [ended.out, ended.err, str(job.events), *job.model.received("tool"), *job.model.received("system")]
+    )
     assert job.token not in told
 
 
@@ -62,7 +64,7 @@ async def test_a_granted_credential_reaches_the_tool_and_nobody_else(store: Stor
 
     assert ended.code == 0, ended.err
     assert (workspace / "seen").read_text() == value
-    for answer in job.model.heard("tool"):
+    for answer in job.model.received("tool"):
         assert value not in answer
         assert "[REDACTED:granted_credential]" in answer
     assert "key: [REDACTED:granted_credential]" in job.of_type("tool_result")[0]["output"]
@@ -70,9 +72,9 @@ async def test_a_granted_credential_reaches_the_tool_and_nobody_else(store: Stor
 
 
 async def test_a_tool_sees_listed_variables_and_no_other_secret_of_ours(store: Store, workspace: Path) -> None:
-    async with office(store, [calling(("shell", {"command": "env > environment"})), DONE]) as place:
+    async with real_orchestrator(store, [calling(("shell", {"command": "env > environment"})), DONE]) as place:
         secrets = {"AWS_SECRET_ACCESS_KEY": "s3cr3t", "DATABASE_URL": "postgres://u:p@h", "OPENAI_API_KEY": "sk-x"}
-        async with working(place, workspace, environment=secrets) as job:
+        async with real_worker(place, workspace, environment=secrets) as job:
             ended = await job.ended()
 
     assert ended.code == 0, ended.err

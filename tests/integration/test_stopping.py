@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from support.program import PATIENCE, until
-from support.realjob import office, real_job, working
+from support.program import WAIT_TIMEOUT, until
+from support.realjob import real_job, real_orchestrator, real_worker
 from support.world import DONE, calling
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def assert_cancelled(job: RealJob, ended: Ended, number: signal.Signals) -> None
     assert job.report.message == f"Execution stopped: stopped by {number.name}"
     kind, result = job.events[-1]
     assert (kind, result["status"]) == ("result", "cancelled")
-    assert job.office.requests[-1] == ("POST", "complete")
+    assert job.orchestrator.requests[-1] == ("POST", "complete")
     assert job.survivors() == {}
 
 
@@ -77,18 +77,18 @@ async def test_sigint_during_a_tool(store: Store, workspace: Path) -> None:
 
 async def test_sigterm_during_a_request_to_the_model(store: Store, workspace: Path) -> None:
     async with real_job(store, workspace, [calling(("list_dir", {}), delay=300)]) as job:
-        await until(lambda: job.model.asked)
+        await until(lambda: job.model.requests)
         ended = await stop_with(signal.SIGTERM, job)
 
         assert_cancelled(job, ended, signal.SIGTERM)
         # The request to the model was cancelled.
-        await until(lambda: job.model.broken_off == 1)
+        await until(lambda: job.model.cancelled == 1)
 
 
 async def test_a_background_process_of_an_earlier_call_is_terminated(store: Store, workspace: Path) -> None:
     turns = [calling(("shell", {"command": "sleep 300 & echo $! > began"})), calling(("list_dir", {}), delay=300)]
     async with real_job(store, workspace, turns) as job:
-        await until(lambda: len(job.model.asked) == 2)
+        await until(lambda: len(job.model.requests) == 2)
         assert "sleep 300" in job.survivors().values()
         ended = await stop_with(signal.SIGTERM, job)
 
@@ -107,9 +107,9 @@ async def test_a_second_signal_does_not_interrupt_the_shutdown(store: Store, wor
     async with real_job(store, workspace, [calling(("shell", {"command": PLAIN})), DONE]) as job:
         await until((workspace / "began").exists)
         await job.until_event("tool_use")
-        job.office.intervene = hold_the_result
+        job.orchestrator.intervene = hold_the_result
         job.program.signal(signal.SIGTERM)
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(WAIT_TIMEOUT):
             await shutting_down.wait()
         job.program.signal(signal.SIGTERM)
         job.program.signal(signal.SIGINT)
@@ -130,8 +130,8 @@ async def test_a_signal_during_the_report_counts_as_reported(store: Store, works
         return None
 
     async with real_job(store, workspace, [DONE]) as job:
-        job.office.intervene = stop_before_answering
-        with trio.fail_after(PATIENCE):
+        job.orchestrator.intervene = stop_before_answering
+        with trio.fail_after(WAIT_TIMEOUT):
             await reporting.wait()
         ended = await stop_with(signal.SIGTERM, job)
 
@@ -142,7 +142,7 @@ async def test_a_signal_during_the_report_counts_as_reported(store: Store, works
 async def test_an_unreachable_orchestrator_is_exit_code_5(store: Store, workspace: Path) -> None:
     async with real_job(store, workspace, [calling(("shell", {"command": PLAIN})), DONE], "--grace", "1") as job:
         await until((workspace / "began").exists)
-        job.office.close()
+        job.orchestrator.close()
         ended = await stop_with(signal.SIGTERM, job)
 
         assert ended.code == 5
@@ -160,7 +160,7 @@ async def test_a_silent_orchestrator_does_not_delay_the_exit(store: Store, works
 
     async with real_job(store, workspace, [calling(("shell", {"command": PLAIN})), DONE], "--grace", "1") as job:
         await until((workspace / "began").exists)
-        job.office.intervene = never_respond
+        job.orchestrator.intervene = never_respond
         ended = await stop_with(signal.SIGTERM, job)
 
         assert job.survivors() == {}
@@ -176,10 +176,10 @@ async def test_a_signal_before_the_first_response_ends_the_worker(store: Store, 
             await trio.sleep_forever()
         return None
 
-    async with office(store) as place:
+    async with real_orchestrator(store) as place:
         place.intervene = never_respond
-        async with working(place, workspace) as job:
-            with trio.fail_after(PATIENCE):
+        async with real_worker(place, workspace) as job:
+            with trio.fail_after(WAIT_TIMEOUT):
                 await requested.wait()
             ended = await stop_with(signal.SIGTERM, job)
 

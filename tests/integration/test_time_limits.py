@@ -36,7 +36,7 @@ async def test_a_tool_that_is_out_of_time_is_gone_with_its_tree_and_the_job_goes
 
     assert ended.code == 0, ended.err
     assert left == [{}]
-    (answer,) = job.model.heard("tool")
+    (answer,) = job.model.received("tool")
     assert "Error: timed out after 1 s; output until then:\nso far\n" in answer
     (result,) = job.of_type("tool_result")
     assert not result["success"]

@@ -149,7 +149,7 @@ async def test_unsampled_spans_are_not_exported(workspace: Path, monkeypatch: py
 
 async def test_failures_and_restarts_are_exported(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collector, world = Collector(), HeaderWorld()
-    world.turns = [calling(("probe", {"error": "no"})), calling(("probe", {"seconds": 0.3})), DONE]
+    world.model.turns = [calling(("probe", {"error": "no"})), calling(("probe", {"seconds": 0.3})), DONE]
     failures = iter([Fault(kind="status", status=503)])
     world.fault = lambda exchange: next(failures, None) if exchange.path == "event" else None
     async with collector.running() as url:
@@ -210,7 +210,7 @@ async def test_queued_spans_are_sent_after_a_cancel_from_outside(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     collector, world = Collector(), HeaderWorld()
-    world.turns = [calling(("probe", {"seconds": 60.0})), DONE]
+    world.model.turns = [calling(("probe", {"seconds": 60.0})), DONE]
     async with collector.running() as url:
         monkeypatch.setenv(ENDPOINT, url)
         with trio.move_on_after(0.5):

@@ -10,7 +10,7 @@ import trio
 
 from observability.tracefile import read_trace
 from support.program import until
-from support.realjob import office, real_job, working
+from support.realjob import real_job, real_orchestrator, real_worker
 from support.world import DONE, calling
 from trioworker.orchestrator.store import Store
 
@@ -66,8 +66,8 @@ async def test_trace_of_a_killed_worker_shows_unfinished_spans(store: Store, wor
 async def test_variable_enables_the_trace(store: Store, workspace: Path) -> None:
     file = workspace.parent / "trace.json"
     async with (
-        office(store, [DONE]) as place,
-        working(place, workspace, environment={"TRIOWORKER_TRACE": str(file)}) as job,
+        real_orchestrator(store, [DONE]) as place,
+        real_worker(place, workspace, environment={"TRIOWORKER_TRACE": str(file)}) as job,
     ):
         assert (await job.ended()).code == 0
     assert read_trace(file).complete
@@ -81,7 +81,7 @@ async def test_instrument_sees_the_whole_run(store: Store, workspace: Path) -> N
         "TRIOWORKER_INSTRUMENT": "harness:Whole",
         "SEEN_FILE": str(seen_file),
     }
-    async with office(store, [DONE]) as place, working(place, workspace, environment=variables) as job:
+    async with real_orchestrator(store, [DONE]) as place, real_worker(place, workspace, environment=variables) as job:
         ended = await job.ended()
     assert ended.code == 0, ended.err
     seen = (await trio.Path(seen_file).read_text()).splitlines()
@@ -95,7 +95,7 @@ async def test_missing_instrument_is_one_line_and_exit_code_2(store: Store, work
         ended = await job.ended()
     assert ended.code == 2
     assert "--instrument absent_harness:Whole: no module absent_harness; is it installed" in ended.complaint
-    assert job.office.requests == []
+    assert job.orchestrator.requests == []
 
 
 async def test_missing_extra_is_one_warning_and_the_job_succeeds(store: Store, workspace: Path) -> None:
@@ -103,7 +103,7 @@ async def test_missing_extra_is_one_warning_and_the_job_succeeds(store: Store, w
     hidden.mkdir(parents=True)
     (hidden / "__init__.py").write_text("raise ImportError('not installed')")
     variables = {"PYTHONPATH": str(hidden.parent), "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
-    async with office(store, [DONE]) as place, working(place, workspace, environment=variables) as job:
+    async with real_orchestrator(store, [DONE]) as place, real_worker(place, workspace, environment=variables) as job:
         ended = await job.ended()
     assert ended.code == 0, ended.err
     warnings = [line for line in ended.err.splitlines() if "OpenTelemetry" in line]

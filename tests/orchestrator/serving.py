@@ -18,32 +18,7 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
-    from trioworker.orchestrator.backends.base import Backend, LlmRequest
-    from trioworker.protocol.wire import Reply
-
-
-class SingleReply:
-    """A model that always gives the same reply, after `delay` seconds, and records its requests."""
-
-    def __init__(self, reply: Reply | Exception, delay: float = 0.0) -> None:
-        self.requests: list[LlmRequest] = []
-        self.cancelled = trio.Event()
-        self._reply = reply
-        self._delay = delay
-
-    async def complete(self, request: LlmRequest, /) -> Reply:
-        self.requests.append(request)
-        try:
-            await trio.sleep(self._delay)
-        except trio.Cancelled:
-            self.cancelled.set()
-            raise
-        if isinstance(self._reply, Exception):
-            raise self._reply
-        return self._reply
-
-    async def aclose(self) -> None:
-        """Nothing to close."""
+    from trioworker.orchestrator.backends.base import Backend
 
 
 class Orchestrator:

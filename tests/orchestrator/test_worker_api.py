@@ -8,7 +8,9 @@ import msgspec
 import pytest
 import trio
 
-from orchestrator.serving import SingleReply, Worker, orchestrator
+from orchestrator.serving import Worker, orchestrator
+from support.model import ScriptedModel
+from support.program import until
 from trioworker.orchestrator.backends.base import LlmError, LlmRefusedError
 from trioworker.protocol.wire import Message, Reply, ToolCall
 
@@ -51,7 +53,7 @@ async def test_a_worker_gets_its_job_and_credentials() -> None:
 
 
 async def test_only_the_jobs_own_token_is_accepted() -> None:
-    async with orchestrator(SingleReply(Reply(content="hi"))) as server:
+    async with orchestrator(ScriptedModel(Reply(content="hi"))) as server:
         worker, other = await server.new_job(), await server.new_job()
         wrong = [
             Worker(server.client, worker.id, other.token),
@@ -112,7 +114,7 @@ async def test_concurrent_completions_succeed_once_and_revoke_the_token() -> Non
 
 
 async def test_a_reply_is_forwarded_completely_and_its_tokens_are_counted() -> None:
-    model = SingleReply(
+    model = ScriptedModel(
         Reply(
             content="hi",
             tool_calls=(CALL,),
@@ -141,7 +143,7 @@ async def test_a_reply_is_forwarded_completely_and_its_tokens_are_counted() -> N
 
 
 async def test_a_text_completion_returns_string_content_and_sends_no_tools() -> None:
-    model = SingleReply(Reply(content=None))
+    model = ScriptedModel(Reply(content=None))
     async with orchestrator(model) as server:
         worker = await server.new_job()
         response = await worker.post("llm/complete", WITH_TOOLS)
@@ -159,7 +161,7 @@ async def test_a_text_completion_returns_string_content_and_sends_no_tools() -> 
     ],
 )
 async def test_a_model_failure_is_reported_in_one_line(error: LlmError, status: int, retry_after: str | None) -> None:
-    async with orchestrator(SingleReply(error)) as server:
+    async with orchestrator(ScriptedModel(error)) as server:
         worker = await server.new_job()
         response = await worker.post("llm/complete", ASK)
 
@@ -176,14 +178,13 @@ async def test_without_a_model_the_error_names_the_option() -> None:
 
 
 async def test_a_worker_that_disconnects_cancels_the_model_request() -> None:
-    model = SingleReply(Reply(content="late"), delay=600.0)
+    model = ScriptedModel(Reply(content="late"), delay=600.0)
     async with orchestrator(model) as server:
         worker = await server.new_job()
         with trio.move_on_after(0.2):
             await worker.post("llm/complete", ASK)
 
-        with trio.fail_after(5):
-            await model.cancelled.wait()
+        await until(lambda: model.cancelled == 1)
         assert (await server.client.get(f"/jobs/{worker.id}")).json()["usage"]["requests"] == 0
 
 
@@ -233,7 +234,7 @@ async def test_a_body_at_the_limit_is_accepted() -> None:
     ],
 )
 async def test_an_invalid_body_is_refused_with_the_reason(path: str, body: bytes, status: int) -> None:
-    async with orchestrator(SingleReply(Reply(content="hi"))) as server:
+    async with orchestrator(ScriptedModel(Reply(content="hi"))) as server:
         worker = await server.new_job()
         response = await server.client.post(f"/worker/{worker.id}/{path}", content=body, headers=worker.headers)
 

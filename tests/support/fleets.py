@@ -8,37 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from support.model import ScriptedModel
 from support.program import ran
 from trioworker.orchestrator.app import make_app
 from trioworker.orchestrator.backends.script import Turn
-from trioworker.orchestrator.backends.script import answer as scripted
 from trioworker.orchestrator.server import bind, serve
 from trioworker.orchestrator.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
     from support.program import Ended
-    from trioworker.orchestrator.backends.base import LlmRequest
-    from trioworker.protocol.wire import Reply
 
 DONE = Turn(content="Nothing to do. The job is complete.")
-
-
-class ScriptedModel:
-    """Gives the turns; one that comes first may be slow for some jobs."""
-
-    def __init__(self, turns: Sequence[Turn]) -> None:
-        self._turns = turns
-
-    async def complete(self, request: LlmRequest, /) -> Reply:
-        given = scripted(self._turns, request.messages, tools=bool(request.tools))
-        await trio.sleep(given.delay)
-        return given.reply
-
-    async def aclose(self) -> None:
-        """Nothing to close."""
 
 
 class Held:

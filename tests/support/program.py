@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import AsyncGenerator, Callable, Mapping
 
-PATIENCE = 60.0
+WAIT_TIMEOUT = 60.0
 """Seconds until a condition that should have come fails its test: a busy machine is slow, a hang is longer."""
 LOOK_AGAIN = 0.02
 """Seconds between two looks at a condition that nothing tells of."""
@@ -70,7 +70,7 @@ class Program:
 
     async def ended(self) -> Ended:
         """Wait for the end."""
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(WAIT_TIMEOUT):
             await self._done.wait()
         assert self._result is not None
         out, err = self._result.stdout.decode(), self._result.stderr.decode()
@@ -131,7 +131,7 @@ async def ran(*arguments: str, environment: Mapping[str, str] | None = None, std
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait until the condition holds."""
-    with trio.fail_after(PATIENCE):
+    with trio.fail_after(WAIT_TIMEOUT):
         while not condition():  # noqa: ASYNC110 - files and processes of others tell nobody
             await trio.sleep(LOOK_AGAIN)
 

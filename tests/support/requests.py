@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from support.scripted import json
+from support.scripted_transport import json
 from support.world import JOB_ID, TOKEN, URL
 from trioworker.protocol import wire
 from trioworker.worker.cancellation import ReportDelivery

@@ -1,7 +1,7 @@
-"""A simulated world for a job: the contract's orchestrator and its model, behind httpx's transport interface.
+"""A simulated orchestrator for one job, with its model, behind httpx's transport interface.
 
-Everything happens in one process and in virtual time. The world keeps a log of what it was asked and what it answered,
-and a test may disturb any request by a fault.
+Everything happens in one process and in virtual time. The world records each request with its answer, and a test may
+inject a fault into any request.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import httpx
 import msgspec
 import trio
 
-from trioworker.orchestrator.backends.script import ScriptedCall, ScriptError, Turn, answer
+from support.model import ScriptedModel
+from trioworker.orchestrator.backends.base import LlmRefusedError, LlmRequest
+from trioworker.orchestrator.backends.script import ScriptedCall, Turn
 from trioworker.protocol import wire
 from trioworker.worker.config import WorkerConfig
 
@@ -32,8 +34,10 @@ FaultKind = Literal["refused", "status", "reset-before", "reset-after", "cut", "
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """How a request is disturbed. `refused` and `reset-before` keep it from the orchestrator; after the others it was
-    handled. `status` is answered without handling; `delay` is in seconds, before the answer.
+    """What goes wrong with a request.
+
+    With `refused`, `reset-before` and `status` the orchestrator doesn't handle it; with the others it does. `delay` is
+    the seconds before the answer.
     """
 
     kind: FaultKind
@@ -44,7 +48,7 @@ class Fault:
 
 @dataclass(kw_only=True)
 class Exchange:
-    """A request and how it was answered; `status` is None when no answer went out."""
+    """A request and its answer; `status` is None when no answer was sent."""
 
     method: str
     path: str
@@ -57,11 +61,8 @@ class Exchange:
 
 def calling(*calls: tuple[str, dict[str, Any]], content: str | None = None, **more: Any) -> Turn:
     """A turn that calls tools."""
-    return Turn(
-        content=content,
-        tool_calls=tuple(ScriptedCall(name=name, arguments=arguments) for name, arguments in calls),
-        **more,
-    )
+    scripted = tuple(ScriptedCall(name=name, arguments=arguments) for name, arguments in calls)
+    return Turn(content=content, tool_calls=scripted, **more)
 
 
 def saying(content: str | None, **more: Any) -> Turn:
@@ -73,7 +74,19 @@ DONE = saying("All of it was done. The job is complete.")
 
 
 class World(httpx.AsyncBaseTransport):
-    """The orchestrator of one job. `latency` and `thinking` are the seconds of a request and of the model."""
+    """The orchestrator of one job.
+
+    Attributes:
+        latency: the seconds that a request is under way, half of them before it is handled.
+        thinking: the seconds that the model takes for a reply.
+        model: plays the turns.
+        exchanges: the requests, in the order in which they came.
+        prompts: follow-ups to hand out.
+        fault: chooses what goes wrong with a request.
+        on_complete: called when the report was accepted, before the answer.
+        reports: the reports that were accepted.
+        revoked: whether the token is revoked, as it is after the report.
+    """
 
     def __init__(
         self,
@@ -82,14 +95,12 @@ class World(httpx.AsyncBaseTransport):
         credentials: Sequence[wire.Credential] = (),
         latency: float = 0.0,
         thinking: float = 1.0,
-        model: Callable[[Sequence[wire.Message], bool], wire.Reply] | None = None,
     ) -> None:
-        self.turns = turns
-        self.description = wire.JobDescription(title="Mend the parser", description="Make the tests pass.")
+        self.description = wire.JobDescription(title="Fix the parser", description="Make the tests pass.")
         self.credentials = credentials
         self.latency = latency
         self.thinking = thinking
-        self.model = model
+        self.model = ScriptedModel(turns)
         self.exchanges: list[Exchange] = []
         self.prompts: deque[wire.Prompt] = deque()
         self.fault: Callable[[Exchange], Fault | None] = lambda _: None
@@ -105,7 +116,7 @@ class World(httpx.AsyncBaseTransport):
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The events as people see them: in the order of their first arrival, repeats dropped."""
+        """The events in the order of their first arrival, without repeats."""
         return [self._events[seq] for seq in self._event_order]
 
     def of_type(self, event_type: str) -> list[dict[str, Any]]:
@@ -140,7 +151,7 @@ class World(httpx.AsyncBaseTransport):
             raise httpx.ReadError("connection reset before it was handled")
         if fault and kind == "status":
             exchange.status = fault.status
-            return _response(fault.status, b"disturbed", fault.headers)
+            return _response(fault.status, b"injected fault", fault.headers)
         status, content = await self._handle(request, exchange, match[1] if match else "")
         exchange.handled = True
         if fault and kind == "delay":
@@ -170,7 +181,7 @@ class World(httpx.AsyncBaseTransport):
             case "POST", "status":
                 return 200, b""
             case "POST", "event":
-                self._keep_event(exchange.body)
+                self._add_event(exchange.body)
                 return 200, b""
             case "POST", "llm/complete" | "llm/complete_with_tools":
                 return await self._think(exchange)
@@ -183,19 +194,14 @@ class World(httpx.AsyncBaseTransport):
                 return 404, b"no such path"
 
     async def _think(self, exchange: Exchange) -> tuple[int, bytes]:
-        messages = msgspec.convert(exchange.body["messages"], list[wire.Message])
-        tools = exchange.path == "llm/complete_with_tools"
+        request = msgspec.convert(exchange.body, LlmRequest)
         await trio.sleep(self.thinking)
-        if self.model is not None:
-            return 200, msgspec.json.encode(self.model(messages, tools))
         try:
-            answered = answer(self.turns, messages, tools=tools)
-        except ScriptError as error:
+            return 200, msgspec.json.encode(await self.model.complete(request))
+        except LlmRefusedError as error:
             return 422, str(error).encode()
-        await trio.sleep(answered.delay)
-        return 200, msgspec.json.encode(answered.reply)
 
-    def _keep_event(self, event: dict[str, Any]) -> None:
+    def _add_event(self, event: dict[str, Any]) -> None:
         seq = event["data"]["seq"]
         if seq not in self._events:
             self._events[seq] = event

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 import trio
 
-from support.forms import assert_well_formed
 from support.requests import connect
-from support.scripted import Scripted
+from support.scripted_transport import ScriptedTransport
 from support.tools import Log, Probe
+from support.wire_rules import assert_well_formed
 from support.world import DONE, World, calling
 from trioworker import errors, open_job, run_job
 from trioworker.protocol import limits, wire
@@ -109,7 +109,7 @@ async def test_a_packed_reply_is_not_unpacked(packing: str, autojump_clock: Mock
     async def packed(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, headers={"Content-Encoding": packing}, stream=flood)
 
-    async with connect(Scripted(packed)) as client:
+    async with connect(ScriptedTransport(packed)) as client:
         with pytest.raises(errors.BadReplyError, match=r"GET .*job: 200 with Content-Encoding .*not requested"):
             await client.job()
     assert flood.sent == 0
@@ -228,7 +228,7 @@ async def test_a_conversation_over_the_context_limit_is_folded_and_spares_what_m
             assert "\n" not in result
     assert whole[0] > 0
     # Calls stand as they were asked for, and each still has its answer.
-    assert_well_formed(msgspec.convert(last, list[wire.Message]))
+    assert_well_formed(last)
     assert any("compacted" in data["message"] for data in world.of_type("status"))
 
 
@@ -254,7 +254,7 @@ async def test_turns_that_no_folding_makes_fit_are_left_out_and_the_model_is_tol
     last = world.conversations()[-1]
     assert last[:OPENING] == world.conversations()[0]
     assert any("earlier messages were left out to save room" in message["content"] for message in last)
-    assert_well_formed(msgspec.convert(last, list[wire.Message]))
+    assert_well_formed(last)
 
 
 @pytest.fixture

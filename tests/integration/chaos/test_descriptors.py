@@ -1,4 +1,4 @@
-"""No file descriptor is lost over a long job whose connections break all the time."""
+"""No file descriptor leaks in a long job whose connections often break."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from support.mortal import mortal_job, mortal_office
-from support.promises import broken_promises
+from support.process_invariants import process_violations
+from support.realjob import real_orchestrator
+from support.restartable import restartable_job
 from support.world import DONE, calling
 
 if TYPE_CHECKING:
-    from support.mortal import MortalJob
+    from support.restartable import RestartableJob
     from trioworker.orchestrator.store import Store
 
 pytestmark = pytest.mark.integration
@@ -30,45 +31,46 @@ TURN = calling(
     ("read_file", {"path": "missing"}),
 )
 TURNS = 12
-DISTURBED = 0.2
-"""Share of the requests through the proxy that disturbs: about 40 in all."""
-LOOK_EVERY = 0.05
+FAULT_RATE = 0.2
+"""The rate of faults in requests: about 40 faults."""
+POLL_INTERVAL = 0.05
+"""Seconds between two counts."""
 MARGIN = 6
-"""Descriptors that come and go: a connection for each of the four actors' requests, and a command's two."""
+"""Descriptors that are open for a while: a connection for each actor's request, and two for a command."""
 
 
-async def test_descriptors_do_not_pile_up(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_descriptors_do_not_leak(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     counts: list[int] = []
     async with (
-        mortal_office(store, [TURN] * TURNS + [DONE]) as place,
-        mortal_job(place, tmp_path / "job", seed=7, share=DISTURBED) as job,
-        job.life() as running,
+        real_orchestrator(store, [TURN] * TURNS + [DONE]) as orchestrator,
+        restartable_job(orchestrator, tmp_path / "job", seed=7, fault_rate=FAULT_RATE) as job,
+        job.start() as worker,
         trio.open_nursery() as nursery,
     ):
-        nursery.start_soon(_watch, running.program.pid, job, counts)
-        ended = await running.ended()
+        nursery.start_soon(_count_descriptors, worker.pid, job, counts)
+        ended = await worker.ended()
         nursery.cancel_scope.cancel()
 
     assert ended.code == 0, ended.err
-    assert broken_promises(job) == []
+    assert process_violations(job) == []
     assert len(job.lines) == 2 * TURNS
     half = len(counts) // 2
     early, late = max(counts[:half]), max(counts[half:])
     with capsys.disabled():
         calls = TURNS * len(TURN.tool_calls)
-        print(f"\n{calls} calls, {job.proxy.disturbed} broken connections: {early} descriptors early, {late} late")
+        print(f"\n{calls} calls, {job.proxy.fault_count} broken connections: {early} descriptors early, {late} late")
     assert late <= early + MARGIN
 
 
-async def _watch(pid: int, job: MortalJob, counts: list[int]) -> None:
+async def _count_descriptors(pid: int, job: RestartableJob, counts: list[int]) -> None:
     while True:
         if job.lines:
             counts.append(_open_files(pid))
-        await trio.sleep(LOOK_EVERY)
+        await trio.sleep(POLL_INTERVAL)
 
 
 def _open_files(pid: int) -> int:
-    """How many files a process has open. Root may count them; others are told the size of its table, which doubles."""
+    """The open files of a process. Only root may count them; others see the size of its table, which doubles."""
     try:
         return len(os.listdir(f"/proc/{pid}/fd"))
     except PermissionError:

@@ -1,4 +1,4 @@
-"""Workers that are killed at any moment and started again by the same command, until the job has ended."""
+"""Workers that are killed at a random moment and started again by the same command, until the job has ended."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, get_args
 
 import pytest
 
-from support.deaths import drawn, signalled_at
-from support.disturbing import Manner
-from support.mortal import mortal_job, mortal_office, side_by_side
-from support.promises import broken_promises
+from support.fault_proxy import ProxyFault
+from support.process_invariants import process_violations
+from support.realjob import real_orchestrator
+from support.restartable import restartable_job, run_seeds
+from support.timed_signals import draw_moment, run_and_signal
 from support.world import DONE, calling, saying
 
 if TYPE_CHECKING:
@@ -26,18 +27,18 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 RUNS = 50
-DISTURBED = 0.12
-"""Share of the requests through the proxy that disturbs: four or five in a life."""
+FAULT_RATE = 0.12
+"""The rate of faults in requests: four or five in a worker's run."""
 REQUESTS = 24
-"""Requests that an undisturbed life makes at the least, long before its end."""
-DEATHS = (1, 1, 1, 2)
-"""How often a worker dies; drawn."""
+"""Requests that a worker makes at least, without faults."""
+KILLS = (1, 1, 1, 2)
+"""How often a job's worker is killed, to choose from."""
 
 LOG = "echo CALL_ID >> log; sleep 0.12"
-"""An effect that can be counted, and time to die between it and the call's end."""
+"""An effect that can be counted, and time for a kill between it and the end of the call."""
 TURNS = (
-    calling(("shell", {"command": LOG}), ("list_dir", {}), content="I look around."),
-    # Processes that outlive their call, and would outlive a killed worker: plain, and deaf in a session of its own.
+    calling(("shell", {"command": LOG}), ("list_dir", {}), content="Looking around."),
+    # Processes that outlive their call, and could outlive a killed worker; one ignores SIGTERM in a session of its own.
     calling(("shell", {"command": f"sleep 300 & {LOG}"})),
     calling(
         ("shell", {"command": f"(setsid sh -c 'trap \"\" TERM; while :; do sleep 0.2; done' &); {LOG}"}),
@@ -45,51 +46,49 @@ TURNS = (
     ),
     saying("Half of it is done."),
     calling(("shell", {"command": f"head -c 300000 /dev/zero | tr '\\0' x; {LOG}"}), ("glob", {"pattern": "*"})),
-    # The second field of `call_TURN_CALL` tells which turns had their effect.
+    # The second field of `call_TURN_CALL` is the turn that had its effect.
     calling(("shell", {"command": "cut -d_ -f2 log | sort -u | tr '\\n' ' '; cat notes.txt"})),
     DONE,
 )
 ANSWER = "1 2 3 5 noted"
 
 
-async def test_a_killed_worker_is_resumed_to_the_right_answer(
+async def test_killed_worker_is_resumed_to_the_right_answer(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    deaths = 0
-    faults: Counter[Manner] = Counter()
+    kills = 0
+    faults: Counter[ProxyFault] = Counter()
 
-    async with mortal_office(store, TURNS) as place:
+    async with real_orchestrator(store, TURNS) as orchestrator:
 
-        async def attack(seed: int, rng: random.Random) -> list[str]:
-            nonlocal deaths
-            share = DISTURBED if seed % 2 else 0.0
-            async with mortal_job(place, tmp_path / str(seed), seed=seed, share=share) as job:
-                died = 0
-                for _ in range(rng.choice(DEATHS)):
-                    ended, _ = await signalled_at(job, drawn(rng, REQUESTS), signal.SIGKILL)
+        async def kill_and_resume(seed: int, rng: random.Random) -> list[str]:
+            nonlocal kills
+            fault_rate = FAULT_RATE if seed % 2 else 0.0
+            async with restartable_job(orchestrator, tmp_path / str(seed), seed=seed, fault_rate=fault_rate) as job:
+                killed = 0
+                for _ in range(rng.choice(KILLS)):
+                    ended, _ = await run_and_signal(job, draw_moment(rng, REQUESTS), signal.SIGKILL)
                     if ended.code != -signal.SIGKILL:
                         break
-                    died += 1
+                    killed += 1
                 else:
-                    async with job.life() as running:
-                        ended = await running.ended()
-                deaths += died
-                faults.update(request.manner for request in job.proxy.carried if request.manner)
-                return [*_broken(ended, died), *broken_promises(job, deaths=died)]
+                    async with job.start() as worker:
+                        ended = await worker.ended()
+                kills += killed
+                faults.update(request.fault for request in job.proxy.requests if request.fault)
+                return [*_violations(ended, killed), *process_violations(job, kills=killed)]
 
-        failures = await side_by_side(RUNS, attack)
+        failures = await run_seeds(RUNS, kill_and_resume)
 
     with capsys.disabled():
         held = RUNS - len(failures)
-        print(
-            f"\n{held} of {RUNS} jobs resumed to the right answer after {deaths} SIGKILLs and {faults.total()} faults"
-        )
+        print(f"\n{held} of {RUNS} jobs resumed to the right answer after {kills} SIGKILLs and {faults.total()} faults")
     assert not failures, "\n".join(failures)
-    assert set(faults) == set(get_args(Manner))
+    assert set(faults) == set(get_args(ProxyFault))
 
 
-def _broken(ended: Ended, died: int) -> Iterator[str]:
-    if not died:
+def _violations(ended: Ended, killed: int) -> Iterator[str]:
+    if not killed:
         yield "it ended before it was killed"
     if ended.code != 0:
         yield f"exit {ended.code}: {ended.err}"

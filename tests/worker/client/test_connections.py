@@ -11,7 +11,7 @@ import trio.testing
 
 from support.loopback import Loopback
 from support.requests import JOB, connect, post_event
-from support.scripted import Scripted
+from support.scripted_transport import ScriptedTransport
 from trioworker.errors import UnreachableError
 from trioworker.worker.client.over_httpx import MAX_CONNECTIONS, POOL_TIMEOUT
 
@@ -26,7 +26,7 @@ ways = pytest.mark.parametrize("path", ["", NO_ASCII], ids=["plain", "httpx"])
 async def test_a_transport_that_was_handed_in_stays_open_while_the_client_does(autojump_clock: MockClock) -> None:
     closed: list[int] = []
 
-    class Handed(Scripted):
+    class Handed(ScriptedTransport):
         async def aclose(self) -> None:
             closed.append(len(self.arrivals))
 

@@ -21,7 +21,7 @@ from support.requests import (
     post_event,
     send_report,
 )
-from support.scripted import Scripted, json, status
+from support.scripted_transport import ScriptedTransport, json, status
 from support.world import JOB_ID, TOKEN, URL
 from trioworker.errors import BadReplyError, OrchestratorError
 from trioworker.protocol import wire
@@ -63,7 +63,7 @@ def name_of(value: object) -> str:
 async def test_a_request_as_it_goes_out(
     request_: Request, method: str, path: str, body: bytes, url: str, autojump_clock: MockClock
 ) -> None:
-    transport = Scripted(ANSWERS.get(path, json([])))
+    transport = ScriptedTransport(ANSWERS.get(path, json([])))
     async with connect(transport, url=url) as client:
         await request_(client)
     (arrival,) = transport.arrivals
@@ -79,7 +79,7 @@ async def test_a_request_as_it_goes_out(
 
 
 async def test_the_job_and_its_unknown_fields(autojump_clock: MockClock) -> None:
-    transport = Scripted(json({"title": "T", "description": "D", "project_dir": "/p", "priority": 9}))
+    transport = ScriptedTransport(json({"title": "T", "description": "D", "project_dir": "/p", "priority": 9}))
     async with connect(transport) as client:
         assert await client.job() == wire.JobDescription(title="T", description="D", project_dir="/p")
 
@@ -96,7 +96,7 @@ async def test_the_job_and_its_unknown_fields(autojump_clock: MockClock) -> None
 async def test_credentials(
     answer: httpx.Response, expected: tuple[wire.Credential, ...], autojump_clock: MockClock
 ) -> None:
-    async with connect(Scripted(answer)) as client:
+    async with connect(ScriptedTransport(answer)) as client:
         assert await client.credentials() == expected
 
 
@@ -109,13 +109,13 @@ async def test_credentials(
     ],
 )
 async def test_a_prompt(answer: httpx.Response, expected: wire.Prompt | None, autojump_clock: MockClock) -> None:
-    async with connect(Scripted(answer)) as client:
+    async with connect(ScriptedTransport(answer)) as client:
         assert await client.prompt() == expected
 
 
 async def test_null_in_a_reply_means_absent(autojump_clock: MockClock) -> None:
     nulls = dict.fromkeys((*REPLY, "cache_read_input_tokens", "cache_creation_input_tokens", "some_new_field"), None)
-    async with connect(Scripted(json(nulls))) as client:
+    async with connect(ScriptedTransport(json(nulls))) as client:
         reply = await client.complete_with_tools(TOOL_CHAT)
     assert reply == wire.Reply()
     assert reply.ended_by == "unknown"
@@ -124,7 +124,7 @@ async def test_null_in_a_reply_means_absent(autojump_clock: MockClock) -> None:
 async def test_a_call_keeps_what_only_the_provider_understands_byte_for_byte(autojump_clock: MockClock) -> None:
     call = b'{"id":"a","name":"t","arguments":{},"reasoning":{ "b": 1.50 },"signature":"\\u0041="}'
     body = b'{"tool_calls":[' + call + b'],"reasoning":"x\\u00e9","reasoning_details":[1,  2]}'
-    async with connect(Scripted(status(200, body))) as client:
+    async with connect(ScriptedTransport(status(200, body))) as client:
         reply = await client.complete_with_tools(TOOL_CHAT)
     assert reply.tool_calls is not None
     assert reply.tool_calls[0].reasoning == msgspec.Raw(b'{ "b": 1.50 }')
@@ -147,7 +147,7 @@ MALFORMED: list[tuple[bytes, str]] = [
 async def test_a_malformed_answer_is_tried_again_and_then_told_by_endpoint_status_and_field(
     body: bytes, field: str, autojump_clock: MockClock
 ) -> None:
-    transport = Scripted(status(200, body))
+    transport = ScriptedTransport(status(200, body))
     async with connect(transport) as client:
         with pytest.raises(BadReplyError, match=f"GET job: 200 .*{field}"):
             await client.job()
@@ -155,20 +155,20 @@ async def test_a_malformed_answer_is_tried_again_and_then_told_by_endpoint_statu
 
 
 async def test_a_malformed_answer_may_be_a_proxys(autojump_clock: MockClock) -> None:
-    transport = Scripted(status(200, b"<html>busy</html>"), status(200, b"{"), JOB)
+    transport = ScriptedTransport(status(200, b"<html>busy</html>"), status(200, b"{"), JOB)
     async with connect(transport) as client:
         assert (await client.job()).title == "Mend it"
 
 
 async def test_a_wrong_field_deep_in_a_reply_is_told_with_its_path(autojump_clock: MockClock) -> None:
-    transport = Scripted(json({"tool_calls": [{"id": "a", "name": None, "arguments": 1}]}))
+    transport = ScriptedTransport(json({"tool_calls": [{"id": "a", "name": None, "arguments": 1}]}))
     async with connect(transport) as client:
         with pytest.raises(BadReplyError, match=r"POST llm/complete_with_tools: 200 .*tool_calls\[0\]\.name"):
             await client.complete_with_tools(TOOL_CHAT)
 
 
 async def test_a_malformed_prompt_is_told_after_one_attempt(autojump_clock: MockClock) -> None:
-    transport = Scripted(json({"done": False}))
+    transport = ScriptedTransport(json({"done": False}))
     async with connect(transport) as client:
         with pytest.raises(BadReplyError, match=r"GET prompt: 200 .*`content`"):
             await client.prompt()
@@ -189,7 +189,7 @@ async def test_an_answer_over_its_limit_is_not_read_to_the_end(autojump_clock: M
 
         return httpx.Response(200, stream=Flood())
 
-    transport = Scripted(flood)
+    transport = ScriptedTransport(flood)
     async with connect(transport) as client:
         with pytest.raises(BadReplyError, match="job: 200 with over 1048576 bytes"):
             await client.job()
@@ -199,7 +199,7 @@ async def test_an_answer_over_its_limit_is_not_read_to_the_end(autojump_clock: M
 
 async def test_a_reply_may_hold_a_file_of_five_mebibytes(autojump_clock: MockClock) -> None:
     text = "\n" * (5 * 1024 * 1024)
-    async with connect(Scripted(json({"content": text}))) as client:
+    async with connect(ScriptedTransport(json({"content": text}))) as client:
         assert (await client.complete_chat(CHAT)).content == text
 
 

@@ -19,7 +19,7 @@ import trio.testing
 
 from support.loopback import Loopback
 from support.requests import REPORT, connect, send_report
-from support.scripted import Scripted, drip, hang, status
+from support.scripted_transport import ScriptedTransport, drip, hang, status
 from trioworker.errors import RefusedError
 from trioworker.worker.cancellation import ReportDelivery
 from trioworker.worker.client.retries import BACKOFF_FIRST
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 async def test_refusal_after_an_attempt_that_may_have_arrived_is_success(
     first: Any, refusal: int, autojump_clock: MockClock
 ) -> None:
-    transport = Scripted(first, status(refusal))
+    transport = ScriptedTransport(first, status(refusal))
     async with connect(transport) as client:
         await send_report(client)
     assert len(transport.arrivals) == 2
@@ -52,21 +52,21 @@ async def test_refusal_after_an_attempt_that_may_have_arrived_is_success(
 async def test_refusal_without_an_earlier_attempt_that_was_sent_is_an_error(
     before: tuple[Exception, ...], refusal: int, autojump_clock: MockClock
 ) -> None:
-    async with connect(Scripted(*before, status(refusal))) as client:
+    async with connect(ScriptedTransport(*before, status(refusal))) as client:
         with pytest.raises(RefusedError) as caught:
             await send_report(client)
     assert caught.value.status == refusal
 
 
 async def test_other_refusal_after_an_attempt_that_may_have_arrived_is_an_error(autojump_clock: MockClock) -> None:
-    async with connect(Scripted(httpx.ReadError("reset"), status(403))) as client:
+    async with connect(ScriptedTransport(httpx.ReadError("reset"), status(403))) as client:
         with pytest.raises(RefusedError):
             await send_report(client)
 
 
 async def test_delivery_remembers_the_attempts_of_a_cancelled_report(autojump_clock: MockClock) -> None:
     delivery = ReportDelivery()
-    async with connect(Scripted(hang, status(401))) as client:
+    async with connect(ScriptedTransport(hang, status(401))) as client:
         with trio.move_on_after(1):
             await client.report(REPORT, delivery)
         assert delivery.may_have_arrived

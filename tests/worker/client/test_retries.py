@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from support.requests import JOB, Longest, Request, ask_for_text, ask_with_tools, connect, post_event, send_report
-from support.scripted import Scripted, drip, hang, status
+from support.scripted_transport import ScriptedTransport, drip, hang, status
 from support.world import JOB_ID, TOKEN, URL
 from trioworker.errors import RefusedError, UnreachableError
 from trioworker.worker.client.orchestrator_client import OrchestratorClient
@@ -34,7 +34,7 @@ PASSING = [
 
 @pytest.mark.parametrize("failure", PASSING, ids=repr)
 async def test_a_passing_failure_is_tried_again(failure: httpx.Response | Exception, autojump_clock: MockClock) -> None:
-    transport = Scripted(failure, failure, JOB)
+    transport = ScriptedTransport(failure, failure, JOB)
     async with connect(transport) as client:
         assert (await client.job()).title == "Mend it"
         assert client.retries == 2
@@ -43,7 +43,7 @@ async def test_a_passing_failure_is_tried_again(failure: httpx.Response | Except
 
 @pytest.mark.parametrize("code", [301, 302, 307, 308, 400, 401, 403, 404, 405, 409, 410, 413, 422])
 async def test_a_refusal_is_final_at_once(code: int, autojump_clock: MockClock) -> None:
-    transport = Scripted(status(code, b"<html>\n go away </html>", Location="http://elsewhere.test/"))
+    transport = ScriptedTransport(status(code, b"<html>\n go away </html>", Location="http://elsewhere.test/"))
     async with connect(transport) as client:
         with pytest.raises(RefusedError) as caught:
             await client.job()
@@ -56,7 +56,7 @@ async def test_a_refusal_is_final_at_once(code: int, autojump_clock: MockClock) 
 
 
 async def test_pauses_double_up_to_five_seconds(autojump_clock: MockClock) -> None:
-    transport = Scripted(status(503))
+    transport = ScriptedTransport(status(503))
     async with connect(transport, rng=Longest()) as client:
         with pytest.raises(UnreachableError):
             await client.job()
@@ -64,7 +64,7 @@ async def test_pauses_double_up_to_five_seconds(autojump_clock: MockClock) -> No
 
 
 async def test_pauses_have_full_jitter(autojump_clock: MockClock) -> None:
-    transport = Scripted(status(503))
+    transport = ScriptedTransport(status(503))
     async with connect(transport) as client:
         with pytest.raises(UnreachableError):
             await client.job()
@@ -76,7 +76,7 @@ async def test_pauses_have_full_jitter(autojump_clock: MockClock) -> None:
 
 
 async def test_retry_after_in_seconds_is_obeyed(autojump_clock: MockClock) -> None:
-    transport = Scripted(status(429, Retry_After="7"), status(503, Retry_After=" 2 "), JOB)
+    transport = ScriptedTransport(status(429, Retry_After="7"), status(503, Retry_After=" 2 "), JOB)
     async with connect(transport) as client:
         await client.job()
     assert [int(pause) for pause in transport.pauses] == [7, 2]
@@ -84,7 +84,7 @@ async def test_retry_after_in_seconds_is_obeyed(autojump_clock: MockClock) -> No
 
 async def test_retry_after_as_a_date_is_obeyed(autojump_clock: MockClock) -> None:
     date = formatdate(time.time() + 30, usegmt=True)
-    transport = Scripted(status(503, Retry_After=date), JOB)
+    transport = ScriptedTransport(status(503, Retry_After=date), JOB)
     async with connect(transport) as client:
         await client.job()
     assert 25 < transport.pauses[0] <= 30
@@ -97,14 +97,14 @@ async def test_a_retry_after_that_asks_for_no_time_to_come_changes_nothing(
     value: str, autojump_clock: MockClock
 ) -> None:
     response = httpx.Response(503, headers=[(b"retry-after", value.encode())])
-    transport = Scripted(response, response, JOB)
+    transport = ScriptedTransport(response, response, JOB)
     async with connect(transport, rng=Longest()) as client:
         await client.job()
     assert transport.pauses == pytest.approx([0.1, 0.2])
 
 
 async def test_retry_after_zero_is_no_leave_to_hammer(autojump_clock: MockClock) -> None:
-    transport = Scripted(status(503, Retry_After="0"))
+    transport = ScriptedTransport(status(503, Retry_After="0"))
     async with connect(transport, rng=Longest()) as client:
         with pytest.raises(UnreachableError):
             await client.job()
@@ -112,7 +112,7 @@ async def test_retry_after_zero_is_no_leave_to_hammer(autojump_clock: MockClock)
 
 
 async def test_retry_after_beyond_the_bound_ends_the_request_at_the_bound(autojump_clock: MockClock) -> None:
-    transport = Scripted(status(503, b"down for the day", Retry_After="86400"))
+    transport = ScriptedTransport(status(503, b"down for the day", Retry_After="86400"))
     began = trio.current_time()
     async with connect(transport) as client:
         with pytest.raises(UnreachableError, match="answered 503: down for the day"):
@@ -124,7 +124,7 @@ async def test_retry_after_beyond_the_bound_ends_the_request_at_the_bound(autoju
 async def test_an_attempt_without_a_whole_answer_ends_and_the_next_one_may_succeed(
     answer: Callable[[httpx.Request], Awaitable[httpx.Response]], autojump_clock: MockClock
 ) -> None:
-    transport = Scripted(answer, JOB)
+    transport = ScriptedTransport(answer, JOB)
     async with connect(transport, rng=Longest()) as client:
         await client.job()
     assert transport.pauses == pytest.approx([15.1])
@@ -146,7 +146,7 @@ async def test_an_attempt_without_a_whole_answer_ends_and_the_next_one_may_succe
 async def test_each_request_is_bounded(
     request_: Request, seconds: float, answer: Any, autojump_clock: MockClock
 ) -> None:
-    async with connect(Scripted(answer)) as client:
+    async with connect(ScriptedTransport(answer)) as client:
         with pytest.raises(UnreachableError) as caught:
             await request_(client)
     assert trio.current_time() <= seconds + 0.01
@@ -157,7 +157,7 @@ async def test_each_request_is_bounded(
 
 
 async def test_a_poll_is_made_once(autojump_clock: MockClock) -> None:
-    transport = Scripted(status(503), status(204))
+    transport = ScriptedTransport(status(503), status(204))
     async with connect(transport) as client:
         with pytest.raises(UnreachableError):
             await client.prompt()
@@ -166,7 +166,7 @@ async def test_a_poll_is_made_once(autojump_clock: MockClock) -> None:
 
 
 async def test_a_caller_may_cancel_a_request(autojump_clock: MockClock) -> None:
-    async with connect(Scripted(hang)) as client:
+    async with connect(ScriptedTransport(hang)) as client:
         with trio.move_on_after(3) as scope:
             await client.job()
     assert scope.cancelled_caught

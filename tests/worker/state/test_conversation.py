@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.wire_rules import assert_well_formed
 from trioworker.protocol import wire
 from trioworker.worker.state.conversation import KEPT_TURNS, Conversation, encode_message
 
@@ -52,20 +53,6 @@ def take_turn(
 def assert_size_is_real(conversation: Conversation) -> None:
     # One comma less than there are messages, and two brackets.
     assert len(msgspec.json.encode(conversation.snapshot())) == conversation.size + 1
-
-
-def assert_well_formed(conversation: Conversation) -> None:
-    """Each call is answered, in order, before anybody else speaks; and content is a string."""
-    waiting: list[str] = []
-    for message in conversation:
-        if message.role == "tool":
-            assert message.tool_call_id == waiting.pop(0)
-        else:
-            assert not waiting
-            waiting = [call.id for call in message.tool_calls or ()]
-    assert not waiting
-    for raw in conversation.snapshot():
-        assert isinstance(msgspec.json.decode(raw)["content"], str)
 
 
 def squeeze(conversation: Conversation, limit: int) -> None:
@@ -125,7 +112,7 @@ def test_folding_takes_old_results_and_nothing_else() -> None:
         else:
             assert new == old
     assert_size_is_real(conversation)
-    assert_well_formed(conversation)
+    assert_well_formed(map(msgspec.json.decode, conversation.snapshot()))
 
 
 def test_folding_goes_on_where_it_stopped() -> None:
@@ -151,7 +138,7 @@ def test_the_last_turns_are_folded_when_nothing_else_helps() -> None:
     squeeze(conversation, LIMIT)
     assert conversation.size <= LIMIT
     assert_size_is_real(conversation)
-    assert_well_formed(conversation)
+    assert_well_formed(map(msgspec.json.decode, conversation.snapshot()))
 
 
 @pytest.mark.parametrize(
@@ -174,7 +161,7 @@ def test_a_call_that_no_request_can_carry_is_shortened(arguments: Any) -> None:
     assert calls is not None
     assert (calls[0].id, calls[0].name) == ("call_0_0", "shell")
     assert_size_is_real(conversation)
-    assert_well_formed(conversation)
+    assert_well_formed(map(msgspec.json.decode, conversation.snapshot()))
 
 
 def test_small_arguments_survive_beside_a_large_one() -> None:
@@ -244,4 +231,4 @@ def test_any_conversation_is_brought_under_the_limit(plan: list[dict[str, Any]])
     assert conversation.size <= LIMIT
     assert contents(conversation)[:2] == opening
     assert_size_is_real(conversation)
-    assert_well_formed(conversation)
+    assert_well_formed(map(msgspec.json.decode, conversation.snapshot()))

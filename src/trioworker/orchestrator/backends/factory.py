@@ -26,9 +26,10 @@ def open_backend(spec: str, model: str | None = None) -> Backend:
         raise ConfigError(f"--llm {spec}: not a model; use {SPEC_FORMS}")
     # Import only the libraries that are needed: a YAML parser or an HTTP client.
     if kind == "script":
-        from trioworker.orchestrator.backends.script_file import ScriptBackend
+        from trioworker.orchestrator.backends.script_file import ScriptBackend, load_turns
 
-        return ScriptBackend(Path(rest))
+        path = Path(rest)
+        return ScriptBackend(load_turns(path), path.name)
     if kind == "openai":
         from trioworker.orchestrator.backends.openai import OpenAIBackend
 

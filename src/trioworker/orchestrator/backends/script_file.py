@@ -15,6 +15,7 @@ from trioworker.orchestrator.backends.base import LlmRefusedError
 from trioworker.orchestrator.backends.script import ScriptError, Turn, answer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from trioworker.orchestrator.backends.base import LlmRequest
@@ -29,21 +30,17 @@ TURN_KEYS = ", ".join(field.name for field in msgspec.structs.fields(Turn))
 class ScriptBackend:
     """A model that plays a script. Stateless, so any number of jobs may share it."""
 
-    def __init__(self, path: Path) -> None:
-        """Read and check the whole script.
-
-        Raises:
-            ConfigError: the script is invalid; `FILE:LINE: reason; remedy`.
-        """
-        self._path = path
-        self._turns = load_turns(path)
+    def __init__(self, turns: Sequence[Turn], name: str = "script") -> None:
+        """`name` is that of the script, for error messages."""
+        self.turns = turns
+        self._name = name
 
     async def complete(self, request: LlmRequest, /) -> Reply:
         """Reply with the conversation's next turn, after its delay."""
         try:
-            reply, delay = answer(self._turns, request.messages, tools=request.tools is not None)
+            reply, delay = answer(self.turns, request.messages, tools=request.tools is not None)
         except ScriptError as error:
-            raise LlmRefusedError(f"{self._path.name}: {error}") from error
+            raise LlmRefusedError(f"{self._name}: {error}") from error
         await trio.sleep(delay)
         return reply
 

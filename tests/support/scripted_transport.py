@@ -28,7 +28,7 @@ class Arrival:
     at: float
 
 
-class Scripted(httpx.AsyncBaseTransport):
+class ScriptedTransport(httpx.AsyncBaseTransport):
     """Gives one answer a request, in order; the last one goes to all that follow."""
 
     def __init__(self, *answers: TimedReply) -> None:
