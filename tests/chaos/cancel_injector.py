@@ -1,4 +1,4 @@
-"""A trio instrument that counts the awaits of each actor, and cancels one right there."""
+"""A trio instrument that counts the awaits of each actor, and cancels an actor at one of them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from trioworker import RunningJob
 
 RUNAWAY_STEPS = 200_000
-"""Steps after which a run is taken for one that never ends."""
+"""Steps after which a run is considered endless."""
 
 
 class CancelInjector(trio.abc.Instrument):
-    """Counts in `steps` where each actor yielded, and cancels where the plan says so.
+    """Counts in `steps` how often each actor yielded, and cancels where the plan says so.
 
-    `cancelled` tells, for each cancel that met a running actor, the restarts that the actor had had.
+    `cancelled` counts the cancels that reached a running actor.
     """
 
     def __init__(self, cancels: Iterable[Cancel], steps: Counter[str]) -> None:
@@ -38,7 +38,7 @@ class CancelInjector(trio.abc.Instrument):
         self._total += 1
         if self._total > RUNAWAY_STEPS and not self.runaway and self.job is not None:
             self.runaway = True
-            self.job.stop("it never ends")
+            self.job.stop("the run is endless")
         name = self._actor_of(task)
         if name is None or self.job is None:
             return

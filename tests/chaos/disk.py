@@ -1,23 +1,17 @@
-"""A journal's storage that can die: in the middle of a write, and with what was not synced."""
+"""A journal's storage whose process can be killed within a write; if the machine fails, what was not synced is lost."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import trio
 
+if TYPE_CHECKING:
+    from chaos.plan import Kill
+
 
 class Killed(BaseException):
-    """The simulated process died. No code of the worker may survive this, so it is no `Exception`."""
-
-
-@dataclass
-class Death:
-    """The next death: in which write from now, after how much of it, and whether the machine dies as well."""
-
-    write: int
-    percent: int
-    power: bool
+    """The simulated process was killed. Not an `Exception`: the worker must not handle it."""
 
 
 class Disk:
@@ -27,37 +21,37 @@ class Disk:
         self.content = bytearray()
         self.synced = 0
         self.writes = 0
-        self.deaths: list[Death] = []
-        self.dead = False
+        self.kills: list[Kill] = []
+        self.killed = False
         self.open = 0
 
-    def revive(self) -> None:
-        """Start the next process."""
-        self.dead = False
+    def start_process(self) -> None:
+        """Let the next process use the disk."""
+        self.killed = False
         self.open = 0
         self.synced = len(self.content)
 
     def check_alive(self) -> None:
-        """Raise for a process that is dead already: what its cleanup does must have no effect."""
-        if self.dead:
+        """Raise if the process was killed: its cleanup must have no effect."""
+        if self.killed:
             raise Killed
 
     def write(self, data: bytes) -> None:
         self.check_alive()
-        death = next((death for death in self.deaths if death.write == self.writes), None)
+        kill = next((kill for kill in self.kills if kill.write == self.writes), None)
         self.writes += 1
-        if death is None:
+        if kill is None:
             self.content += data
             return
-        self.content += data[: len(data) * death.percent // 100]
-        self.dead = True
-        if death.power:
+        self.content += data[: len(data) * kill.percent // 100]
+        self.killed = True
+        if kill.power:
             del self.content[self.synced :]
         raise Killed
 
 
 class DiskStorage:
-    """The journal's view of the disk, as one process has it."""
+    """The journal's storage, as one process uses it."""
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk

@@ -1,4 +1,4 @@
-"""Runs the reference job under a plan, life after life, and keeps what an observer could see."""
+"""Runs the reference job under a plan, one process after another, and records what an observer could see."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import trio
 from trio.testing import MockClock
 
 from chaos.cancel_injector import CancelInjector
-from chaos.disk import Death, Disk, DiskStorage, Killed
-from chaos.plan import Cancel, Disturb, Kill, Outage
+from chaos.disk import Disk, DiskStorage, Killed
+from chaos.plan import Cancel, Kill, NetworkFault, Outage
 from chaos.reference import FOLLOW_UP, FOLLOW_UP_AT, TURNS
 from support.tools import Log, Look, Probe
 from support.world import Exchange, Fault, World
@@ -29,92 +29,91 @@ if TYPE_CHECKING:
     from trioworker.worker.tools.base import AnyTool
 
 RESTART_DELAY = 2.0
-"""Seconds from a process's death to the start of the next."""
-MAX_LIVES = 12
-"""Lives of the process; a plan kills it fewer times."""
+"""Seconds from the kill of a process to the start of the next."""
+MAX_STARTS = 12
+"""Processes of one run; a plan kills fewer."""
 TIMEOUT = 590.0
 GRACE = 8.0
 
 
-class ShiftedWorld(World):
-    """A world that outlives the process: its time goes on, and a dead process can't speak to it."""
+class PersistentWorld(World):
+    """An orchestrator that outlives the process: its time continues, and a killed process can't reach it."""
 
     def __init__(self, plan: Plan, disk: Disk) -> None:
         super().__init__(TURNS, latency=0.05, thinking=1.0)
         self.epoch = 0.0
         self._disk = disk
-        self._disturbed = {attack.number: attack for attack in plan.attacks if isinstance(attack, Disturb)}
-        self._outages = [attack for attack in plan.attacks if isinstance(attack, Outage)]
-        self.fault = self._disturb
+        self._network_faults = {fault.number: fault for fault in plan.faults if isinstance(fault, NetworkFault)}
+        self._outages = [fault for fault in plan.faults if isinstance(fault, Outage)]
+        self.fault = self._choose_fault
 
     def now(self) -> float:
-        """Seconds since the job began, over all lives."""
+        """Seconds since the job was started, over all processes."""
         return self.epoch + trio.current_time()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self._disk.check_alive()
         return await super().handle_async_request(request)
 
-    def _disturb(self, exchange: Exchange) -> Fault | None:
+    def _choose_fault(self, exchange: Exchange) -> Fault | None:
         exchange.at = self.now()
         if any(outage.start <= exchange.at < outage.start + outage.seconds for outage in self._outages):
             return Fault(kind="refused")
-        attack = self._disturbed.get(len(self.exchanges) - 1)
-        if attack is None:
+        fault = self._network_faults.get(len(self.exchanges) - 1)
+        if fault is None:
             return None
-        final = 400 <= attack.status < 500 and attack.status not in {408, 425, 429}
-        # A made-up refusal of the report can't be told from the real one, which means that it had arrived.
-        status = 503 if final and exchange.path == "complete" else attack.status
-        return Fault(kind=attack.kind, status=status, delay=400.0)
+        final = 400 <= fault.status < 500 and fault.status not in {408, 425, 429}
+        # An injected refusal of the report would look like the real one, which means that the report had arrived.
+        status = 503 if final and exchange.path == "complete" else fault.status
+        return Fault(kind=fault.kind, status=status, delay=400.0)
 
 
 @dataclass
-class Evidence:
-    """All that an observer of a run could see."""
+class Observations:
+    """What an observer of a run could see."""
 
     plan: Plan
-    world: ShiftedWorld
+    world: PersistentWorld
     log: Log
     disk: Disk
     outcome: JobOutcome | None = None
     error: str = ""
-    lives: int = 0
+    starts: int = 0
     ended_at: float = 0.0
     steps: Counter[str] = field(default_factory=Counter[str])
     cancelled: Counter[str] = field(default_factory=Counter[str])
     restarts: Counter[str] = field(default_factory=Counter[str])
     runaway: bool = False
     tasks_left: int = 0
-    started_calls: list[str] = field(default_factory=list[str])
 
 
-def run_plan(plan: Plan, *, tools: list[AnyTool] | None = None) -> Evidence:
-    """Run the job until a process ends by itself."""
+def run_plan(plan: Plan, *, tools: list[AnyTool] | None = None) -> Observations:
+    """Run the job, in one process after another, until one isn't killed."""
     disk = Disk()
-    disk.deaths = [Death(kill.write, kill.percent, kill.power) for kill in plan.attacks if isinstance(kill, Kill)]
-    world = ShiftedWorld(plan, disk)
+    disk.kills = [fault for fault in plan.faults if isinstance(fault, Kill)]
+    world = PersistentWorld(plan, disk)
     log = Log()
-    evidence = Evidence(plan, world, log, disk)
-    while evidence.lives < MAX_LIVES:
-        evidence.lives += 1
-        _seed_scheduling(plan.seed + evidence.lives)
-        if _live(evidence, tools or [Probe(log), Look(log)]):
+    observed = Observations(plan, world, log, disk)
+    while observed.starts < MAX_STARTS:
+        observed.starts += 1
+        _seed_scheduling(plan.seed + observed.starts)
+        if _run_process(observed, tools or [Probe(log), Look(log)]):
             break
         world.epoch += RESTART_DELAY
-        disk.revive()
-    return evidence
+        disk.start_process()
+    return observed
 
 
-def _live(evidence: Evidence, tools: list[AnyTool]) -> bool:
-    """One process. Whether it ended by itself."""
+def _run_process(observed: Observations, tools: list[AnyTool]) -> bool:
+    """Run one process. Returns whether it ended without being killed."""
     clock = MockClock(autojump_threshold=0)
     cancel_injector = CancelInjector(
-        (attack for attack in evidence.plan.attacks if isinstance(attack, Cancel)), evidence.steps
+        (fault for fault in observed.plan.faults if isinstance(fault, Cancel)), observed.steps
     )
     began = clock.current_time()
-    evidence.world.epoch -= began
+    observed.world.epoch -= began
     try:
-        trio.run(_job, evidence, cancel_injector, tools, clock=clock)
+        trio.run(_job, observed, cancel_injector, tools, clock=clock)
     except Killed:
         return False
     except BaseExceptionGroup as group:
@@ -122,21 +121,21 @@ def _live(evidence: Evidence, tools: list[AnyTool]) -> bool:
             raise
         return False
     finally:
-        evidence.world.epoch += clock.current_time()
-        evidence.ended_at = evidence.world.epoch
-        evidence.cancelled += cancel_injector.cancelled
-        evidence.runaway = evidence.runaway or cancel_injector.runaway
+        observed.world.epoch += clock.current_time()
+        observed.ended_at = observed.world.epoch
+        observed.cancelled += cancel_injector.cancelled
+        observed.runaway = observed.runaway or cancel_injector.runaway
         if cancel_injector.job is not None:
-            evidence.restarts += Counter({name: actor.restarts for name, actor in cancel_injector.job.actors.items()})
+            observed.restarts += Counter({name: actor.restarts for name, actor in cancel_injector.job.actors.items()})
     return True
 
 
-async def _job(evidence: Evidence, cancel_injector: CancelInjector, tools: list[AnyTool]) -> None:
-    world = evidence.world
+async def _job(observed: Observations, cancel_injector: CancelInjector, tools: list[AnyTool]) -> None:
+    world = observed.world
     before = trio.lowlevel.current_statistics().tasks_living
     config = world.config(WORKSPACE, timeout=TIMEOUT, grace=GRACE)
     try:
-        journal = Journal(DiskStorage(evidence.disk), bytes(evidence.disk.content))
+        journal = Journal(DiskStorage(observed.disk), bytes(observed.disk.content))
         check_owner(journal, config.job_id)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_send_follow_up, world)
@@ -145,37 +144,35 @@ async def _job(evidence: Evidence, cancel_injector: CancelInjector, tools: list[
                 transport=world,
                 tools=tools,
                 instruments=[cancel_injector],
-                rng=random.Random(evidence.plan.seed),
+                rng=random.Random(observed.plan.seed),
                 journal=journal,
                 wall_clock=world.now,
             ) as job:
                 cancel_injector.job = job
-                evidence.outcome = await job.wait()
+                observed.outcome = await job.wait()
             nursery.cancel_scope.cancel()
     except WorkerError as error:
-        evidence.error = str(error)
+        observed.error = str(error)
     except BaseExceptionGroup as group:
         refused, rest = group.split(WorkerError)
         if rest is not None or refused is None:
             raise
-        evidence.error = str(refused.exceptions[0])
-    evidence.tasks_left = trio.lowlevel.current_statistics().tasks_living - before
+        observed.error = str(refused.exceptions[0])
+    observed.tasks_left = trio.lowlevel.current_statistics().tasks_living - before
 
 
-async def _send_follow_up(world: ShiftedWorld) -> None:
+async def _send_follow_up(world: PersistentWorld) -> None:
     if world.now() <= FOLLOW_UP_AT:
         await trio.sleep(FOLLOW_UP_AT - world.now())
         world.prompts.append(wire.Prompt(content=FOLLOW_UP))
 
 
 def _seed_scheduling(seed: int) -> None:
-    """Make trio run tasks in an order that the seed decides. There is no public way; trio's own Hypothesis support does
-    the same.
-    """
+    """Make trio's task order depend on the seed. There is no public way; trio's Hypothesis support does the same."""
     internals: Any = importlib.import_module("trio._core._run")
     internals._ALLOW_DETERMINISTIC_SCHEDULING = True
     internals._r.seed(seed)
 
 
 WORKSPACE = Path("/")
-"""The simulated tools touch no file; any folder does."""
+"""The simulated tools use no files, so any directory will do."""

@@ -1,4 +1,4 @@
-"""What is done to a job, written down: a plan is a seed and a few attacks, and can be repeated from one line."""
+"""Plans: a seed and a few faults, written as one line, from which a run can be repeated."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ FAULT_KINDS: tuple[FaultKind, ...] = (
     "delay",
     "garbage",
 )
-PASSING_STATUSES = (408, 425, 429, 500, 502, 503, 504)
+TRANSIENT_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 FINAL_STATUSES = (400, 401, 403, 404, 410, 413, 422)
 
 
 @dataclass(frozen=True)
 class Cancel:
-    """Cancel an actor at its `step`th await, counted over all its incarnations and all lives of the process."""
+    """Cancel an actor at its `step`th await, counted from 0 over all its incarnations and all processes."""
 
     actor: str
     step: int
@@ -35,8 +35,8 @@ class Cancel:
 
 
 @dataclass(frozen=True)
-class Disturb:
-    """Disturb the `number`th request of all."""
+class NetworkFault:
+    """A fault in one request, by its number from 0 over the whole run."""
 
     number: int
     kind: FaultKind
@@ -48,7 +48,7 @@ class Disturb:
 
 @dataclass(frozen=True)
 class Outage:
-    """No request is accepted for `seconds` from `start` on, in seconds since the job began."""
+    """Every connection is refused for `seconds`, from `start` seconds after the start of the job."""
 
     start: int
     seconds: int
@@ -59,9 +59,9 @@ class Outage:
 
 @dataclass(frozen=True)
 class Kill:
-    """The process dies in the `write`th write to the journal, after `percent` of its bytes.
+    """The process is killed within one write to the journal, by its number from 0, after `percent` of its bytes.
 
-    `power` says that the machine died with it: what was not synced is lost.
+    With `power`, the machine fails too: what was not synced is lost.
     """
 
     write: int
@@ -72,71 +72,71 @@ class Kill:
         return f"kill:{self.write}:{self.percent}:{int(self.power)}"
 
 
-Attack = Cancel | Disturb | Outage | Kill
+PlannedFault = Cancel | NetworkFault | Outage | Kill
 Family = Literal["cancel", "network", "kill", "mixed"]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A run of the reference job: the seed of everything random, and the attacks."""
+    """A run of the reference job: the seed of everything random, and the faults."""
 
     seed: int
-    attacks: tuple[Attack, ...] = field(default=())
+    faults: tuple[PlannedFault, ...] = field(default=())
 
     def __str__(self) -> str:
-        return " ".join([str(self.seed), *map(str, self.attacks)])
+        return " ".join([str(self.seed), *map(str, self.faults)])
 
-    def of(self, kind: type[Attack]) -> bool:
-        """Whether the plan has an attack of a kind."""
-        return any(isinstance(attack, kind) for attack in self.attacks)
+    def of(self, kind: type[PlannedFault]) -> bool:
+        """Whether the plan has a fault of a kind."""
+        return any(isinstance(fault, kind) for fault in self.faults)
 
 
 def parse_plan(line: str) -> Plan:
-    """The plan that `str` wrote."""
-    seed, *attacks = line.split()
-    return Plan(int(seed), tuple(map(_parse_attack, attacks)))
+    """Parse a plan as `str` formats it."""
+    seed, *faults = line.split()
+    return Plan(int(seed), tuple(map(_parse_fault, faults)))
 
 
-def _parse_attack(text: str) -> Attack:
+def _parse_fault(text: str) -> PlannedFault:
     match text.split(":"):
         case ["cancel", actor, step]:
             return Cancel(actor, int(step))
         case ["net", number, kind, status]:
-            return Disturb(int(number), next(known for known in FAULT_KINDS if known == kind), int(status))
+            return NetworkFault(int(number), next(known for known in FAULT_KINDS if known == kind), int(status))
         case ["outage", start, seconds]:
             return Outage(int(start), int(seconds))
         case ["kill", write, percent, power]:
             return Kill(int(write), int(percent), bool(int(power)))
         case _:
-            raise ValueError(f"no attack: {text}")
+            raise ValueError(f"not a fault: {text}")
 
 
 FAMILIES: tuple[Family, ...] = ("cancel", "network", "kill", "mixed")
 
 
 def plan_from(seed: int) -> Plan:
-    """The plan of a seed: one family of attacks, or all of them mixed."""
+    """The plan of a seed: faults of one family, or of all of them."""
     rng = random.Random(seed)
     family = FAMILIES[seed % len(FAMILIES)]
-    attacks: list[Attack] = []
+    faults: list[PlannedFault] = []
     if family in {"cancel", "mixed"}:
-        attacks += [Cancel(rng.choice(ACTORS), rng.randrange(120)) for _ in range(rng.randint(1, 4))]
+        faults += [Cancel(rng.choice(ACTORS), rng.randrange(120)) for _ in range(rng.randint(1, 4))]
     if family in {"network", "mixed"}:
-        attacks += _network(rng, rng.randint(1, 12))
+        faults += _network(rng, rng.randint(1, 12))
     if family in {"kill", "mixed"}:
-        attacks += [
+        faults += [
             Kill(rng.randrange(120), rng.choice((0, 0, 50, 99, 100)), rng.random() < 0.5)
             for _ in range(rng.randint(1, 3))
         ]
-    return Plan(seed, tuple(attacks))
+    return Plan(seed, tuple(faults))
 
 
-def _network(rng: random.Random, count: int) -> list[Attack]:
-    attacks: list[Attack] = []
+def _network(rng: random.Random, count: int) -> list[PlannedFault]:
+    faults: list[PlannedFault] = []
     if rng.random() < 0.3:
-        attacks.append(Outage(rng.randint(3, 40), 60))
+        faults.append(Outage(rng.randint(3, 40), 60))
     for _ in range(count):
         kind = rng.choice(FAULT_KINDS)
-        statuses = FINAL_STATUSES if rng.random() < 0.1 else PASSING_STATUSES
-        attacks.append(Disturb(rng.randrange(120), kind, rng.choice(statuses)))
-    return attacks
+        statuses = FINAL_STATUSES if rng.random() < 0.1 else TRANSIENT_STATUSES
+        faults.append(NetworkFault(rng.randrange(120), kind, rng.choice(statuses)))
+    return faults

@@ -1,10 +1,10 @@
-"""The job that is attacked: reading and writing tools, text turns, a failure, a slow call, a follow-up."""
+"""The reference job: reading and writing tools, text turns, a failure, a slow call, a follow-up."""
 
 from __future__ import annotations
 
 from support.world import DONE, calling, saying
 
-FOLLOW_UP = "Mind the tabs, too."
+FOLLOW_UP = "Keep the tabs, too."
 FOLLOW_UP_AT = 4.0
 """Seconds after the start."""
 
@@ -28,9 +28,9 @@ TURNS = (
     calling(("probe", {"text": "last", "seconds": 0.3})),
     DONE,
 )
-"""One of each kind: with text, side by side, text alone, a failure, a slow call, an unknown tool, arguments to coerce
-and arguments that don't fit.
+"""One turn of each kind: calls with text, concurrent calls, only text, a failure, a slow call, an unknown tool,
+arguments to coerce, and invalid arguments.
 """
 ANSWER = '{\n  "did": "last"\n}'
 CALLS = {*"abcdefhijklmnpqrstuvw", "last"}
-"""What the tools are asked to do, each once unless it was interrupted."""
+"""The calls that run, each once unless it is interrupted."""

@@ -1,4 +1,4 @@
-"""Runs many plans on all cores, and shrinks those that fail."""
+"""Runs many plans on all cores, and shrinks a failing plan to the faults that matter."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
 
 CHUNK = 8
-"""Plans that a process takes at once."""
+"""Plans that a process is given at once."""
 
 
 def check(plan: Plan) -> list[str]:
-    """Run a plan; what does not hold, a crash of the worker included."""
+    """Run a plan and return the invariants that it broke; a crash of the worker is one."""
     try:
         return violations(run_plan(plan))
     except Exception as error:
@@ -31,16 +31,16 @@ def check(plan: Plan) -> list[str]:
 
 
 def check_all(plans: Iterable[Plan]) -> Iterator[tuple[Plan, list[str]]]:
-    """Run plans side by side, and give each with what did not hold."""
+    """Run plans concurrently, and yield each with the invariants that it broke."""
     context = multiprocessing.get_context("forkserver")
-    with _untraced(), ProcessPoolExecutor(os.cpu_count(), mp_context=context, initializer=_be_quiet) as pool:
+    with _untraced(), ProcessPoolExecutor(os.cpu_count(), mp_context=context, initializer=_disable_log) as pool:
         plans = list(plans)
         yield from zip(plans, pool.map(check, plans, chunksize=CHUNK), strict=True)
 
 
 @contextmanager
 def _untraced() -> Generator[None]:
-    """Keep a coverage measurement out of the processes: it would take three times as long and cover nothing new."""
+    """Don't measure coverage in the processes: it would take three times as long and cover nothing new."""
     kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("COVERAGE_")}
     try:
         yield
@@ -48,21 +48,21 @@ def _untraced() -> Generator[None]:
         os.environ.update(kept)
 
 
-def _be_quiet() -> None:
+def _disable_log() -> None:
     logger.remove()
 
 
 def cancel_matrix() -> list[Plan]:
-    """A plan for each await of each actor in the undisturbed job: cancelled right there."""
+    """One plan for each await of each actor in the job without faults, which cancels the actor there."""
     steps = run_plan(Plan(0)).steps
     return [Plan(0, (Cancel(actor, step),)) for actor in ACTORS for step in range(steps[actor])]
 
 
 def shrink(plan: Plan, fails: Callable[[Plan], bool]) -> Plan:
-    """The plan with the fewest attacks that still fails, as far as leaving one out at a time finds it."""
-    left = list(plan.attacks)
-    for attack in plan.attacks:
-        fewer = [other for other in left if other is not attack]
+    """Remove faults one at a time while the plan still fails."""
+    left = list(plan.faults)
+    for fault in plan.faults:
+        fewer = [other for other in left if other is not fault]
         if fails(Plan(plan.seed, tuple(fewer))):
             left = fewer
     return Plan(plan.seed, tuple(left))

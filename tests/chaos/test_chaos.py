@@ -1,27 +1,28 @@
-"""The reference job under attack: each await of each actor, and seeds."""
+"""The reference job with faults: a cancel at each await of each actor, and plans of random faults."""
 
 from __future__ import annotations
 
 import pytest
 
 from chaos.harness import run_plan
-from chaos.invariants import ill_formed, violations
-from chaos.plan import Cancel, Disturb, Kill, Outage, Plan, parse_plan, plan_from
+from chaos.invariants import violations
+from chaos.plan import Cancel, Kill, NetworkFault, Outage, Plan, parse_plan, plan_from
 from chaos.reference import ANSWER
 from chaos.runner import cancel_matrix, check_all, shrink
+from support.wire_rules import conversation_errors
 
 SEEDS = 200
-LEAST_PAIRS = 500
+MIN_PAIRS = 500
 
 
-def test_the_undisturbed_job_gives_the_answer() -> None:
-    evidence = run_plan(Plan(0))
-    assert violations(evidence) == []
-    assert evidence.outcome is not None
-    assert evidence.outcome.message == ANSWER
+def test_job_without_faults_gives_the_answer() -> None:
+    observed = run_plan(Plan(0))
+    assert violations(observed) == []
+    assert observed.outcome is not None
+    assert observed.outcome.message == ANSWER
 
 
-def test_a_run_is_repeated_to_the_request() -> None:
+def test_same_plan_makes_the_same_requests() -> None:
     plan = plan_from(7)
     first, second = run_plan(plan), run_plan(plan)
     assert [str(exchange) for exchange in first.world.exchanges] == [
@@ -29,44 +30,44 @@ def test_a_run_is_repeated_to_the_request() -> None:
     ]
 
 
-def test_each_actor_may_be_cancelled_at_each_of_its_awaits(capsys: pytest.CaptureFixture[str]) -> None:
+def test_cancel_at_any_await_of_any_actor_breaks_no_invariant(capsys: pytest.CaptureFixture[str]) -> None:
     plans = cancel_matrix()
     broken = {str(plan): problems for plan, problems in check_all(plans) if problems}
     with capsys.disabled():
         print(f"\ncancel matrix: {len(plans)} (actor, await) pairs, {len(plans) - len(broken)} hold")
     assert broken == {}
-    assert len(plans) > LEAST_PAIRS
+    assert len(plans) > MIN_PAIRS
 
 
-def test_seeds_of_cancels_faults_and_deaths() -> None:
+def test_random_cancels_faults_and_kills_break_no_invariant() -> None:
     broken = {str(plan): problems for plan, problems in check_all(map(plan_from, range(SEEDS))) if problems}
     assert broken == {}
 
 
-def test_an_outage_of_a_minute_costs_a_minute_at_most_and_no_event() -> None:
-    undisturbed = run_plan(Plan(0)).ended_at
+def test_outage_of_a_minute_costs_at_most_a_minute_and_no_event() -> None:
+    without_faults = run_plan(Plan(0)).ended_at
     for seed in range(10):
-        evidence = run_plan(Plan(seed, (Outage(start=8 + seed % 8, seconds=60),)))
-        assert violations(evidence) == []
-        assert evidence.ended_at - undisturbed <= 60 + 5, "an outage, and one pause between two attempts"
-        assert evidence.outcome is not None
-        assert evidence.outcome.metrics.events_lost == 0
+        observed = run_plan(Plan(seed, (Outage(start=8 + seed % 8, seconds=60),)))
+        assert violations(observed) == []
+        assert observed.ended_at - without_faults <= 60 + 5, "an outage, and one pause between two attempts"
+        assert observed.outcome is not None
+        assert observed.outcome.metrics.events_lost == 0
 
 
-def test_a_process_that_dies_again_and_again_still_ends_the_job_once() -> None:
+def test_process_that_is_killed_ten_times_still_reports_once() -> None:
     kills = tuple(Kill(write, 50, power=bool(write % 2)) for write in range(10, 100, 9))
-    evidence = run_plan(Plan(3, kills))
-    assert violations(evidence) == []
-    assert evidence.lives > 5
-    assert evidence.world.reports[0]["success"]
+    observed = run_plan(Plan(3, kills))
+    assert violations(observed) == []
+    assert observed.starts > 5
+    assert observed.world.reports[0]["success"]
 
 
-def test_a_plan_can_be_written_down_and_read_back() -> None:
-    plan = Plan(12, (Cancel("reasoner", 3), Disturb(4, "cut", 502), Outage(5, 60), Kill(6, 99, power=True)))
+def test_plan_can_be_formatted_and_parsed() -> None:
+    plan = Plan(12, (Cancel("reasoner", 3), NetworkFault(4, "cut", 502), Outage(5, 60), Kill(6, 99, power=True)))
     assert parse_plan(str(plan)) == plan
 
 
-def test_a_failing_plan_is_shrunk_to_what_it_needs() -> None:
+def test_failing_plan_is_shrunk_to_the_faults_that_matter() -> None:
     plan = Plan(1, (Cancel("reasoner", 3), Outage(5, 60), Kill(6, 99, power=True)))
     assert shrink(plan, lambda fewer: fewer.of(Outage)) == Plan(1, (Outage(5, 60),))
 
@@ -74,7 +75,7 @@ def test_a_failing_plan_is_shrunk_to_what_it_needs() -> None:
 @pytest.mark.parametrize(
     ("messages", "problem"),
     [
-        ([{"role": "user", "content": "x"}], "begins"),
+        ([{"role": "user", "content": "x"}], "starts with"),
         ([{"role": "system", "content": ""}, {"role": "user", "content": None}], "content"),
         (
             [
@@ -103,5 +104,5 @@ def test_a_failing_plan_is_shrunk_to_what_it_needs() -> None:
         ),
     ],
 )
-def test_an_ill_formed_conversation_is_seen(messages: list[dict[str, object]], problem: str) -> None:
-    assert problem in " ".join(ill_formed(messages))
+def test_ill_formed_conversation_is_detected(messages: list[dict[str, object]], problem: str) -> None:
+    assert problem in " ".join(conversation_errors(messages))

@@ -1,6 +1,6 @@
-"""Tests of the tests: each invariant catches a defect that is planted into the worker.
+"""Mutation tests of the invariants: each catches a defect that is put into the worker.
 
-This is the one place where code is patched: the defects have to be in the worker itself, or nothing would be shown.
+Only here is code patched: a defect has to be in the worker itself.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import trio
 
 from chaos.harness import run_plan
 from chaos.invariants import violations
-from chaos.plan import Cancel, Disturb, Kill, Plan
+from chaos.plan import Cancel, Kill, NetworkFault, Plan
 from chaos.runner import cancel_matrix
 from support.tools import Log, Probe
 from support.world import World
 from trioworker.worker.actors.event_shipper import EventShipper
 from trioworker.worker.actors.tool_executor import ToolExecutor
-from trioworker.worker.cancellation import ReportDelivery
+from trioworker.worker.cancellation import JobScopes
 from trioworker.worker.client.orchestrator_client import OrchestratorClient
 from trioworker.worker.lifecycle import RunningJob
+from trioworker.worker.state.job import Job
 from trioworker.worker.state.records import EventDelivered
 
 if TYPE_CHECKING:
@@ -30,18 +31,19 @@ if TYPE_CHECKING:
     from httpx import Request, Response
 
     from trioworker.protocol import wire
+    from trioworker.worker.cancellation import ReportDelivery
     from trioworker.worker.tools.base import ToolContext
 
-SOME = 10
-"""Every so many plans of a family are run here: a defect has to be caught, not every time."""
+SAMPLE = 10
+"""One in this many plans of the cancel matrix is run here: a defect need not be caught by each of them."""
 
 
 def broken_by(plans: Iterable[Plan]) -> str:
-    """All that any of the plans brings to light."""
+    """The invariants that any of the plans broke."""
     return "\n".join(problem for plan in plans for problem in violations(run_plan(plan)))
 
 
-def test_a_lost_event_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_event_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     async def forget_before_sending(self: Any) -> None:
         while self._job.outbox:
             post = self._job.outbox[0]
@@ -50,10 +52,10 @@ def test_a_lost_event_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(EventShipper, "_drain", forget_before_sending)
     plans = [plan for plan in cancel_matrix() if "event-shipper" in str(plan)]
-    assert "a gap in the events" in broken_by(plans[::SOME])
+    assert "a gap in the events" in broken_by(plans[::SAMPLE])
 
 
-def test_a_call_that_runs_twice_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_call_that_runs_twice_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     async def start_over(self: Any) -> None:
         for call in self._job.turn:
             call.started = False
@@ -61,27 +63,27 @@ def test_a_call_that_runs_twice_is_caught(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(ToolExecutor, "_answer_interrupted", start_over)
     plans = [plan for plan in cancel_matrix() if "tool-executor" in str(plan)]
-    assert "started 2 times" in broken_by(plans[::SOME])
+    assert "started 2 times" in broken_by(plans[::SAMPLE])
 
 
-def test_two_reports_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_report_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     report_once = OrchestratorClient.report
 
     async def report_twice(self: OrchestratorClient, report: wire.CompletionReport, delivery: ReportDelivery) -> None:
         await report_once(self, report, delivery)
         await report_once(self, report, delivery)
 
-    async def forgiving(self: World, request: Request) -> Response:
+    async def never_revoked(self: World, request: Request) -> Response:
         self.revoked = False
         return await handle(self, request)
 
     handle = World.handle_async_request
     monkeypatch.setattr(OrchestratorClient, "report", report_twice)
-    monkeypatch.setattr(World, "handle_async_request", forgiving)
+    monkeypatch.setattr(World, "handle_async_request", never_revoked)
     assert "2 reports were accepted" in broken_by([Plan(0)])
 
 
-def test_a_report_that_is_not_the_last_word_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_event_after_the_report_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     async def report_first(self: Any) -> None:
         while self._job.outbox:
             if self._job.outbox_sealed and not self._job.report_accepted:
@@ -90,44 +92,42 @@ def test_a_report_that_is_not_the_last_word_is_caught(monkeypatch: pytest.Monkey
             await self._client.post(post.path, msgspec.json.encode(post.body))
             self._job.commit(EventDelivered())
 
-    async def forgiving(self: World, request: Request) -> Response:
+    async def never_revoked(self: World, request: Request) -> Response:
         self.revoked = False
         return await handle(self, request)
 
     handle = World.handle_async_request
     monkeypatch.setattr(EventShipper, "_drain", report_first)
-    monkeypatch.setattr(World, "handle_async_request", forgiving)
+    monkeypatch.setattr(World, "handle_async_request", never_revoked)
     assert "answered after the report" in broken_by([Plan(0)])
 
 
-def test_a_swallowed_cancel_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    execute = RunningJob._executor  # pyright: ignore[reportPrivateUsage] - the defect is in there
+def test_swallowed_cancel_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    execute = RunningJob._executor  # pyright: ignore[reportPrivateUsage] - patched below
 
-    async def take_it_for_the_end(self: RunningJob) -> None:
+    async def swallow_cancel(self: RunningJob) -> None:
         try:
             await execute(self)
         except* trio.Cancelled:
             pass
 
-    monkeypatch.setattr(RunningJob, "_executor", take_it_for_the_end)
+    monkeypatch.setattr(RunningJob, "_executor", swallow_cancel)
     plans = [plan for plan in cancel_matrix() if "tool-executor" in str(plan)]
-    assert "Execution timed out" in broken_by(plans[::SOME])
+    assert "Execution timed out" in broken_by(plans[::SAMPLE])
 
 
-def test_an_orphan_is_caught() -> None:
+def test_task_that_outlives_the_job_is_caught() -> None:
     class Spawner(Probe):
         async def run(self, parameters: Any, context: ToolContext) -> object:
             trio.lowlevel.spawn_system_task(trio.sleep, 3600)
             return await super().run(parameters, context)
 
     log = Log()
-    evidence = run_plan(Plan(0), tools=[Spawner(log)])
-    assert "tasks are left" in " ".join(violations(evidence))
+    observed = run_plan(Plan(0), tools=[Spawner(log)])
+    assert "tasks are left" in " ".join(violations(observed))
 
 
-def test_a_forgotten_sync_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    from trioworker.worker.state.job import Job
-
+def test_missing_sync_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     async def no_sync(self: Job) -> None:
         await trio.lowlevel.checkpoint()
 
@@ -136,9 +136,7 @@ def test_a_forgotten_sync_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     assert broken_by(plans) != ""
 
 
-def test_a_prompt_that_a_cancel_loses_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    from trioworker.worker.cancellation import JobScopes
-
+def test_prompt_lost_by_a_cancel_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def unshielded(_: JobScopes, timeout: float) -> trio.CancelScope:
         return trio.CancelScope()
 
@@ -147,25 +145,25 @@ def test_a_prompt_that_a_cancel_loses_is_caught(monkeypatch: pytest.MonkeyPatch)
     assert "the follow-up was lost" in broken_by(plans)
 
 
-def test_a_retry_that_gives_up_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    tried = OrchestratorClient._request_with_retries  # pyright: ignore[reportPrivateUsage] - the defect is in there
+def test_missing_retry_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    request_with_retries = OrchestratorClient._request_with_retries  # pyright: ignore[reportPrivateUsage] - patched below
 
     async def once(self: OrchestratorClient, *arguments: Any, **more: Any) -> Any:
-        return await tried(self, *arguments, **{**more, "attempts": 1})
+        return await request_with_retries(self, *arguments, **{**more, "attempts": 1})
 
     monkeypatch.setattr(OrchestratorClient, "_request_with_retries", once)
-    plans = [Plan(0, (Disturb(number, "reset-before"),)) for number in range(10, 40, 3)]
+    plans = [Plan(0, (NetworkFault(number, "reset-before"),)) for number in range(10, 40, 3)]
     assert broken_by(plans) != ""
 
 
-def test_an_actor_that_is_not_restarted_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    reason = RunningJob._reasoner  # pyright: ignore[reportPrivateUsage] - the defect is in there
+def test_missing_restart_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    reason = RunningJob._reasoner  # pyright: ignore[reportPrivateUsage] - patched below
 
-    async def give_in(self: RunningJob) -> None:
+    async def end_when_cancelled(self: RunningJob) -> None:
         try:
             await reason(self)
         except trio.Cancelled:
             return
 
-    monkeypatch.setattr(RunningJob, "_reasoner", give_in)
+    monkeypatch.setattr(RunningJob, "_reasoner", end_when_cancelled)
     assert broken_by([Plan(0, (Cancel("reasoner", 20),))]) != ""
