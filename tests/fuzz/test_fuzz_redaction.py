@@ -20,7 +20,8 @@ from trioworker.worker.redaction.injection import marks
 from trioworker.worker.redaction.safety_layer import SafetyLayer
 from trioworker.worker.redaction.secrets import Redactor
 from trioworker.worker.tools.base import ToolContext
-from trioworker.worker.tools.grep import MAX_LINE_BYTES, Grep, GrepParameters
+from trioworker.worker.tools.excerpt import MAX_LINE_BYTES
+from trioworker.worker.tools.grep import Grep, GrepParameters
 from trioworker.worker.tools.workspace import Workspace
 from worker.redaction.secret_samples import MIXED, SAMPLES
 

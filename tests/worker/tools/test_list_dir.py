@@ -98,7 +98,7 @@ async def test_names_that_are_not_utf8_are_shown_replaced(call: Call, root: Path
     [
         ("none", "no such file"),
         ("file", "a part of the path is not a directory"),
-        ("..", "it lies outside the workspace"),
+        ("..", "it is outside the workspace"),
     ],
 )
 async def test_what_cannot_be_listed_is_told(call: Call, root: Path, path: str, told: str) -> None:

@@ -91,12 +91,12 @@ async def test_special_names_are_ordinary_files(call: Call, root: Path) -> None:
         ("", "cannot read .: it is a directory; use list_dir"),
         ("fifo", "cannot read fifo: it is not a regular file"),
         ("socket", "cannot read socket: it is not a regular file"),
-        ("zero", "cannot read zero: it lies outside the workspace; give a path beneath it"),
+        ("zero", "cannot read zero: it is outside the workspace; give a path inside it"),
         ("binary", "cannot read binary: it is a binary file; look at it by shell"),
         ("broken", "cannot read broken: it is a binary file; look at it by shell"),
         ("large", "cannot read large: it is larger than 10 MiB; read parts by shell, or use grep"),
-        ("../file", "cannot read ../file: it lies outside the workspace; give a path beneath it"),
-        ("/etc/passwd", "cannot read /etc/passwd: it lies outside the workspace; give a path beneath it"),
+        ("../file", "cannot read ../file: it is outside the workspace; give a path inside it"),
+        ("/etc/passwd", "cannot read /etc/passwd: it is outside the workspace; give a path inside it"),
     ],
 )
 async def test_what_cannot_be_read_is_told_in_one_line(

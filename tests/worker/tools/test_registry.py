@@ -14,7 +14,7 @@ CONTRACT = {
     "list_dir": (set[str](), {"path", "recursive", "max_depth"}),
     "apply_patch": ({"path", "old_string", "new_string"}, {"replace_all"}),
     "glob": ({"pattern"}, {"path"}),
-    "grep": ({"pattern"}, {"path", "glob", "mode", "context"}),
+    "grep": ({"pattern"}, {"path", "glob", "mode", "context", "before", "after", "ignore_case", "multiline"}),
 }
 """Each tool's required and optional parameters (contract, 'Tools')."""
 

@@ -212,6 +212,40 @@ def test_no_race_leads_out(workspace: Workspace) -> None:
     assert seen <= {"inside"}
 
 
+COMPOSED, DECOMPOSED = "caf\u00e9/r\u00e9sum\u00e9", "cafe\u0301/re\u0301sume\u0301"
+
+
+@pytest.mark.parametrize("stored", [COMPOSED, DECOMPOSED, "caf\u00e9/re\u0301sume\u0301"])
+@pytest.mark.parametrize("given", [COMPOSED, DECOMPOSED, f"a/../{DECOMPOSED}"])
+def test_name_in_another_normal_form_opens_the_file(workspace: Workspace, stored: str, given: str) -> None:
+    path = workspace.root / stored
+    path.parent.mkdir()
+    path.write_text("found")
+    assert content(workspace, given) == "found"
+    os.close(workspace.open_directory(os.path.dirname(given)))
+    with workspace.parent(given, create=True) as (descriptor, name):
+        assert os.path.samestat(os.stat(name, dir_fd=descriptor), path.stat())
+
+
+def test_exact_name_is_preferred_to_another_normal_form(workspace: Workspace) -> None:
+    (workspace.root / "\u00e9").write_text("composed")
+    (workspace.root / "e\u0301").write_text("decomposed")
+    assert content(workspace, "\u00e9") == "composed"
+    assert content(workspace, "e\u0301") == "decomposed"
+
+
+def test_new_file_keeps_the_normal_form_that_was_given(workspace: Workspace) -> None:
+    with workspace.parent("e\u0301/\u00e9", create=True) as (_, name):
+        assert name == "\u00e9".encode()
+    assert "e\u0301" in os.listdir(workspace.root)
+
+
+def test_normal_forms_lead_nowhere_outside(workspace: Workspace) -> None:
+    (workspace.root / "\u00e9").symlink_to("../outside")
+    with pytest.raises(OSError, match=r"cross-device|No such file"):
+        workspace.open_file("e\u0301/secret")
+
+
 def test_a_closed_workspace_opens_nothing(workspace: Workspace) -> None:
     workspace.close()
     workspace.close()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, TypeVarTuple
 
 import msgspec
 import trio
@@ -47,7 +47,7 @@ class ToolContext:
     processes: Processes
     threads: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(MAX_TOOL_THREADS))
 
-    async def run_in_thread(self, function: Callable[[Unpack[Ts]], R], *args: Unpack[Ts], abandon: bool = False) -> R:
+    async def run_in_thread(self, function: Callable[[*Ts], R], *args: *Ts, abandon: bool = False) -> R:
         """Run a blocking function in a thread, which counts towards the limit of the tools' threads.
 
         A cancelled call waits for the thread, so that nothing is changed after the cancel; with `abandon`, which is for

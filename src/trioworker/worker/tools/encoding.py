@@ -1,7 +1,7 @@
 """A file's bytes as text and back, so that an edit keeps encoding and byte order mark.
 
-A mark decides; without one it is UTF-8, UTF-16 when every other byte of it is NUL, and else Latin-1, which takes any
-bytes and gives them back unchanged. Bytes that are no text at all are told as such.
+A mark decides. Without one a file is UTF-16 when every other byte is NUL, then UTF-8 if it is valid as such, and
+otherwise Latin-1, which takes any bytes and gives them back unchanged. Other files with a NUL are binary.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 from trioworker.errors import ToolError
 
 PROBE_BYTES = 8192
-"""Bytes in which a NUL tells a binary file from a text, as git does."""
+"""Bytes at the start of a file in which a NUL marks it as binary; the same figure as git's."""
 
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _MARKS = (
@@ -33,10 +33,10 @@ class Text(msgspec.Struct, frozen=True):
     mark: bytes = b""
 
     def encode(self, content: str, shown: str) -> bytes:
-        """Another content in the same encoding, behind the same mark.
+        """Encode another content in the same encoding, after the same mark. `shown` names the file in errors.
 
         Raises:
-            ToolError: it holds characters that the encoding lacks. `shown` names the file.
+            ToolError: the encoding lacks some of its characters.
         """
         try:
             return self.mark + content.encode(self.encoding)
@@ -49,15 +49,29 @@ class Text(msgspec.Struct, frozen=True):
 
 def decode(data: bytes) -> Text | None:
     """The text that `data` is, or None when it is binary."""
-    for mark, encoding in _MARKS:
-        if data.startswith(mark):
-            return _decoded(data, encoding, mark)
-    encoding = _unmarked_utf16(data)
-    if encoding is not None:
-        return _decoded(data, encoding)
-    if b"\0" in data[:PROBE_BYTES]:
+    found = recognize(data[:PROBE_BYTES], len(data))
+    if found is None:
         return None
-    return _decoded(data, "utf-8") or Text(data.decode("latin-1"), "latin-1")
+    encoding, mark = found
+    text = _decoded(data, encoding, mark)
+    if text is None and encoding == "utf-8" and not mark:
+        return Text(data.decode("latin-1"), "latin-1")
+    return text
+
+
+def recognize(probe: bytes, size: int) -> tuple[str, bytes] | None:
+    """The encoding and byte order mark of a file of `size` bytes that starts with `probe`; None when it is binary.
+
+    `probe` is the first `PROBE_BYTES`, or all of a smaller file. "utf-8" without a mark may be Latin-1 as well: only
+    the rest of the file can tell.
+    """
+    for mark, encoding in _MARKS:
+        if probe.startswith(mark):
+            return encoding, mark
+    encoding = _unmarked_utf16(probe, size)
+    if encoding is not None:
+        return encoding, b""
+    return None if b"\0" in probe else ("utf-8", b"")
 
 
 def _decoded(data: bytes, encoding: str, mark: bytes = b"") -> Text | None:
@@ -67,10 +81,9 @@ def _decoded(data: bytes, encoding: str, mark: bytes = b"") -> Text | None:
         return None
 
 
-def _unmarked_utf16(data: bytes) -> str | None:
+def _unmarked_utf16(probe: bytes, size: int) -> str | None:
     """UTF-16 without a mark, if most characters are ASCII: NUL is then every other byte, and nowhere else."""
-    probe = data[:PROBE_BYTES]
-    if len(data) % 2 or b"\0" not in probe:
+    if size % 2 or b"\0" not in probe:
         return None
     even, odd = probe[::2].count(0), probe[1::2].count(0)
     if even == 0 and odd * 4 > len(probe):

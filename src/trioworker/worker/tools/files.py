@@ -1,4 +1,4 @@
-"""Reading and replacing whole files: what `read_file`, `write_file` and `apply_patch` have in common."""
+"""Reads and replaces whole files, for `read_file`, `write_file` and `apply_patch`."""
 
 from __future__ import annotations
 
@@ -30,31 +30,32 @@ def read_text(workspace: Workspace, path: str) -> Text:
     """The whole text of a regular file.
 
     Raises:
-        ToolError: missing, no regular file, binary, or larger than `MAX_READ_BYTES`.
+        ToolError: it is missing, binary, not a regular file, or larger than `MAX_READ_BYTES`.
     """
     shown = workspace.shown(path)
     with translate_oserror("read", shown):
         data = read_regular(workspace.open_file(path), shown)
     text = decode(data)
     if text is None:
-        raise ToolError(f"cannot read {shown}: it is a binary file; look at it by shell, with file, strings or xxd")
+        raise binary_file_error(shown)
     return text
+
+
+def binary_file_error(shown: str) -> ToolError:
+    """The error for a file that isn't text."""
+    return ToolError(f"cannot read {shown}: it is a binary file; look at it by shell, with file, strings or xxd")
 
 
 def read_regular(descriptor: int, shown: str) -> bytes:
     """All bytes of an open file, which is closed.
 
     Raises:
-        ToolError: it is no regular file or larger than `MAX_READ_BYTES`.
+        ToolError: it isn't a regular file, or it is larger than `MAX_READ_BYTES`.
         OSError: the disk's.
     """
     try:
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(mode):
-            raise ToolError(f"cannot read {shown}: it is a directory; use list_dir")
-        if not stat.S_ISREG(mode):
-            raise ToolError(f"cannot read {shown}: it is not a regular file")
-        # The size that a file tells may be wrong (files in /proc tell 0), so the limit counts what was read.
+        check_regular(descriptor, shown)
+        # Files in /proc claim a size of 0, so the limit counts what was read.
         pieces: list[bytes] = []
         total = 0
         while piece := os.read(descriptor, MEBIBYTE):
@@ -68,13 +69,27 @@ def read_regular(descriptor: int, shown: str) -> bytes:
         os.close(descriptor)
 
 
-def replace_file(workspace: Workspace, path: str, data: bytes) -> None:
-    """Make `data` the content of `path`, all of it or nothing, and keep the mode of the file that stood there.
-
-    Parents are made. A symbolic link stays, and its target is replaced.
+def check_regular(descriptor: int, shown: str) -> os.stat_result:
+    """The status of an open file.
 
     Raises:
-        ToolError: the path is no place for a file, or the disk refuses.
+        ToolError: it isn't a regular file.
+    """
+    status = os.fstat(descriptor)
+    if stat.S_ISDIR(status.st_mode):
+        raise ToolError(f"cannot read {shown}: it is a directory; use list_dir")
+    if not stat.S_ISREG(status.st_mode):
+        raise ToolError(f"cannot read {shown}: it is not a regular file")
+    return status
+
+
+def replace_file(workspace: Workspace, path: str, data: bytes) -> None:
+    """Make `data` the content of `path` atomically, and keep the mode of the file that it replaces.
+
+    Missing parents are created. A symbolic link stays, and its target is replaced.
+
+    Raises:
+        ToolError: the path isn't one of a file, or the file system refuses.
     """
     shown = workspace.shown(path)
     with translate_oserror("write", shown), workspace.parent(path, create=True) as (parent, name):
@@ -104,7 +119,7 @@ def _mode_of_existing(parent: int, name: bytes, shown: str) -> int | None:
         raise ToolError(f"cannot write {shown}: it is a directory")
     if not stat.S_ISREG(found.st_mode):
         raise ToolError(f"cannot write {shown}: it is not a regular file")
-    # A rename asks for no right to write the file itself, but whoever made it read-only meant it.
+    # A rename needs no permission to write the file, but a read-only file was made so on purpose.
     if not os.access(name, os.W_OK, dir_fd=parent, effective_ids=True):
         raise ToolError(f"cannot write {shown}: permission denied")
     return stat.S_IMODE(found.st_mode)

@@ -1,7 +1,8 @@
-"""`glob`: files by the pattern of their path, those changed last first."""
+"""`glob`: files by a pattern of their path, newest first."""
 
 from __future__ import annotations
 
+import heapq
 import posixpath
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,32 +10,47 @@ import msgspec
 from msgspec import Meta
 
 from trioworker.errors import ToolError
+from trioworker.worker.tools import skipped as reasons
 from trioworker.worker.tools.base import Parameters, Tool
-from trioworker.worker.tools.search_patterns import glob_pattern
-from trioworker.worker.tools.walk import walk
+from trioworker.worker.tools.glob_pattern import GlobPattern
+from trioworker.worker.tools.skipped import Skipped
+from trioworker.worker.tools.walk import Walk
 from trioworker.worker.tools.workspace import display, translate_oserror
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from trioworker.worker.tools.base import ToolContext
+    from trioworker.worker.tools.walk import Found
     from trioworker.worker.tools.workspace import Workspace
 
 MAX_FILES = 200
-"""Files that are told (contract, 'Tools')."""
+"""Files of a result (contract, 'Tools')."""
 
 
 class GlobParameters(Parameters, frozen=True, kw_only=True):
-    """What `glob` takes."""
+    """Parameters of `glob`."""
 
-    pattern: Annotated[str, Meta(description="As `src/**/*.py`; without a slash it is for names in any folder.")]
-    path: Annotated[str, Meta(description="Where to look, relative to the workspace; absent: all of it.")] | None = None
+    pattern: Annotated[str, Meta(description="As `src/**/*.py`; without a slash it matches names in any folder.")]
+    path: Annotated[str, Meta(description="Where to look, relative to the workspace; default: all of it.")] | None = (
+        None
+    )
 
 
-class GlobResult(msgspec.Struct, frozen=True, kw_only=True):
-    """`files` are relative to the workspace, newest first, `count` of them; `truncated` when there were more."""
+class GlobResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The result of `glob`.
+
+    Attributes:
+        files: paths relative to the workspace, newest first.
+        count: how many there are, shown or not.
+        truncated: whether there are more than are shown.
+        skipped: what was not searched, and why.
+    """
 
     files: list[str]
     count: int
     truncated: bool
+    skipped: list[str] = []
 
 
 class Glob(Tool[GlobParameters]):
@@ -42,40 +58,58 @@ class Glob(Tool[GlobParameters]):
 
     name = "glob"
     description = (
-        "Find files by a pattern of their path (`*`, `**`, `?`, `[a-z]`, `{a,b}`), newest first, 200 at the most. "
-        "Folders such as node_modules and .git are not entered."
+        "Find files by a pattern of their path (`*`, `**`, `?`, `[a-z]`, `{a,b}`), newest first, at most 200. What git "
+        "ignores is not searched, unless path names it."
     )
     parameters = GlobParameters
     reads_only = True
 
     async def run(self, parameters: GlobParameters, context: ToolContext) -> GlobResult:
-        """Search in a thread that a cancelled call leaves behind, since a disk may hang."""
+        """Search in a thread that is abandoned on cancellation, since a disk may hang."""
         return await context.run_in_thread(_glob, parameters, context.workspace, abandon=True)
 
 
 def _glob(parameters: GlobParameters, workspace: Workspace) -> GlobResult:
     start = parameters.path or "."
-    pattern = glob_pattern(_beneath(parameters.pattern, start, workspace))
     shown = workspace.shown(start)
+    pattern = GlobPattern(_relative(parameters.pattern, start, workspace))
+    search = _Search(Walk(workspace, start, skipped=Skipped()), pattern)
     with translate_oserror("search", shown):
-        matches = [
-            entry
-            for entry in walk(workspace, start)
-            if not entry.is_directory and pattern.fullmatch(display(entry.path).encode())
-        ]
-    matches.sort(key=lambda entry: (-entry.modified, entry.path))
-    files = [posixpath.normpath(posixpath.join(shown, display(entry.path))) for entry in matches[:MAX_FILES]]
-    return GlobResult(files=files, count=len(files), truncated=len(matches) > MAX_FILES)
+        newest = heapq.nsmallest(MAX_FILES, search.matches(), key=lambda entry: (-entry.modified, entry.path))
+    return GlobResult(
+        files=[posixpath.normpath(posixpath.join(shown, display(entry.path))) for entry in newest],
+        count=search.count,
+        truncated=search.count > MAX_FILES,
+        skipped=search.walk.skipped.report(),
+    )
 
 
-def _beneath(pattern: str, start: str, workspace: Workspace) -> str:
-    """The pattern relative to where the search begins."""
+class _Search:
+    def __init__(self, walk: Walk, pattern: GlobPattern) -> None:
+        self.walk = walk
+        self.pattern = pattern
+        self.count = 0
+
+    def matches(self) -> Iterator[Found]:
+        """The entries that match, counted."""
+        for entry in self.walk:
+            if entry.is_directory or not self.pattern.matches(entry.path):
+                continue
+            if self.walk.is_ignored(entry):
+                self.walk.skipped.add(reasons.IGNORED_FILES, display(posixpath.join(self.walk.location, entry.path)))
+                continue
+            self.count += 1
+            yield entry
+
+
+def _relative(pattern: str, start: str, workspace: Workspace) -> str:
+    """The pattern relative to the folder that is searched."""
     if ".." in pattern.split("/"):
         raise ToolError(f"pattern {pattern!r}: leave out '..', and say where to look by path")
     if not pattern.startswith("/"):
         return pattern
     root = posixpath.normpath(posixpath.join(str(workspace.root), workspace.shown(start)))
     if not pattern.startswith(root + "/"):
-        raise ToolError(f"pattern {pattern!r}: it lies outside of where the search begins; give it relative to path")
-    # The dot keeps a pattern of one name from being taken for names in any folder.
+        raise ToolError(f"pattern {pattern!r}: it is outside the folder that is searched; give it relative to path")
+    # The dot keeps a pattern of one name from matching names in any folder.
     return "./" + pattern[len(root) + 1 :]

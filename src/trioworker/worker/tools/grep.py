@@ -1,59 +1,84 @@
-"""`grep`: lines by a regular expression, in all text files beneath a folder or in one file."""
+"""`grep`: lines by a regular expression, in one file or in all text files beneath a folder."""
 
 from __future__ import annotations
 
+import os
 import posixpath
-from typing import TYPE_CHECKING, Annotated, Literal
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import msgspec
 import trio
 from msgspec import Meta
 
 from trioworker.errors import ToolError
-from trioworker.worker.processes.output import without_broken_end
+from trioworker.worker.tools import skipped as reasons
 from trioworker.worker.tools.base import Parameters, Tool
-from trioworker.worker.tools.encoding import decode
-from trioworker.worker.tools.files import read_regular, read_text
-from trioworker.worker.tools.search_patterns import glob_pattern, line_pattern
-from trioworker.worker.tools.walk import walk
+from trioworker.worker.tools.files import MAX_READ_BYTES, MEBIBYTE, binary_file_error, check_regular
+from trioworker.worker.tools.glob_pattern import GlobPattern
+from trioworker.worker.tools.line_blocks import BinaryFileError, Block, read_blocks
+from trioworker.worker.tools.line_search import LineFinder, SpanFinder, lines_with_context, matching_lines
+from trioworker.worker.tools.regex import search_pattern
+from trioworker.worker.tools.skipped import Skipped
+from trioworker.worker.tools.walk import Walk
 from trioworker.worker.tools.workspace import display, translate_oserror
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from trioworker.worker.tools.base import ToolContext
-    from trioworker.worker.tools.search_patterns import Pattern
+    from trioworker.worker.tools.line_search import Line
     from trioworker.worker.tools.workspace import Workspace
 
 MAX_ENTRIES = 250
-"""Entries that are told (contract, 'Tools'): files, counts, or lines with those around them."""
-MAX_BYTES = 64 * 1024
-"""Bytes that all entries together may have (contract, 'Tools')."""
-MAX_LINE_BYTES = 1000
-"""Bytes of a line that are shown: a line of minified code would be all that is told."""
+"""Entries of a result (contract, 'Tools'): files, counts, or lines with those around them."""
+MAX_BYTES = 30 * 1024
+"""Bytes of all entries together (contract, 'Tools')."""
 MAX_CONTEXT = 50
-"""Lines around a match; more is read_file's work."""
+"""Lines before and after a match; `read_file` shows more."""
+SEARCH_SECONDS = 45.0
+"""Seconds after which a search returns what it has: less than the tool's time limit, which would return nothing."""
+COUNT_SECONDS = 5.0
+"""Seconds that counting continues when the result is full."""
+
+TOO_LARGE = f"files not searched, since they are larger than {MAX_READ_BYTES // MEBIBYTE} MiB, the limit of multiline"
 
 Mode = Literal["content", "files_with_matches", "count"]
 
 
 class GrepParameters(Parameters, frozen=True, kw_only=True):
-    """What `grep` takes."""
+    """Parameters of `grep`."""
 
-    pattern: Annotated[str, Meta(description="A regular expression in RE2 syntax; (?i) at its start ignores case.")]
-    path: Annotated[str, Meta(description="A folder or a file, relative to the workspace; absent: all.")] | None = None
+    pattern: Annotated[str, Meta(description="A regular expression in RE2 syntax.")]
+    path: (
+        Annotated[str, Meta(description="A folder or file, relative to the workspace; default: all of it.")] | None
+    ) = None
     glob: Annotated[str, Meta(description="Only files whose path matches, as `*.py` or `src/**/*.ts`.")] | None = None
     mode: Annotated[Mode, Meta(description="Lines as `path:number:text`, paths, or `path:number of lines`.")] | None = (
         None
     )
-    context: Annotated[int, Meta(description="Lines to show around each match in mode content.")] | None = None
+    context: Annotated[int, Meta(description="Lines before and after each match in mode content.")] | None = None
+    before: Annotated[int, Meta(description="Lines before each match, instead of context.")] | None = None
+    after: Annotated[int, Meta(description="Lines after each match, instead of context.")] | None = None
+    ignore_case: Annotated[bool, Meta(description="Ignore case.")] | None = None
+    multiline: Annotated[bool, Meta(description="Matches may span lines, and `.` matches line ends.")] | None = None
 
 
-class GrepResult(msgspec.Struct, frozen=True, kw_only=True):
-    """`matches` in the form that the mode asks for; `truncated` when there were more."""
+class GrepResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The result of `grep`.
+
+    Attributes:
+        matches: entries in the form that the mode asks for.
+        count: how many there are, shown or not: files in mode files_with_matches, otherwise lines that match.
+        truncated: whether more entries were found than are shown.
+        skipped: what was not searched, and why.
+    """
 
     matches: list[str]
+    count: int
     truncated: bool
+    skipped: list[str] = []
 
 
 class Grep(Tool[GrepParameters]):
@@ -61,123 +86,173 @@ class Grep(Tool[GrepParameters]):
 
     name = "grep"
     description = (
-        "Search the workspace's text files for a regular expression (RE2 syntax). Answers paths by default; mode "
-        "content gives `path:number:text`, and `path-number-text` for lines around it. 250 entries, 64 KiB at the most."
+        "Search the workspace's text files for a regular expression (RE2 syntax). Gives paths by default; mode content "
+        "gives `path:number:text`, and `path-number-text` for context lines. At most 250 entries and 30 KiB. What git "
+        "ignores is not searched, unless path names it."
     )
     parameters = GrepParameters
     reads_only = True
 
+    def __init__(self, max_seconds: float = SEARCH_SECONDS) -> None:
+        """`max_seconds` is the time after which a search returns what it has."""
+        self._max_seconds = max_seconds
+
     async def run(self, parameters: GrepParameters, context: ToolContext) -> GrepResult:
-        """Search in a thread that a cancelled call leaves behind, since a disk may hang."""
-        return await context.run_in_thread(_grep, parameters, context.workspace, abandon=True)
+        """Search in a thread that is abandoned on cancellation, since a disk may hang."""
+        return await context.run_in_thread(_grep, parameters, context.workspace, self._max_seconds, abandon=True)
 
 
-def _grep(parameters: GrepParameters, workspace: Workspace) -> GrepResult:
-    pattern = line_pattern(parameters.pattern)
-    matches: list[str] = []
-    room = MAX_BYTES
-    for entry in _entries(parameters, pattern, workspace):
-        room -= len(entry.encode())
-        if len(matches) == MAX_ENTRIES or room < 0:
-            return GrepResult(matches=matches, truncated=True)
-        matches.append(entry)
-    return GrepResult(matches=matches, truncated=False)
+class _Entry(NamedTuple):
+    text: str
+    matches: int = 1
 
 
-def _entries(parameters: GrepParameters, pattern: Pattern, workspace: Workspace) -> Iterator[str]:
-    around = min(max(parameters.context or 0, 0), MAX_CONTEXT)
-    for path in _files(parameters, workspace):
-        trio.from_thread.check_cancelled()
-        data = _searchable(workspace, path)
-        if data is None:
-            if path == parameters.path:
-                read_text(workspace, path)  # the one file that was asked for: this tells what is wrong with it
-            continue
-        shown = workspace.shown(path)
-        lines = _matching_lines(pattern, data)
-        match parameters.mode:
-            case "content":
-                yield from _with_context(shown, data, lines, around)
-            case "count":
-                count = sum(1 for _ in lines)
-                if count:
-                    yield f"{shown}:{count}"
-            case _:
-                if next(lines, None) is not None:
-                    yield shown
+class _OutOfTimeError(Exception):
+    pass
 
 
-def _files(parameters: GrepParameters, workspace: Workspace) -> Iterator[str]:
-    start = parameters.path or "."
-    wanted = glob_pattern(parameters.glob) if parameters.glob else None
-    with translate_oserror("search", workspace.shown(start)):
-        try:
-            for entry in walk(workspace, start):
-                if entry.is_file and (wanted is None or wanted.fullmatch(display(entry.path).encode())):
-                    yield posixpath.join(start, entry.path)
-        except NotADirectoryError:
-            yield start
-
-
-def _searchable(workspace: Workspace, path: str) -> bytes | None:
-    """The file's text as UTF-8; None for what can't be searched: binary, too large, unreadable or gone."""
+def _grep(parameters: GrepParameters, workspace: Workspace, max_seconds: float) -> GrepResult:
+    search = _Search(parameters, workspace, max_seconds)
+    shown: list[str] = []
+    count, room, is_full = 0, MAX_BYTES, False
     try:
-        data = read_regular(workspace.open_file(path), path)
-    except (OSError, ToolError):
-        return None
-    text = decode(data)
-    if text is None:
-        return None
-    if text.encoding != "utf-8" or text.mark:
-        data = text.content.encode()
-    # A `$` in the pattern means the end of the line, whichever end it has.
-    return data.replace(b"\r\n", b"\n") if b"\r\n" in data else data
+        for entry in search.entries():
+            count += entry.matches
+            room -= len(entry.text.encode())
+            if not is_full and (len(shown) == MAX_ENTRIES or room < 0):
+                is_full = True
+                search.stop_in(COUNT_SECONDS)
+            if not is_full:
+                shown.append(entry.text)
+    except _OutOfTimeError:
+        search.skipped.note("the search ran out of time, so there may be more matches; narrow it by path or glob")
+    return GrepResult(matches=shown, count=count, truncated=is_full, skipped=search.skipped.report())
 
 
-def _matching_lines(pattern: Pattern, data: bytes) -> Iterator[tuple[int, int]]:
-    """Number (from 1) and first byte of each line that matches."""
-    number, counted, position = 1, 0, 0
-    while position < len(data):
-        found = pattern.search(data, position)
-        if found is None or found.start() >= len(data):
-            return
-        start = data.rfind(b"\n", 0, found.start()) + 1
-        number += data.count(b"\n", counted, start)
-        counted = start
-        yield number, start
-        end = data.find(b"\n", found.start())
-        if end < 0:
-            return
-        position = end + 1
+class _Search:
+    """One call."""
+
+    def __init__(self, parameters: GrepParameters, workspace: Workspace, max_seconds: float) -> None:
+        self.skipped = Skipped()
+        self._parameters = parameters
+        self._workspace = workspace
+        self._multiline = parameters.multiline or False
+        self._pattern = search_pattern(
+            parameters.pattern, ignore_case=parameters.ignore_case or False, multiline=self._multiline
+        )
+        self._glob = GlobPattern(parameters.glob) if parameters.glob else None
+        self._before = _context(parameters.before, parameters.context)
+        self._after = _context(parameters.after, parameters.context)
+        self._deadline = time.monotonic() + max_seconds
+
+    def stop_in(self, seconds: float) -> None:
+        """Continue for at most `seconds`."""
+        self._deadline = min(self._deadline, time.monotonic() + seconds)
+
+    def entries(self) -> Iterator[_Entry]:
+        """All entries.
+
+        Raises:
+            ToolError: the path can't be searched.
+            _OutOfTimeError: it takes too long.
+        """
+        for path in self._files():
+            shown = self._workspace.shown(path)
+            try:
+                with translate_oserror("read", shown):
+                    yield from self._entries_of(path, shown)
+            except BinaryFileError:
+                if path == self._parameters.path:
+                    raise binary_file_error(shown) from None
+                self.skipped.add(reasons.BINARY_FILES, shown)
+            except ToolError:
+                if path == self._parameters.path:
+                    raise
+                self.skipped.add(reasons.UNREADABLE, shown)
+
+    def _files(self) -> Iterator[str]:
+        start = self._parameters.path or "."
+        with translate_oserror("search", self._workspace.shown(start)):
+            try:
+                walk = Walk(self._workspace, start, skipped=self.skipped)
+                for entry in walk:
+                    if not entry.is_file or (self._glob is not None and not self._glob.matches(entry.path)):
+                        continue
+                    if walk.is_ignored(entry):
+                        self.skipped.add(reasons.IGNORED_FILES, display(posixpath.join(walk.location, entry.path)))
+                    else:
+                        yield posixpath.join(start, entry.path)
+            except NotADirectoryError:
+                yield start
+
+    def _entries_of(self, path: str, shown: str) -> Iterator[_Entry]:
+        with self._blocks(path, shown) as blocks:
+            finder = SpanFinder(self._pattern) if self._multiline else LineFinder(self._pattern)
+            match self._parameters.mode:
+                case "content":
+                    if self._before or self._after:
+                        lines = lines_with_context(finder, blocks, self._before, self._after)
+                        yield from _with_separators(shown, lines)
+                    else:
+                        for line in matching_lines(finder, blocks):
+                            yield _Entry(f"{shown}:{line.number}:{line.text}")
+                case "count":
+                    count = sum(1 for block in blocks for _ in finder.hits(block))
+                    if count:
+                        yield _Entry(f"{shown}:{count}", count)
+                case _:
+                    if any(True for block in blocks for _ in finder.hits(block)):
+                        yield _Entry(shown)
+
+    @contextmanager
+    def _blocks(self, path: str, shown: str) -> Generator[Iterator[Block]]:
+        """The text of a file, which is open for that long."""
+        descriptor = self._workspace.open_file(path)
+        try:
+            size = check_regular(descriptor, shown).st_size
+            blocks = self._timed(read_blocks(descriptor, size))
+            if self._multiline:
+                whole = self._joined(blocks, shown)
+                blocks = iter([whole] if whole else [])
+            yield blocks
+        finally:
+            os.close(descriptor)
+
+    def _timed(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        self._check_time()
+        for block in blocks:
+            yield block
+            self._check_time()
+
+    def _joined(self, blocks: Iterable[Block], shown: str) -> Block | None:
+        """The whole text as one block, or None, which is noted, if it is too large."""
+        texts: list[bytes] = []
+        size = 0
+        for block in blocks:
+            texts.append(block.text)
+            size += len(block.text)
+            if size > MAX_READ_BYTES:
+                self.skipped.add(TOO_LARGE, shown)
+                return None
+        return Block(b"".join(texts), 1)
+
+    def _check_time(self) -> None:
+        # The thread of a cancelled call is abandoned, and stops here.
+        trio.from_thread.check_cancelled()
+        if time.monotonic() >= self._deadline:
+            raise _OutOfTimeError
 
 
-def _with_context(shown: str, data: bytes, matches: Iterator[tuple[int, int]], around: int) -> Iterator[str]:
-    """Lines as grep prints them, `--` between groups that don't touch."""
-    if around == 0:
-        for number, start in matches:
-            yield f"{shown}:{number}:{_line(data, start)}"
-        return
-    numbers = {number for number, _ in matches}
-    lines = data.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
+def _context(lines: int | None, default: int | None) -> int:
+    return min(max((lines if lines is not None else default) or 0, 0), MAX_CONTEXT)
+
+
+def _with_separators(shown: str, lines: Iterable[Line]) -> Iterator[_Entry]:
+    """Lines as grep prints them, with `--` between groups that don't touch."""
     last = 0
-    for match in sorted(numbers):
-        first = max(match - around, last + 1, 1)
-        if last and first > last + 1:
-            yield "--"
-        for number in range(first, min(match + around, len(lines)) + 1):
-            mark = ":" if number in numbers else "-"
-            yield f"{shown}{mark}{number}{mark}{_shortened(lines[number - 1])}"
-            last = number
-
-
-def _line(data: bytes, start: int) -> str:
-    end = data.find(b"\n", start)
-    return _shortened(data[start : end if end >= 0 else len(data)])
-
-
-def _shortened(line: bytes) -> str:
-    if len(line) <= MAX_LINE_BYTES:
-        return line.decode(errors="replace")
-    return without_broken_end(line[:MAX_LINE_BYTES]).decode(errors="ignore") + "..."
+    for line in lines:
+        if last and line.number > last + 1:
+            yield _Entry("--", 0)
+        mark = ":" if line.is_match else "-"
+        yield _Entry(f"{shown}{mark}{line.number}{mark}{line.text}", int(line.is_match))
+        last = line.number

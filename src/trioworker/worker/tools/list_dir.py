@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from trioworker.worker.tools.base import Parameters, Tool
-from trioworker.worker.tools.walk import NO_LIMIT, Found, walk
+from trioworker.worker.tools.walk import NO_LIMIT, Found, Walk
 from trioworker.worker.tools.workspace import display, translate_oserror
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _list(parameters: ListDirParameters, workspace: Workspace) -> ListDirResult:
         wanted = DEFAULT_DEPTH if parameters.max_depth is None else parameters.max_depth
         depth = wanted if wanted > 0 else NO_LIMIT
     with translate_oserror("list", shown):
-        found = list(islice(walk(workspace, start, depth), MAX_ENTRIES + 1))
+        found = list(islice(Walk(workspace, start, depth), MAX_ENTRIES + 1))
     truncated = len(found) > MAX_ENTRIES
     found = sorted(found[:MAX_ENTRIES], key=lambda entry: (not entry.is_directory, entry.path))
     return ListDirResult(

@@ -1,7 +1,7 @@
 """The workspace: the one directory that file tools may touch, held by a descriptor.
 
-All paths that a model gives go through here. What it returns are descriptors, never paths, so what was checked is what
-is used. The name of a file that does not exist yet is given as its parent's descriptor and the name in it.
+All paths that a model gives are resolved here. The result is a descriptor, never a path, so that what was checked is
+what is used. A file that doesn't exist yet is given as its parent's descriptor and a name.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 from trioworker.errors import ConfigError, ToolError
 from trioworker.linux.secure_open import MAX_LINKS, choose_opener, relative_to
+from trioworker.worker.tools.unicode_forms import stored_form
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 DIRECTORY_ONLY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 READ_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-"""How files are opened for reading: a FIFO without a writer must not hold us, nor a terminal become ours."""
+"""Flags for reading: a FIFO without a writer must not block, nor a terminal become our controlling terminal."""
 MAX_PATH_BYTES = 4095
 """Bytes of a path: the kernel's PATH_MAX without its NUL (linux/limits.h)."""
 
@@ -34,7 +35,7 @@ REASONS = {
     errno.EPERM: "permission denied",
     errno.EISDIR: "it is a directory",
     errno.ENOTDIR: "a part of the path is not a directory",
-    errno.EXDEV: "it lies outside the workspace; give a path beneath it",
+    errno.EXDEV: "it is outside the workspace; give a path inside it",
     errno.ELOOP: "too many symbolic links",
     errno.ENAMETOOLONG: "the name is too long",
     errno.ENOSPC: "no space left on the device",
@@ -48,7 +49,8 @@ REASONS = {
 class Workspace:
     """A directory that is open for as long as the job runs. Use as a context manager, or `close()` it.
 
-    Its methods block: call them in a thread. They raise `OSError`, which `explained` turns into what a model reads.
+    Its methods block: call them in a thread. They raise `OSError`, which `translate_oserror` turns into a `ToolError`.
+    A name that doesn't exist as given is looked for in Unicode's other normal form.
     """
 
     def __init__(self, directory: Path, descriptor: int, opener: Opener) -> None:
@@ -61,10 +63,10 @@ class Workspace:
 
     @classmethod
     def open(cls, directory: Path, opener: Opener | None = None) -> Self:
-        """Open `directory`. `opener` chooses how paths are resolved; by default the kernel's way where it works.
+        """Open `directory`. `opener` resolves paths; by default the kernel does, where it can.
 
         Raises:
-            ConfigError: it is not a directory, or not one that we may enter.
+            ConfigError: it is not a directory, or may not be entered.
         """
         absolute = Path(os.path.abspath(directory))
         try:
@@ -76,7 +78,7 @@ class Workspace:
         return cls(absolute, descriptor, opener or choose_opener(descriptor))
 
     def close(self) -> None:
-        """Give the directory back. Closing twice is fine."""
+        """Close the directory. May be called twice."""
         with self._lock:
             if self._descriptor >= 0:
                 os.close(self._descriptor)
@@ -89,23 +91,23 @@ class Workspace:
         self.close()
 
     def open_file(self, path: str) -> int:
-        """A descriptor of the existing file, for reading. The caller closes it, and checks what kind of file it is."""
+        """A descriptor of an existing file, for reading. The caller closes it, and checks the file's type."""
         return self._open(self._relative(path), READ_FILE)
 
     def open_directory(self, path: str) -> int:
-        """A descriptor of the directory that can be listed and entered. The caller closes it."""
+        """A descriptor of a directory, for listing and entering. The caller closes it."""
         return self._open(self._relative(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     @contextmanager
     def parent(self, path: str, *, create: bool = False) -> Generator[tuple[int, bytes]]:
-        """The parent's descriptor and the name of the file that `path` means, which need not exist.
+        """The parent's descriptor and the name of the file at `path`, which need not exist.
 
-        Symbolic links are followed to the end, also the last, so that what is written replaces a link's target and not
-        the link. `create` makes the missing parents.
+        Symbolic links are followed, also the last, so that a write replaces a link's target and not the link. `create`
+        creates missing parents.
         """
         relative = self._relative(path)
         for _ in range(MAX_LINKS):
-            head, name = os.path.split(relative)
+            head, name = os.path.split(stored_form(relative, self._exists))
             if name in (b"", b".", b".."):
                 raise _error(errno.EISDIR)
             descriptor = self._make_directories(head) if create else self._open(head or b".", DIRECTORY_ONLY)
@@ -120,7 +122,7 @@ class Workspace:
         raise _error(errno.ELOOP)
 
     def shown(self, path: str) -> str:
-        """The path as results and errors tell it: relative to the workspace where it lies beneath, and valid UTF-8."""
+        """The path as shown in results and errors: valid Unicode, and relative to the workspace if it is beneath it."""
         try:
             relative = self._relative(path)
         except OSError:
@@ -128,14 +130,30 @@ class Workspace:
         return display(os.path.normpath(os.fsdecode(relative)))
 
     def _open(self, relative: bytes, flags: int) -> int:
+        try:
+            return self._open_exactly(relative, flags)
+        except FileNotFoundError:
+            stored = stored_form(relative, self._exists)
+            if stored == relative:
+                raise
+            return self._open_exactly(stored, flags)
+
+    def _open_exactly(self, relative: bytes, flags: int) -> int:
         root = self._borrow()
         try:
             return self._opener(root, relative, flags, self._prefixes)
         finally:
             os.close(root)
 
+    def _exists(self, relative: bytes) -> bool:
+        try:
+            os.close(self._open_exactly(relative, os.O_PATH | os.O_CLOEXEC))
+        except OSError:
+            return False
+        return True
+
     def _borrow(self) -> int:
-        # A thread that was given up on may come here after `close`, when our number may be somebody else's.
+        # An abandoned thread may get here after `close`, when the descriptor's number may be in use again.
         with self._lock:
             if self._descriptor < 0:
                 raise _error(errno.EBADF)
@@ -188,22 +206,22 @@ def translate_oserror(action: str, shown: str) -> Generator[None]:
 
 
 def reason(error: OSError) -> str:
-    """The error's reason in a few words, with its remedy where there is one."""
+    """The error's reason in a few words, with a remedy if there is one."""
     number = error.errno or 0
     return REASONS.get(number) or os.strerror(number).lower()
 
 
 def display(name: str) -> str:
-    """A name as valid Unicode: the file system's need not be UTF-8, and Python then keeps its bytes as surrogates."""
+    """A file name as valid Unicode: it need not be UTF-8, and Python keeps invalid bytes as surrogates."""
     if name.isascii():
         return name
     return "".join("\ufffd" if "\ud800" <= character <= "\udfff" else character for character in name)
 
 
 def _made(parent: int, name: bytes) -> int:
-    """The directory `name` in `parent`, made if need be; `parent` is closed."""
+    """The directory `name` in `parent`, created if it is missing; `parent` is closed."""
     try:
-        # Somebody else may have made it meanwhile, or a link that dangles stands there: the open tells which.
+        # It may have been created meanwhile, or be a dangling link; opening it fails only for the link.
         with suppress(FileExistsError):
             os.mkdir(name, dir_fd=parent)
         return os.open(name, DIRECTORY_ONLY | os.O_NOFOLLOW, dir_fd=parent)

@@ -1,82 +1,38 @@
-"""Patterns that a model wrote, compiled by RE2, whose time is linear in the text: none of them can hang the worker.
+"""Globs, translated to regular expressions.
 
-RE2 is imported at the first use; it costs more than the rest of the tools together.
+File names are compared in one normal form of Unicode: an `é` typed as one character finds a name that is stored with a
+combining accent, and the other way round.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import Protocol, cast
-
 from trioworker.errors import ToolError
-
-LINE_MODE = "(?m)"
-"""What makes `^` and `$` match at each line."""
-
-
-class Match(Protocol):
-    """Where a pattern matched."""
-
-    def start(self) -> int:
-        """The first byte."""
-        ...
+from trioworker.worker.tools.regex import compile_pattern
+from trioworker.worker.tools.unicode_forms import composed
+from trioworker.worker.tools.workspace import display
 
 
-class Pattern(Protocol):
-    """A compiled pattern; positions are in bytes."""
+class GlobPattern:
+    """A glob that matches whole relative paths.
 
-    def search(self, text: bytes, pos: int | None = None) -> Match | None:
-        """The first match from `pos` on."""
-        ...
-
-    def fullmatch(self, text: bytes) -> Match | None:
-        """The match that takes all of the text."""
-        ...
-
-
-def line_pattern(pattern: str) -> Pattern:
-    """A regular expression that matches within lines; `^` and `$` are a line's.
-
-    Raises:
-        ToolError: RE2 can't read it.
-    """
-    return _compiled(pattern, LINE_MODE + pattern)
-
-
-def glob_pattern(pattern: str) -> Pattern:
-    """A glob that is matched against a whole relative path.
-
-    `*` and `?` stay within a name, `**` crosses folders, `[a-z]`, `[!a-z]` and `{a,b}` are as in a shell. A pattern
-    without a slash is for the name alone, in whatever folder.
+    `*` and `?` stay within a name, `**` crosses folders; `[a-z]`, `[!a-z]` and `{a,b}` work as in a shell. A pattern
+    without a slash matches names in any folder.
 
     Raises:
         ToolError: a bracket or brace is not closed.
     """
-    pattern = pattern.removeprefix("./") if "/" in pattern else "**/" + pattern
-    return _compiled(pattern, _Glob(pattern).translated())
+
+    def __init__(self, pattern: str) -> None:
+        pattern = composed(pattern)
+        pattern = pattern.removeprefix("./") if "/" in pattern else "**/" + pattern
+        self._pattern = compile_pattern(pattern, "", _Translation(pattern).result())
+
+    def matches(self, path: str) -> bool:
+        """Whether the whole path matches."""
+        return self._pattern.fullmatch(composed(display(path)).encode()) is not None
 
 
-def _compiled(given: str, expression: str) -> Pattern:
-    re2 = importlib.import_module("re2")
-    options = re2.Options()
-    options.never_nl = True
-    options.log_errors = False
-    try:
-        return cast("Pattern", re2.compile(expression, options))
-    except (re2.error, UnicodeEncodeError) as error:
-        raise ToolError(
-            f"pattern {given!r}: {_told(error)}; RE2 syntax, without look-around and backreferences"
-        ) from error
-
-
-def _told(error: Exception) -> str:
-    """RE2 tells its errors as bytes."""
-    message: object = error.args[0] if error.args else ""
-    text = message.decode(errors="replace") if isinstance(message, bytes) else str(message)
-    return text.replace(LINE_MODE, "", 1)
-
-
-class _Glob:
+class _Translation:
     """Translates one glob to a regular expression."""
 
     def __init__(self, pattern: str) -> None:
@@ -84,7 +40,7 @@ class _Glob:
         self.position = 0
         self.braces = 0
 
-    def translated(self) -> str:
+    def result(self) -> str:
         parts: list[str] = []
         while self.position < len(self.pattern):
             parts.append(self._next())
@@ -128,7 +84,7 @@ class _Glob:
         return ".*"
 
     def _bracket(self) -> str:
-        # A `]` that comes first stands for itself.
+        # A `]` that comes first is a member of the set.
         first = self.position + 1
         if self.pattern.startswith(("!", "^"), first):
             first += 1
