@@ -58,15 +58,21 @@ def test_the_chaos_test_of_its_page_passes(tmp_path: Path) -> None:
 
 def test_the_tool_of_its_page_counts_lines(tmp_path: Path) -> None:
     use = """
+import threading
 from pathlib import Path
 import pytest
 from trioworker.worker.tools.workspace import Workspace
 from trioworker.worker.processes.processes import Processes
 
+class SlowDisk(Workspace):
+    def open_directory(self, path):
+        assert threading.current_thread() is not threading.main_thread(), "this blocks the event loop"
+        return super().open_directory(path)
+
 @pytest.mark.trio
 async def test_it_counts(tmp_path):
     (tmp_path / "a.txt").write_text("one\\ntwo\\n")
-    with Workspace.open(tmp_path) as workspace:
+    with SlowDisk.open(tmp_path) as workspace:
         async with Processes() as processes:
             context = ToolContext(workspace=workspace, environment=dict(os.environ), processes=processes)
             assert await LineCount().run(LineCountParameters(files=["a.txt"]), context) == {"lines": ["2 a.txt"]}

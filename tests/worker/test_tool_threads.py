@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 import trio
@@ -78,7 +78,7 @@ async def test_journal_events_and_report_continue_while_all_threads_of_tools_han
     shared.total_tokens = MAX_TOOL_THREADS
     world = World(
         [
-            calling(*[("hang", {})] * MAX_CALLS),
+            calling(*[("hang", dict[str, Any]())] * MAX_CALLS),
             calling(("hang", {"limit": 0.05})),
             calling(("probe", {"text": "still working"})),
             DONE,
