@@ -1,4 +1,4 @@
-"""The kernel's table of processes, as `/proc` tells it, and what is done to many of them at once."""
+"""The kernel's process table, read from `/proc` (proc(5)), and operations on many processes at once."""
 
 from __future__ import annotations
 
@@ -14,30 +14,36 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-WITHOUT_PIDFD_WAIT = 0.01
-"""Seconds between two looks at a process where the kernel has no `pidfd_open` (before Linux 5.3) to wait by."""
+WAIT_WITHOUT_PIDFD = 0.01
+"""Seconds to wait for a process where there is no `pidfd_open` (Linux 5.3); callers look again afterwards."""
+KILL_TREE_TIMEOUT = 5.0
+"""Seconds until `kill_tree` gives up on processes that do not end, because they hang in the kernel."""
+SNAPSHOT_INTERVAL = 0.001
+"""Seconds between two snapshots of a tree that is being killed: time to end in."""
+MAX_STOP_ROUNDS = 10
+"""Snapshots in which `kill_tree` may find new descendants before it kills what it has found."""
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """A process for good: numbers are used again, but not with the same start (clock ticks since boot)."""
+    """Identifies a process for good: a pid is reused, but not with the same start time (clock ticks since boot)."""
 
     pid: int
     started: int
 
 
 class ProcessEntry(msgspec.Struct, frozen=True):
-    """One line of the table."""
+    """A process as it was when the table was read."""
 
     identity: Identity
     parent: int
     group: int
     session: int
     is_dead: bool
-    """It has ended, and waits for its parent to take its exit status."""
+    """Whether it has ended and is a zombie."""
 
     @property
     def pid(self) -> int:
-        """Its number, as of now."""
+        """The process id."""
         return self.identity.pid
 
     @property
@@ -47,11 +53,11 @@ class ProcessEntry(msgspec.Struct, frozen=True):
 
 
 def process_table() -> dict[int, list[ProcessEntry]]:
-    """All processes that we may see, by their parent's number."""
+    """All visible processes, by the pid of their parent."""
     table: dict[int, list[ProcessEntry]] = {}
     for name in os.listdir("/proc"):
         if name.isdecimal():
-            # It may end while we look.
+            # It may have ended in the meantime.
             with suppress(OSError):
                 entry = process_entry(int(name))
                 table.setdefault(entry.parent, []).append(entry)
@@ -62,11 +68,11 @@ def process_entry(pid: int) -> ProcessEntry:
     """One process (proc_pid_stat(5)).
 
     Raises:
-        OSError: there is none of this number.
+        OSError: there is no such process.
     """
     with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
         stat = file.read(4096)
-    # The name stands in parentheses and may hold anything, parentheses too.
+    # The name is in parentheses and may contain parentheses itself.
     fields = stat[stat.rindex(b")") + 2 :].split()
     return ProcessEntry(
         Identity(pid, int(fields[19])),
@@ -78,7 +84,7 @@ def process_entry(pid: int) -> ProcessEntry:
 
 
 def descendants(roots: list[ProcessEntry], table: dict[int, list[ProcessEntry]]) -> list[ProcessEntry]:
-    """The roots and all that stems from them, the dead left out."""
+    """The living among the roots and all their descendants."""
     found: list[ProcessEntry] = []
     waiting = list(roots)
     while waiting:
@@ -90,7 +96,7 @@ def descendants(roots: list[ProcessEntry], table: dict[int, list[ProcessEntry]])
 
 
 def has_children() -> bool:
-    """Whether this process has any child, alive or dead. One system call, which takes no exit status away."""
+    """Whether this process has any child, alive or dead. One system call, which reaps nothing."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -99,11 +105,11 @@ def has_children() -> bool:
 
 
 def has_children_besides(pid: int) -> bool:
-    """Whether this process has a child other than `pid`; for a quick look, as one may be missed while others end."""
+    """Whether this process has a child other than `pid`. A cheap check: it may miss a child while others end."""
     try:
         for thread in os.listdir("/proc/self/task"):
             with open(f"/proc/self/task/{thread}/children", "rb", buffering=0) as file:
-                # One that is cut in the middle would be no other than these.
+                # 4096 bytes hold several pids, so a last one that is cut short does not matter.
                 if any(int(child) != pid for child in file.read(4096).split()):
                     return True
     except OSError:  # a kernel without CONFIG_PROC_CHILDREN, or a thread that has just ended
@@ -112,7 +118,7 @@ def has_children_besides(pid: int) -> bool:
 
 
 def first_dead_child() -> int | None:
-    """The number of a child whose exit status nobody took yet, which stays so."""
+    """The pid of a child that has ended and was not reaped; this does not reap it either."""
     try:
         dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -121,7 +127,7 @@ def first_dead_child() -> int | None:
 
 
 def send_signal(processes: list[ProcessEntry], number: signal.Signals) -> None:
-    """Signal each; whole groups at once where their leader is among them, so that none of a group can fork away."""
+    """Signal each process; a group whose leader is among them is signalled as a whole, so that no fork escapes."""
     groups = {entry.pid for entry in processes if entry.pid == entry.group}
     for group in groups:
         with suppress(ProcessLookupError, PermissionError):
@@ -133,38 +139,56 @@ def send_signal(processes: list[ProcessEntry], number: signal.Signals) -> None:
 
 
 def kill_tree(pid: int) -> None:
-    """Kill a process and all its descendants. Does nothing to those that have ended.
+    """Kill a process and all its descendants, within `KILL_TREE_TIMEOUT`. Does nothing if it has ended.
 
-    The whole tree is stopped before any of it is killed: a process that runs could fork in between.
+    The process is killed last. Until then it starts nothing, since it is stopped, and if it is a subreaper, it adopts
+    descendants whose parents were killed. A descendant can still be missed by one snapshot: while `/proc` is read, its
+    parent may end, or its `fork` may not have returned.
     """
-    stopped = [pid]
-    _signal_each(stopped, signal.SIGSTOP)
-    while new := [entry.pid for entry in _descendants_of(pid) if entry.pid not in stopped]:
-        stopped += new
-        _signal_each(new, signal.SIGSTOP)
-    _signal_each(reversed(stopped), signal.SIGKILL)
+    deadline = time.monotonic() + KILL_TREE_TIMEOUT
+    empty_snapshots = 0
+    while empty_snapshots < 2 and time.monotonic() < deadline:
+        _signal_each([pid], signal.SIGSTOP)
+        found = _stop_descendants(pid)
+        _signal_each(found, signal.SIGKILL)
+        empty_snapshots = 0 if found else empty_snapshots + 1
+        time.sleep(SNAPSHOT_INTERVAL)
+    _signal_each([pid], signal.SIGKILL)
 
 
-def _descendants_of(pid: int) -> list[ProcessEntry]:
+def _stop_descendants(pid: int) -> set[int]:
+    """Stop descendants until no new ones appear: a process that runs could fork before it is killed."""
+    stopped: set[int] = set()
+    # A process can undo our SIGSTOP, so the number of rounds is limited.
+    for _ in range(MAX_STOP_ROUNDS):
+        found = _descendants_of(pid)
+        _signal_each(found, signal.SIGSTOP)
+        if found <= stopped:
+            break
+        stopped |= found
+    return stopped
+
+
+def _descendants_of(pid: int) -> set[int]:
     table = process_table()
-    return descendants(table.get(pid, []), table)
+    return {entry.pid for entry in descendants(table.get(pid, []), table)}
 
 
 def _signal_each(pids: Iterable[int], number: signal.Signals) -> None:
     for pid in pids:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
 
 
 async def wait_until_ended(processes: list[ProcessEntry]) -> None:
-    """Wait until each has ended; they need not be our children."""
+    """Wait until each process has ended; they need not be our children."""
     for entry in processes:
         try:
             descriptor = os.pidfd_open(entry.pid)
         except ProcessLookupError:
             continue
         except OSError:
-            await trio.sleep(WITHOUT_PIDFD_WAIT)
+            await trio.sleep(WAIT_WITHOUT_PIDFD)
             continue
         try:
             await trio.lowlevel.wait_readable(descriptor)
