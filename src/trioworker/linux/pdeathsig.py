@@ -1,9 +1,8 @@
-"""Starts a program that ends when its parent does: `python leash.py PARENT_PID SIGNAL PROGRAM ARGUMENT…`.
+"""Starts a program that ends with its parent: `python pdeathsig.py PARENT_PID SIGNAL PROGRAM ARGUMENT…`.
 
-The kernel sends a signal to a process whose parent thread is gone, if the process asked for it before
-(`PR_SET_PDEATHSIG`), and keeps that over `exec`. Asking here, in a program of its own, needs no code between fork and
-exec.
-This file is run by its path, without site packages, and so imports the standard library alone.
+The kernel sends the signal when the parent thread ends, if the process has requested it (`PR_SET_PDEATHSIG`), and keeps
+the request over `exec`. A separate program makes the request, so that no code has to run between fork and exec.
+This file is run by its path, without site packages, so it imports only the standard library.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> None:
-    """Ask for the signal, then become the program."""
+    """Request the signal, then execute the program."""
     parent, number, *program = arguments
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
-    # A parent that ended before the request sends no signal any more.
+    # If the parent ended before the request, there will be no signal.
     if os.getppid() != int(parent):
         sys.exit(128 + int(number))
-    os.execv(program[0], program)  # noqa: S606 - a shell would stand between us and the program
+    os.execv(program[0], program)  # noqa: S606 - with a shell, the parent of the program would be the shell
 
 
 if __name__ == "__main__":

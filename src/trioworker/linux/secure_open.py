@@ -1,10 +1,9 @@
-"""Opening a path beneath a directory, so that no symlink, `..` or race leads out: two ways to the same end.
+"""Opens a path below a directory, so that no symlink, `..` or race leads outside.
 
-The kernel's own (`openat2`) is one system call. Where it is missing (before Linux 5.6, or under a strict seccomp
-profile), and for absolute links that point back inside, the path is walked by hand: each component is opened from its
-parent's descriptor without following links, a link's text is read from the descriptor that was found to be a link, and
-`..` goes back to a descriptor that the walk came from. So no path that somebody
-could change is ever looked up twice.
+`openat2` does this in one system call. Where it is missing (before Linux 5.6, or with a strict seccomp profile), and
+for absolute symlinks that point back inside, the path is walked in user space: each component is opened from its
+parent's descriptor without following symlinks, the target of a symlink is read from its descriptor, and `..` returns to
+a descriptor that the walk came from. So no path that another process could change is looked up twice.
 """
 
 from __future__ import annotations
@@ -21,20 +20,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_LINKS = 40
-"""Symbolic links that one path may lead through; the kernel's own limit (path_resolution(7))."""
+"""Symlinks that one path may contain; the kernel's own limit (path_resolution(7))."""
 MAX_RETRIES = 100
-"""Tries where the path changes under our hands (`openat2` says EAGAIN); a loop without end is an attacker's wish."""
+"""Attempts while the path is being changed (EAGAIN from `openat2`); an attacker could change it forever."""
 
 O_PATH_ONLY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Opener(Protocol):
-    """Opens a relative path beneath the directory `root`, and returns a descriptor.
+    """Opens a relative path below the directory `root`, and returns a descriptor.
 
-    `prefixes` are the absolute paths by which `root` is known: an absolute link beneath one of them stays inside.
+    `prefixes` are the absolute paths of `root`: an absolute symlink to a path below one of them stays inside.
 
     Raises:
-        OSError: EXDEV when the path leads outside, and what `open` raises.
+        OSError: EXDEV if the path leads outside, and what `open` raises.
     """
 
     def __call__(self, root: int, path: bytes, flags: int, prefixes: Sequence[bytes]) -> int:
@@ -43,7 +42,7 @@ class Opener(Protocol):
 
 
 def kernel_opener(root: int, path: bytes, flags: int, prefixes: Sequence[bytes]) -> int:
-    """Open by `openat2`; an absolute link, which `RESOLVE_BENEATH` always refuses, is judged by the walk."""
+    """Open by `openat2`; fall back to the walk for absolute symlinks, which `RESOLVE_BENEATH` always rejects."""
     for _ in range(MAX_RETRIES):
         try:
             return kernel.openat2(root, path, flags, 0, kernel.RESOLVE_BENEATH | kernel.RESOLVE_NO_MAGICLINKS)
@@ -56,16 +55,16 @@ def kernel_opener(root: int, path: bytes, flags: int, prefixes: Sequence[bytes])
 
 
 def walking_opener(root: int, path: bytes, flags: int, prefixes: Sequence[bytes]) -> int:
-    """Open component by component, without help from the kernel."""
+    """Open component by component, without `openat2`."""
     walk = _Walk(root, path, flags, prefixes)
     try:
-        return walk.opened()
+        return walk.open()
     finally:
         walk.close()
 
 
 def choose_opener(root: int) -> Opener:
-    """The kernel's way if it works here, else the walk."""
+    """`kernel_opener` if it works here, else `walking_opener`."""
     try:
         os.close(kernel.openat2(root, b".", os.O_PATH | os.O_DIRECTORY, 0, kernel.RESOLVE_BENEATH))
     except OSError:
@@ -74,18 +73,18 @@ def choose_opener(root: int) -> Opener:
 
 
 def relative_to(path: bytes, prefixes: Sequence[bytes]) -> bytes | None:
-    """The absolute `path` seen from the root that `prefixes` name; None when it does not lie beneath."""
+    """The absolute `path` relative to the root with the paths `prefixes`; None if it is outside."""
     for prefix in prefixes:
         if path == prefix:
             return b"."
-        beneath = prefix.rstrip(b"/") + b"/"
-        if path.startswith(beneath):
-            return path[len(beneath) :].lstrip(b"/") or b"."
+        base = prefix.rstrip(b"/") + b"/"
+        if path.startswith(base):
+            return path[len(base) :].lstrip(b"/") or b"."
     return None
 
 
 class _Walk:
-    """One resolution. `trail` holds the directories from the root to where the walk stands."""
+    """One path resolution. `trail` holds the directories from the root to the current one."""
 
     def __init__(self, root: int, path: bytes, flags: int, prefixes: Sequence[bytes]) -> None:
         self.flags = flags | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -95,7 +94,7 @@ class _Walk:
         self.trail = [os.open(b".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)]
         self._push(path)
 
-    def opened(self) -> int:
+    def open(self) -> int:
         while self.todo:
             name = self.todo.popleft()
             if name == b"..":
@@ -110,7 +109,7 @@ class _Walk:
                 os.close(found)
                 return os.open(name, self.flags, dir_fd=self.trail[-1])
             self.trail.append(found)
-        # The path ends at a directory of the trail: `.`, `..`, `a/`.
+        # The path ends at a directory of the trail: `.`, `..` or `a/`.
         return os.open(b".", self.flags, dir_fd=self.trail[-1])
 
     def close(self) -> None:
@@ -138,7 +137,7 @@ class _Walk:
         os.close(self.trail.pop())
 
     def _look_up(self, name: bytes) -> int | None:
-        """The component's descriptor, or None for a link, whose text then stands first in `todo`."""
+        """The component's descriptor, or None for a symlink, whose target is then first in `todo`."""
         found = os.open(name, O_PATH_ONLY, dir_fd=self.trail[-1])
         try:
             mode = os.fstat(found).st_mode

@@ -1,6 +1,6 @@
-"""The system calls that Python does not wrap: `openat2`, `prctl`, and any other by its number.
+"""System calls that Python does not wrap: `openat2`, `prctl`, and any other by its number.
 
-ctypes is imported at the first call, so that a program that only starts and stops does not pay for it.
+ctypes is imported at the first call, to keep the import of this module fast.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     import ctypes
 
 SYS_OPENAT2 = 437
-"""The number of `openat2` on every architecture, as for all calls since Linux 5.1 (asm-generic/unistd.h)."""
+"""On every architecture, like all calls since Linux 5.1 (asm-generic/unistd.h)."""
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_BENEATH = 0x08
-"""Flags of `openat2` (linux/openat2.h): no `/proc/*/root` and its like; nothing above the directory it starts at."""
+"""Flags of `openat2` (linux/openat2.h): no links like `/proc/*/root`; nothing outside the start directory."""
 
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
@@ -24,23 +24,23 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 def openat2(directory: int, path: bytes, flags: int, mode: int, resolve: int) -> int:
-    """Open `path` beneath the open `directory` under the rules of `resolve`, and return the descriptor.
+    """Open `path` relative to the open `directory` with the flags `resolve`, and return the descriptor.
 
     Raises:
-        OSError: ENOSYS where the kernel lacks the call, EXDEV where the path leads outside, and what `open` raises.
+        OSError: ENOSYS if the kernel lacks the call, EXDEV if the path leads outside, and what `open` raises.
     """
     import ctypes
 
-    # struct open_how: three unsigned 64-bit numbers.
+    # struct open_how: three unsigned 64-bit integers.
     how = (ctypes.c_uint64 * 3)(flags | os.O_CLOEXEC, mode, resolve)
     return system_call(SYS_OPENAT2, directory, path, bytes(how), ctypes.sizeof(how))
 
 
 def system_call(number: int, *arguments: int | bytes | None) -> int:
-    """Any system call; bytes stand for their address, None for no address.
+    """Make any system call; bytes are passed as a pointer, None as a null pointer.
 
     Raises:
-        OSError: it fails, ENOSYS where the kernel lacks it.
+        OSError: The call failed; ENOSYS if the kernel lacks it.
     """
     import ctypes
 
@@ -51,12 +51,12 @@ def system_call(number: int, *arguments: int | bytes | None) -> int:
 
 
 def become_subreaper() -> None:
-    """Make orphans among our descendants our children, instead of init's. Idempotent."""
+    """Become the new parent of orphans among our descendants, instead of init. Idempotent."""
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def forbid_inspection() -> None:
-    """Keep other processes of the same user from reading this one's memory, environment and open files."""
+    """Deny other processes of this user access to our memory, environment and open files."""
     _prctl(PR_SET_DUMPABLE, 0)
 
 

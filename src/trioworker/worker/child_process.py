@@ -1,7 +1,7 @@
-"""A worker as a child process, which never outlives whatever started it.
+"""Starts a worker as a child process that ends with the process that started it.
 
-The kernel's death signal (`linux/pdeathsig.py`) comes when the *thread* that asked for it ends, and trio ends idle
-threads after some seconds. So a worker is started from the thread that will wait for it, and not by `trio.run_process`.
+The kernel's death signal (`linux/pdeathsig.py`) is sent when the *thread* that started the process ends, and trio ends
+idle threads after some seconds. So a worker is started in the thread that waits for it, not by `trio.run_process`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 FOREIGN_VARIABLES = ("OPENAI_API_KEY", TOKEN_VARIABLE)
-"""Variables of our environment that a worker must not see: a key that it never needs, and another job's token."""
+"""Variables that a worker must not inherit: a key that it never needs, and another job's token."""
 
 
 def start_worker(
@@ -32,12 +32,12 @@ def start_worker(
     stderr: int | IO[bytes] | None = None,
     death_signal: signal.Signals = signal.SIGTERM,
 ) -> subprocess.Popen[bytes]:
-    """Start `trioworker worker` with `options`; the token is in its environment only.
+    """Start `trioworker worker` with `options`; only its environment contains the token.
 
-    It gets `death_signal` when the thread that calls this ends. Without `stderr`, its log goes to ours.
+    It receives `death_signal` when the calling thread ends. Without `stderr`, it logs to our stderr.
 
     Raises:
-        OSError: it can't be started.
+        OSError: The worker can't be started.
     """
     # `-P` keeps modules in the working directory, which may be the job's, out of the worker.
     worker = [sys.executable, "-P", "-m", "trioworker", "worker", *options]
@@ -47,13 +47,13 @@ def start_worker(
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=stderr,
-        # A session of its own: Ctrl-C reaches only us, and we pass it on as one SIGTERM.
+        # With a session of its own, Ctrl-C reaches only us, and we forward it as one SIGTERM.
         start_new_session=True,
     )
 
 
 def kill_worker(process: subprocess.Popen[bytes]) -> None:
-    """Kill the worker and everything that it started, unless it has ended, and take its exit status."""
+    """Kill the worker and everything that it started, unless it has ended, and reap it."""
     if process.poll() is None:
         kill_tree(process.pid)
     # SIGKILL can't be ignored: this wait is short.
@@ -61,6 +61,6 @@ def kill_worker(process: subprocess.Popen[bytes]) -> None:
 
 
 def worker_environment(environ: Mapping[str, str], token: str) -> dict[str, str]:
-    """An environment for a worker: with its token, and without secrets that it must not see."""
+    """The environment of a worker: ours, with its token and without `FOREIGN_VARIABLES`."""
     kept = {name: value for name, value in environ.items() if name not in FOREIGN_VARIABLES}
     return {**kept, TOKEN_VARIABLE: token}

@@ -9,7 +9,7 @@ import pytest
 from trioworker.worker.processes.environment import child_environment
 
 
-def test_only_allowed_names_are_inherited() -> None:
+def test_only_allowed_variables_are_inherited() -> None:
     environ = {"PATH": "/bin", "LC_ALL": "C", "AWS_SECRET_ACCESS_KEY": "x", "OPENAI_API_KEY": "x", "HOME": "/home/me"}
     child = child_environment(environ, {})
     assert child["PATH"] == "/bin"
@@ -18,7 +18,7 @@ def test_only_allowed_names_are_inherited() -> None:
     assert "x" not in child.values()
 
 
-def test_nothing_can_prompt_or_page() -> None:
+def test_prompts_and_pagers_are_disabled() -> None:
     child = child_environment({"PAGER": "less", "CI": "false"}, {})
     assert child["CI"] == "1"
     assert child["GIT_TERMINAL_PROMPT"] == "0"
@@ -26,7 +26,7 @@ def test_nothing_can_prompt_or_page() -> None:
     assert child["PAGER"] == child["GIT_PAGER"] == "cat"
 
 
-def test_credentials_are_granted_but_never_the_token() -> None:
+def test_credentials_are_added_but_never_the_token() -> None:
     child = child_environment(
         {"TRIOWORKER_TOKEN": "t", "IRONCLAW_WORKER_TOKEN": "t"},
         {"GITHUB_TOKEN": "g", "IRONCLAW_WORKER_TOKEN": "t", "TRIOWORKER_TOKEN": "t"},
@@ -36,26 +36,29 @@ def test_credentials_are_granted_but_never_the_token() -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("", "x"), ("A=B", "x"), ("A B", "x"), ("A", "x\0y")])
-def test_credentials_that_no_environment_can_hold_are_left_out(name: str, value: str) -> None:
+def test_invalid_credentials_are_omitted(name: str, value: str) -> None:
     assert value not in child_environment({}, {name: value}).values()
 
 
 @pytest.mark.parametrize("home", [None, "", "/"])
-def test_there_is_always_a_home_that_can_be_written(home: str | None) -> None:
+def test_home_is_always_writable(home: str | None) -> None:
     child = child_environment({} if home is None else {"HOME": home}, {})
     assert os.access(child["HOME"], os.W_OK)
     assert child["HOME"] != "/"
 
 
-def test_a_user_without_an_entry_gets_a_home_too() -> None:
-    program = "from trioworker.worker.processes.environment import child_environment; print(child_environment({}, {})['HOME'])"
-    if os.getuid() == 0:
-        program = program.replace("; print", "; import os; os.setuid(54321); print")
+def test_home_is_a_folder_for_a_user_without_a_passwd_entry() -> None:
+    program = (
+        "import os\n"
+        "from trioworker.worker.processes.environment import child_environment\n"
+        "if os.getuid() == 0: os.setuid(54321)\n"
+        "print(child_environment({}, {})['HOME'])\n"
+    )
     home = run_python(program).strip()
     assert os.path.isdir(home)
 
 
-def test_the_token_is_gone_from_memory_and_proc() -> None:
+def test_the_token_is_wiped_from_memory_and_proc() -> None:
     program = (
         "import os, sys\n"
         "from trioworker.worker.processes.environment import forget_token\n"
@@ -87,8 +90,8 @@ def test_the_token_is_gone_from_memory_and_proc() -> None:
     assert child.returncode == 0
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
-def test_another_process_of_the_same_user_cannot_look_into_ours() -> None:
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can change the user")
+def test_other_processes_of_the_user_cannot_inspect_the_worker() -> None:
     program = (
         "import os, subprocess\n"
         "from trioworker.worker.processes.environment import forget_token\n"

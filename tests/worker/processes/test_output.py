@@ -9,47 +9,47 @@ from hypothesis import strategies as st
 from trioworker.worker.processes.output import BoundedOutput
 
 
-def test_short_output_is_whole() -> None:
-    window = BoundedOutput(100)
-    window.feed(b"one\n")
-    window.feed(b"two\n")
-    assert window.text() == "one\ntwo\n"
+def test_short_output_is_complete() -> None:
+    output = BoundedOutput(100)
+    output.feed(b"one\n")
+    output.feed(b"two\n")
+    assert output.text() == "one\ntwo\n"
 
 
-def test_long_output_keeps_head_and_tail_and_counts_the_rest() -> None:
-    window = BoundedOutput(10)
+def test_long_output_is_truncated_to_head_and_tail() -> None:
+    output = BoundedOutput(10)
     for digit in b"0123456789abcdefghij":
-        window.feed(bytes([digit]))
-    assert window.text() == "01234\n... [truncated 10 bytes] ...\nfghij"
+        output.feed(bytes([digit]))
+    assert output.text() == "01234\n... [truncated 10 bytes] ...\nfghij"
 
 
-def test_one_large_piece_is_cut_like_many_small_ones() -> None:
-    window = BoundedOutput(10)
-    window.feed(b"0123456789abcdefghij")
-    assert window.text() == "01234\n... [truncated 10 bytes] ...\nfghij"
+def test_one_large_piece_is_truncated_like_many_small_ones() -> None:
+    output = BoundedOutput(10)
+    output.feed(b"0123456789abcdefghij")
+    assert output.text() == "01234\n... [truncated 10 bytes] ...\nfghij"
 
 
-def test_a_character_that_comes_in_two_pieces_is_whole() -> None:
-    window = BoundedOutput()
-    window.feed("ä".encode()[:1])
-    window.feed("ä".encode()[1:])
-    assert window.text() == "ä"
+def test_a_character_in_two_pieces_is_decoded() -> None:
+    output = BoundedOutput()
+    output.feed("ä".encode()[:1])
+    output.feed("ä".encode()[1:])
+    assert output.text() == "ä"
 
 
 @pytest.mark.parametrize("data", [b"\xff", b"\xc3", b"ok\xe2\x82"])
-def test_bytes_that_are_not_utf8_are_shown_replaced(data: bytes) -> None:
-    window = BoundedOutput()
-    window.feed(data)
-    assert "\ufffd" in window.text()
+def test_invalid_utf8_is_replaced(data: bytes) -> None:
+    output = BoundedOutput()
+    output.feed(data)
+    assert "\ufffd" in output.text()
 
 
 @given(st.text(), st.integers(2, 40), st.integers(1, 7))
-def test_no_character_is_halved_and_the_count_is_right(text: str, limit: int, size: int) -> None:
+def test_no_character_is_split_and_the_count_is_right(text: str, limit: int, size: int) -> None:
     data = text.encode()
-    window = BoundedOutput(limit)
+    output = BoundedOutput(limit)
     for start in range(0, len(data), size):
-        window.feed(data[start : start + size])
-    shown = window.text()
+        output.feed(data[start : start + size])
+    shown = output.text()
     if shown == text:
         return
     found = re.fullmatch(r"(.*)\n\.\.\. \[truncated (\d+) bytes\] \.\.\.\n(.*)", shown, re.DOTALL)

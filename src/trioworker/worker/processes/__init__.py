@@ -1,1 +1,1 @@
-"""The processes of a job: started, owned, and terminated with all that they started."""
+"""The processes of a job: starting, ownership, termination and the sandbox."""

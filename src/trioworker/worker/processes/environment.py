@@ -1,7 +1,7 @@
-"""What the tools' processes see of our environment, and how the token leaves it.
+"""The environment of commands, and how the bearer token is wiped from ours.
 
-A child gets a list of allowed names, settings that keep programs from asking anybody, and the job's credentials. The
-token is wiped from our memory before the first tool runs, also where `/proc/PID/environ` shows how we were started.
+A command inherits only allowed variables. Settings that keep programs from asking for input and the job's credentials
+are added. The token is wiped from our memory before the first tool runs, including the copy in `/proc/PID/environ`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TOKEN_VARIABLES = (TOKEN_VARIABLE, "TRIOWORKER_TOKEN")
-"""Variables that may hold the bearer token; no child ever sees them."""
+"""Variables that may hold the bearer token; no command gets them."""
 
 _SESSION = """
     PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ TERM COLORTERM TMPDIR TEMP TMP HOSTNAME XDG_CACHE_HOME XDG_CONFIG_HOME
@@ -40,7 +40,7 @@ _GIT = """
     GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM
 """
 ALLOWED = frozenset(f"{_SESSION} {_TOOLCHAINS} {_NETWORK} {_GIT}".split())
-"""Names that a child inherits. What is not named here may be a secret."""
+"""Variables that a command inherits. Any other may be a secret."""
 
 ALLOWED_PREFIXES = ("LC_",)
 
@@ -59,23 +59,23 @@ UNATTENDED = {
     "PYTHONUNBUFFERED": "1",
     "SYSTEMD_PAGER": "cat",
 }
-"""Nobody is there to answer, to page or to edit. Unbuffered, so that output is there when a time-out comes."""
+"""Keeps programs from waiting for an answer, a pager or an editor. Unbuffered output is not lost at a time-out."""
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where commands are looked for when we were started without PATH; Debian's default."""
+"""PATH of commands if ours is not set; Debian's default."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def child_environment(environ: Mapping[str, str], credentials: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a tool's processes, from ours and the credentials that the job was granted.
+    """The environment of commands, from our environment and the job's credentials.
 
-    A credential whose name or value no environment can hold is left out, and so is one named like the token.
+    Omits credentials whose name or value is invalid in an environment, and those with a name of the token.
     """
     allowed = {name: value for name, value in environ.items() if name in ALLOWED or name.startswith(ALLOWED_PREFIXES)}
     granted = {name: value for name, value in credentials.items() if _NAME.fullmatch(name) and "\0" not in value}
     child = {"PATH": DEFAULT_PATH, "LANG": "C.UTF-8", **allowed, **UNATTENDED, **granted}
-    # Container engines give a user that /etc/passwd lacks the home "/", where nothing can be written.
+    # Container engines set HOME to "/", which is not writable, for a user without an entry in /etc/passwd.
     if child.get("HOME", "") in ("", "/"):
         child["HOME"] = _home() or child.get("TMPDIR", "/tmp")  # noqa: S108 - the last resort, not a file of ours
     for name in TOKEN_VARIABLES:
@@ -84,9 +84,9 @@ def child_environment(environ: Mapping[str, str], credentials: Mapping[str, str]
 
 
 def forget_token() -> None:
-    """Wipe the token from our environment, in `/proc` too, and close our memory to processes of the same user.
+    """Wipe the token from our environment and `/proc`, and deny other processes of this user access to our memory.
 
-    Call it once the configuration is read. Idempotent.
+    To be called as soon as the configuration was read. Idempotent.
     """
     for name in TOKEN_VARIABLES:
         os.environ.pop(name, None)
@@ -95,7 +95,7 @@ def forget_token() -> None:
 
 
 def _home() -> str | None:
-    """This user's home by /etc/passwd, if it can be written."""
+    """This user's home in /etc/passwd, if it is writable."""
     try:
         home = pwd.getpwuid(os.getuid()).pw_dir
     except KeyError:
@@ -104,10 +104,10 @@ def _home() -> str | None:
 
 
 def _wipe(prefixes: list[bytes]) -> None:
-    """Overwrite the variables in the block that the kernel copied onto our stack when we were started.
+    """Overwrite the variables in the block that the kernel copied onto our stack when this process was started.
 
-    Nothing else refers to it once they are unset. Where the block lies is told by `/proc/self/stat`; that it is the
-    right place is checked against `/proc/self/environ` before a byte is written.
+    Nothing refers to them after they were unset. The block's address comes from `/proc/self/stat`; its content is
+    compared to `/proc/self/environ` before anything is written.
     """
     import ctypes
 
@@ -117,8 +117,8 @@ def _wipe(prefixes: list[bytes]) -> None:
         with open("/proc/self/environ", "rb") as file:
             block = file.read()
     except OSError:
-        return  # no /proc, or closed to us already, and so to our children
-    # env_start and env_end are fields 50 and 51 (proc_pid_stat(5)); the state, the third, is our first.
+        return  # no /proc, or no access to it since an earlier call
+    # env_start and env_end are fields 50 and 51 (proc_pid_stat(5)); our first field is the third, the state.
     start, end = int(fields[47]), int(fields[48])
     if start == 0 or end - start != len(block) or ctypes.string_at(start, len(block)) != block:
         return
