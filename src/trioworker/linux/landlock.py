@@ -1,7 +1,7 @@
-"""Landlock: a list of where writing is allowed, which the kernel holds a process and all it starts to (landlock(7)).
+"""Landlock restricts where a process and all that it starts may write (landlock(7)).
 
-Only what changes files is restricted; reading and executing stay as they are. The kernel knows a ruleset as a
-descriptor; `launcher.confine` puts it into force.
+Only changes of files are restricted; reading and executing are not. A ruleset is a descriptor, which
+`launcher.confine` enforces.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SYS_CREATE_RULESET = 444
 SYS_ADD_RULE = 445
-"""On every architecture, as for all calls since Linux 5.1 (asm-generic/unistd.h)."""
+"""On every architecture, like all calls since Linux 5.1 (asm-generic/unistd.h)."""
 CREATE_RULESET_VERSION = 1
 RULE_PATH_BENEATH = 1
 
@@ -36,22 +36,22 @@ MAKE_SYM = 1 << 12
 REFER = 1 << 13
 TRUNCATE = 1 << 14
 IOCTL_DEV = 1 << 15
-"""Rights (linux/landlock.h). REFER is moving and linking between folders."""
+"""Access rights (linux/landlock.h). REFER is moving and linking between folders."""
 SCOPE_ABSTRACT_UNIX_SOCKET = 1 << 0
 SCOPE_SIGNAL = 1 << 1
 
-NEVER = MAKE_CHAR | MAKE_BLOCK
-"""Denied everywhere: a device that one makes is a way to the disk below all files."""
-OF_FILES = WRITE_FILE | TRUNCATE | IOCTL_DEV
-"""The rights that a rule about a file, and not a folder, may give."""
-LEAST_VERSION = 2
-"""The first version, of Linux 5.13 to 5.18, forbids every move between two folders, which no build lives with."""
-NEWEST_VERSION = 7
-"""The last version that this was written for; a later one is used as this."""
+ALWAYS_DENIED = MAKE_CHAR | MAKE_BLOCK
+"""Denied everywhere: a device file gives access to a disk below its file system."""
+FILE_RIGHTS = WRITE_FILE | TRUNCATE | IOCTL_DEV
+"""The rights that a rule for a file, as opposed to a folder, may grant."""
+MIN_VERSION = 2
+"""Version 1 (Linux 5.13 to 5.18) denies every move between folders, which builds need."""
+MAX_VERSION = 7
+"""The last version that this module knows; a newer kernel is used like this version."""
 
 
 def version() -> int:
-    """The version of Landlock that the kernel offers, 0 for none: not built, not enabled, or filtered away."""
+    """The kernel's Landlock version, 0 for none: not built in, not enabled, or denied by seccomp."""
     try:
         return system_call(SYS_CREATE_RULESET, None, 0, CREATE_RULESET_VERSION)
     except OSError:
@@ -59,29 +59,29 @@ def version() -> int:
 
 
 def open_ruleset(offered: int, paths: Iterable[Path]) -> int:
-    """A ruleset that allows writing at and beneath `paths` alone, for a kernel that offers version `offered`.
+    """Return the descriptor of a ruleset of version `offered` that allows writing only to `paths` and all below.
 
-    Paths that are not there are left out. Returns a descriptor.
+    Paths that do not exist are ignored.
 
     Raises:
-        OSError: the kernel refuses.
+        OSError: The kernel refuses.
     """
-    rights = handled(offered)
+    rights = handled_rights(offered)
     scopes = SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL if offered >= 6 else 0
-    # struct landlock_ruleset_attr: files, network, scopes; kernels take the part that they know.
+    # struct landlock_ruleset_attr: files, network, scopes. Older kernels know only the first.
     attributes = struct.pack("=QQQ", rights, 0, scopes)[: 24 if offered >= 6 else 8]
     ruleset = system_call(SYS_CREATE_RULESET, attributes, len(attributes), 0)
     try:
         for path in paths:
-            _allow(ruleset, path, rights & ~NEVER)
+            _allow(ruleset, path, rights & ~ALWAYS_DENIED)
     except BaseException:
         os.close(ruleset)
         raise
     return ruleset
 
 
-def handled(offered: int) -> int:
-    """The rights that a ruleset of this version takes away, wherever no rule gives them back."""
+def handled_rights(offered: int) -> int:
+    """The rights that a ruleset of this version denies wherever no rule grants them."""
     rights = WRITE_FILE | REMOVE | MAKE_CHAR | MAKE_DIR | MAKE_REG | MAKE_SOCK | MAKE_FIFO | MAKE_BLOCK | MAKE_SYM
     since = {2: REFER, 3: TRUNCATE, 5: IOCTL_DEV}
     return rights | sum(right for least, right in since.items() if offered >= least)
@@ -96,7 +96,7 @@ def _allow(ruleset: int, path: Path, rights: int) -> None:
         raise
     try:
         if not stat.S_ISDIR(os.fstat(place).st_mode):
-            rights &= OF_FILES
+            rights &= FILE_RIGHTS
         # struct landlock_path_beneath_attr, which is packed.
         system_call(SYS_ADD_RULE, ruleset, RULE_PATH_BENEATH, struct.pack("=Qi", rights, place), 0)
     finally:

@@ -4,16 +4,20 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
+from trioworker.linux.syscalls import become_subreaper
 from trioworker.worker.processes.orphans import terminate_orphans
-from trioworker.worker.processes.ownership import MARK, job_mark
-from trioworker.worker.processes.termination import KILL_WAIT
+from trioworker.worker.processes.ownership import CALL_VARIABLE, job_mark
 
-SOON = 10.0
-"""Seconds that something which must happen at once may take on a busy machine."""
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+TIMEOUT = 30.0
+"""Seconds after which something that must happen is taken not to happen; long, for a busy machine."""
 STARTED_AT = 1_700_000_000.25
 WORKER = """
 import os, sys, trio
@@ -28,25 +32,25 @@ async def main(job, command, folder):
 
 trio.run(main, *sys.argv[1:4])
 """
-"""Runs one command of a job, and stays until it is killed."""
-TELL = "echo $$ > child.new; mv child.new child; exec sleep 300"
+"""Runs one command of a job, then waits to be killed."""
+REPORT_PID = "echo $$ > child.new; mv child.new child; exec sleep 300"
 
 
 @pytest.fixture
 def job() -> str:
-    """A job that no other test has; tests of several runs may share this machine."""
+    """A unique job id; other test runs may share this machine."""
     return f"job-{os.getpid()}-{os.urandom(4).hex()}"
 
 
-async def left_by_a_killed_worker(command: str, job: str, folder: Path) -> int:
-    """The process that the command leaves, of a worker that is dead."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+async def left_by_killed_worker(command: str, job: str, folder: Path) -> int:
+    """Run the command in a worker, kill the worker, and return the pid of the process that the command leaves."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     worker = await trio.lowlevel.open_process(
         [sys.executable, "-c", WORKER, job, command, str(folder), str(STARTED_AT)], env=environment
     )
     try:
-        with trio.fail_after(SOON):
-            # Another process writes it, which has no event of ours.
+        with trio.fail_after(TIMEOUT):
+            # No event reports that another process has written it.
             while not (folder / "child").exists():  # noqa: ASYNC110
                 await trio.sleep(0.01)
     finally:
@@ -69,45 +73,53 @@ def alive(pid: int) -> bool:
 @pytest.mark.parametrize(
     "command",
     [
-        f"sh -c '{TELL}' & wait",
-        f"sh -c '{TELL}' &",
-        f"setsid sh -c '{TELL}' &",
-        f"(setsid sh -c '(setsid sh -c \"{TELL.replace('$', chr(92) + '$')}\" &)' &)",
-        f"env -i sh -c '{TELL}' & sleep 300",
-        f"sh -c \"setsid env -i sh -c '{TELL.replace('$', chr(92) + '$')}' & sleep 300\" &",
-        f"trap '' TERM; sh -c '{TELL}' & wait",
+        f"sh -c '{REPORT_PID}' & wait",
+        f"sh -c '{REPORT_PID}' &",
+        f"setsid sh -c '{REPORT_PID}' &",
+        f"(setsid sh -c '(setsid sh -c \"{REPORT_PID.replace('$', chr(92) + '$')}\" &)' &)",
+        f"env -i sh -c '{REPORT_PID}' & sleep 300",
+        f"sh -c \"setsid env -i sh -c '{REPORT_PID.replace('$', chr(92) + '$')}' & sleep 300\" &",
+        f"trap '' TERM; sh -c '{REPORT_PID}' & wait",
     ],
-    ids=["running", "background", "session", "forked-twice", "without-environment", "child-without-both", "deaf"],
+    ids=[
+        "running",
+        "background",
+        "session",
+        "forked-twice",
+        "without-environment",
+        "child-without-both",
+        "ignores-sigterm",
+    ],
 )
-async def test_what_a_killed_worker_left_is_ended(command: str, job: str, tmp_path: Path) -> None:
-    child = await left_by_a_killed_worker(command, job, tmp_path)
-    with trio.fail_after(SOON):
+async def test_orphans_of_a_killed_worker_are_terminated(command: str, job: str, tmp_path: Path) -> None:
+    child = await left_by_killed_worker(command, job, tmp_path)
+    with trio.fail_after(TIMEOUT):
         await terminate_orphans(job_mark(job, STARTED_AT))
     assert not alive(child)
 
 
-async def test_leftovers_are_asked_first(job: str, tmp_path: Path) -> None:
-    # The shell tells of its child's end, and would die of it: nobody reads that pipe any more.
+async def test_orphans_get_sigterm_first(job: str, tmp_path: Path) -> None:
+    # The shell reports the end of its child on stderr, and would die of SIGPIPE: its reader is dead.
     command = (
-        "exec 2>&-; trap 'echo cleaned > told; exit' TERM; echo $$ > new; mv new child; while :; do sleep 0.01; done"
+        "exec 2>&-; trap 'echo cleaned > cleanup; exit' TERM; echo $$ > new; mv new child; while :; do sleep 0.01; done"
     )
-    await left_by_a_killed_worker(command, job, tmp_path)
+    await left_by_killed_worker(command, job, tmp_path)
     await terminate_orphans(job_mark(job, STARTED_AT))
-    assert (tmp_path / "told").read_text() == "cleaned\n"
+    assert (tmp_path / "cleanup").read_text() == "cleaned\n"
 
 
 @pytest.mark.parametrize(
     ("same_name", "started_at"), [(True, STARTED_AT + 1), (False, STARTED_AT)], ids=["earlier-run", "other-job"]
 )
-async def test_other_jobs_are_left_alone(same_name: bool, started_at: float, job: str, tmp_path: Path) -> None:
-    child = await left_by_a_killed_worker(f"sh -c '{TELL}' &", job, tmp_path)
+async def test_processes_of_other_jobs_are_kept(same_name: bool, started_at: float, job: str, tmp_path: Path) -> None:
+    child = await left_by_killed_worker(f"sh -c '{REPORT_PID}' &", job, tmp_path)
     await terminate_orphans(job_mark(job if same_name else f"{job}-2", started_at))
     assert alive(child)
     os.kill(child, signal.SIGKILL)
 
 
-async def test_who_shares_our_session_is_left_alone(job: str) -> None:
-    mark = {MARK: f"{job_mark(job, STARTED_AT)}#0"}
+async def test_processes_of_our_own_session_are_kept(job: str) -> None:
+    mark = {CALL_VARIABLE: f"{job_mark(job, STARTED_AT)}#0"}
     process = await trio.lowlevel.open_process(["sleep", "300"], env={**os.environ, **mark})
     await terminate_orphans(job_mark(job, STARTED_AT))
     assert process.poll() is None
@@ -115,7 +127,15 @@ async def test_who_shares_our_session_is_left_alone(job: str) -> None:
     await process.wait()
 
 
-async def test_looking_for_leftovers_where_there_are_none_takes_no_wait(job: str) -> None:
-    began = trio.current_time()
+async def test_orphans_that_were_reparented_to_us_are_reaped(job: str, tmp_path: Path) -> None:
+    become_subreaper()
+    child = await left_by_killed_worker(f"setsid sh -c '{REPORT_PID}' & sleep 300", job, tmp_path)
     await terminate_orphans(job_mark(job, STARTED_AT))
-    assert trio.current_time() - began < KILL_WAIT
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
+async def test_without_orphans_nothing_is_awaited(job: str, autojump_clock: MockClock) -> None:
+    start = trio.current_time()
+    await terminate_orphans(job_mark(job, STARTED_AT))
+    assert trio.current_time() == start

@@ -1,4 +1,4 @@
-"""Whose exit status is taken, and when it is left to somebody else."""
+"""Which processes are reaped, and which are left to their own waiters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trioworker.worker.processes.ownership import ProcessOwnership
 
 
 def ended_leader(mark: dict[str, str]) -> int:
-    """A process that begins a session and has ended; nobody has taken its exit status."""
+    """A session leader that has ended and was not reaped."""
     program = shutil.which("true")
     assert program
     pid = os.posix_spawn(program, [program], mark, setsid=True)
@@ -19,19 +19,19 @@ def ended_leader(mark: dict[str, str]) -> int:
     return pid
 
 
-def test_a_command_that_ended_while_it_was_started_is_left_to_who_started_it() -> None:
+def test_a_command_that_ended_while_starting_is_not_reaped() -> None:
     ownership = ProcessOwnership()
     number, mark = ownership.new_call()
     with ownership.starting():
         pid = ended_leader(mark)
         for _ in range(3):
             ownership.reap()
-        ownership.began(number, pid)
+        ownership.leader_started(number, pid)
     ownership.reap()
     assert os.waitpid(pid, os.WNOHANG) == (pid, 0)
 
 
-def test_a_leader_that_nobody_waits_for_is_reaped_at_the_second_look() -> None:
+def test_an_unknown_session_leader_is_reaped_the_second_time() -> None:
     ownership = ProcessOwnership()
     _, mark = ownership.new_call()
     pid = ended_leader(mark)

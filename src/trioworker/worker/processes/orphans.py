@@ -1,15 +1,17 @@
-"""What a worker that was killed left running, ended before the job goes on.
+"""Terminates the processes that a killed worker left running, before its job is resumed.
 
-Nobody ends the processes of a worker that dies by SIGKILL. In a container, where it is process 1, the kernel takes them
-along; elsewhere they live on as children of init, and might still write to the workspace while the resumed job is told
-that their call was interrupted. They are found by the job's mark in the environment that they were started with, and
-with each goes all of its session and all that stems from it. Who was cut off from all of these, by `setsid` and an
-empty environment, can't be told from anybody else's process and stays; while its worker lives, `lineage.py` finds it.
+When a worker is killed by SIGKILL, its commands are not terminated. In a container, where it is process 1, the kernel
+kills them; elsewhere they become children of init and might still write to the workspace, while the resumed job reports
+their call as interrupted. They are found by the job's mark in the environment that they were started with, together
+with their sessions and all their descendants. A process that left all of these, by `setsid` and with an empty
+environment, can't be recognized and is missed; while its worker lives, `ownership.py` finds it.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
@@ -17,25 +19,45 @@ from trioworker.linux.procfs import descendants, process_table
 from trioworker.worker.processes.ownership import job_of
 from trioworker.worker.processes.termination import ProcessSnapshot, terminate_processes
 
+if TYPE_CHECKING:
+    from trioworker.linux.procfs import ProcessEntry
+
 
 async def terminate_orphans(job: str) -> None:
-    """End the processes that an earlier worker's calls left.
+    """Terminate the processes that an earlier worker of this job left running.
 
-    `job` is what `job_mark` gives. Only for a worker that knows the earlier one to be dead: it holds the job's journal.
+    `job` comes from `job_mark`. The caller must know that the earlier worker is dead: it holds the job's journal.
     """
-    ended = await terminate_processes(lambda: _snapshot(job))
-    if ended:
-        logger.warning("{} processes that an earlier worker of this job had left were ended", ended)
+    found: set[int] = set()
+
+    def snapshot() -> ProcessSnapshot:
+        orphans = _orphans(job)
+        found.update(orphan.pid for orphan in orphans)
+        return ProcessSnapshot(orphans)
+
+    count = await terminate_processes(snapshot)
+    _reap(found)
+    if count:
+        logger.warning("terminated {} processes that an earlier worker of this job had left running", count)
 
 
-def _snapshot(job: str) -> ProcessSnapshot:
+def _reap(pids: set[int]) -> None:
+    """Reap those that are our children, because an earlier job in this process made it a subreaper."""
+    for pid in pids:
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+
+
+def _orphans(job: str) -> list[ProcessEntry]:
     table = process_table()
-    ours = os.getsid(0)
-    # A worker that was itself started by such a process is none of the leftovers.
-    others = [entry for entries in table.values() for entry in entries if entry.session != ours and not entry.is_dead]
+    own_session = os.getsid(0)
+    # This worker may have been started by such a process; its own session is kept then.
+    others = [
+        entry for entries in table.values() for entry in entries if entry.session != own_session and not entry.is_dead
+    ]
     marked = [entry for entry in others if job_of(entry.pid) == job]
-    # 0 stands for every session of another namespace.
+    # Session 0 stands for all sessions of other pid namespaces.
     sessions = {entry.session for entry in marked} - {0}
     roots = marked + [entry for entry in others if entry.session in sessions]
-    found = {entry.identity: entry for entry in descendants(roots, table) if entry.session != ours}
-    return ProcessSnapshot(list(found.values()))
+    found = {entry.identity: entry for entry in descendants(roots, table) if entry.session != own_session}
+    return list(found.values())

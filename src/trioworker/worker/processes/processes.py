@@ -1,19 +1,20 @@
-"""The commands of a job: started, read while they run, and ended with all that they started.
+"""Runs the commands of a job, reads their output, and terminates them with all their descendants.
 
-A call ends when its first process does. What it left in the background lives on until the job ends, so that a server
-started by one call can be used by the next; its output is read on and thrown away, lest it die of a closed pipe. A call
-that is out of time or cancelled ends with its whole tree: SIGTERM, a short wait, SIGKILL until nobody is left. The
-nursery's own way for that won't do: trio stops caring as soon as the first process is gone.
+A call ends when its first process does. Its background processes live until the job ends, so that a later call can use
+a server that an earlier one started; their output is read and discarded, because a closed pipe would kill them. A call
+that times out or is cancelled is terminated with its whole tree: SIGTERM, a short wait, then SIGKILL until no process
+is left. `trio.run_process` can't do that: it stops as soon as the first process has ended.
+
+Orphans are reaped by polling. SIGCHLD is no alternative: only the main thread can receive it, and its handler belongs
+to the program that embeds the job.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import signal
 import subprocess
 import termios
-import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -24,7 +25,7 @@ from trioworker.worker.processes.output import BoundedOutput
 from trioworker.worker.processes.ownership import ProcessOwnership
 from trioworker.worker.processes.sandbox.launcher_client import Launcher
 from trioworker.worker.processes.sandbox.sandbox import NO_SANDBOX
-from trioworker.worker.processes.termination import KILL_WAIT, terminate_processes
+from trioworker.worker.processes.termination import KILL_DELAY, terminate_processes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -34,28 +35,33 @@ if TYPE_CHECKING:
     from trioworker.worker.processes.sandbox.sandbox import Sandbox
 
 READ_BYTES = 64 * 1024
-"""Bytes read at once, which is what a pipe holds (pipe(7))."""
-SECOND_LOOK = 0.02
-"""Seconds after which a dead process whose parent might have been about to wait for it is taken for an orphan."""
-IDLE_READ_PAUSE = 0.01
-"""Seconds between two reads of output that nobody will see: 6 MB/s, and an endless writer costs us little."""
+"""Bytes to read at once: the capacity of a pipe (pipe(7))."""
+REAP_INTERVAL = 1.0
+"""Seconds between two checks for orphans that have ended. A check is one system call; until then they are zombies."""
+REAP_DELAY = 0.02
+"""Seconds until a dead child that another task may have been about to wait for counts as an orphan."""
+DISCARD_INTERVAL = 0.01
+"""Seconds between two reads of discarded output: an endless writer gets 6 MB/s, which costs little CPU."""
 
 
-class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """How a command ended. `exit_code` is None when its time was up; killed by signal N is -N."""
+class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The output and exit code of a command.
+
+    `exit_code` is None after a time-out, and -N when signal N ended the command.
+    """
 
     output: str
     exit_code: int | None
 
 
 class Processes:
-    """The process table of a job. Enter it with `async with`, again after it was left; leaving ends all processes.
+    """The processes of a job.
 
-    `end_all` may be called at any time, also afterwards.
+    An `async with` block, which may be entered again after it was left. Leaving it terminates all processes.
     """
 
     def __init__(self, job: str | None = None, sandbox: Sandbox = NO_SANDBOX) -> None:
-        """`job` marks the processes, so that a later worker finds them: see `leftovers.py`. `wall` confines them."""
+        """`job`, from `job_mark`, marks the processes, so that a restarted worker finds them (`orphans.py`)."""
         self._ownership = ProcessOwnership(job)
         self._launcher = Launcher(sandbox) if sandbox.enabled else None
         self._nursery: trio.Nursery | None = None
@@ -79,12 +85,12 @@ class Processes:
         *,
         directory: int,
         environment: Mapping[str, str],
-        timeout: float,  # noqa: ASYNC109 - its end is an answer with the output until then, not an exception
-    ) -> Ended:
-        """Run a command in the open `directory`, for at most `timeout` seconds. Standard input is empty.
+        timeout: float,  # noqa: ASYNC109 - a time-out is a result, not an exception
+    ) -> CommandResult:
+        """Run a command in the open `directory` for at most `timeout` seconds, with empty standard input.
 
         Raises:
-            OSError: it can't be started.
+            OSError: The command can't be started.
         """
         call = await self._start(command, directory, environment)
         exit_code: int | None = None
@@ -93,19 +99,19 @@ class Processes:
                 exit_code = await call.process.wait()
         finally:
             if exit_code is None:
-                await self._end(call.number)
-                await call.take_exit_status()
-            self._ownership.ended(call.process.pid)
+                await self._terminate(call.number)
+                await call.reap()
+            self._ownership.leader_reaped(call.process.pid)
             self._reap()
             output = call.close()
-        return Ended(output=output, exit_code=exit_code)
+        return CommandResult(output=output, exit_code=exit_code)
 
-    async def end_all(self) -> None:
-        """End every process that any call left behind."""
-        await self._end(None)
+    async def terminate_all(self) -> None:
+        """Terminate the processes of all calls. May be called at any time, also outside the block."""
+        await self._terminate(None)
         if self._reap():
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + 2 * SECOND_LOOK):
-                await trio.sleep(SECOND_LOOK)
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 2 * REAP_DELAY):
+                await trio.sleep(REAP_DELAY)
             self._reap()
 
     @asynccontextmanager
@@ -114,44 +120,41 @@ class Processes:
             try:
                 yield self
             finally:
-                await self.end_all()
+                await self.terminate_all()
                 if self._launcher is not None:
                     self._launcher.close()
                 self._nursery.cancel_scope.cancel()
                 self._nursery = None
                 self._reaping = False
 
-    async def _reap_as_they_die(self) -> None:
-        """Take the exit status of orphans also while a long call runs; the main thread alone can hear of deaths."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        with trio.open_signal_receiver(signal.SIGCHLD) as deaths:
-            async for _ in deaths:
-                if self._ownership.has_dead_orphan() and self._reap():
-                    await trio.sleep(SECOND_LOOK)
-                    self._reap()
+    async def _reap_orphans(self) -> None:
+        """Reap orphans while a long call runs."""
+        while True:
+            await trio.sleep(REAP_INTERVAL)
+            if self._ownership.has_dead_orphan():
+                self._reap()
 
     def _reap(self) -> bool:
         return self._ownership.reap(self._launcher.pid if self._launcher else None)
 
     async def _start(self, command: Sequence[str], directory: int, environment: Mapping[str, str]) -> _Call:
         if self._nursery is None:
-            raise RuntimeError("Processes runs commands inside of its `async with` only")
+            raise RuntimeError("commands can only be run inside the `async with` block of Processes")
         number, mark = self._ownership.new_call()
-        ours, theirs = os.pipe()
+        read_end, write_end = os.pipe()
         try:
             with self._ownership.starting():
-                process = await self._open_process(command, directory, theirs, {**environment, **mark})
-                self._ownership.began(number, process.pid)
+                process = await self._open_process(command, directory, write_end, {**environment, **mark})
+                self._ownership.leader_started(number, process.pid)
         except BaseException:
-            os.close(ours)
+            os.close(read_end)
             raise
         finally:
-            os.close(theirs)
+            os.close(write_end)
         if not self._reaping:
             self._reaping = True
-            self._nursery.start_soon(self._reap_as_they_die)
-        call = _Call(number, process, trio.lowlevel.FdStream(ours))
+            self._nursery.start_soon(self._reap_orphans)
+        call = _Call(number, process, trio.lowlevel.FdStream(read_end))
         self._nursery.start_soon(call.read_output)
         return call
 
@@ -165,14 +168,14 @@ class Processes:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            # Python changes to it between fork and exec, when the descriptor is still open there too.
+            # Python changes directory between fork and exec, when the child still has the descriptor.
             cwd=f"/proc/self/fd/{directory}",
             env=environment,
             start_new_session=True,
         )
 
-    async def _end(self, number: int | None) -> None:
-        """End a call's processes, or all for None, whatever happens to us meanwhile."""
+    async def _terminate(self, number: int | None) -> None:
+        """Terminate the processes of a call, or of all calls for None. Cancellation does not interrupt it."""
         await terminate_processes(lambda: self._ownership.snapshot(number))
 
 
@@ -184,41 +187,41 @@ class _Process(Protocol):
 
 
 class _Call:
-    """A running command and the window on its output."""
+    """A running command and its output."""
 
     def __init__(self, number: int, process: _Process, stream: trio.lowlevel.FdStream) -> None:
         self.number = number
         self.process = process
         self._stream = stream
-        self._window = BoundedOutput()
-        self._seen = True
+        self._output = BoundedOutput()
+        self._discard = False
 
     async def read_output(self) -> None:
-        """Read to the end of the stream, also after `close`, when nobody looks any more."""
+        """Read to the end of the stream; after `close`, what is read is discarded."""
         async with self._stream:
             async for data in self._stream:
-                if self._seen:
-                    self._window.feed(bytes(data))
+                if self._discard:
+                    await trio.sleep(DISCARD_INTERVAL)
                 else:
-                    await trio.sleep(IDLE_READ_PAUSE)
+                    self._output.feed(bytes(data))
 
-    async def take_exit_status(self) -> None:
-        """Wait for a process that was killed, so that it is no zombie."""
-        with trio.move_on_after(KILL_WAIT, shield=True):
+    async def reap(self) -> None:
+        """Reap the process after it was killed."""
+        with trio.move_on_after(KILL_DELAY, shield=True):
             await self.process.wait()
 
     def close(self) -> str:
-        """The output until now, with what is in the pipe already."""
-        self._seen = False
+        """Return the output so far, including what is in the pipe, and discard the rest."""
+        self._discard = True
         descriptor = self._stream.fileno()
         if descriptor >= 0:
-            for data in _waiting_bytes(descriptor):
-                self._window.feed(data)
-        return self._window.text()
+            for data in _read_available(descriptor):
+                self._output.feed(data)
+        return self._output.text()
 
 
-def _waiting_bytes(descriptor: int) -> list[bytes]:
-    """What a pipe holds at this moment, and not what a background process goes on to write."""
+def _read_available(descriptor: int) -> list[bytes]:
+    """Read what a pipe holds now, not what a background process writes meanwhile."""
     rest = int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), "little")
     pieces: list[bytes] = []
     while rest > 0:

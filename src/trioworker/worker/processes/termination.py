@@ -1,4 +1,4 @@
-"""How processes are ended: asked by SIGTERM, given a moment, and then killed until nobody is left."""
+"""Terminates processes: SIGTERM, a short wait, then SIGKILL until none is left."""
 
 from __future__ import annotations
 
@@ -13,45 +13,47 @@ from trioworker.linux.procfs import ProcessEntry, send_signal, wait_until_ended
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-KILL_WAIT = 0.5
-"""Seconds between SIGTERM and SIGKILL: enough to remove a lock file, little beside the 8 s of a job's farewell."""
-END_LIMIT = 2.0
-"""Seconds after which we stop trying to end processes: those that are left hang in the kernel."""
-STRAY_AGE = 0.1
-"""Seconds before an unmarked child counts as a stray: between `fork` and `exec` even our own has no mark yet."""
+KILL_DELAY = 0.5
+"""Seconds between SIGTERM and SIGKILL: enough to remove a lock file, short beside the 8 s of a job's shutdown."""
+TERMINATION_TIMEOUT = 2.0
+"""Seconds until termination is given up: processes that are left hang in the kernel."""
+ATTRIBUTION_DELAY = 0.1
+"""Seconds until an unmarked child counts as unattributed: before its `exec`, a call's leader has no mark either."""
 
 
 class ProcessSnapshot(msgspec.Struct, frozen=True):
-    """Who is to end. `undecided` when there are unmarked children too young to tell whose they are."""
+    """The living processes to terminate, and whether some unmarked children are too young to be attributed."""
 
-    members: list[ProcessEntry]
+    processes: list[ProcessEntry]
     undecided: bool = False
 
 
-async def terminate_processes(count: Callable[[], ProcessSnapshot]) -> int:
-    """End all that `count` finds, and finds again: they may fork meanwhile. Nothing that happens to us stops it.
+async def terminate_processes(take_snapshot: Callable[[], ProcessSnapshot]) -> int:
+    """Terminate all processes that `take_snapshot` finds. It is called again after each round, since they may fork.
 
-    Returns how many there were at the first look.
+    Returns the number of processes in the first snapshot. Cancellation does not interrupt it.
     """
-    snapshot = count()
-    found = len(snapshot.members)
+    snapshot = take_snapshot()
+    found = len(snapshot.processes)
     if not found and not snapshot.undecided:
         return 0
-    with trio.move_on_after(END_LIMIT, shield=True) as limit:
-        send_signal(snapshot.members, signal.SIGTERM)
-        with trio.move_on_after(KILL_WAIT):
-            await wait_until_ended(snapshot.members)
-        while (snapshot := count()).members or snapshot.undecided:
-            send_signal(snapshot.members, signal.SIGKILL)
+    with trio.move_on_after(TERMINATION_TIMEOUT, shield=True) as limit:
+        send_signal(snapshot.processes, signal.SIGTERM)
+        with trio.move_on_after(KILL_DELAY):
+            await wait_until_ended(snapshot.processes)
+        while (snapshot := take_snapshot()).processes or snapshot.undecided:
+            send_signal(snapshot.processes, signal.SIGKILL)
             if snapshot.undecided:
-                await trio.sleep(STRAY_AGE)
-            await wait_until_ended(snapshot.members)
+                await trio.sleep(ATTRIBUTION_DELAY)
+            await wait_until_ended(snapshot.processes)
     if limit.cancelled_caught:
-        _tell_of_leftovers(len(count().members))
+        _log_survivors(len(take_snapshot().processes))
     return found
 
 
-def _tell_of_leftovers(number: int) -> None:
+def _log_survivors(count: int) -> None:
     from loguru import logger
 
-    logger.warning("{} processes of a command outlive SIGKILL after {} s; they hang in the kernel", number, END_LIMIT)
+    logger.warning(
+        "{} processes of a command still run {} s after SIGKILL; they hang in the kernel", count, TERMINATION_TIMEOUT
+    )

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from trioworker.errors import ToolError
-from trioworker.worker.processes.termination import END_LIMIT, KILL_WAIT
+from trioworker.worker.processes.termination import KILL_DELAY, TERMINATION_TIMEOUT
 from trioworker.worker.tools.base import Parameters, Tool
 from trioworker.worker.tools.workspace import translate_oserror
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TIMEOUT = 120.0
 """Seconds that a command may run if the model names no time (contract, 'Tools')."""
-OUTER_MARGIN = END_LIMIT + KILL_WAIT + 10.0
+OUTER_MARGIN = TERMINATION_TIMEOUT + KILL_DELAY + 10.0
 """Seconds that the executor grants beyond the command's own time-out, to end the tree and to tell its output."""
 MAX_COMMAND_BYTES = 128 * 1024 - 1
 """Bytes of one argument of a program: the kernel's MAX_ARG_STRLEN (execve(2)) without its NUL."""

@@ -1,4 +1,4 @@
-"""What the tests of the wall share: a place outside of it, and commands run behind it."""
+"""Fixtures for tests of the sandbox: a folder outside of it, and commands inside."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from support.walls import wall_around
-from trioworker.worker.processes.processes import Ended, Processes
+from support.sandboxes import sandbox_for
+from trioworker.worker.processes.processes import CommandResult, Processes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -23,41 +23,41 @@ LIMIT = 30.0
 
 
 class Run(Protocol):
-    """Runs a command line by sh."""
+    """Runs a script with sh."""
 
-    async def __call__(self, script: str, **variables: object) -> Ended: ...
+    async def __call__(self, script: str, **variables: object) -> CommandResult: ...
 
 
-class Behind(Protocol):
-    """Gives what runs commands in the workspace behind a wall; `more` is of the job's configuration."""
+class OpenSandboxed(Protocol):
+    """Opens a sandbox for commands in the workspace, with `more` configuration of the job."""
 
     def __call__(self, **more: object) -> AbstractAsyncContextManager[Run]: ...
 
 
 @pytest.fixture
 def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder that commands have no business in, and no variable that makes it theirs. It holds the file `victim`."""
+    """A folder with the file `victim`, which commands may not write to."""
     for name in ("TMPDIR", "TEMP", "TMP"):
         monkeypatch.delenv(name, raising=False)
     try:
         folder = Path(tempfile.mkdtemp(dir="/var/tmp"))
     except OSError as error:
-        pytest.skip(f"no folder outside of /tmp can be made here: {error}")
+        pytest.skip(f"no folder can be created outside /tmp: {error}")
     (folder / "victim").write_text("safe")
     yield folder
     shutil.rmtree(folder)
 
 
 @pytest.fixture
-def behind(workspace: Path) -> Behind:
+def sandboxed(workspace: Path) -> OpenSandboxed:
     @asynccontextmanager
-    async def opened(**more: object) -> AsyncGenerator[Run]:
+    async def open_sandboxed(**more: object) -> AsyncGenerator[Run]:
         directory = os.open(workspace, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            with wall_around(workspace, **more) as sandbox:
+            with sandbox_for(workspace, **more) as sandbox:
                 async with Processes(None, sandbox) as processes:
 
-                    async def run(script: str, **variables: object) -> Ended:
+                    async def run(script: str, **variables: object) -> CommandResult:
                         environment = {"PATH": os.environ["PATH"], **{name: str(of) for name, of in variables.items()}}
                         return await processes.run(
                             ["sh", "-c", script], directory=directory, environment=environment, timeout=LIMIT
@@ -67,4 +67,4 @@ def behind(workspace: Path) -> Behind:
         finally:
             os.close(directory)
 
-    return opened
+    return open_sandboxed

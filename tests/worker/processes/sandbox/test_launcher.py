@@ -1,4 +1,4 @@
-"""The process that starts the commands: what they get from it, and what happens when it is gone."""
+"""The command launcher: what commands inherit from it, and what happens when it is killed."""
 
 from __future__ import annotations
 
@@ -12,45 +12,47 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from support.walls import wall_around
+from support.sandboxes import sandbox_for
 from trioworker.linux.procfs import process_table
 from trioworker.worker.processes.processes import Processes
-from trioworker.worker.processes.sandbox import launcher_client as launching
+from trioworker.worker.processes.sandbox import launcher_client
 from worker.processes.sandbox.conftest import LIMIT
 
 if TYPE_CHECKING:
-    from worker.processes.sandbox.conftest import Behind
+    from worker.processes.sandbox.conftest import OpenSandboxed
 
 
 def launchers() -> list[int]:
-    """The launchers among our children that live."""
+    """The launchers among our living children."""
     children = [entry.pid for entry in process_table().get(os.getpid(), []) if not entry.is_dead]
     return [pid for pid in children if b"launcher.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def environment_of(pid: int) -> bytes:
-    """What can be seen of it: nothing, unless we are root."""
+    """The environment of a launcher, which only root can read."""
     with suppress(PermissionError):
         return Path(f"/proc/{pid}/environ").read_bytes()
     return b""
 
 
-async def test_a_command_gets_three_descriptors_and_no_more(behind: Behind) -> None:
-    async with behind() as run:
-        # The fourth is the listing's own.
+async def test_commands_inherit_three_descriptors(sandboxed: OpenSandboxed) -> None:
+    async with sandboxed() as run:
+        # The fourth is the one by which `ls` lists the folder.
         assert (await run("ls /proc/self/fd")).output.split() == ["0", "1", "2", "3"]
 
 
-async def test_a_command_finds_its_signals_as_they_should_be(behind: Behind) -> None:
-    async with behind() as run:
+async def test_commands_start_with_default_signal_handling(sandboxed: OpenSandboxed) -> None:
+    async with sandboxed() as run:
         status = (await run("cat /proc/self/status")).output
     masks = dict(line.split(":") for line in status.splitlines())
     assert [int(masks[name], 16) for name in ("SigBlk", "SigIgn", "SigCgt")] == [0, 0, 0]
 
 
-async def test_a_command_gets_its_own_environment_alone(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_commands_inherit_nothing_of_the_workers_environment(
+    sandboxed: OpenSandboxed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SECRET", "of-the-worker")
-    async with behind() as run:
+    async with sandboxed() as run:
         variables = (await run("env", GIVEN="a=b\nc")).output
         (launcher,) = launchers()
         assert b"SECRET" not in environment_of(launcher)
@@ -58,8 +60,8 @@ async def test_a_command_gets_its_own_environment_alone(behind: Behind, monkeypa
     assert "SECRET" not in variables
 
 
-async def test_core_files_are_not_written_and_limits_are_there(behind: Behind) -> None:
-    async with behind(timeout=10.0) as run:
+async def test_commands_have_resource_limits(sandboxed: OpenSandboxed) -> None:
+    async with sandboxed(timeout=10.0) as run:
         output = (await run("ulimit -c; ulimit -t; ulimit -f; ulimit -H -c")).output
     core, seconds, blocks, hard = output.split()
     assert (core, hard) == ("0", "0")
@@ -67,20 +69,20 @@ async def test_core_files_are_not_written_and_limits_are_there(behind: Behind) -
     assert int(blocks) == 16 * 1024**3 // 512
 
 
-async def test_a_limit_that_is_lower_already_stays(workspace: Path) -> None:
+async def test_a_lower_limit_of_the_worker_is_kept(workspace: Path) -> None:
     program = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (512_000, 1_024_000))\n"
-        "from trioworker.worker.processes.sandbox.resource_limits import limits\n"
-        "print(limits(1.0)[resource.RLIMIT_FSIZE])\n"
+        "from trioworker.worker.processes.sandbox.resource_limits import resource_limits\n"
+        "print(resource_limits(1.0)[resource.RLIMIT_FSIZE])\n"
     )
     ended = await trio.run_process([sys.executable, "-c", program], capture_stdout=True)
     assert ended.stdout == b"512000\n"
 
 
-async def test_arguments_and_environments_of_any_size_arrive(workspace: Path) -> None:
+async def test_large_arguments_and_environments_are_passed_on(workspace: Path) -> None:
     directory = os.open(workspace, os.O_RDONLY)
     long = {f"LONG{number}": "x" * 100_000 for number in range(10)}
-    with wall_around(workspace) as sandbox:
+    with sandbox_for(workspace) as sandbox:
         async with Processes(None, sandbox) as processes:
             command = [sys.executable, "-c", "import os, sys; print(len(sys.argv[1]), sys.argv[2:], len(os.environ))"]
             ended = await processes.run(
@@ -95,8 +97,8 @@ async def test_arguments_and_environments_of_any_size_arrive(workspace: Path) ->
     os.close(directory)
 
 
-async def test_the_launcher_starts_with_the_first_command_and_ends_with_the_job(behind: Behind) -> None:
-    async with behind() as run:
+async def test_the_launcher_runs_from_the_first_command_to_the_end_of_the_job(sandboxed: OpenSandboxed) -> None:
+    async with sandboxed() as run:
         assert launchers() == []
         await run("true")
         (first,) = launchers()
@@ -105,29 +107,31 @@ async def test_the_launcher_starts_with_the_first_command_and_ends_with_the_job(
     assert launchers() == []
 
 
-async def test_a_command_that_kills_the_launcher_ends_no_job(behind: Behind) -> None:
-    async with behind() as run:
+async def test_a_killed_launcher_is_restarted(sandboxed: OpenSandboxed) -> None:
+    async with sandboxed() as run:
         await run("true")
         (launcher,) = launchers()
         assert (await run("kill -9 $LAUNCHER; echo killed", LAUNCHER=launcher)).output == "killed\n"
         assert (await run("echo again")).output == "again\n"
 
 
-async def test_a_launcher_that_was_stopped_is_given_up(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with behind() as run:
+async def test_a_stopped_launcher_is_killed_after_a_time_out(
+    sandboxed: OpenSandboxed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with sandboxed() as run:
         await run("true")
         (launcher,) = launchers()
         os.kill(launcher, signal.SIGSTOP)
-        with monkeypatch.context() as impatient:
-            impatient.setattr(launching, "START_LIMIT", 0.2)
-            with pytest.raises(TimeoutError, match="did not answer"):
+        with monkeypatch.context() as patch:
+            patch.setattr(launcher_client, "START_TIMEOUT", 0.2)
+            with pytest.raises(TimeoutError, match="did not respond"):
                 await run("true")
         assert launcher not in launchers()
         assert (await run("echo again")).output == "again\n"
 
 
-async def test_signals_to_the_workers_group_leave_the_launcher_alone(behind: Behind) -> None:
-    async with behind() as run:
+async def test_the_launcher_ignores_signals_that_stop_the_worker(sandboxed: OpenSandboxed) -> None:
+    async with sandboxed() as run:
         await run("true")
         (launcher,) = launchers()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -136,23 +140,23 @@ async def test_signals_to_the_workers_group_leave_the_launcher_alone(behind: Beh
         assert launchers() == [launcher]
 
 
-async def test_commands_side_by_side_start_in_turn(behind: Behind) -> None:
+async def test_concurrent_commands_share_one_launcher(sandboxed: OpenSandboxed) -> None:
     outputs: list[str] = []
-    async with behind() as run:
+    async with sandboxed() as run:
 
-        async def note(number: int) -> None:
+        async def append_output(number: int) -> None:
             outputs.append((await run(f"sleep 0.05; echo {number}")).output)
 
         async with trio.open_nursery() as nursery:
             for number in range(20):
-                nursery.start_soon(note, number)
+                nursery.start_soon(append_output, number)
         assert len(launchers()) == 1
     assert sorted(map(int, outputs)) == list(range(20))
 
 
-async def test_no_descriptor_is_left(behind: Behind) -> None:
+async def test_no_descriptors_leak(sandboxed: OpenSandboxed) -> None:
     async def job() -> None:
-        async with behind() as run:
+        async with sandboxed() as run:
             for _ in range(3):
                 await run("true")
             (launcher,) = launchers()
@@ -175,8 +179,8 @@ async def test_the_launcher_ends_when_its_worker_is_killed(workspace: Path) -> N
         "async def main():\n"
         "    place = Path(sys.argv[1])\n"
         "    directory = os.open(place, os.O_RDONLY)\n"
-        "    with open_sandbox(WorkerConfig(job_id='', token='', workspace=place)) as wall:\n"
-        "        async with Processes(None, wall) as processes:\n"
+        "    with open_sandbox(WorkerConfig(job_id='', token='', workspace=place)) as sandbox:\n"
+        "        async with Processes(None, sandbox) as processes:\n"
         "            await processes.run(['true'], directory=directory, environment=dict(os.environ), timeout=30)\n"
         "            print(processes._launcher.pid, flush=True)\n"
         "            os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -185,14 +189,14 @@ async def test_the_launcher_ends_when_its_worker_is_killed(workspace: Path) -> N
     ended = await trio.run_process([sys.executable, "-c", program, str(workspace)], capture_stdout=True, check=False)
     launcher = int(ended.stdout)
     with trio.fail_after(LIMIT):
-        # It is no child of ours, so nothing tells of its end but its absence.
+        # It is not our child, so no event reports its end.
         while is_running(launcher):  # noqa: ASYNC110
             await trio.sleep(0.02)
-    take_exit_status(launcher)
+    reap(launcher)
 
 
-def take_exit_status(pid: int) -> None:
-    """An orphan is ours, if an earlier test has made us the one who gets them."""
+def reap(pid: int) -> None:
+    """Reap an orphan, which is our child if an earlier test has made us a subreaper."""
     with suppress(ChildProcessError):
         os.waitpid(pid, 0)
 

@@ -1,4 +1,4 @@
-"""Which level is reached where, how it is told, and what `require` demands."""
+"""Which level of containment is reached, how it is reported, and what `require` demands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import trio
 
 from observability.tracefile import read_trace
 from support.program import ran
-from support.walls import WITHOUT_LANDLOCK, needs_landlock, wall_around
+from support.sandboxes import WITHOUT_LANDLOCK, needs_landlock, sandbox_for
 from support.world import DONE, JOB_ID, TOKEN, World, calling
 from trioworker import ConfigError, open_job, run_job
 from trioworker.linux import landlock
@@ -25,11 +25,11 @@ from trioworker.worker.processes.sandbox.sandbox import open_sandbox
 from trioworker.worker.state.journal_file import journal_path
 from worker.processes.sandbox.conftest import LIMIT
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 
 
 def hostile(outside: Path) -> World:
-    """A job whose first command writes outside, and whose second works."""
+    """A job whose first command writes outside the workspace, and whose second inside."""
     turns = [
         calling(("shell", {"command": f"echo hacked > {outside}/victim"})),
         calling(("shell", {"command": "echo fine > result; cat result"})),
@@ -39,7 +39,7 @@ def hostile(outside: Path) -> World:
 
 
 @needs_landlock
-async def test_a_tool_that_writes_outside_is_refused_by_the_kernel_and_the_job_goes_on(
+async def test_a_command_that_writes_outside_fails_and_the_job_continues(
     workspace: Path, outside: Path, tmp_path: Path
 ) -> None:
     world = hostile(outside)
@@ -53,13 +53,13 @@ async def test_a_tool_that_writes_outside_is_refused_by_the_kernel_and_the_job_g
     assert "Permission denied" in refused
     assert '"sandboxed": false' in refused
     assert '"output": "fine\\n"' in worked
-    level = f"landlock {min(landlock.version(), landlock.NEWEST_VERSION)}, no_new_privs, limits"
+    level = f"landlock {min(landlock.version(), landlock.MAX_VERSION)}, no_new_privs, limits"
     assert world.of_type("status")[0] == {"message": f"containment: {level}", "seq": 0}
     ((_, mark),) = read_trace(trace).marks("sandbox")
     assert mark == {"level": level, "gap": ""}
 
 
-async def test_off_is_told_too(workspace: Path, outside: Path) -> None:
+async def test_containment_off_is_reported(workspace: Path, outside: Path) -> None:
     world = hostile(outside)
     outcome = await run_job(world.config(workspace, containment="off"), transport=world)
     assert outcome.success
@@ -69,7 +69,7 @@ async def test_off_is_told_too(workspace: Path, outside: Path) -> None:
 
 @pytest.mark.integration
 @needs_landlock
-async def test_trioworker_local_hands_its_wishes_on(workspace: Path, outside: Path) -> None:
+async def test_trioworker_local_passes_containment_options_to_the_worker(workspace: Path, outside: Path) -> None:
     script = workspace.parent / "turns.json"
     command = f"echo allowed > {outside}/victim; echo refused > {outside}/new"
     script.write_bytes(msgspec.json.encode([calling(("shell", {"command": command})), DONE]))
@@ -84,20 +84,20 @@ async def test_trioworker_local_hands_its_wishes_on(workspace: Path, outside: Pa
     assert first["data"]["message"].startswith("containment: landlock")
 
 
-async def test_a_job_that_is_resumed_tells_its_level_again(workspace: Path, tmp_path: Path) -> None:
-    # In real time: the journal's disk is a real one.
+async def test_a_resumed_job_reports_its_level_again(workspace: Path, tmp_path: Path) -> None:
+    # In real time, since the journal is on a real disk.
     first, second = World(thinking=60.0), World(thinking=0.0)
     kept, copied = tmp_path / "kept", tmp_path / "copied"
     copied.mkdir()
     config = first.config(workspace, containment="off", state_dir=kept)
     async with open_job(config, transport=first):
         with trio.fail_after(LIMIT):
-            while not first.asked("llm/complete_with_tools"):  # noqa: ASYNC110 - the world tells nobody
+            while not first.asked("llm/complete_with_tools"):  # noqa: ASYNC110 - no event reports a request
                 await trio.sleep(0.01)
         shutil.copy(journal_path(kept, JOB_ID), journal_path(copied, JOB_ID))
     assert (await run_job(msgspec.structs.replace(config, state_dir=copied), transport=second)).success
-    told = [data["message"] for data in second.of_type("status")]
-    assert told[-2:] == ["The worker was restarted and continues at iteration 1", "containment: none; switched off"]
+    messages = [data["message"] for data in second.of_type("status")]
+    assert messages[-2:] == ["The worker was restarted and continues at iteration 1", "containment: none; switched off"]
 
 
 OLD_KERNEL = f"""{WITHOUT_LANDLOCK}
@@ -125,11 +125,11 @@ def on_an_old_kernel(program: str, *arguments: object, **more: str) -> subproces
     command = [sys.executable, "-c", program, *map(str, arguments)]
     ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
     if "forget_landlock" in ended.stderr:
-        pytest.skip("seccomp filters are refused here")
+        pytest.skip("seccomp filters are denied here")
     return ended
 
 
-def test_without_landlock_the_job_runs_within_what_is_left(workspace: Path, outside: Path) -> None:
+def test_without_landlock_the_other_restrictions_apply(workspace: Path, outside: Path) -> None:
     ended = on_an_old_kernel(JOB, workspace, outside)
     assert ended.returncode == 0, ended.stderr
     success, level, output = json.loads(ended.stdout)
@@ -139,48 +139,46 @@ def test_without_landlock_the_job_runs_within_what_is_left(workspace: Path, outs
     assert (outside / "victim").read_text() == "written\n"
 
 
-def test_require_without_landlock_is_told_in_one_line_and_no_job_begins(workspace: Path) -> None:
+def test_require_without_landlock_is_a_usage_error(workspace: Path) -> None:
     arguments = ["worker", "--job-id", JOB_ID, "--workspace", workspace, "--orchestrator-url", "http://127.0.0.1:9"]
     ended = on_an_old_kernel(CLI, *arguments, "--containment", "require", IRONCLAW_WORKER_TOKEN=TOKEN)
     assert ended.returncode == 2, ended.stderr
     assert ended.stderr == (
-        "trioworker: --containment require: this kernel offers no Landlock; mend that, or use --containment auto\n"
+        "trioworker: --containment require: this kernel offers no Landlock; fix that, or use --containment auto\n"
     )
 
 
-@pytest.mark.parametrize(("version", "told"), [(0, "offers no Landlock"), (1, r"will do \(version 1\)")])
-def test_a_version_that_is_too_old_is_none(version: int, told: str, workspace: Path) -> None:
+@pytest.mark.parametrize(("version", "gap"), [(0, "offers no Landlock"), (1, r"new enough \(version 1\)")])
+def test_a_version_that_is_too_old_is_not_used(version: int, gap: str, workspace: Path) -> None:
     config: dict[str, Any] = {"job_id": JOB_ID, "token": TOKEN, "workspace": workspace}
     with open_sandbox(WorkerConfig(**config), offered=lambda: version) as sandbox:
         assert sandbox.level == "no_new_privs, limits"
     with (
-        pytest.raises(ConfigError, match=f"--containment require: .*{told}"),
+        pytest.raises(ConfigError, match=f"--containment require: .*{gap}"),
         open_sandbox(WorkerConfig(**config, containment="require"), offered=lambda: version),
     ):
         pass
 
 
 @needs_landlock
-def test_a_journal_that_commands_can_reach_is_told_and_refused_where_all_is_required(
-    workspace: Path, outside: Path
-) -> None:
+def test_a_writable_journal_is_reported_and_refused_by_require(workspace: Path, outside: Path) -> None:
     within = Path("/tmp/never-made/state")
-    with wall_around(workspace, state_dir=within) as sandbox:
+    with sandbox_for(workspace, state_dir=within) as sandbox:
         assert sandbox.summary.endswith(
             f"; commands may write to the journal's folder {within}; choose another --state-dir"
         )
     with (
         pytest.raises(ConfigError, match="journal's folder"),
-        wall_around(workspace, state_dir=within, containment="require"),
+        sandbox_for(workspace, state_dir=within, containment="require"),
     ):
         pass
-    with wall_around(workspace, state_dir=outside, containment="require") as sandbox:
+    with sandbox_for(workspace, state_dir=outside, containment="require") as sandbox:
         assert sandbox.gap == ""
 
 
 @needs_landlock
-def test_nothing_of_it_is_left_when_the_job_is_over(workspace: Path) -> None:
+def test_the_worker_itself_is_not_confined_and_no_descriptors_leak(workspace: Path) -> None:
     before = sorted(os.listdir("/proc/self/fd"))
-    with wall_around(workspace):
+    with sandbox_for(workspace):
         assert "NoNewPrivs:\t0" in Path("/proc/self/status").read_text()
     assert sorted(os.listdir("/proc/self/fd")) == before

@@ -1,4 +1,4 @@
-"""The wall, attacked by real commands on the kernel that is here."""
+"""Real commands try to write outside the sandbox, on the kernel of this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.walls import needs_landlock, needs_scopes
+from support.sandboxes import needs_landlock, needs_scopes
 from support.world import JOB_ID, TOKEN
 from trioworker.linux import landlock
 from trioworker.worker.config import WorkerConfig
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trioworker.worker.processes.sandbox.sandbox import Sandbox
-    from worker.processes.sandbox.conftest import Behind
+    from worker.processes.sandbox.conftest import OpenSandboxed
 
 pytestmark = needs_landlock
 
-ATTACKS = {
+WRITES_OUTSIDE = {
     "write": "echo hacked > $OUT/victim",
     "append": "echo hacked >> $OUT/victim",
     "make": "echo new > $OUT/new",
@@ -49,42 +49,44 @@ ATTACKS = {
     "socket": f"{sys.executable} -c \"import socket; socket.socket(socket.AF_UNIX).bind('$OUT/new')\"",
     "fifo": "mkfifo $OUT/new",
 }
-NAMESPACES = {
+PRIVILEGED = {
     "user-namespace": 'unshare -Ur sh -c "echo hacked > $OUT/victim"',
     "bind-mount": 'mkdir m; unshare -Urm sh -c "mount --bind $OUT m; echo hacked > m/victim"',
     "mount-as-we-are": "mkdir m; mount --bind $OUT m && echo hacked > m/victim",
     "device": "mknod disk b 7 0 && echo hacked > $OUT/victim",
 }
-"""What needs rights that this user may not have; refused behind the wall whoever it is."""
+"""Needs rights that this user may not have; denied in the sandbox for every user."""
 
 
 def is_untouched(folder: Path) -> bool:
     return os.listdir(folder) == ["victim"] and (folder / "victim").read_text() == "safe"
 
 
-@pytest.mark.parametrize("attack", [*ATTACKS.values(), *NAMESPACES.values()], ids=[*ATTACKS, *NAMESPACES])
-async def test_no_command_changes_what_is_outside(attack: str, behind: Behind, outside: Path) -> None:
-    async with behind() as run:
-        await run(attack, OUT=outside)
+@pytest.mark.parametrize("script", [*WRITES_OUTSIDE.values(), *PRIVILEGED.values()], ids=[*WRITES_OUTSIDE, *PRIVILEGED])
+async def test_no_command_writes_outside(script: str, sandboxed: OpenSandboxed, outside: Path) -> None:
+    async with sandboxed() as run:
+        await run(script, OUT=outside)
     assert is_untouched(outside)
 
 
-@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
-async def test_without_the_wall_each_of_these_does(attack: str, behind: Behind, outside: Path) -> None:
-    async with behind(containment="off") as run:
-        await run(attack, OUT=outside)
+@pytest.mark.parametrize("script", WRITES_OUTSIDE.values(), ids=WRITES_OUTSIDE)
+async def test_without_a_sandbox_each_of_these_commands_writes_outside(
+    script: str, sandboxed: OpenSandboxed, outside: Path
+) -> None:
+    async with sandboxed(containment="off") as run:
+        await run(script, OUT=outside)
     assert not is_untouched(outside)
 
 
-async def test_the_kernel_refuses_with_its_own_words(behind: Behind, outside: Path) -> None:
-    async with behind() as run:
+async def test_a_denied_write_is_an_ordinary_error(sandboxed: OpenSandboxed, outside: Path) -> None:
+    async with sandboxed() as run:
         ended = await run("echo hacked > $OUT/victim; echo went on", OUT=outside)
     assert "Permission denied" in ended.output
     assert ended.output.endswith("went on\n")
 
 
-async def test_reading_and_running_stay_free(behind: Behind, outside: Path) -> None:
-    async with behind() as run:
+async def test_reading_is_not_restricted(sandboxed: OpenSandboxed, outside: Path) -> None:
+    async with sandboxed() as run:
         assert (await run("cat $OUT/victim", OUT=outside)).output == "safe"
         assert (await run("ls $OUT", OUT=outside)).output == "victim\n"
 
@@ -103,30 +105,30 @@ WORK = {
 
 
 @pytest.mark.parametrize("work", WORK.values(), ids=WORK)
-async def test_what_a_job_does_all_day_works(work: str, behind: Behind) -> None:
-    async with behind() as run:
+async def test_ordinary_work_succeeds(work: str, sandboxed: OpenSandboxed) -> None:
+    async with sandboxed() as run:
         ended = await run(work)
     assert ended.exit_code == 0, ended.output
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-async def test_git_works(behind: Behind) -> None:
+async def test_git_works(sandboxed: OpenSandboxed) -> None:
     identity = "-c user.name=a -c user.email=a@b"
-    async with behind() as run:
+    async with sandboxed() as run:
         script = f"git init -q . && echo x > f && git add f && git {identity} commit -qm x && git gc -q && git status"
         ended = await run(script, HOME="/nonexistent")
     assert ended.exit_code == 0, ended.output
     assert "nothing to commit" in ended.output
 
 
-async def test_more_can_be_allowed(behind: Behind, outside: Path) -> None:
-    async with behind(allow_write=(outside,)) as run:
+async def test_allow_write_permits_a_folder(sandboxed: OpenSandboxed, outside: Path) -> None:
+    async with sandboxed(allow_write=(outside,)) as run:
         assert (await run("echo x > $OUT/new && rm $OUT/victim", OUT=outside)).exit_code == 0
     assert os.listdir(outside) == ["new"]
 
 
-async def test_one_file_can_be_allowed(behind: Behind, outside: Path) -> None:
-    async with behind(allow_write=(outside / "victim",)) as run:
+async def test_allow_write_permits_a_single_file(sandboxed: OpenSandboxed, outside: Path) -> None:
+    async with sandboxed(allow_write=(outside / "victim",)) as run:
         assert (await run("echo changed > $OUT/victim", OUT=outside)).exit_code == 0
         assert (await run("echo x > $OUT/new", OUT=outside)).exit_code != 0
     assert (outside / "victim").read_text() == "changed\n"
@@ -143,9 +145,9 @@ echo tried
 """
 
 
-async def test_no_command_looks_into_the_worker(behind: Behind) -> None:
-    """Neither by the process nor by any of its threads: none of them is behind the wall, as commands are."""
-    async with behind() as run:
+async def test_no_command_reads_the_workers_memory(sandboxed: OpenSandboxed) -> None:
+    """Nor of any of its threads: none of them is in the commands' Landlock domain."""
+    async with sandboxed() as run:
         ended = await run(WORKER_MEMORY, WORKER=os.getpid())
     assert ended.output == "tried\n"
 
@@ -159,27 +161,27 @@ echo tried
 
 
 @needs_scopes
-async def test_no_command_signals_the_worker(behind: Behind) -> None:
-    async with behind() as run:
+async def test_no_command_signals_the_worker(sandboxed: OpenSandboxed) -> None:
+    async with sandboxed() as run:
         ended = await run(WORKER_SIGNALS, WORKER=os.getpid())
     assert ended.output == "tried\n"
 
 
-async def test_without_the_wall_commands_signal_the_worker(behind: Behind) -> None:
-    async with behind(containment="off") as run:
+async def test_without_a_sandbox_commands_signal_the_worker(sandboxed: OpenSandboxed) -> None:
+    async with sandboxed(containment="off") as run:
         ended = await run(WORKER_SIGNALS, WORKER=os.getpid())
     assert f"reached {os.getpid()}\n" in ended.output
 
 
-async def test_commands_signal_each_other_also_from_call_to_call(behind: Behind) -> None:
-    async with behind() as run:
+async def test_commands_signal_processes_of_earlier_calls(sandboxed: OpenSandboxed) -> None:
+    async with sandboxed() as run:
         server = (await run("sleep 60 & echo $!")).output.strip()
         ended = await run("kill $SERVER", SERVER=server)
         assert (ended.exit_code, ended.output) == (0, "")
 
 
-async def test_nothing_that_is_started_gains_privileges(behind: Behind) -> None:
-    async with behind() as run:
+async def test_commands_cannot_gain_privileges(sandboxed: OpenSandboxed) -> None:
+    async with sandboxed() as run:
         assert "NoNewPrivs:\t1\n" in (await run("cat /proc/self/status")).output
 
 
@@ -187,16 +189,14 @@ def offering(version: int, workspace: Path) -> AbstractContextManager[Sandbox]:
     return open_sandbox(WorkerConfig(job_id=JOB_ID, token=TOKEN, workspace=workspace), offered=lambda: version)
 
 
-@pytest.mark.skipif(landlock.version() < landlock.NEWEST_VERSION, reason="this kernel's Landlock is an older one")
-def test_a_version_that_nobody_knows_yet_is_used_as_the_last_that_is_known(workspace: Path) -> None:
+@pytest.mark.skipif(landlock.version() < landlock.MAX_VERSION, reason="this kernel's Landlock is older")
+def test_an_unknown_version_is_used_like_the_newest_known_one(workspace: Path) -> None:
     with offering(99, workspace) as sandbox:
-        assert sandbox.landlock == landlock.NEWEST_VERSION
+        assert sandbox.landlock == landlock.MAX_VERSION
 
 
-@pytest.mark.parametrize("version", range(landlock.LEAST_VERSION, landlock.NEWEST_VERSION + 1))
-async def test_the_wall_holds_with_the_rights_that_an_older_kernel_knows(
-    version: int, workspace: Path, outside: Path
-) -> None:
+@pytest.mark.parametrize("version", range(landlock.MIN_VERSION, landlock.MAX_VERSION + 1))
+async def test_every_supported_version_denies_writing_outside(version: int, workspace: Path, outside: Path) -> None:
     if landlock.version() < version:
         pytest.skip(f"this kernel has no Landlock {version}")
     script = "mkdir a b; echo x > a/f; mv a/f b/f && echo moved; echo hacked > $OUT/victim"

@@ -1,5 +1,3 @@
-"""Where commands may write."""
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -7,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trioworker.worker.processes.sandbox.writable_paths import is_within, writable
+from trioworker.worker.processes.sandbox.writable_paths import is_within, writable_paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,16 +20,16 @@ def places(
     *,
     contained: bool = False,
 ) -> set[str]:
-    """What is allowed besides devices, for a job with these circumstances."""
-    allowed = writable(WORKSPACE, environment or {}, state_dir=state_dir, more=more, contained=contained)
+    """The writable paths other than devices."""
+    allowed = writable_paths(WORKSPACE, environment or {}, state_dir=state_dir, more=more, contained=contained)
     return {str(path) for path in allowed if not path.is_relative_to("/dev")}
 
 
-def test_the_workspace_and_tmp_and_no_more() -> None:
+def test_the_workspace_and_tmp_are_writable() -> None:
     assert places(environment={"HOME": "/home/somebody"}) == {"/workspace", "/tmp"}
 
 
-def test_the_tools_own_temporary_folder() -> None:
+def test_absolute_temporary_folders_are_writable() -> None:
     assert places(environment={"TMPDIR": "/scratch", "TMP": "relative", "TEMP": "/"}) == {
         "/workspace",
         "/tmp",
@@ -39,7 +37,7 @@ def test_the_tools_own_temporary_folder() -> None:
     }
 
 
-def test_what_the_user_names() -> None:
+def test_paths_of_the_user_are_writable() -> None:
     assert places(more=(Path("/data"), Path("/cache"))) == {"/workspace", "/tmp", "/data", "/cache"}
 
 
@@ -55,12 +53,12 @@ def test_what_the_user_names() -> None:
         ("home", None, False),
     ],
 )
-def test_a_containers_home_is_the_tools_own(home: str, state_dir: Path | None, is_open: bool) -> None:
+def test_home_is_writable_in_a_container_without_the_journal(home: str, state_dir: Path | None, is_open: bool) -> None:
     allowed = places(environment={"HOME": home}, state_dir=state_dir, contained=True)
     assert allowed == {"/workspace", "/tmp", *([home] if is_open else [])}
 
 
-def test_links_are_followed(tmp_path: Path) -> None:
+def test_is_within_resolves_symlinks(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     assert is_within(tmp_path / "link" / "file", [tmp_path / "real"])

@@ -1,1 +1,1 @@
-"""Confining the tools' processes by what the kernel offers; see `docs/containment.md`."""
+"""The sandbox of commands: Landlock, `no_new_privs` and resource limits; see `docs/containment.md`."""

@@ -1,4 +1,4 @@
-"""The worker's side of the launcher: it is started with the first command, and again if somebody ends it."""
+"""The worker's side of the launcher, which is started with the first command and restarted if it was killed."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ import trio
 from loguru import logger
 
 from trioworker.worker.processes.sandbox import launcher as program
-from trioworker.worker.processes.sandbox.launcher import ANSWER, REQUEST
+from trioworker.worker.processes.sandbox.launcher import REQUEST, RESPONSE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trioworker.worker.processes.sandbox.sandbox import Sandbox
 
-START_LIMIT = 5.0
-"""Seconds that starting a command may take. It takes milliseconds, unless a command has stopped the launcher."""
+START_TIMEOUT = 5.0
+"""Seconds that starting a command may take. It takes milliseconds, unless a command stopped the launcher."""
 ATTEMPTS = 2
-"""To ask a launcher for a command; the second time it is a new one."""
-KEPT_VARIABLES = ("LD_LIBRARY_PATH",)
-"""What the launcher gets of our environment: what its Python may not start without."""
+"""Attempts to start a command; the second uses a new launcher."""
+INHERITED_VARIABLES = ("LD_LIBRARY_PATH",)
+"""Variables that the launcher inherits: its Python may need them to start."""
 
 
-class Started:
-    """A command that the launcher has started; it is our child."""
+class LaunchedProcess:
+    """A command that the launcher started; it is our child."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self._pidfd = os.pidfd_open(pid)
-        self._code: int | None = None
+        self._exit_code: int | None = None
 
     async def wait(self) -> int:
-        """Its exit code, -N when signal N ended it; this takes its exit status."""
-        if self._code is None:
+        """Wait for its end, reap it, and return the exit code, -N if signal N ended it."""
+        if self._exit_code is None:
             await trio.lowlevel.wait_readable(self._pidfd)
-            self._code = self._taken()
-        return self._code
+            self._exit_code = self._reap()
+        return self._exit_code
 
-    def _taken(self) -> int:
+    def _reap(self) -> int:
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, os.WNOHANG)[1])
 
     def __del__(self) -> None:
@@ -51,99 +51,103 @@ class Started:
 
 
 class Launcher:
-    """Starts commands behind a wall. Close it when the last has ended."""
+    """Starts commands in a sandbox. Close it after the last command has ended."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
-        self._turn = trio.Lock()
+        self._lock = trio.Lock()
 
     @property
     def pid(self) -> int | None:
-        """The launcher's own process, while there is one."""
+        """The pid of the launcher itself, while it runs."""
         return self._process.pid if self._process else None
 
     async def start(
         self, command: Sequence[str], *, directory: int, output: int, environment: Mapping[str, str]
-    ) -> Started:
-        """Start a command in the open `directory`, its standard output and error to `output`, its input empty.
+    ) -> LaunchedProcess:
+        """Start a command in the open `directory`; standard output and error go to `output`, standard input is empty.
 
         Raises:
-            OSError: it can't be started, or the launcher is gone.
+            OSError: The command can't be started, or the launcher was killed.
         """
-        texts = [os.fsencode(text) for text in (*command, *(f"{key}={value}" for key, value in environment.items()))]
-        body = b"\0".join(texts)
-        errors, theirs = os.pipe()
+        strings = [
+            os.fsencode(string) for string in (*command, *(f"{key}={value}" for key, value in environment.items()))
+        ]
+        body = b"\0".join(strings)
+        error_pipe, write_end = os.pipe()
         try:
-            # A request that is cut off in the middle would be taken for the next one's beginning.
-            with trio.move_on_after(START_LIMIT, shield=True):
-                async with self._turn:
-                    pid = await self._ask(REQUEST.pack(len(body), len(command)) + body, (directory, output, theirs))
-                os.close(theirs)
-                theirs = -1
-                return await _begun(pid, errors, command[0])
+            # Shielded: the rest of a request that was cut off would be missing before the next one.
+            with trio.move_on_after(START_TIMEOUT, shield=True):
+                async with self._lock:
+                    pid = await self._request(
+                        REQUEST.pack(len(body), len(command)) + body, (directory, output, write_end)
+                    )
+                os.close(write_end)
+                write_end = -1
+                return await _wait_for_exec(pid, error_pipe, command[0])
             self.close()
-            raise TimeoutError(errno.ETIMEDOUT, "the launcher of commands did not answer", command[0])
+            raise TimeoutError(errno.ETIMEDOUT, "the command launcher did not respond", command[0])
         finally:
-            os.close(errors)
-            if theirs >= 0:
-                os.close(theirs)
+            os.close(error_pipe)
+            if write_end >= 0:
+                os.close(write_end)
 
     def close(self) -> None:
-        """End the launcher; what it has started lives on."""
+        """Kill the launcher; commands that it started keep running."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
         if self._process is not None:
             self._process.kill()
-            # SIGKILL is not refused: this wait is short.
+            # SIGKILL can't be ignored: this wait is short.
             self._process.wait()
             self._process = None
 
-    async def _ask(self, request: bytes, descriptors: tuple[int, int, int]) -> int:
+    async def _request(self, request: bytes, descriptors: tuple[int, int, int]) -> int:
         for _ in range(ATTEMPTS):
             channel = self._channel()
             try:
                 await _send(channel, request, descriptors)
-                (number,) = ANSWER.unpack(await _receive(channel))
+                (number,) = RESPONSE.unpack(await _receive(channel))
             except ConnectionError:
-                # It did not read all of the request, and so has started nothing.
-                logger.warning("the launcher of commands was ended; it is started again")
+                # It did not read the whole request, so it started nothing.
+                logger.warning("the command launcher was killed; restarting it")
                 self.close()
             else:
                 if number > 0:
                     return number
                 raise OSError(-number, os.strerror(-number))
-        raise OSError(errno.EIO, "the launcher of commands is ended again and again")
+        raise OSError(errno.EIO, "the command launcher was killed twice")
 
     def _channel(self) -> socket.socket:
         if self._socket is not None and self._process is not None and self._process.poll() is None:
             return self._socket
         self.close()
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        self._socket = ours
-        bounds = ",".join(f"{kind}={value}" for kind, value in self._sandbox.limits.items())
+        parent_end, child_end = socket.socketpair()
+        parent_end.setblocking(False)
+        self._socket = parent_end
+        limits = ",".join(f"{kind}={value}" for kind, value in self._sandbox.limits.items())
         ruleset = self._sandbox.ruleset
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-ISs", program.__file__, str(theirs.fileno()), str(ruleset), bounds],
-                env={name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ},
-                pass_fds=[descriptor for descriptor in (theirs.fileno(), ruleset) if descriptor >= 0],
+                [sys.executable, "-ISs", program.__file__, str(child_end.fileno()), str(ruleset), limits],
+                env={name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ},
+                pass_fds=[descriptor for descriptor in (child_end.fileno(), ruleset) if descriptor >= 0],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
             )
         finally:
-            theirs.close()
-        return ours
+            child_end.close()
+        return parent_end
 
 
 async def _send(channel: socket.socket, request: bytes, descriptors: tuple[int, int, int]) -> None:
     rest = memoryview(request)
-    # The descriptors travel with the first byte.
+    # The descriptors are sent with the first byte.
     sent = socket.send_fds(channel, [rest[: REQUEST.size]], list(descriptors))
     while rest := rest[sent:]:
         try:
@@ -154,32 +158,32 @@ async def _send(channel: socket.socket, request: bytes, descriptors: tuple[int, 
 
 
 async def _receive(channel: socket.socket) -> bytes:
-    answer = b""
-    while len(answer) < ANSWER.size:
+    response = b""
+    while len(response) < RESPONSE.size:
         await trio.lowlevel.wait_readable(channel)
-        piece = channel.recv(ANSWER.size - len(answer))
+        piece = channel.recv(RESPONSE.size - len(response))
         if not piece:
-            raise OSError(errno.EIO, "the launcher of commands was ended while it started this one")
-        answer += piece
-    return answer
+            raise OSError(errno.EIO, "the command launcher was killed while it started this command")
+        response += piece
+    return response
 
 
-async def _begun(pid: int, errors: int, name: str) -> Started:
-    """The command, once it is what runs in its process."""
-    _check_that_it_is_ours(pid)
-    started = Started(pid)
-    await trio.lowlevel.wait_readable(errors)
-    failure = os.read(errors, ANSWER.size)
+async def _wait_for_exec(pid: int, error_pipe: int, name: str) -> LaunchedProcess:
+    """Wait until the new process has become the command, or has failed to."""
+    _check_is_child(pid)
+    process = LaunchedProcess(pid)
+    await trio.lowlevel.wait_readable(error_pipe)
+    failure = os.read(error_pipe, RESPONSE.size)
     if not failure:
-        return started
-    await started.wait()
-    (number,) = ANSWER.unpack(failure)
+        return process
+    await process.wait()
+    (number,) = RESPONSE.unpack(failure)
     raise OSError(number, os.strerror(number), name)
 
 
-def _check_that_it_is_ours(pid: int) -> None:
-    """Whoever got hold of the launcher must not make us wait for, and end, somebody else."""
+def _check_is_child(pid: int) -> None:
+    """A command that controls the launcher must not make us wait for, and terminate, another process."""
     try:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError as error:
-        raise OSError(errno.EIO, "the launcher of commands named a process that is none of ours") from error
+        raise OSError(errno.EIO, "the command launcher returned a process that is not our child") from error

@@ -1,7 +1,7 @@
-"""Resource limits of each command: what no build comes near, and what runs away soon meets.
+"""Resource limits of each command: out of reach for any build, but soon reached by runaway processes.
 
-They are of the kernel's `setrlimit`, per process but for PROCESSES. Memory is left to the container: the limit that
-there is counts addresses, of which Java and Go reserve more than any machine has.
+They are the kernel's (setrlimit(2)), per process except for MAX_PROCESSES. Memory is left to the container: RLIMIT_AS
+counts address space, of which Java and Go reserve more than a machine has memory.
 """
 
 from __future__ import annotations
@@ -10,31 +10,33 @@ import math
 import os
 import resource
 
-FILE_BYTES = 16 * 1024**3
-"""Of one file: beyond core images, databases and model weights, short of most disks."""
-PROCESSES = 16_384
-"""Of this user, threads included, as the kernel counts: on a machine that is shared, other jobs' too, hence so many.
-A storm of forks ends here at the latest; root is exempt, and a container's own limit (pids) comes first.
+MAX_FILE_BYTES = 16 * 1024**3
+"""Bytes of one file: more than core images, databases and model weights have, less than most disks."""
+MAX_PROCESSES = 16_384
+"""Processes and threads of this user, as the kernel counts them. On a shared machine, other jobs' count too.
+
+It ends fork bombs at the latest; root is exempt, and a container's own limit (pids) comes first.
 """
-LEAST_CPU_SECONDS = 60
+MIN_CPU_SECONDS = 60
+"""Lower bound of the CPU limit, for jobs with a short time-out."""
 
 
-def limits(timeout: float) -> dict[int, int]:
-    """The limits by their number, none above what we have ourselves; `timeout` is the job's, in seconds.
+def resource_limits(timeout: float) -> dict[int, int]:
+    """The limits by their `RLIMIT_` constant, none above our own; `timeout` is the job's, in seconds.
 
-    A process can't use more CPU than all cores for the whole job, unless it outlives the job.
+    The CPU limit is all cores for the whole job, which only a process that outlives the job could exceed.
     """
-    cpu = max(LEAST_CPU_SECONDS, math.ceil(timeout) * (os.cpu_count() or 1))
+    cpu = max(MIN_CPU_SECONDS, math.ceil(timeout) * (os.cpu_count() or 1))
     wanted = {
-        # A core file holds the secrets of whoever crashed, in the workspace.
+        # A core file in the workspace would contain the secrets of the process.
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_CPU: cpu,
-        resource.RLIMIT_FSIZE: FILE_BYTES,
-        resource.RLIMIT_NPROC: PROCESSES,
+        resource.RLIMIT_FSIZE: MAX_FILE_BYTES,
+        resource.RLIMIT_NPROC: MAX_PROCESSES,
     }
-    return {kind: _no_higher(kind, value) for kind, value in wanted.items()}
+    return {kind: _capped_by_own_limit(kind, value) for kind, value in wanted.items()}
 
 
-def _no_higher(kind: int, value: int) -> int:
-    ours = min((limit for limit in resource.getrlimit(kind) if limit != resource.RLIM_INFINITY), default=value)
-    return min(ours, value)
+def _capped_by_own_limit(kind: int, value: int) -> int:
+    own_limit = min((limit for limit in resource.getrlimit(kind) if limit != resource.RLIM_INFINITY), default=value)
+    return min(own_limit, value)

@@ -1,4 +1,4 @@
-"""The wall around a job's commands: how high it can be here, found out by building it before the job begins."""
+"""Creates the sandbox of a job's commands before the job starts, and reports what it enforces here."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from trioworker.errors import ConfigError
 from trioworker.linux import landlock
 from trioworker.worker.processes.environment import child_environment
 from trioworker.worker.processes.sandbox import launcher
-from trioworker.worker.processes.sandbox.resource_limits import limits
-from trioworker.worker.processes.sandbox.writable_paths import in_container, is_within, writable
+from trioworker.worker.processes.sandbox.resource_limits import resource_limits
+from trioworker.worker.processes.sandbox.writable_paths import in_container, is_within, writable_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sandbox:
-    """What each command is confined by.
+    """The restrictions of each command.
 
     Attributes:
-        raised: there is any wall: commands are to be started by the launcher.
-        landlock: the version of Landlock in force, 0 for none.
-        ruleset: the descriptor of its rules, -1 for none.
-        limits: resource limits by their number.
-        gap: what is missing and why, for people; empty when nothing is.
+        enabled: Commands are started by the launcher.
+        landlock: The Landlock version in use, 0 for none.
+        ruleset: The descriptor of the Landlock ruleset, -1 for none.
+        limits: Resource limits by their `RLIMIT_` constant.
+        gap: What is missing and why, for people; empty if nothing is.
     """
 
     enabled: bool
@@ -41,14 +41,14 @@ class Sandbox:
 
     @property
     def level(self) -> str:
-        """The level reached, in words."""
+        """What is enforced, such as `landlock 7, no_new_privs, limits`."""
         parts = [f"landlock {self.landlock}"] if self.landlock else []
         parts += ["no_new_privs", "limits"] if self.enabled else ["none"]
         return ", ".join(parts)
 
     @property
     def summary(self) -> str:
-        """The level and what is missing, in one line."""
+        """The level and the gap, in one line."""
         return f"containment: {self.level}" + (f"; {self.gap}" if self.gap else "")
 
 
@@ -58,15 +58,17 @@ NO_SANDBOX = Sandbox(enabled=False, gap="switched off")
 
 @contextmanager
 def open_sandbox(config: WorkerConfig, *, offered: Callable[[], int] = landlock.version) -> Generator[Sandbox]:
-    """The wall that the configuration asks for and the kernel offers; `offered` tells its version of Landlock.
+    """Create the sandbox that the configuration requests, as far as the kernel supports it.
+
+    `offered` returns the kernel's Landlock version.
 
     Raises:
-        ConfigError: `require` asks for what can't be had.
+        ConfigError: `--containment require`, and there is a gap.
     """
     sandbox = NO_SANDBOX if config.containment == "off" else _enabled_sandbox(config, offered())
     try:
         if config.containment == "require" and sandbox.gap:
-            raise ConfigError(f"--containment require: {sandbox.gap}; mend that, or use --containment auto")
+            raise ConfigError(f"--containment require: {sandbox.gap}; fix that, or use --containment auto")
         yield sandbox
     finally:
         if sandbox.ruleset >= 0:
@@ -74,38 +76,38 @@ def open_sandbox(config: WorkerConfig, *, offered: Callable[[], int] = landlock.
 
 
 def _enabled_sandbox(config: WorkerConfig, offered: int) -> Sandbox:
-    gap = _obstacle()
+    gap = _missing_requirement()
     if gap:
         return Sandbox(enabled=False, gap=gap)
-    bounds = limits(config.timeout)
-    if offered < landlock.LEAST_VERSION:
-        gap = "this kernel offers no Landlock" + (f" that will do (version {offered})" if offered else "")
-        return Sandbox(enabled=True, limits=bounds, gap=gap)
-    places = writable(
+    limits = resource_limits(config.timeout)
+    if offered < landlock.MIN_VERSION:
+        gap = "this kernel offers no Landlock" + (f" that is new enough (version {offered})" if offered else "")
+        return Sandbox(enabled=True, limits=limits, gap=gap)
+    paths = writable_paths(
         config.workspace,
         child_environment(os.environ, {}),
         state_dir=config.state_dir,
         more=config.allow_write or (),
         contained=in_container(),
     )
-    version = min(offered, landlock.NEWEST_VERSION)
+    version = min(offered, landlock.MAX_VERSION)
     ruleset = -1
     try:
-        ruleset = landlock.open_ruleset(version, places)
-        _try_on(ruleset)
+        ruleset = landlock.open_ruleset(version, paths)
+        _test_ruleset(ruleset)
     except OSError as error:
         if ruleset >= 0:
             os.close(ruleset)
-        return Sandbox(enabled=True, limits=bounds, gap=f"Landlock is offered and fails: {error.strerror}")
-    if config.state_dir is not None and is_within(config.state_dir, places):
+        return Sandbox(enabled=True, limits=limits, gap=f"Landlock failed: {error.strerror}")
+    if config.state_dir is not None and is_within(config.state_dir, paths):
         gap = f"commands may write to the journal's folder {config.state_dir}; choose another --state-dir"
-    return Sandbox(enabled=True, landlock=version, ruleset=ruleset, limits=bounds, gap=gap)
+    return Sandbox(enabled=True, landlock=version, ruleset=ruleset, limits=limits, gap=gap)
 
 
-def _obstacle() -> str:
-    """Why no launcher can be had here; empty if it can."""
+def _missing_requirement() -> str:
+    """Why the launcher can't run here; empty if it can."""
     if os.uname().machine not in launcher.SYS_CLONE:
-        return f"not known how to on {os.uname().machine}"
+        return f"no support for {os.uname().machine}"
     try:
         os.close(os.pidfd_open(os.getpid()))
     except OSError:
@@ -113,21 +115,21 @@ def _obstacle() -> str:
     return ""
 
 
-def _try_on(ruleset: int) -> None:
-    """Confine a thread that ends at once, as the launcher will be confined.
+def _test_ruleset(ruleset: int) -> None:
+    """Confine a short-lived thread, as the launcher will confine itself.
 
     Raises:
-        OSError: the kernel refuses.
+        OSError: The kernel refuses.
     """
     failures: list[OSError] = []
 
-    def try_on() -> None:
+    def confine() -> None:
         try:
             launcher.confine(ruleset)
         except OSError as error:
             failures.append(error)
 
-    thread = threading.Thread(target=try_on, name="containment")
+    thread = threading.Thread(target=confine, name="containment")
     thread.start()
     thread.join()
     if failures:

@@ -1,7 +1,7 @@
-"""Where commands may write: the workspace, temporary folders, a few devices, and what the user names.
+"""The paths that commands may write to: the workspace, temporary folders, a few devices, and what the user allows.
 
-In a container the home folder is the tools' own, and holds the caches that package managers fail without. On a desk it
-is a person's, with the shell's start-up files in it, and stays closed.
+In a container, the home folder belongs to the tools and holds the caches of package managers, so it is writable. On a
+desktop it belongs to a person and contains shell start-up files, so it is not.
 """
 
 from __future__ import annotations
@@ -16,36 +16,35 @@ if TYPE_CHECKING:
 DEVICES = tuple(map(Path, ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm")))
 TEMPORARY_VARIABLES = ("TMPDIR", "TEMP", "TMP")
 CONTAINER_MARKS = ("/.dockerenv", "/run/.containerenv")
-"""Files that Docker and Podman put into each container."""
+"""Files that Docker and Podman create in each container."""
 
 
-def writable(
+def writable_paths(
     workspace: Path, environment: Mapping[str, str], *, state_dir: Path | None, more: Iterable[Path], contained: bool
 ) -> list[Path]:
-    """The folders and files that commands with this environment may write at and beneath.
+    """The files and folders, with all below, that commands with this environment may write to.
 
-    `contained` says that we are in a container; `state_dir` is where the journal is kept, which closes a home that
-    holds it.
+    `contained`: the worker runs in a container. A home folder that contains the journal's `state_dir` is not writable.
     """
     named = [environment.get(name, "") for name in TEMPORARY_VARIABLES]
-    paths = [workspace, Path("/tmp"), *(Path(name) for name in named if _is_a_place(name)), *more]  # noqa: S108 - the folder itself
+    paths = [workspace, Path("/tmp"), *(Path(name) for name in named if _is_usable(name)), *more]  # noqa: S108 - the folder itself
     home = environment.get("HOME", "")
-    if contained and _is_a_place(home) and not (state_dir and is_within(state_dir, [Path(home)])):
+    if contained and _is_usable(home) and not (state_dir and is_within(state_dir, [Path(home)])):
         paths.append(Path(home))
     return [*dict.fromkeys(path.resolve() for path in paths), *(Path("/dev") / name for name in DEVICES)]
 
 
 def is_within(path: Path, places: Iterable[Path]) -> bool:
-    """Whether `path` is one of the places or lies beneath one, links followed."""
+    """Whether `path` is one of `places` or below one, with symlinks resolved."""
     resolved = path.resolve()
     return any(resolved.is_relative_to(place.resolve()) for place in places)
 
 
 def in_container() -> bool:
-    """Whether a container was made for us: we are its first process, or its engine left a mark."""
+    """Whether this process runs in a container: it is the first process, or the engine's files are there."""
     return os.getpid() == 1 or "KUBERNETES_SERVICE_HOST" in os.environ or any(map(os.path.exists, CONTAINER_MARKS))
 
 
-def _is_a_place(name: str) -> bool:
-    """An absolute path that is not all there is."""
+def _is_usable(name: str) -> bool:
+    """Whether it is an absolute path other than the root."""
     return os.path.isabs(name) and os.path.realpath(name) != "/"

@@ -1,4 +1,4 @@
-"""Walls around commands, and kernels that have no Landlock, for tests to run behind and under."""
+"""Sandboxes for tests, and programs that run as on a kernel without Landlock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trioworker.worker.processes.sandbox.sandbox import Sandbox
 
 needs_landlock = pytest.mark.skipif(
-    landlock.version() < landlock.LEAST_VERSION, reason="this kernel has no Landlock (Linux 5.19, lsm=landlock)"
+    landlock.version() < landlock.MIN_VERSION, reason="this kernel has no Landlock (Linux 5.19, lsm=landlock)"
 )
 needs_scopes = pytest.mark.skipif(landlock.version() < 6, reason="this kernel's Landlock has no scopes (Linux 6.12)")
 
@@ -27,7 +27,7 @@ WITHOUT_LANDLOCK = """\
 import ctypes, struct, sys
 
 def forget_landlock():
-    '''As on a kernel without it: a seccomp filter answers its three system calls with ENOSYS.'''
+    '''Fail its three system calls with ENOSYS, by a seccomp filter, as on a kernel without it.'''
     code = [
         (0x20, 0, 0, 0),             # load the number of the call
         (0x35, 0, 2, 444),           # below 444: allow
@@ -43,11 +43,11 @@ def forget_landlock():
 
 forget_landlock()
 """
-"""The beginning of a program that goes on without Landlock."""
+"""The start of a program that runs without Landlock."""
 
 
 @contextmanager
-def wall_around(workspace: Path, **more: Any) -> Generator[Sandbox]:
-    """The wall of a job in `workspace`; `more` is of its configuration."""
+def sandbox_for(workspace: Path, **more: Any) -> Generator[Sandbox]:
+    """The sandbox of a job in `workspace`, with `more` configuration."""
     with open_sandbox(WorkerConfig(job_id=JOB_ID, token=TOKEN, workspace=workspace, **more)) as sandbox:
         yield sandbox
