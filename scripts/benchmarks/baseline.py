@@ -1,8 +1,8 @@
-"""The sequential baseline: the contract's 'A job, in order', done plainly.
+"""The baseline: a plain sequential worker that follows the contract's 'A job, in order'.
 
-Every request is awaited in its place, the conversation is encoded anew for each, and 100 ms are slept between
-iterations. It stands on the same libraries as trioworker, so that a ratio tells of the design and not of the HTTP
-client. It retries nothing and knows two tools, enough to be measured.
+It awaits each request before the next, encodes the whole conversation for each, and sleeps 100 ms between iterations.
+It uses the same libraries as trioworker, so that a ratio compares designs and not HTTP clients. It has two tools and
+no retries.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import httpx
 import trio
 
 PAUSE = 0.1
-"""Seconds slept between iterations, as the worker that is replaced does."""
+"""Seconds between iterations, as in the worker that trioworker replaces."""
 STATUS_EVERY = 5
 MAX_OUTPUT = 100_000
 SELECT_TOKENS, RESPOND_TOKENS, TEMPERATURE = 1024, 4096, 0.7
@@ -57,7 +57,7 @@ MARKS = [
         r"reveal\s+your\s+system\s+prompt",
     )
 ]
-"""The kinds and the marks that have a shape, a pattern each, one after the other."""
+"""One pattern for each kind of secret and each injection marker, applied one after the other."""
 
 TOOLS = [
     {"name": name, "description": text, "parameters": {"type": "object", "properties": {field: {"type": "string"}}}}
@@ -66,7 +66,7 @@ TOOLS = [
 
 
 def redacted(text: str) -> str:
-    """The text without what looks like a secret, and marked if it holds what looks like instructions."""
+    """The text with secrets replaced, and a warning if it looks like instructions."""
     for name, pattern in SECRETS.items():
         text = pattern.sub(f"[REDACTED:{name}]", text)
     if any(pattern.search(text) for pattern in MARKS):
@@ -83,7 +83,7 @@ class Worker:
         self._output: str | None = None
 
     async def run(self, max_iterations: int) -> bool:
-        """The job, in order."""
+        """Run the job; whether it succeeded."""
         job = await self._get("job")
         await self._get("credentials")
         await self._post("status", state="in_progress", message="Worker started, beginning execution", iteration=0)
@@ -101,7 +101,7 @@ class Worker:
         return await self._end(f"max iterations ({max_iterations}) exceeded", max_iterations, success=False)
 
     async def _iterate(self) -> str | None:
-        """One iteration; what to report once the job is complete."""
+        """Run one iteration; the message to report if the job is complete."""
         prompt = await self._get("prompt")
         if prompt is not None:
             self._messages.append({"role": "user", "content": prompt["content"]})
@@ -151,7 +151,7 @@ class Worker:
 
 
 async def run_tool(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """What the tool gives, waited for as a whole."""
+    """Run a tool to its end; its result."""
     if name == "read_file":
         lines = (await trio.Path(arguments["path"]).read_text()).splitlines()
         content = "\n".join(f"{number:>6}│ {line}" for number, line in enumerate(lines, 1))
@@ -168,10 +168,10 @@ def _content(response: httpx.Response) -> Any:
 
 
 async def main(job_id: str, url: str) -> bool:
-    """Run the job; whether it was a success."""
+    """Run the job; whether it succeeded."""
     headers = {"Authorization": f"Bearer {os.environ['IRONCLAW_WORKER_TOKEN']}"}
     base = f"{url}/worker/{job_id}/"
-    # As ours: plain HTTP needs no certificates, and loading them would be most of the start.
+    # Plain HTTP needs no certificates; loading them would dominate the start. trioworker skips it too.
     verify = not url.startswith("http:")
     async with httpx.AsyncClient(
         base_url=base, headers=headers, timeout=TIMEOUT, verify=verify, trust_env=False

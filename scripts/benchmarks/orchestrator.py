@@ -1,7 +1,7 @@
-"""The benchmark's orchestrator: a process of its own that answers at once, or late on purpose, and notes when.
+"""The benchmark's orchestrator: replies at once or after a fixed delay, and logs the times.
 
-`python -m benchmarks.orchestrator` prints its port. It speaks as much HTTP/1.1 as workers use: keep-alive and
-`Content-Length`. Nothing is checked, for a check would be measured too. `/control/` is the benchmark's own side.
+`python -m benchmarks.orchestrator` prints its port. It speaks only the HTTP/1.1 that workers use: keep-alive and
+`Content-Length`. It validates nothing, since that would be measured too. `/control/` is for the benchmark itself.
 """
 
 from __future__ import annotations
@@ -9,32 +9,35 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+import time
 import uuid
+from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 import msgspec
 from benchmarks.plan import Exchange, Log, Plan, Turn
-from benchmarks.processes import cpu_ns, peak_kib
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SETTLED_SECONDS = 0.25
 """Silence after which a worker has nothing left to post: longer than any pause between two posts of a queue."""
+WHOLE_PROCESS_CLOCK = 2
+"""CPUCLOCK_SCHED of the kernel's posix-timers.h: user and system time of all threads, including ended ones."""
 FINAL_TEXT = "The file is empty. The job is complete."
 
 _encode = msgspec.json.encode
 _NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
-def answer(body: bytes = b"", status: bytes = b"200 OK") -> bytes:
-    """A whole HTTP answer."""
-    return b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
+def response(body: bytes = b"") -> bytes:
+    """A whole HTTP response."""
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
 class Job:
-    """One job: what was told of it, how far it is, and what was seen."""
+    """One job: its plan, its progress, and its log."""
 
     def __init__(self, plan: Plan) -> None:
         self.pid: int | None = None
@@ -49,7 +52,7 @@ class Job:
         return Log(exchanges=tuple(self._exchanges), peak_kib=self._peak_kib)
 
     def handle(self, path: str, began: int, body: bytes, send: Callable[[bytes], None]) -> None:
-        """Answer a worker's request when its time has come, and note it."""
+        """Reply to a worker's request after its delay, and log it."""
         cpu: int | None = None
         messages = 0
         if path.startswith("llm/"):
@@ -58,7 +61,7 @@ class Job:
             settled, reply = self._next_turn()
             delay = self._plan.model_seconds
         else:
-            settled, reply = False, _ANSWERS.get(path, answer())
+            settled, reply = False, _RESPONSES.get(path, response())
             delay = self._plan.other_seconds
         if path in ("event", "status"):
             self._posted_at = asyncio.get_running_loop().time()
@@ -68,9 +71,7 @@ class Job:
         def reply_now() -> None:
             send(reply)
             replied = perf_counter_ns()
-            self._exchanges.append(
-                Exchange(path=path, began=began, replied=replied, size=len(body), messages=messages, cpu=cpu)
-            )
+            self._exchanges.append(Exchange(path=path, began=began, replied=replied, messages=messages, cpu=cpu))
 
         if settled:
             self._when_silent(reply_now)
@@ -85,7 +86,7 @@ class Job:
         if number >= len(self._plan.turns):
             return False, _FINAL
         turn = self._plan.turns[number]
-        return turn.settled, answer(_encode(_tool_reply(number, turn)))
+        return turn.settled, response(_encode(_tool_reply(number, turn)))
 
     def _when_silent(self, act: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
@@ -97,7 +98,7 @@ class Job:
 
 
 class Connection(asyncio.Protocol):
-    """A connection: cuts the stream into requests and hands them on."""
+    """A connection: splits the stream into requests."""
 
     def __init__(self, jobs: dict[str, Job]) -> None:
         self._jobs = jobs
@@ -136,17 +137,40 @@ class Connection(asyncio.Protocol):
             self._write(self._control(method, job_id, body))
 
     def _control(self, method: str, job_id: str, body: bytes) -> bytes:
-        """`POST /control/` makes a job of a plan, `PUT` tells its worker's process, `DELETE` ends it with its log."""
+        """`POST /control/` creates a job, `PUT` names its worker's process, `DELETE` returns its log and forgets it."""
         if method == "POST" and not job_id:
             job_id = str(uuid.uuid4())
             self._jobs[job_id] = Job(msgspec.json.decode(body, type=Plan))
-            return answer(_encode(job_id))
+            return response(_encode(job_id))
         if method == "PUT":
             self._jobs[job_id].pid = msgspec.json.decode(body, type=int)
         elif method == "DELETE":
-            return answer(_encode(self._jobs.pop(job_id).log))
-        # Anything else is a body sent for the sake of its bytes.
-        return answer()
+            return response(_encode(self._jobs.pop(job_id).log))
+        return response()
+
+
+def cpu_ns(pid: int) -> int | None:
+    """CPU time of a process in ns; None if it has ended.
+
+    Builds the clock's id as `clock_getcpuclockid(3)` does, which Python lacks.
+    """
+    try:
+        return time.clock_gettime_ns((~pid << 3) | WHOLE_PROCESS_CLOCK)
+    except OSError:
+        return None
+
+
+def peak_kib(pid: int) -> int | None:
+    """Peak resident memory of a process in KiB; None if it has ended.
+
+    Not a child's `ru_maxrss`, which includes its parent's memory at the fork.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return None
+    lines = (line.split() for line in status.splitlines())
+    return next((int(words[1]) for words in lines if words[:1] == ["VmHWM:"]), None)
 
 
 def _content_length(head: bytes) -> int:
@@ -170,18 +194,18 @@ def _tool_reply(number: int, turn: Turn) -> dict[str, object]:
     }
 
 
-_FINAL = answer(
+_FINAL = response(
     _encode(
         {"content": FINAL_TEXT, "tool_calls": [], "input_tokens": 1000, "output_tokens": 20, "finish_reason": "stop"}
     )
 )
-_ANSWERS = {
-    "job": answer(
+_RESPONSES = {
+    "job": response(
         _encode({"title": "Benchmark", "description": f"Read a file. Say: {FINAL_TEXT}", "project_dir": None})
     ),
     "credentials": _NO_CONTENT,
     "prompt": _NO_CONTENT,
-    "complete": answer(b'{"status": "ok"}'),
+    "complete": response(b'{"status": "ok"}'),
 }
 
 
@@ -190,12 +214,12 @@ async def _serve() -> None:
     server = await asyncio.get_running_loop().create_server(lambda: Connection(jobs), "127.0.0.1", 0)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
-    # Whoever started us holds our standard input; its end is ours.
+    # The benchmark holds our standard input open until it ends.
     await asyncio.to_thread(sys.stdin.read)
     server.close()
 
 
 if __name__ == "__main__":
-    # A collection would be seen as a worker's delay; a benchmark's garbage fits into memory.
+    # A collection would count as a worker's delay; the garbage of a benchmark fits into memory.
     gc.disable()
     asyncio.run(_serve())

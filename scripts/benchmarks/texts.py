@@ -1,6 +1,6 @@
-"""The texts that redaction is measured on: what tools print every day, and what would cost it most.
+"""The texts that redaction is measured on: what tools usually print, and what costs most.
 
-Secrets are put together from parts, so that no scanner takes this repository for a leak.
+Secrets are joined from parts, so that no scanner reports this repository as a leak.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def ordinary_texts(size: int) -> dict[str, str]:
 
 
 def worst_texts(size: int) -> tuple[str, ...]:
-    """Texts of `size` characters that are nothing but secrets, the beginnings of secrets, or what marks look at."""
+    """Texts of `size` characters that consist of secrets, prefixes of secrets, or prefixes of injection markers."""
     dense = (
         "sk-" + _MIXED + " ",
         "gh" + "p_" + _MIXED * 2 + " ",
@@ -31,38 +31,25 @@ def worst_texts(size: int) -> tuple[str, ...]:
         "1234567890:A" + "A" + _MIXED * 2 + " ",
         "ey" + "JhbGciOiJIUzI1NiJ9.ey" + "JzdWIiOiIxIn0.abc-_9 ",
         "[REDACTED:openai_api_key] sk-" + _MIXED + " ",
-        # Two kinds in turns, each as short as it gets: the most matches that a text can hold.
+        # Two kinds alternating, each as short as possible: the most matches that a text can hold.
         "ey" + "Ja.ey" + "Ja.a xo" + "xb-abcdefghij ",
         "ey" + "Ja.ey" + "Ja.a sk-" + _MIXED[:20] + " ",
         "Bearer ey" + "JaaaaaaaaA.ey" + "Ja.a ",
         "task-sk-aaaaaaaaaaaaaaaaaaaaaa ",
-        # The shortest secrets there are, so the most of them: the worst known.
+        # The shortest secrets, so the most of them: the worst text known.
         "ey" + "Ja.ey" + "Ja.a ",
         "xo" + "xb-aaaaaaaaaa ",
         "A" + "KIA" + "A" * 16,
         "[truncated 1 bytes] ...-----END PRIVATE" + " KEY-----",
         "ask-" + "a" * 20 + " ",
     )
-    beginnings = (
-        "sk-",
-        "ey" + "J",
-        "ey" + "Ja.",
-        "Bearer ",
-        "authorization: ",
-        "A" + "KIA",
-        ":A" + "A",
-        "0123456789",
-        "-----BEGIN RSA PRIVATE" + " KEY-----\n",
-        "ignore all the previous ",
-        "you are now from now on ",
-        "</tool_output",
-        " ",
-        "\n",
-        "a",
-        "\\n",
-    )
+    prefixes = [
+        *("sk-", "ey" + "J", "ey" + "Ja.", "Bearer ", "authorization: ", "A" + "KIA", ":A" + "A", "0123456789"),
+        *("-----BEGIN RSA PRIVATE" + " KEY-----\n", "ignore all the previous ", "you are now from now on "),
+        *("</tool_output", " ", "\n", "a", "\\n"),
+    ]
     every = " ".join(part.strip() for part in dense) + " "
-    return tuple(_filled(part, size) for part in (*dense, *beginnings, every))
+    return tuple(_filled(part, size) for part in (*dense, *prefixes, every))
 
 
 def _filled(part: str, size: int) -> str:

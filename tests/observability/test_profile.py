@@ -1,7 +1,8 @@
-"""`scripts/profile`: the flame graph of a real run, and the picture of a trace."""
+"""`scripts/profile` and `scripts/trace_picture.py`: profiles of a real run, and the picture of a trace."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -20,10 +21,10 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 pytestmark = pytest.mark.integration
 
 
-async def flames(*arguments: str) -> str:
-    """Run the program of the script; return its stdout."""
+async def run_python(*arguments: str) -> str:
+    """The standard output of a program of `scripts`."""
     ended = await trio.run_process(
-        [sys.executable, "-m", "flames", *arguments],
+        [sys.executable, *arguments],
         env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
         capture_stdout=True,
     )
@@ -31,28 +32,33 @@ async def flames(*arguments: str) -> str:
 
 
 def titles(svg: str) -> list[str]:
-    """The tooltips of the boxes of a picture."""
+    """The titles of the picture's boxes."""
     assert svg.startswith("<svg ")
     return [unescape(title) for title in re.findall("<title>([^<]*)</title>", svg)]
 
 
-async def test_flame_graph_shows_the_workers_functions(tmp_path: Path) -> None:
-    await flames("--turns", "3", "--out", str(tmp_path / "profile"))
-    boxes = titles(await trio.Path(tmp_path / "profile" / "flamegraph.svg").read_text())
-    assert any(box.startswith("complete_with_tools (trioworker/worker/client/orchestrator_client.py:") for box in boxes)
-    assert not any(box.startswith("epoll.poll") for box in boxes)
-    assert (tmp_path / "profile" / "speedscope.json").stat().st_size
+async def test_profiles_contain_what_the_worker_did_during_the_job(tmp_path: Path) -> None:
+    profile = trio.Path(tmp_path / "profile")
+    shown = await run_python("-m", "benchmarks.profiler", "--turns", "3", "--out", str(profile))
+    text = await (profile / "profile.txt").read_text()
+    assert "run_program  trioworker/worker/program.py" in text
+    assert text in shown
+    assert "complete_with_tools" in await (profile / "profile.html").read_text()
+    frames = json.loads(await (profile / "speedscope.json").read_text())["shared"]["frames"]
+    client = [frame for frame in frames if frame["name"] == "complete_with_tools"]
+    assert [Path(frame["file"]).name for frame in client] == ["orchestrator_client.py"]
 
 
-async def test_picture_shows_every_span_of_a_trace(tmp_path: Path) -> None:
+async def test_a_picture_contains_every_span_of_a_trace(tmp_path: Path) -> None:
     file = tmp_path / "trace.json"
+    picture = (str(SCRIPTS / "trace_picture.py"), str(file))
     trace = ChromeTrace(file, "job-1")
     tracer = RecordingTracer([trace])
     with tracer.span("job", "whole"), tracer.span("tool", "a < b", track="tool-executor"):
         tracer.instant("cancel")
         trace.write()
-        unfinished = titles(await flames("--picture", str(file)))
+        unfinished = titles(await run_python(*picture))
     trace.close()
     assert len(unfinished) == len(read_trace(file).slices) == 2
     assert all("unfinished" in box for box in unfinished)
-    assert sorted(box.split(":")[0] for box in titles(await flames("--picture", str(file)))) == ["a < b", "whole"]
+    assert sorted(box.split(":")[0] for box in titles(await run_python(*picture))) == ["a < b", "whole"]

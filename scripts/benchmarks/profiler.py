@@ -1,0 +1,72 @@
+"""Profiles the worker of the overhead benchmark with pyinstrument.
+
+pyinstrument samples from inside the worker. A profiler that reads its memory, such as py-spy, would need root: the
+worker is not dumpable, so that no tool reads its token.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.figures import UnmeasuredError
+from benchmarks.harness import Contender, RunningWorker, orchestrator
+from benchmarks.plan import FULL, NOOP_FILE, Plan, Turn
+from pyinstrument.processors import remove_first_pyinstrument_frames_processor
+from pyinstrument.renderers import ConsoleRenderer, HTMLRenderer, SpeedscopeRenderer
+from pyinstrument.session import Session
+
+INTERVAL = 0.0002
+"""Seconds between two samples: about ten per turn. The worker runs at a third of its speed."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts/profile", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, default=Path("profile"), help="output folder (default profile)"
+    )
+    parser.add_argument("--turns", metavar="N", type=int, default=50, help="iterations of the job (default 50)")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    session = options.out / "session.pyisession"
+    try:
+        profile(session, options.turns)
+    except UnmeasuredError as error:
+        sys.stderr.write(f"scripts/profile: {error}\n")
+        return 1
+    samples = Session.load(session)
+    text = ConsoleRenderer(processor_options={"show_regex": ".*/trioworker/.*"}).render(samples)
+    (options.out / "profile.txt").write_text(text)
+    (options.out / "profile.html").write_text(HTMLRenderer().render(samples))
+    (options.out / "speedscope.json").write_text(timeline(samples))
+    print(text)
+    print(f"{options.out}/profile.html: for a browser; {options.out}/speedscope.json: for speedscope.app")
+    return 0
+
+
+def profile(session: Path, turns: int) -> None:
+    """Run the job and write the samples to the session file."""
+    pyinstrument = ("-m", "pyinstrument", "-r", "pyisession", "-o", str(session.absolute()), "-i", str(INTERVAL))
+    arguments = ("worker", "--job-id", "{job_id}", "--orchestrator-url", "{url}")
+    command = (sys.executable, *pyinstrument, "-m", "trioworker", *arguments)
+    with orchestrator() as control, tempfile.TemporaryDirectory() as workspace:
+        Path(workspace, NOOP_FILE).touch()
+        plan = Plan(turns=(Turn(),) * turns, model_seconds=FULL.model_seconds)
+        RunningWorker(Contender(name="profiled", command=command), plan, control, Path(workspace), {}).wait()
+
+
+def timeline(samples: Session) -> str:
+    """The samples for speedscope.
+
+    By default pyinstrument hides calls under 1 % of the whole, so each turn of a long job; and it takes the first call
+    of the module runner for the program, which is right only where repeated calls are added up.
+    """
+    renderer = SpeedscopeRenderer(show_all=True)
+    renderer.processors.remove(remove_first_pyinstrument_frames_processor)
+    return renderer.render(samples)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
