@@ -20,6 +20,7 @@ from trioworker.worker.actors.event_shipper import EventShipper
 from trioworker.worker.actors.tool_executor import ToolExecutor
 from trioworker.worker.cancellation import JobScopes
 from trioworker.worker.client.orchestrator_client import OrchestratorClient
+from trioworker.worker.client.retries import RetryingSender
 from trioworker.worker.lifecycle import RunningJob
 from trioworker.worker.state.job import Job
 from trioworker.worker.state.records import EventDelivered
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from trioworker.protocol import wire
     from trioworker.worker.cancellation import ReportDelivery
+    from trioworker.worker.client.retries import RequestLimits
     from trioworker.worker.tools.base import ToolContext
 
 SAMPLE = 10
@@ -146,12 +148,14 @@ def test_prompt_lost_by_a_cancel_is_caught(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_missing_retry_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    request_with_retries = OrchestratorClient._request_with_retries  # pyright: ignore[reportPrivateUsage] - patched below
+    send = RetryingSender.send
 
-    async def once(self: OrchestratorClient, *arguments: Any, **more: Any) -> Any:
-        return await request_with_retries(self, *arguments, **{**more, "attempts": 1})
+    async def send_once(
+        self: RetryingSender, method: str, path: str, limits: RequestLimits, *more: Any, **named: Any
+    ) -> Any:
+        return await send(self, method, path, msgspec.structs.replace(limits, attempts=1), *more, **named)
 
-    monkeypatch.setattr(OrchestratorClient, "_request_with_retries", once)
+    monkeypatch.setattr(RetryingSender, "send", send_once)
     plans = [Plan(0, (NetworkFault(number, "reset-before"),)) for number in range(10, 40, 3)]
     assert broken_by(plans) != ""
 
