@@ -1,4 +1,4 @@
-"""Path texts of any form, through every tool that takes one: what lies outside is neither read nor changed."""
+"""Paths of any form, for every tool that takes one: files outside the workspace are neither read nor changed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ OTHER_ARGUMENTS: dict[str, dict[str, Any]] = {
 
 @fuzzing()
 @given(st.sampled_from(TOOLS), paths, st.booleans(), st.sampled_from([kernel_opener, walking_opener]))
-def test_no_path_reaches_outside(name: str, path: str, is_absolute: bool, opener: Opener) -> None:
+def test_path_does_not_reach_outside(name: str, path: str, is_absolute: bool, opener: Opener) -> None:
     with TemporaryDirectory() as folder:
         place = Path(folder)
         outside = _laid_out(place)
@@ -58,7 +58,7 @@ def test_no_path_reaches_outside(name: str, path: str, is_absolute: bool, opener
 
 @fuzzing(0.3)
 @given(st.sampled_from(["glob", "grep"]), st.lists(st.sampled_from(PARTS)).map("/".join) | ANY_TEXT)
-def test_no_pattern_reaches_outside(name: str, pattern: str) -> None:
+def test_pattern_does_not_reach_outside(name: str, pattern: str) -> None:
     with TemporaryDirectory() as folder:
         _laid_out(Path(folder))
         arguments = {"pattern": pattern, "path": "."} if name == "glob" else {"pattern": ".", "glob": pattern}

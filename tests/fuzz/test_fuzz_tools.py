@@ -1,4 +1,4 @@
-"""What a model hands to tools: arguments of any shape, commands of any text, patches of any kind."""
+"""Input of tools from a model: arguments of any shape, commands of any text, patches of any kind."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ COMMAND_WORDS = [
 ]  # fmt: skip
 commands = st.lists(st.sampled_from(COMMAND_WORDS) | ANY_TEXT, max_size=30)
 REFUSAL_SECONDS = 10.0
-"""For a command of the greatest length, on a slow machine; what is quadratic takes minutes."""
+"""CPU seconds for a command of the greatest length, on a slow machine; a quadratic check takes minutes."""
 
 
 @fuzzing(2.0)
@@ -49,13 +49,13 @@ REFUSAL_SECONDS = 10.0
 @example(BUILTIN_TOOLS[0], "\ud800")
 @example(BUILTIN_TOOLS[0], {"command": "x", "timeout": "\ud800"})
 @example(BUILTIN_TOOLS[1], {"path": "x", "limit": "9" * 5000})
-def test_no_arguments_break_their_reading(tool: AnyTool, given_arguments: Any) -> None:
+def test_any_arguments_are_parsed_or_refused(tool: AnyTool, given_arguments: Any) -> None:
     try:
         parsed = parse_arguments(tool.parameters, given_arguments)
     except InvalidParametersError as error:
         problems = error.problems
     else:
-        # What came through is what the schema says, so it comes through again.
+        # Parsed arguments fit the schema, so they parse again.
         assert msgspec.convert(msgspec.to_builtins(parsed), type(parsed)) == parsed
         assert tool.time_limit(parsed) > 0
         return
@@ -65,7 +65,7 @@ def test_no_arguments_break_their_reading(tool: AnyTool, given_arguments: Any) -
 
 @fuzzing(2.0)
 @given(commands, st.sampled_from(["", " "]))
-def test_no_command_breaks_the_refusals(words: list[str], joint: str) -> None:
+def test_any_command_is_checked(words: list[str], joint: str) -> None:
     refused = refusal(joint.join(words))
     assert refused is None or refused.partition(": ")[0] in REMEDIES
 
@@ -74,14 +74,14 @@ def test_no_command_breaks_the_refusals(words: list[str], joint: str) -> None:
 @given(st.lists(st.sampled_from(COMMAND_WORDS), min_size=1, max_size=4).map(" ".join))
 @example("find -exec")
 @example("eval")
-def test_no_command_holds_the_worker(unit: str) -> None:
+def test_longest_commands_are_checked_in_linear_time(unit: str) -> None:
     command = f"{unit} " * (MAX_COMMAND_BYTES // len(unit.encode() + b" "))
     began = time.process_time()
     refusal(command)
     assert time.process_time() - began < REFUSAL_SECONDS
 
 
-def test_no_long_word_holds_the_worker() -> None:
+def test_longest_words_are_checked_in_linear_time() -> None:
     began = time.process_time()
     assert refusal("a" * (MAX_COMMAND_BYTES - 2) + "()") is None
     assert refusal("curl x | " + "1" * (MAX_COMMAND_BYTES - 20) + "x") is None
@@ -96,7 +96,7 @@ contents = texts.map(lambda text: text.encode("utf-8", "replace")) | st.binary(m
 
 @fuzzing()
 @given(contents, texts, texts, st.booleans(), st.integers(0, 30), st.integers(0, 30))
-def test_no_patch_changes_more_than_what_it_quotes(
+def test_patch_changes_only_what_it_quotes(
     content: bytes, old: str, new: str, everywhere: bool, start: int, size: int
 ) -> None:
     decoded = content.decode("utf-8", "replace")

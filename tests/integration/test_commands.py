@@ -108,8 +108,8 @@ async def test_bad_arguments_are_the_models_affair_and_the_job_goes_on(store: St
         "Error: invalid parameters: arguments: ",
         "Error: invalid parameters: path: Expected `str`, got `int`; limit: Expected `int",
         "Error: invalid parameters: path: required and missing",
-        "Error: invalid parameters: path: must not hold NUL bytes",
-        "Error: invalid parameters: command: must not hold NUL bytes",
+        "Error: invalid parameters: path: must not contain NUL bytes",
+        "Error: invalid parameters: command: must not contain NUL bytes",
         "Error: tool 'no_such_tool' not found",
     ]
     assert len(answers) == len(told)

@@ -1,4 +1,4 @@
-"""What the tools' tests call a tool by."""
+"""The type of the fixture by which the tools' tests call a tool."""
 
 from __future__ import annotations
 

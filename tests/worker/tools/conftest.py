@@ -1,4 +1,4 @@
-"""What the tools' tests share: a workspace, a process table, and a way to call a tool as the executor does."""
+"""Fixtures of the tools' tests: a workspace, a context, and a way to call a tool as the executor does."""
 
 from __future__ import annotations
 

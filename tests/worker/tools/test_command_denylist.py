@@ -1,4 +1,4 @@
-"""The table of what is refused and what is not: each pattern in variants, and innocents that look like them."""
+"""Commands that are refused, each pattern in variants, and harmless commands that resemble them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ REFUSED: dict[str, list[str]] = {
     ".bash_history": ["cat ~/.bash_history", "grep pass ~/.bash_history"],
 }
 
-INNOCENT = [
+HARMLESS = [
     "rm -rf ./build",
     "rm -rf /tmp/x",
     "rm -rf build/",
@@ -154,25 +154,25 @@ INNOCENT = [
 
 
 @pytest.mark.parametrize(("name", "command"), [(name, command) for name, found in REFUSED.items() for command in found])
-def test_what_is_dangerous_is_refused_by_its_name(name: str, command: str) -> None:
+def test_dangerous_command_is_refused_by_name(name: str, command: str) -> None:
     assert refusal(command) == f"{name}: {REMEDIES[name]}"
 
 
-@pytest.mark.parametrize("command", INNOCENT)
-def test_what_only_looks_like_it_runs(command: str) -> None:
+@pytest.mark.parametrize("command", HARMLESS)
+def test_harmless_command_is_not_refused(command: str) -> None:
     assert refusal(command) is None
 
 
-def test_every_pattern_is_tried() -> None:
+def test_every_pattern_has_a_case() -> None:
     assert REFUSED.keys() == REMEDIES.keys()
 
 
 @pytest.mark.parametrize("piece", ["$(", "`", "(", "'\"", "<<", "bash -c '", "${", "\n", "f()", "<<a\n", "|", "\\"])
-def test_broken_and_endless_text_is_read_to_its_end(piece: str) -> None:
+def test_malformed_and_long_text_is_parsed(piece: str) -> None:
     assert refusal(piece * 2000) is None
 
 
 @given(st.text(alphabet="ab $(){}<>|&;'\"`\\\n#=-/*:", max_size=60))
-def test_no_text_breaks_the_reader(text: str) -> None:
+def test_any_text_is_parsed(text: str) -> None:
     refused = refusal(text)
     assert refused is None or refused.partition(": ")[0] in REMEDIES

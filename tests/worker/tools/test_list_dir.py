@@ -36,7 +36,7 @@ async def test_folders_come_first_then_by_name(call: Call) -> None:
 
 
 @pytest.mark.usefixtures("tree")
-async def test_recursive_listing_enters_three_levels_and_no_machines_folders(call: Call) -> None:
+async def test_recursive_listing_enters_three_levels_and_no_generated_folders(call: Call) -> None:
     result = await call("list_dir", recursive=True)
     assert "src/deep/deeper/deepest/" in result.entries
     assert "src/main.py (10B)" in result.entries
@@ -49,22 +49,22 @@ async def test_recursive_listing_enters_three_levels_and_no_machines_folders(cal
     ("depth", "deepest"), [(1, "src/deep/"), ("2", "src/deep/deeper/"), (None, "src/deep/deeper/deepest/")]
 )
 @pytest.mark.usefixtures("tree")
-async def test_the_depth_is_kept(call: Call, depth: object, deepest: str) -> None:
+async def test_max_depth_limits_a_recursive_listing(call: Call, depth: object, deepest: str) -> None:
     entries = (await call("list_dir", recursive=True, max_depth=depth)).entries
     assert max((entry for entry in entries if entry.startswith("src/deep")), key=len) == deepest
 
 
 @pytest.mark.usefixtures("tree")
-async def test_depth_zero_is_no_limit(call: Call) -> None:
+async def test_max_depth_of_zero_is_no_limit(call: Call) -> None:
     assert "src/deep/deeper/deepest/end (0B)" in (await call("list_dir", recursive=True, max_depth=0)).entries
 
 
 @pytest.mark.usefixtures("tree")
-async def test_a_folder_that_is_asked_for_is_entered(call: Call) -> None:
+async def test_folder_that_path_names_is_entered(call: Call) -> None:
     assert (await call("list_dir", path="node_modules", recursive=True)).entries == ["x/", "x/y.js (1B)"]
 
 
-async def test_of_many_entries_the_nearest_500_are_listed(call: Call, root: Path) -> None:
+async def test_nearest_500_entries_are_listed(call: Call, root: Path) -> None:
     (root / "a").mkdir()
     for number in range(490):
         (root / "a" / f"{number:03}").touch()
@@ -80,7 +80,7 @@ async def test_of_many_entries_the_nearest_500_are_listed(call: Call, root: Path
     assert (result.count, result.truncated) == (500, False)
 
 
-async def test_links_are_told_and_not_entered(call: Call, root: Path) -> None:
+async def test_links_are_listed_and_not_entered(call: Call, root: Path) -> None:
     (root / "out").symlink_to("/etc")
     (root / "circle").symlink_to(".")
     assert (await call("list_dir", recursive=True)).entries == ["circle (1B)", "out (4B)"]
@@ -94,21 +94,21 @@ async def test_names_that_are_not_utf8_are_shown_replaced(call: Call, root: Path
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "message"),
     [
         ("none", "no such file"),
         ("file", "a part of the path is not a directory"),
         ("..", "it is outside the workspace"),
     ],
 )
-async def test_what_cannot_be_listed_is_told(call: Call, root: Path, path: str, told: str) -> None:
+async def test_path_that_cannot_be_listed_is_an_error(call: Call, root: Path, path: str, message: str) -> None:
     (root / "file").touch()
-    with pytest.raises(ToolError, match=rf"^cannot list \S+: {told}"):
+    with pytest.raises(ToolError, match=rf"^cannot list \S+: {message}"):
         await call("list_dir", path=path)
 
 
 @pytest.mark.parametrize(
-    ("size", "told"),
+    ("size", "message"),
     [
         (0, "0B"),
         (1023, "1023B"),
@@ -119,5 +119,5 @@ async def test_what_cannot_be_listed_is_told(call: Call, root: Path, path: str, 
         (9 << 40, "9216.0GB"),
     ],
 )
-def test_sizes_read_well(size: int, told: str) -> None:
-    assert human_size(size) == told
+def test_human_size(size: int, message: str) -> None:
+    assert human_size(size) == message

@@ -49,7 +49,7 @@ async def test_offset_and_limit(call: Call, root: Path, arguments: dict[str, obj
     assert [int(line.split("│")[0]) for line in result.content.splitlines()] == numbers
 
 
-async def test_an_empty_file_has_no_lines(call: Call, root: Path) -> None:
+async def test_empty_file_has_no_lines(call: Call, root: Path) -> None:
     (root / "file").touch()
     result = await call("read_file", path="file")
     assert (result.content, result.total_lines) == ("", 0)
@@ -78,13 +78,13 @@ async def test_only_line_feeds_end_lines(call: Call, root: Path) -> None:
     assert (await call("read_file", path="file")).total_lines == 1
 
 
-async def test_special_names_are_ordinary_files(call: Call, root: Path) -> None:
+async def test_readme_is_an_ordinary_file(call: Call, root: Path) -> None:
     (root / "README.md").write_text("about")
     assert (await call("read_file", path="README.md")).lines_shown == 1
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "message"),
     [
         ("none", "cannot read none: no such file or directory"),
         ("folder", "cannot read folder: it is a directory; use list_dir"),
@@ -99,8 +99,8 @@ async def test_special_names_are_ordinary_files(call: Call, root: Path) -> None:
         ("/etc/passwd", "cannot read /etc/passwd: it is outside the workspace; give a path inside it"),
     ],
 )
-async def test_what_cannot_be_read_is_told_in_one_line(
-    call: Call, root: Path, path: str, told: str, monkeypatch: pytest.MonkeyPatch
+async def test_path_that_cannot_be_read_is_an_error_of_one_line(
+    call: Call, root: Path, path: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (root / "folder").mkdir()
     os.mkfifo(root / "fifo")
@@ -114,17 +114,17 @@ async def test_what_cannot_be_read_is_told_in_one_line(
         file.truncate(10 * 1024 * 1024 + 1)
     with trio.fail_after(5), pytest.raises(ToolError) as caught:
         await call("read_file", path=path)
-    assert str(caught.value).startswith(told)
+    assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
 
 
-async def test_a_file_of_exactly_the_limit_is_read(call: Call, root: Path) -> None:
+async def test_file_of_exactly_the_limit_is_read(call: Call, root: Path) -> None:
     (root / "file").write_bytes(b"x" * (10 * 1024 * 1024))
     assert (await call("read_file", path="file", offset=2)).total_lines == 1
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
-async def test_a_file_without_the_right_to_read_is_told(call: Call, root: Path) -> None:
+async def test_file_without_read_permission_is_an_error(call: Call, root: Path) -> None:
     (root / "file").touch(mode=0)
     with pytest.raises(ToolError, match="cannot read file: permission denied"):
         await call("read_file", path="file")

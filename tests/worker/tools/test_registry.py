@@ -16,15 +16,15 @@ CONTRACT = {
     "glob": ({"pattern"}, {"path"}),
     "grep": ({"pattern"}, {"path", "glob", "mode", "context", "before", "after", "ignore_case", "multiline"}),
 }
-"""Each tool's required and optional parameters (contract, 'Tools')."""
+"""Each tool's required and optional parameters (contract, 'Tools', and ours)."""
 
 
-def test_the_contracts_tools_are_there() -> None:
+def test_registry_has_the_tools_of_the_contract() -> None:
     assert set(Registry().names) == set(CONTRACT)
 
 
 @pytest.mark.parametrize("name", CONTRACT)
-def test_each_definition_is_the_contracts(name: str) -> None:
+def test_definition_has_the_parameters_of_the_contract(name: str) -> None:
     definition = next(definition for definition in Registry().definitions if definition.name == name)
     required, optional = CONTRACT[name]
     assert definition.description
@@ -34,17 +34,17 @@ def test_each_definition_is_the_contracts(name: str) -> None:
     assert msgspec.json.decode(msgspec.json.encode(definition.parameters)) == definition.parameters
 
 
-def test_only_reading_tools_run_side_by_side() -> None:
+def test_only_tools_that_read_run_concurrently() -> None:
     registry = Registry()
     reading = {name for name in registry.names if registry.get(name).reads_only}
     assert reading == {"read_file", "list_dir", "glob", "grep"}
 
 
-def test_an_unknown_tool_is_told_by_name() -> None:
+def test_unknown_tool_is_an_error_with_its_name() -> None:
     with pytest.raises(ToolError, match=r"^tool 'nothing' not found$"):
         Registry().get("nothing")
 
 
-def test_a_name_can_only_be_given_once() -> None:
+def test_duplicate_name_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match="two tools are named 'shell'"):
         Registry([Shell(), Shell()])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trioworker.linux.secure_open import Opener
 
 ROUNDS = 300
-"""Swaps of the race: enough that each order of the two threads is seen."""
+"""Swaps of the race: enough for every order of the two threads to occur."""
 
 
 @pytest.fixture(params=[kernel_opener, walking_opener, None], ids=["kernel", "walk", "chosen"])
@@ -49,16 +49,16 @@ def content(workspace: Workspace, path: str) -> str:
 
 
 @pytest.mark.parametrize("path", ["a/file", "./a/file", "a//file", "a/b/../file", "a/./b/.././file"])
-def test_paths_beneath_are_opened(workspace: Workspace, path: str) -> None:
+def test_path_inside_is_opened(workspace: Workspace, path: str) -> None:
     assert content(workspace, path) == "inside"
 
 
-def test_an_absolute_path_beneath_the_root_is_taken_as_relative_to_it(workspace: Workspace) -> None:
+def test_absolute_path_inside_is_opened(workspace: Workspace) -> None:
     assert content(workspace, str(workspace.root / "a" / "file")) == "inside"
     os.close(workspace.open_directory(str(workspace.root)))
 
 
-def test_the_root_may_be_named_through_a_link(folder: Path, opener: Opener | None) -> None:
+def test_root_may_be_named_through_a_link(folder: Path, opener: Opener | None) -> None:
     alias = folder.parent / "alias"
     alias.symlink_to(folder)
     with Workspace.open(alias, opener) as workspace:
@@ -77,12 +77,12 @@ def test_the_root_may_be_named_through_a_link(folder: Path, opener: Opener | Non
         "a/b/../../../workspace/a/file",
     ],
 )
-def test_paths_that_lead_out_are_refused(workspace: Workspace, path: str) -> None:
+def test_path_that_leads_outside_is_refused(workspace: Workspace, path: str) -> None:
     with pytest.raises(OSError, match="cross-device"):
         workspace.open_file(path)
 
 
-def test_a_neighbour_whose_name_begins_alike_is_outside(workspace: Workspace) -> None:
+def test_folder_whose_name_starts_alike_is_outside(workspace: Workspace) -> None:
     neighbour = workspace.root.with_name("workspace2")
     neighbour.mkdir()
     (neighbour / "file").write_text("other")
@@ -94,13 +94,13 @@ def test_a_neighbour_whose_name_begins_alike_is_outside(workspace: Workspace) ->
     "target",
     ["../outside/secret", "/etc/passwd", "/proc/self/root/etc/passwd", "/proc/self/cwd", "a/../../outside/secret"],
 )
-def test_links_that_lead_out_are_refused(workspace: Workspace, target: str) -> None:
+def test_link_that_leads_outside_is_refused(workspace: Workspace, target: str) -> None:
     (workspace.root / "link").symlink_to(target)
     with pytest.raises(OSError, match=r"cross-device|symbolic links"):
         workspace.open_file("link")
 
 
-def test_a_linked_folder_that_leads_out_is_refused(workspace: Workspace) -> None:
+def test_linked_folder_that_leads_outside_is_refused(workspace: Workspace) -> None:
     (workspace.root / "link").symlink_to("../outside")
     with pytest.raises(OSError, match="cross-device"):
         workspace.open_file("link/secret")
@@ -108,7 +108,7 @@ def test_a_linked_folder_that_leads_out_is_refused(workspace: Workspace) -> None
         pass
 
 
-def test_links_that_stay_inside_are_followed(workspace: Workspace) -> None:
+def test_link_that_stays_inside_is_followed(workspace: Workspace) -> None:
     (workspace.root / "relative").symlink_to("a/b/../file")
     (workspace.root / "absolute").symlink_to(workspace.root / "a" / "file")
     (workspace.root / "folder").symlink_to("a")
@@ -117,7 +117,7 @@ def test_links_that_stay_inside_are_followed(workspace: Workspace) -> None:
         assert content(workspace, path) == "inside"
 
 
-def test_links_in_a_circle_end(workspace: Workspace) -> None:
+def test_circular_links_are_an_error(workspace: Workspace) -> None:
     (workspace.root / "one").symlink_to("two")
     (workspace.root / "two").symlink_to("one")
     with pytest.raises(OSError, match="symbolic links"):
@@ -138,42 +138,42 @@ def test_links_in_a_circle_end(workspace: Workspace) -> None:
         ("\ud800", FileNotFoundError),
     ],
 )
-def test_what_is_not_there_is_an_os_error(workspace: Workspace, path: str, error: type[OSError]) -> None:
+def test_invalid_path_is_an_os_error(workspace: Workspace, path: str, error: type[OSError]) -> None:
     with pytest.raises(error):
         workspace.open_file(path)
 
 
-def test_a_file_is_no_directory(workspace: Workspace) -> None:
+def test_file_is_not_opened_as_a_directory(workspace: Workspace) -> None:
     with pytest.raises(NotADirectoryError):
         workspace.open_directory("a/file")
 
 
-def test_parents_are_made_beneath(workspace: Workspace) -> None:
+def test_missing_parents_are_created(workspace: Workspace) -> None:
     with workspace.parent("x/y/z/new", create=True) as (descriptor, name):
         assert name == b"new"
         assert os.path.samestat(os.fstat(descriptor), (workspace.root / "x/y/z").stat())
 
 
-def test_parents_behind_a_dangling_link_are_not_made(workspace: Workspace) -> None:
+def test_parents_behind_a_dangling_link_are_not_created(workspace: Workspace) -> None:
     (workspace.root / "dangling").symlink_to("../outside/new")
     with pytest.raises(OSError), workspace.parent("dangling/deep/file", create=True):  # noqa: PT011 - which, depends on the kernel
         pass
     assert not (workspace.root.parent / "outside" / "new").exists()
 
 
-def test_very_many_missing_parents_are_an_error_or_made_but_no_crash(workspace: Workspace) -> None:
-    # Deeper, and the clean-up of the temporary folder would run out of stack.
+def test_very_many_missing_parents_do_not_crash(workspace: Workspace) -> None:
+    # Deeper folders would exhaust the stack of the clean-up of the temporary folder.
     with workspace.parent("d/" * 400 + "f", create=True) as (_, name):
         assert name == b"f"
 
 
 @pytest.mark.parametrize("path", ["", ".", "..", "a/..", "a/"])
-def test_a_folder_is_no_name_for_a_file(workspace: Workspace, path: str) -> None:
-    with pytest.raises(OSError), workspace.parent(path):  # noqa: PT011 - EISDIR or EXDEV, both are told
+def test_path_of_a_folder_has_no_parent_and_name(workspace: Workspace, path: str) -> None:
+    with pytest.raises(OSError), workspace.parent(path):  # noqa: PT011 - EISDIR or EXDEV
         pass
 
 
-def test_the_parent_is_that_of_a_links_target(workspace: Workspace) -> None:
+def test_parent_is_that_of_the_links_target(workspace: Workspace) -> None:
     (workspace.root / "link").symlink_to("a/file")
     (workspace.root / "absolute").symlink_to(workspace.root / "a" / "file")
     for path in ("link", "absolute"):
@@ -182,8 +182,8 @@ def test_the_parent_is_that_of_a_links_target(workspace: Workspace) -> None:
             assert os.path.samestat(os.fstat(descriptor), (workspace.root / "a").stat())
 
 
-def test_no_race_leads_out(workspace: Workspace) -> None:
-    """A folder that is swapped for a link to the outside, again and again, while it is opened."""
+def test_race_does_not_lead_outside(workspace: Workspace) -> None:
+    """A folder is swapped for a link to the outside, again and again, while it is opened."""
     root = workspace.root
     (root / "real").mkdir()
     (root / "real" / "secret").write_text("inside")
@@ -240,13 +240,13 @@ def test_new_file_keeps_the_normal_form_that_was_given(workspace: Workspace) -> 
     assert "e\u0301" in os.listdir(workspace.root)
 
 
-def test_normal_forms_lead_nowhere_outside(workspace: Workspace) -> None:
+def test_normal_forms_do_not_lead_outside(workspace: Workspace) -> None:
     (workspace.root / "\u00e9").symlink_to("../outside")
     with pytest.raises(OSError, match=r"cross-device|No such file"):
         workspace.open_file("e\u0301/secret")
 
 
-def test_a_closed_workspace_opens_nothing(workspace: Workspace) -> None:
+def test_closed_workspace_opens_nothing(workspace: Workspace) -> None:
     workspace.close()
     workspace.close()
     with pytest.raises(OSError, match="Bad file descriptor"):
@@ -267,7 +267,7 @@ def test_no_descriptor_is_left_open(folder: Path, opener: Opener | None) -> None
 
 
 @pytest.mark.parametrize("name", ["none", "file"])
-def test_a_workspace_that_is_no_directory_is_a_configuration_error(tmp_path: Path, name: str) -> None:
+def test_workspace_that_is_not_a_directory_is_a_configuration_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=rf"workspace .*{name}: .*director"):
         Workspace.open(tmp_path / name)

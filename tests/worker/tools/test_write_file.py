@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from support.tooling import Call
 
 
-async def test_a_file_and_its_folders_are_made(call: Call, root: Path) -> None:
+async def test_missing_folders_are_created(call: Call, root: Path) -> None:
     result = await call("write_file", path="a/b/file", content="Grüße\r\n")
     assert msgspec.to_builtins(result) == {"path": "a/b/file", "bytes_written": 9, "success": True}
     assert (root / "a/b/file").read_bytes() == "Grüße\r\n".encode()
 
 
-async def test_empty_content_is_legal(call: Call, root: Path) -> None:
+async def test_empty_content_is_allowed(call: Call, root: Path) -> None:
     assert (await call("write_file", path="file", content="")).bytes_written == 0
     assert (root / "file").read_bytes() == b""
 
 
-async def test_a_new_file_has_the_mode_of_any_programs(call: Call, root: Path) -> None:
+async def test_new_file_has_the_default_mode(call: Call, root: Path) -> None:
     await call("write_file", path="file", content="x")
     (root / "other").touch()
     assert (root / "file").stat().st_mode == (root / "other").stat().st_mode
 
 
-async def test_the_mode_is_kept(call: Call, root: Path) -> None:
+async def test_mode_of_a_replaced_file_is_kept(call: Call, root: Path) -> None:
     (root / "script").write_text("old")
     (root / "script").chmod(0o750)
     await call("write_file", path="script", content="new")
@@ -40,14 +40,14 @@ async def test_the_mode_is_kept(call: Call, root: Path) -> None:
     assert (root / "script").read_text() == "new"
 
 
-async def test_it_is_atomic_for_who_has_the_old_file_open(call: Call, root: Path) -> None:
+async def test_open_file_keeps_the_old_content(call: Call, root: Path) -> None:
     (root / "file").write_text("old")
     with (root / "file").open() as reader:
         await call("write_file", path="file", content="new and longer")
         assert reader.read() == "old"
 
 
-async def test_nothing_else_is_left_in_the_folder(call: Call, root: Path) -> None:
+async def test_no_temporary_file_is_left(call: Call, root: Path) -> None:
     await call("write_file", path="file", content="x")
     (root / "folder").mkdir()
     with pytest.raises(ToolError):
@@ -55,7 +55,7 @@ async def test_nothing_else_is_left_in_the_folder(call: Call, root: Path) -> Non
     assert sorted(os.listdir(root)) == ["file", "folder"]
 
 
-async def test_a_link_stays_and_its_target_is_written(call: Call, root: Path) -> None:
+async def test_link_stays_and_its_target_is_written(call: Call, root: Path) -> None:
     (root / "real").mkdir()
     (root / "real" / "file").write_text("old")
     (root / "link").symlink_to("real/file")
@@ -68,7 +68,7 @@ async def test_a_link_stays_and_its_target_is_written(call: Call, root: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "message"),
     [
         ("folder", "it is a directory"),
         ("folder/", "it is a directory"),
@@ -82,35 +82,37 @@ async def test_a_link_stays_and_its_target_is_written(call: Call, root: Path) ->
         ("x" * 256, "the name is too long"),
     ],
 )
-async def test_what_cannot_be_written_is_told_in_one_line(call: Call, root: Path, path: str, told: str) -> None:
+async def test_path_that_cannot_be_written_is_an_error_of_one_line(
+    call: Call, root: Path, path: str, message: str
+) -> None:
     (root / "folder").mkdir()
     (root / "file").touch()
     os.mkfifo(root / "fifo")
     (root / "out").symlink_to("../outside")
-    with pytest.raises(ToolError, match=rf"^cannot write \S+: {told}") as caught:
+    with pytest.raises(ToolError, match=rf"^cannot write \S+: {message}") as caught:
         await call("write_file", path=path, content="x")
     assert "\n" not in str(caught.value)
     assert not (root.parent / "new").exists()
     assert not (root.parent / "outside").exists()
 
 
-async def test_the_limit_counts_bytes(call: Call) -> None:
+async def test_limit_counts_bytes(call: Call) -> None:
     limit = 5 * 1024 * 1024
     assert (await call("write_file", path="file", content="x" * limit)).bytes_written == limit
     with pytest.raises(ToolError, match="over the limit of 5 MiB; write it in parts"):
         await call("write_file", path="file", content="ä" * (limit // 2 + 1))
 
 
-async def test_content_must_be_text(call: Call, root: Path) -> None:
+async def test_content_must_be_valid_unicode(call: Call, root: Path) -> None:
     with pytest.raises(ToolError, match="content is not valid Unicode at character 1"):
         await call("write_file", path="file", content="a\ud800")
-    with pytest.raises(InvalidParametersError, match="content: must not hold NUL"):
+    with pytest.raises(InvalidParametersError, match="content: must not contain NUL"):
         await call("write_file", path="file", content="a\0b")
     assert os.listdir(root) == []
 
 
-async def test_a_full_disk_is_told_and_leaves_the_old_file(call: Call, root: Path) -> None:
-    """A file size limit stands for the full disk: the kernel refuses the write in the same place."""
+async def test_full_disk_is_an_error_and_leaves_the_old_file(call: Call, root: Path) -> None:
+    """A file size limit replaces the full disk: the kernel refuses the same write."""
     import resource
     import signal
 
@@ -129,7 +131,7 @@ async def test_a_full_disk_is_told_and_leaves_the_old_file(call: Call, root: Pat
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write everything")
-async def test_a_read_only_file_stays(call: Call, root: Path) -> None:
+async def test_read_only_file_is_not_replaced(call: Call, root: Path) -> None:
     (root / "file").touch(mode=0o444)
     with pytest.raises(ToolError, match="cannot write file: permission denied"):
         await call("write_file", path="file", content="x")

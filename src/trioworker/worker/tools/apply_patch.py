@@ -1,6 +1,6 @@
-"""`apply_patch`: exact text of a file replaced by other text, everything else left byte for byte.
+"""`apply_patch`: replaces exact text of a file; everything else stays byte for byte.
 
-Models see and send `\\n`. In a file whose lines end with `\\r\\n` both texts are taken with those ends.
+Models see and send `\\n`. In a file whose lines end with `\\r\\n` both texts get those ends.
 """
 
 from __future__ import annotations
@@ -19,17 +19,19 @@ if TYPE_CHECKING:
     from trioworker.worker.tools.base import ToolContext
     from trioworker.worker.tools.workspace import Workspace
 
-MAX_LINES_TOLD = 20
+MAX_LINES_LISTED = 20
 """Line numbers that an error lists; more would not help to choose."""
 
 
 class ApplyPatchParameters(Parameters, frozen=True, kw_only=True):
-    """What `apply_patch` takes."""
+    """Parameters of `apply_patch`."""
 
     path: Annotated[str, Meta(description="The file, relative to the workspace.")]
-    old_string: Annotated[str, Meta(description="The text to replace, exactly as it stands, without line numbers.")]
+    old_string: Annotated[str, Meta(description="The text to replace, exactly as in the file, without line numbers.")]
     new_string: Annotated[str, Meta(description="The text to put in its place; may be empty.")]
-    replace_all: Annotated[bool, Meta(description="Replace every match; else old_string must stand only once.")] = False
+    replace_all: Annotated[
+        bool, Meta(description="Replace every match; otherwise old_string must occur only once.")
+    ] = False
 
 
 class ApplyPatchResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,13 +47,13 @@ class ApplyPatch(Tool[ApplyPatchParameters]):
 
     name = "apply_patch"
     description = (
-        "Replace old_string by new_string in a file. old_string must match exactly, white space included, and stand "
+        "Replace old_string by new_string in a file. old_string must match exactly, white space included, and occur "
         "only once unless replace_all is true; quote enough lines around it."
     )
     parameters = ApplyPatchParameters
 
     async def run(self, parameters: ApplyPatchParameters, context: ToolContext) -> ApplyPatchResult:
-        """Edit in a thread that a cancelled call waits for."""
+        """Edit in a thread that is waited for on cancellation."""
         return await context.run_in_thread(_apply, parameters, context.workspace)
 
 
@@ -64,8 +66,8 @@ def _apply(parameters: ApplyPatchParameters, workspace: Workspace) -> ApplyPatch
             raise ToolError("old_string is empty; quote the text to replace, or use write_file for the whole file")
         count, content = 1, new
     else:
-        count = _counted(text.content, old, parameters, shown)
-        # Before it is made: a short text that stands a million times can grow without bound.
+        count = _checked_count(text.content, old, parameters, shown)
+        # Before replacing: a short text that occurs a million times could grow without bound.
         _check_size(len(text.content) + count * (len(new) - len(old)), shown)
         content = text.content.replace(old, new)
     data = text.encode(content, shown)
@@ -74,7 +76,7 @@ def _apply(parameters: ApplyPatchParameters, workspace: Workspace) -> ApplyPatch
     return ApplyPatchResult(path=shown, replacements=count)
 
 
-def _counted(content: str, old: str, parameters: ApplyPatchParameters, shown: str) -> int:
+def _checked_count(content: str, old: str, parameters: ApplyPatchParameters, shown: str) -> int:
     if parameters.old_string == parameters.new_string:
         raise ToolError("old_string and new_string are the same; nothing would change")
     count = content.count(old)
@@ -82,7 +84,7 @@ def _counted(content: str, old: str, parameters: ApplyPatchParameters, shown: st
         raise ToolError(f"old_string is not in {shown}; {_hint(content, old)}")
     if count > 1 and not parameters.replace_all:
         raise ToolError(
-            f"old_string stands {count} times in {shown}, on lines {_lines(content, old)}; "
+            f"old_string occurs {count} times in {shown}, on lines {_lines(content, old)}; "
             "quote more lines around it, or set replace_all",
         )
     return count
@@ -118,7 +120,7 @@ def _lines(content: str, old: str) -> str:
     line, position = 1, 0
     found = content.find(old)
     while found >= 0:
-        if len(numbers) == MAX_LINES_TOLD:
+        if len(numbers) == MAX_LINES_LISTED:
             numbers.append("…")
             break
         line += content.count("\n", position, found)
@@ -129,26 +131,26 @@ def _lines(content: str, old: str) -> str:
 
 
 def _hint(content: str, old: str) -> str:
-    """What probably went wrong, as the remedy."""
+    """What to do about the probable mistake."""
     if re.search(r"^ *\d+│", old, re.MULTILINE):
         return "leave out the line numbers that read_file shows"
-    line = _line_but_for_white_space(content, old)
+    line = _line_ignoring_white_space(content, old)
     if line:
-        return f"but for white space it stands on line {line}: quote it exactly"
+        return f"line {line} differs only in white space: quote it exactly"
     return "read the file again and quote it exactly"
 
 
-def _line_but_for_white_space(content: str, old: str) -> int:
-    """The line where `old` would match if indentation and spaces at the ends did not count; 0 for none."""
+def _line_ignoring_white_space(content: str, old: str) -> int:
+    """The line where `old` matches but for indentation and trailing spaces; 0 if there is none."""
     wanted = _stripped(old.strip())
     if not wanted.strip():
         return 0
     lines = _stripped(content)
-    # One search in one text: comparing lists of lines at each line would be quadratic.
+    # One search in one text, since comparing lists of lines at each line would be quadratic.
     found = lines.find(wanted)
     return lines.count("\n", 0, found + 1) if found >= 0 else 0
 
 
 def _stripped(text: str) -> str:
-    """Each line without white space around it, behind and before a line end."""
+    """Each line without white space around it, and with a line end before and after."""
     return "".join(["\n", *(line.strip() + "\n" for line in text.split("\n"))])

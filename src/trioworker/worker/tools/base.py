@@ -1,8 +1,8 @@
-"""What a tool is: a name, a description, a struct for its parameters, a time-out and `run`.
+"""The base of all tools: a name, a description, a struct for the parameters, a time limit and `run`.
 
-The JSON Schema that the model sees and the validation of what the model sends both come from the parameters' struct.
-Models send numbers as strings, objects as JSON strings and arguments that nobody asked for; all of that is coerced or
-dropped here, and what is left over is told with the field's path, every field at once.
+The JSON Schema that the model sees and the validation of its arguments both come from the parameters' struct. Models
+send numbers as strings, objects as JSON strings and unknown fields; these are coerced or dropped here. All other errors
+are reported at once, each with its field's path.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from trioworker.worker.tools.workspace import Workspace
 
 DEFAULT_TIMEOUT = 60.0
-"""Seconds that a tool call may take (contract, 'Tools')."""
+"""Seconds that a tool call may take by default (contract, 'Tools')."""
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The base of a tool's parameters. Field types, `Meta` bounds and descriptions make the schema."""
+    """Base of a tool's parameters. Field types, `Meta` bounds and descriptions make the schema."""
 
 
 P = TypeVar("P", bound=Parameters, contravariant=True)
@@ -40,7 +40,14 @@ Ts = TypeVarTuple("Ts")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ToolContext:
-    """What a running tool may use: the workspace, the environment of its children, the process table, and threads."""
+    """What a running tool may use.
+
+    Attributes:
+        workspace: the folder that it may touch.
+        environment: the environment variables of its processes.
+        processes: starts and ends processes.
+        threads: limits the threads of all tools together.
+    """
 
     workspace: Workspace
     environment: Mapping[str, str]
@@ -48,10 +55,10 @@ class ToolContext:
     threads: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(MAX_TOOL_THREADS))
 
     async def run_in_thread(self, function: Callable[[*Ts], R], *args: *Ts, abandon: bool = False) -> R:
-        """Run a blocking function in a thread, which counts towards the limit of the tools' threads.
+        """Run a blocking function in a thread.
 
-        A cancelled call waits for the thread, so that nothing is changed after the cancel; with `abandon`, which is for
-        functions that only read, it leaves a thread behind that may hang.
+        On cancellation the call waits for the function to return, so that nothing changes after the cancel. With
+        `abandon`, which is for functions that only read, it returns at once and leaves the thread behind.
         """
         return await trio.to_thread.run_sync(function, *args, abandon_on_cancel=abandon, limiter=self.threads)
 
@@ -64,18 +71,18 @@ class Tool(ABC, Generic[P]):
     parameters: ClassVar[type[Parameters]]
     timeout: ClassVar[float] = DEFAULT_TIMEOUT
     reads_only: ClassVar[bool] = False
-    """Neighbouring calls of tools that only read run side by side."""
+    """Whether the tool changes nothing: adjacent calls of such tools run concurrently."""
 
     @abstractmethod
     async def run(self, parameters: P, context: ToolContext) -> object:
-        """Do the work and return a value that msgspec can encode; the model gets it as JSON.
+        """Run the tool. The result is a value that msgspec can encode; the model gets it as JSON.
 
         Raises:
-            ToolError: the model is told why, in one line, and the job goes on.
+            ToolError: the call failed; the message is one line for the model, and the job continues.
         """
 
-    def time_limit(self, parameters: P) -> float:  # noqa: ARG002 - a tool with a time-out parameter of its own needs it
-        """Seconds after which the executor gives up on this call; more than a time-out that `run` keeps itself."""
+    def time_limit(self, parameters: P) -> float:  # noqa: ARG002 - overrides need it
+        """Seconds after which the executor cancels this call; more than any time-out of the call itself."""
         return self.timeout
 
 
@@ -83,7 +90,7 @@ AnyTool = Tool[Any]
 
 
 def definition(tool: AnyTool) -> ToolDefinition:
-    """The tool as the model is told of it, its schema inlined: some providers follow no top-level `$ref`."""
+    """The tool as requests describe it, with its schema inlined: some providers don't follow a top-level `$ref`."""
     name = tool.parameters.__name__
     schema = msgspec.json.schema(tool.parameters)
     definitions: dict[str, Any] = schema["$defs"]
@@ -95,10 +102,10 @@ def definition(tool: AnyTool) -> ToolDefinition:
 
 
 def parse_arguments(parameters: type[Parameters], arguments: Any) -> Parameters:
-    """What the model sent, as the tool's own struct.
+    """Convert the model's arguments to the tool's struct.
 
     Raises:
-        InvalidParametersError: with every field that does not fit, not only the first.
+        InvalidParametersError: some don't fit; it lists all of them.
     """
     if isinstance(arguments, str):
         arguments = _decoded(arguments)
@@ -107,7 +114,7 @@ def parse_arguments(parameters: type[Parameters], arguments: Any) -> Parameters:
     try:
         given = msgspec.convert(arguments, dict[str, Any])
     except (msgspec.ValidationError, UnicodeEncodeError) as error:
-        raise InvalidParametersError([_told("arguments", str(error))]) from error
+        raise InvalidParametersError([_problem("arguments", str(error))]) from error
     values: dict[str, Any] = {}
     problems: list[str] = []
     for expected in _fields(parameters):
@@ -118,10 +125,10 @@ def parse_arguments(parameters: type[Parameters], arguments: Any) -> Parameters:
         try:
             values[expected.name] = _coerced(given[expected.encode_name], expected.type)
         except (msgspec.ValidationError, UnicodeEncodeError) as error:
-            problems.append(_told(expected.encode_name, str(error)))
+            problems.append(_problem(expected.encode_name, str(error)))
             continue
-        if _holds_nul(values[expected.name]):
-            problems.append(f"{expected.encode_name}: must not hold NUL bytes")
+        if _contains_nul(values[expected.name]):
+            problems.append(f"{expected.encode_name}: must not contain NUL bytes")
     if problems:
         raise InvalidParametersError(problems)
     return parameters(**values)
@@ -129,7 +136,7 @@ def parse_arguments(parameters: type[Parameters], arguments: Any) -> Parameters:
 
 @cache
 def _fields(parameters: type[Parameters]) -> tuple[msgspec.structs.FieldInfo, ...]:
-    """Looked up once: resolving a class's annotations takes longer than all the rest of a call's validation."""
+    """Cached: resolving a class's annotations takes longer than the rest of a call's validation."""
     return msgspec.structs.fields(parameters)
 
 
@@ -150,11 +157,11 @@ def _decoded(text: str) -> Any:
         return text
 
 
-def _told(field: str, message: str) -> str:
-    """msgspec's `Expected X, got Y - at `$[1].z`` with the path joined to the field's name."""
+def _problem(field: str, message: str) -> str:
+    """msgspec's message, `Expected X, got Y - at `$[1].z``, with the path moved to the field's name."""
     text, _, path = message.partition(" - at `$")
     return f"{field}{path.rstrip('`')}: {text}"
 
 
-def _holds_nul(value: Any) -> bool:
+def _contains_nul(value: Any) -> bool:
     return isinstance(value, str) and "\0" in value

@@ -1,7 +1,7 @@
-"""What `shell` does not run: a seat belt against accidents, by the pattern's name. The container is the wall.
+"""Commands that `shell` refuses, by the name of a pattern.
 
-Commands are matched, not text: what stands in quotes as an argument, in a comment or in a here-document is talk, unless
-a shell gets it as its program.
+The list prevents accidents; the container is the security boundary. Commands are matched, not text: quoted arguments,
+comments and here-documents don't count, unless a shell gets them as its program.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
+from trioworker.worker.tools.command_words import PRIVILEGED, SHELLS, WRAPPERS, command_name, programs, unwrapped
+from trioworker.worker.tools.secret_paths import secrets_read
 from trioworker.worker.tools.shell_parser import MAX_NESTING, Command, Pipeline, Word, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
 FORK_BOMB = "fork bomb"
 DOWNLOAD = "piping a download into a shell"
@@ -22,102 +24,34 @@ DISK = "> /dev/sda"
 REMEDIES = {
     "rm -rf /": "name the folder to remove",
     "rm -rf /*": "name the folder to remove",
-    FORK_BOMB: "it would take every process there may be",
+    FORK_BOMB: "it would use up all processes",
     "dd if=/dev/zero": "use truncate -s SIZE FILE or head -c SIZE /dev/zero",
-    "mkfs": "file systems are not made here",
+    "mkfs": "creating file systems is not allowed",
     "chmod -R 777 /": "name the folder to change",
-    DISK: "disks are not written to here",
+    DISK: "writing to disks is not allowed",
     DOWNLOAD: "save it to a file, read it, then run it",
-    "sudo": "there are no more rights to get; run the command without it",
-    "doas": "there are no more rights to get; run the command without it",
-    "/etc/shadow": "secrets are not read here",
-    "~/.ssh": "secrets are not read here",
-    "id_rsa": "secrets are not read here",
-    ".bash_history": "secrets are not read here",
+    "sudo": "no further privileges are available; run the command without it",
+    "doas": "no further privileges are available; run the command without it",
+    "/etc/shadow": "reading secrets is not allowed",
+    "~/.ssh": "reading secrets is not allowed",
+    "id_rsa": "reading secrets is not allowed",
+    ".bash_history": "reading secrets is not allowed",
 }
 """The patterns (contract, 'Tools') and what to do instead."""
 
-SHELLS = frozenset({"sh", "bash", "zsh", "dash", "ksh", "ash", "fish"})
 INTERPRETERS = SHELLS | {"python", "perl", "ruby", "node", "php"}
 DOWNLOADERS = frozenset({"curl", "wget"})
-KEYWORDS = frozenset({"if", "then", "elif", "else", "while", "until", "do", "!", "{", "time", "coproc", "-p"})
 NO_COMMANDS = frozenset({"for", "case", "select", "[[", "[", "test"})
-"""What follows these are no commands."""
+"""What follows these is not a command."""
 
-# Commands that run their arguments: the options of each that take a value in the next word.
-WRAPPERS = {
-    "builtin": "",
-    "command": "",
-    "env": "-u --unset -C --chdir -S --split-string",
-    "exec": "-a",
-    "ionice": "-c -n -p",
-    "nice": "-n --adjustment",
-    "nohup": "",
-    "setsid": "",
-    "stdbuf": "-i -o -e",
-    "time": "-f -o --format --output",
-    "timeout": "-k -s --kill-after --signal",
-    "xargs": "-a -d -E -I -L -n -P -s --arg-file --delimiter --replace --max-lines --max-args --max-procs --max-chars",
-}
-ONE_OPERAND_FIRST = frozenset({"timeout"})
-PRIVILEGED = {"sudo": "-u -g", "doas": "-u"}
-"""Wrappers that are refused by themselves, and looked behind where that tells more."""
 PROGRAM_NESTING = 10
-"""What a program within a program (`bash -c`, `eval`, `find -exec`) counts towards `MAX_NESTING`: the text of each is
-read once more, so there are far fewer of them than of substitutions.
+"""What a program within a program (`bash -c`, `eval`, `find -exec`) counts towards `MAX_NESTING`. The text of each is
+parsed again, so fewer of them are allowed than substitutions.
 """
-EXECUTING = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
-"""The options of `find` that run a command."""
 
-NOT_READING = frozenset(
-    {
-        "echo",
-        "printf",
-        "mkdir",
-        "touch",
-        "chmod",
-        "chown",
-        "rm",
-        "rmdir",
-        "unlink",
-        "export",
-        "alias",
-        "ssh-keygen",
-        "ssh-add",
-        "true",
-        "false",
-        ":",
-        "which",
-        "type",
-    }
-)
-"""Commands whose arguments may name a secret without reading it."""
-PATTERN_FIRST = frozenset({"grep", "egrep", "fgrep", "zgrep", "rg", "ag", "ack", "sed", "awk", "gawk", "jq", "perl"})
-"""Commands whose first operand is a pattern or a program, not a file."""
-PATTERN_OPTIONS = frozenset(
-    {
-        "-e",
-        "-f",
-        "-name",
-        "-iname",
-        "-path",
-        "-ipath",
-        "-wholename",
-        "-regex",
-        "--include",
-        "--exclude",
-        "-g",
-        "--glob",
-        "-m",
-    }
-)
-"""Options whose value is a pattern or a text."""
-
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
 _DISK = re.compile(r"/dev/(?:[shv]d[a-z]|xvd[a-z]|nvme\d|mmcblk\d|disk\d)\w*")
 _PIPED_BODY = re.compile(r"\(\)\{([\w:.]++)\|")
 _QUOTED = re.compile(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"")
-_HOME = re.compile(r"(?:~|\$HOME|\$\{HOME\}|/root|/home/[^/]+)/\.ssh(?:/|$)")
 _VERSION = "0123456789."
 
 
@@ -128,7 +62,7 @@ def refusal(command: str) -> str | None:
 
 
 def _is_fork_bomb(text: str) -> bool:
-    """`name(){ name|name& }; name`. No backreference in a pattern: that would take quadratic time."""
+    """Whether it is `name(){ name|name& }; name`. A pattern with backreferences would take quadratic time."""
     if "()" not in text:
         return False
     bare = re.sub(r"\s", "", _QUOTED.sub("''", text))
@@ -146,7 +80,7 @@ def _in_script(pipelines: Sequence[Pipeline], nesting: int) -> Iterator[str]:
     for pipeline in pipelines:
         downloading = False
         for command in pipeline:
-            words = _unwrapped(command.words)
+            words = unwrapped(command.words)
             if downloading and (_reads_program(words) or any(_reads_program(w) for w in _bodies(command))):
                 yield DOWNLOAD
             downloading = downloading or _downloads(command)
@@ -160,17 +94,17 @@ def _in_command(command: Command, words: list[Word], nesting: int) -> Iterator[s
             yield from _in_script(script, nesting + 1)
     if any(_DISK.fullmatch(target.text) for target in command.outputs):
         yield DISK
-    name = _name(words)
+    name = command_name(words)
     if name not in NO_COMMANDS:
         arguments = [word.text for word in words[1:]]
         yield from _by_name(name, arguments)
-        for script in _programs(name, words, command):
+        for script in programs(name, words, command):
             deeper = nesting + PROGRAM_NESTING
             yield from _in_script(parse(script, deeper), deeper)
         if words and _runs_download(name, words):
             yield DOWNLOAD
-        yield from _secrets(name, arguments)
-    yield from _secrets("", [target.text for target in command.inputs])
+        yield from secrets_read(name, arguments)
+    yield from secrets_read("", [target.text for target in command.inputs])
 
 
 def _by_name(name: str, arguments: list[str]) -> Iterator[str]:
@@ -197,77 +131,16 @@ def _by_name(name: str, arguments: list[str]) -> Iterator[str]:
             yield "chmod -R 777 /"
 
 
-def _unwrapped(words: list[Word], wrappers: Mapping[str, str] = WRAPPERS) -> list[Word]:
-    """The words of the command that is run in the end, behind keywords, assignments and wrappers."""
-    at = 0
-    while at < len(words):
-        first = words[at].text
-        name = posixpath.basename(first)
-        if (first in KEYWORDS and not words[at].quoted) or _ASSIGNMENT.match(first):
-            at += 1
-        elif first == "function":
-            at += 2
-        elif name in wrappers:
-            if name == "command" and at + 1 < len(words) and words[at + 1].text in ("-v", "-V"):
-                return []
-            at = _behind_options(words, at + 1, wrappers[name].split())
-            at += name in ONE_OPERAND_FIRST
-        else:
-            break
-    return words[at:]
-
-
-def _behind_options(words: list[Word], position: int, with_value: list[str]) -> int:
-    while position < len(words) and words[position].text.startswith("-"):
-        option = words[position].text
-        position += 2 if option in with_value else 1
-        if option == "--":
-            break
-    return position
-
-
-def _name(words: list[Word]) -> str:
-    return posixpath.basename(words[0].text) if words else ""
-
-
-def _programs(name: str, words: list[Word], command: Command) -> Iterator[str]:
-    """Texts that this command runs as shell commands."""
-    arguments = [word.text for word in words[1:]]
-    if name in SHELLS:
-        for position, argument in enumerate(arguments):
-            if re.fullmatch(r"-[a-z]*c[a-z]*", argument):
-                yield from arguments[position + 1 : position + 2]
-                break
-        else:
-            yield from command.documents
-    elif name == "eval":
-        yield " ".join(arguments)
-    elif name == "find":
-        yield from _executed(arguments)
-
-
-def _executed(arguments: list[str]) -> Iterator[str]:
-    """The commands that `find` runs, each up to its `;` or to the next one."""
-    command: list[str] | None = None
-    for argument in (*arguments, ";"):
-        if argument == ";" or argument in EXECUTING:
-            if command:
-                yield " ".join(command)
-            command = None if argument == ";" else []
-        elif command is not None:
-            command.append(argument)
-
-
 def _downloads(command: Command) -> bool:
-    if _name(_unwrapped(command.words)) in DOWNLOADERS:
+    if command_name(unwrapped(command.words)) in DOWNLOADERS:
         return True
     return any(_downloads(inner) for pipeline in command.body for inner in pipeline)
 
 
 def _reads_program(words: list[Word]) -> bool:
-    """Whether it is an interpreter that takes its program from standard input."""
-    words = _unwrapped(words, WRAPPERS | PRIVILEGED)
-    name = _name(words).rstrip(_VERSION)
+    """Whether the command is an interpreter that reads its program from standard input."""
+    words = unwrapped(words, WRAPPERS | PRIVILEGED)
+    name = command_name(words).rstrip(_VERSION)
     if name not in INTERPRETERS:
         return False
     for word in words[1:]:
@@ -282,7 +155,7 @@ def _bodies(command: Command) -> Iterator[list[Word]]:
     """The commands of a subshell."""
     for pipeline in command.body:
         for inner in pipeline:
-            yield _unwrapped(inner.words)
+            yield unwrapped(inner.words)
 
 
 def _runs_download(name: str, words: list[Word]) -> bool:
@@ -296,36 +169,6 @@ def _runs_download(name: str, words: list[Word]) -> bool:
 
 def _any_downloads(word: Word) -> bool:
     return any(_downloads(command) for script in word.scripts for pipeline in script for command in pipeline)
-
-
-def _secrets(name: str, arguments: list[str]) -> Iterator[str]:
-    if name in NOT_READING:
-        return
-    for argument in _paths(name, arguments):
-        path = argument.rpartition("=")[2].removeprefix("@")
-        if posixpath.normpath(path) == "/etc/shadow":
-            yield "/etc/shadow"
-        elif _HOME.match(path):
-            yield "~/.ssh"
-        elif posixpath.basename(path) in ("id_rsa", ".bash_history"):
-            yield posixpath.basename(path)
-
-
-def _paths(name: str, arguments: list[str]) -> Iterator[str]:
-    """The arguments that may name files."""
-    pattern_due = name in PATTERN_FIRST and not {"-e", "-f"} & set(arguments)
-    after_pattern_option = False
-    for argument in arguments:
-        if after_pattern_option:
-            after_pattern_option = False
-        elif argument in PATTERN_OPTIONS:
-            after_pattern_option = True
-        elif argument.split("=")[0] in PATTERN_OPTIONS:
-            pass
-        elif pattern_due and not argument.startswith("-"):
-            pattern_due = False
-        else:
-            yield argument
 
 
 def _has_option(arguments: list[str], letters: str, long: str) -> bool:

@@ -1,4 +1,4 @@
-"""`list_dir`: what is in a folder, and beneath it."""
+"""`list_dir`: the entries of a folder, and of the folders in it."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from trioworker.worker.tools.workspace import Workspace
 
 MAX_ENTRIES = 500
-"""Entries that are listed (contract, 'Tools'); of a larger tree the nearest."""
+"""Entries of a result (contract, 'Tools'); of a larger tree, those nearest to the folder."""
 DEFAULT_DEPTH = 3
-"""Levels of folders that a recursive listing enters (contract, 'Tools')."""
+"""Levels of folders that a recursive listing enters by default (contract, 'Tools')."""
 
 KILO = 1024
 
 
 class ListDirParameters(Parameters, frozen=True, kw_only=True):
-    """What `list_dir` takes."""
+    """Parameters of `list_dir`."""
 
-    path: Annotated[str, Meta(description="The folder, relative to the workspace; absent: the workspace.")] | None = (
+    path: Annotated[str, Meta(description="The folder, relative to the workspace; default: the workspace.")] | None = (
         None
     )
-    recursive: Annotated[bool, Meta(description="List what is in the folders too.")] | None = None
+    recursive: Annotated[bool, Meta(description="List the folders in it too.")] | None = None
     max_depth: Annotated[int, Meta(description="Levels of folders to enter; 0: all.")] | None = DEFAULT_DEPTH
 
 
 class ListDirResult(msgspec.Struct, frozen=True, kw_only=True):
-    """`entries` are `name/` and `name (1.2KB)`, folders first, then by name; `truncated` when there were more."""
+    """`entries` are `name/` and `name (1.2KB)`, folders first, then by name; `truncated` says that there are more."""
 
     path: str
     entries: list[str]
@@ -48,19 +48,19 @@ class ListDir(Tool[ListDirParameters]):
 
     name = "list_dir"
     description = (
-        "List a folder of the workspace: folders as `name/`, files as `name (1.2KB)`. Folders such as node_modules and "
-        ".git are listed and not entered. 500 entries at the most."
+        "List a folder of the workspace: folders as `name/`, files as `name (1.2KB)`. Folders that git "
+        "ignores, node_modules and the like are listed and not entered. At most 500 entries."
     )
     parameters = ListDirParameters
     reads_only = True
 
     async def run(self, parameters: ListDirParameters, context: ToolContext) -> ListDirResult:
-        """List in a thread that a cancelled call leaves behind, since a disk may hang."""
+        """List in a thread that is abandoned on cancellation, since a disk may hang."""
         return await context.run_in_thread(_list, parameters, context.workspace, abandon=True)
 
 
 def human_size(size: int) -> str:
-    """Bytes as people read them: `512B`, `1.2KB`, `3.4MB`."""
+    """A number of bytes for people: `512B`, `1.2KB`, `3.4MB`."""
     if size < KILO:
         return f"{size}B"
     for unit, power in (("KB", 1), ("MB", 2)):
@@ -82,12 +82,12 @@ def _list(parameters: ListDirParameters, workspace: Workspace) -> ListDirResult:
     found = sorted(found[:MAX_ENTRIES], key=lambda entry: (not entry.is_directory, entry.path))
     return ListDirResult(
         path=shown,
-        entries=[_told(entry) for entry in found],
+        entries=[_shown(entry) for entry in found],
         count=len(found),
         truncated=truncated,
     )
 
 
-def _told(entry: Found) -> str:
+def _shown(entry: Found) -> str:
     name = display(entry.path)
     return f"{name}/" if entry.is_directory else f"{name} ({human_size(entry.size)})"

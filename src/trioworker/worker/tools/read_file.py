@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ReadFileParameters(Parameters, frozen=True, kw_only=True):
-    """What `read_file` takes."""
+    """Parameters of `read_file`."""
 
     path: Annotated[str, Meta(description="The file, relative to the workspace.")]
     offset: Annotated[int, Meta(description="The first line to show, counted from 1.")] | None = None
@@ -24,7 +24,7 @@ class ReadFileParameters(Parameters, frozen=True, kw_only=True):
 
 
 class ReadFileResult(msgspec.Struct, frozen=True, kw_only=True):
-    """`content` holds the lines as `{number, 6 wide}│ {line}`."""
+    """`content` is the lines as `{number, 6 wide}│ {line}`."""
 
     content: str
     total_lines: int
@@ -33,7 +33,7 @@ class ReadFileResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReadFile(Tool[ReadFileParameters]):
-    """Shows a file's lines. An offset past the end shows none."""
+    """Shows a file's lines; none if the offset is past the end."""
 
     name = "read_file"
     description = (
@@ -44,12 +44,12 @@ class ReadFile(Tool[ReadFileParameters]):
     reads_only = True
 
     async def run(self, parameters: ReadFileParameters, context: ToolContext) -> ReadFileResult:
-        """Read in a thread that a cancelled call leaves behind, since a disk may hang."""
+        """Read in a thread that is abandoned on cancellation, since a disk may hang."""
         return await context.run_in_thread(_read, parameters, context.workspace, abandon=True)
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines without their ends, `\\n` or `\\r\\n`; what follows the last end is a line if it is not empty."""
+    """The lines without their ends, `\\n` or `\\r\\n`. Text after the last end is a line unless it is empty."""
     lines = text.split("\n")
     if not lines[-1]:
         lines.pop()

@@ -1,4 +1,4 @@
-"""The tools by name. A new tool is one file and one line here."""
+"""The built-in tools, and a job's tools by name. A new tool is one file and one line here."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Registry:
     """The tools of a job.
 
     Attributes:
-        definitions: what the model is told of them, in the order given.
+        definitions: their descriptions for the model, in the order given.
         encoded: the same as JSON, encoded once for all requests.
         reading: the names of those that only read.
 
@@ -49,7 +49,7 @@ class Registry:
         self._tools: dict[str, AnyTool] = {}
         for tool in tools:
             if tool.name in self._tools:
-                raise ConfigError(f"two tools are named {tool.name!r}; give each a name of its own")
+                raise ConfigError(f"two tools are named {tool.name!r}; give each its own name")
             self._tools[tool.name] = tool
         self.definitions: tuple[ToolDefinition, ...] = tuple(map(definition, self._tools.values()))
         self.encoded = msgspec.Raw(msgspec.json.encode(self.definitions))
@@ -64,7 +64,7 @@ class Registry:
         """The tool of that name.
 
         Raises:
-            ToolError: there is none.
+            ToolError: no tool has that name.
         """
         try:
             return self._tools[name]

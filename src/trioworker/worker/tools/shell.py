@@ -1,4 +1,4 @@
-"""`shell`: a command line in the workspace, without a terminal and with nobody to ask."""
+"""`shell`: runs a command line in the workspace, without a terminal or input."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from trioworker.worker.tools.base import ToolContext
 
 DEFAULT_TIMEOUT = 120.0
-"""Seconds that a command may run if the model names no time (contract, 'Tools')."""
+"""Seconds that a command may run by default (contract, 'Tools')."""
 OUTER_MARGIN = TERMINATION_TIMEOUT + KILL_DELAY + 10.0
-"""Seconds that the executor grants beyond the command's own time-out, to end the tree and to tell its output."""
+"""Seconds beyond the command's own time-out, in which its process tree is terminated and its output collected."""
 MAX_COMMAND_BYTES = 128 * 1024 - 1
 """Bytes of one argument of a program: the kernel's MAX_ARG_STRLEN (execve(2)) without its NUL."""
 SIGNAL_BASE = 128
-"""A command killed by signal N has the exit code 128 + N, as shells tell it."""
+"""A command that signal N killed has the exit code 128 + N, as in shells."""
 
 
 class ShellParameters(Parameters, frozen=True, kw_only=True):
-    """What `shell` takes."""
+    """Parameters of `shell`."""
 
     command: Annotated[str, Meta(description="The command line, for bash.")]
     workdir: Annotated[str, Meta(description="Where to run it, relative to the workspace.")] | None = None
-    timeout: Annotated[float, Meta(gt=0, description="Seconds it may take; 120 if absent.")] | None = None
+    timeout: Annotated[float, Meta(gt=0, description="Seconds it may take; default: 120.")] | None = None
 
 
 class ShellResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How a command ended; one that failed is a result too. Standard output and error come as one."""
+    """How a command ended; a failed command is a result too. `output` is standard output and error together."""
 
     output: str
     exit_code: int
@@ -45,25 +45,25 @@ class ShellResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shell(Tool[ShellParameters]):
-    """Runs a command line; what it starts in the background lives until the job ends."""
+    """Runs a command line; its background processes live until the job ends."""
 
     name = "shell"
     description = (
-        "Run a command line in the workspace by bash. Nothing can be typed into it. Output is standard output and "
-        "error, 64 KiB of it at the most, head and tail. Start servers in the background with `&`."
+        "Run a command line in the workspace by bash. It gets no input. Output is standard output and error, "
+        "at most 64 KiB, head and tail. Start servers in the background with `&`."
     )
     parameters = ShellParameters
     timeout = DEFAULT_TIMEOUT
 
     def time_limit(self, parameters: ShellParameters) -> float:
-        """More than the command's own time-out, which so always comes first and keeps the output."""
+        """More than the command's own time-out, so that this always comes first and its output is kept."""
         return (parameters.timeout or self.timeout) + OUTER_MARGIN
 
     async def run(self, parameters: ShellParameters, context: ToolContext) -> ShellResult:
         """Run the command.
 
         Raises:
-            ToolError: refused, no such folder, or out of time; the last with the output until then.
+            ToolError: it is refused, its folder does not exist, or it timed out, which includes the output until then.
         """
         _check(parameters.command)
         seconds = parameters.timeout or self.timeout
@@ -88,7 +88,7 @@ class Shell(Tool[ShellParameters]):
 
 
 def _check(command: str) -> None:
-    # Imported late: a worker should not wait for its patterns before the first command.
+    # Imported at the first command, since compiling its patterns takes a while.
     from trioworker.worker.tools.command_denylist import refusal
 
     try:
@@ -103,7 +103,7 @@ def _check(command: str) -> None:
 
 
 def _shell(search: str | None) -> str:
-    """Bash where there is one: models write for it."""
+    """Bash if it is installed, since models write for it."""
     import shutil
 
     found = shutil.which("bash", path=search) or shutil.which("sh", path=search)

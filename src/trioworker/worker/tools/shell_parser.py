@@ -1,7 +1,7 @@
-"""A shell command's text as the simple commands it would run: enough of a shell's grammar to tell commands from talk.
+"""Parses a shell command into the simple commands that it runs: enough grammar to distinguish commands from text.
 
-It knows quotes, escapes, comments, separators, pipes, redirections, here-documents and substitutions, and no more:
-nothing is expanded. Broken text gives what could be read of it.
+It knows quotes, escapes, comments, separators, pipes, redirections, here-documents and substitutions, and expands
+nothing. Malformed text gives what could be parsed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 MAX_NESTING = 40
-"""Substitutions inside each other that are looked into; deeper ones count as plain text."""
+"""Levels of nested substitutions that are parsed; deeper ones count as plain text."""
 
 SEPARATORS = frozenset(";&\n|()")
 BLANKS = frozenset(" \t")
@@ -19,7 +19,7 @@ BLANKS = frozenset(" \t")
 class Word:
     """A word without its quotes. `scripts` are the substitutions in it, in order; `process` when it is `<(…)`.
 
-    In `text` a substitution stands as it was written. `quoted` when any part of it was.
+    `text` has substitutions as they were written. `quoted` when any part of it was.
     """
 
     text: str = ""
@@ -43,7 +43,7 @@ Pipeline = list[Command]
 
 
 def parse(text: str, nesting: int = 0) -> list[Pipeline]:
-    """The pipelines of a script, in the order they stand."""
+    """The pipelines of a script, in order."""
     return _Parser(text, nesting).script(closing=False)
 
 
@@ -53,10 +53,10 @@ class _Parser:
         self.position = 0
         self.nesting = nesting
         self.awaited: list[tuple[str, Command]] = []
-        """Here-documents whose text begins after this line: delimiter and command."""
+        """Here-documents whose text starts after this line: delimiter and command."""
 
     def script(self, *, closing: bool) -> list[Pipeline]:
-        """Pipelines up to the end, or up to the `)` that closes a substitution, which is taken."""
+        """Pipelines up to the end, or up to and with the `)` that closes a substitution."""
         pipelines: list[Pipeline] = []
         pipeline: Pipeline = []
         while True:
@@ -127,7 +127,7 @@ class _Parser:
                 break
             else:
                 word = self._word()
-                # `2>file`: the number says which stream, and is no word.
+                # `2>file`: the number is a file descriptor, not a word.
                 if not (word.text.isdecimal() and self._more() and self.text[self.position] in "<>"):
                     command.words.append(word)
         return command

@@ -1,4 +1,4 @@
-"""`write_file`: a whole file, new or replaced at once."""
+"""`write_file`: creates a file, or replaces all of it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class WriteFileParameters(Parameters, frozen=True, kw_only=True):
-    """What `write_file` takes."""
+    """Parameters of `write_file`."""
 
-    path: Annotated[str, Meta(description="The file, relative to the workspace. Missing folders are made.")]
+    path: Annotated[str, Meta(description="The file, relative to the workspace. Missing folders are created.")]
     content: Annotated[str, Meta(description="The whole new content; may be empty.")]
 
 
 class WriteFileResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What was written."""
+    """The file, and how much was written."""
 
     path: str
     bytes_written: int
@@ -31,14 +31,14 @@ class WriteFileResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WriteFile(Tool[WriteFileParameters]):
-    """Writes a file atomically: whoever looks sees the old content or the new, never a part."""
+    """Writes a file atomically: a reader sees the old content or the new, never a part."""
 
     name = "write_file"
-    description = "Write a file of the workspace as UTF-8, replacing what was there. To change a part, use apply_patch."
+    description = "Write a file of the workspace as UTF-8, replacing its content. To change a part, use apply_patch."
     parameters = WriteFileParameters
 
     async def run(self, parameters: WriteFileParameters, context: ToolContext) -> WriteFileResult:
-        """Write in a thread that a cancelled call waits for: nothing lands after 'cancelled'."""
+        """Write in a thread that is waited for on cancellation, so that no write follows it."""
         workspace = context.workspace
         shown = workspace.shown(parameters.path)
         data = _encoded(parameters.content, shown)
