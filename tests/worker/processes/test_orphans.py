@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,12 +11,13 @@ import trio
 from trioworker.linux.syscalls import become_subreaper
 from trioworker.worker.processes.orphans import terminate_orphans
 from trioworker.worker.processes.ownership import CALL_VARIABLE, job_mark
+from worker.processes.conftest import TIMEOUT, alive, written
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trio.testing import MockClock
 
-TIMEOUT = 30.0
-"""Seconds after which something that must happen is taken not to happen; long, for a busy machine."""
 STARTED_AT = 1_700_000_000.25
 WORKER = """
 import os, sys, trio
@@ -33,7 +33,7 @@ async def main(job, command, folder):
 trio.run(main, *sys.argv[1:4])
 """
 """Runs one command of a job, then waits to be killed."""
-REPORT_PID = "echo $$ > child.new; mv child.new child; exec sleep 300"
+REPORT_PID = "echo $$ > child; exec sleep 300"
 
 
 @pytest.fixture
@@ -49,25 +49,13 @@ async def left_by_killed_worker(command: str, job: str, folder: Path) -> int:
         [sys.executable, "-c", WORKER, job, command, str(folder), str(STARTED_AT)], env=environment
     )
     try:
-        with trio.fail_after(TIMEOUT):
-            # No event reports that another process has written it.
-            while not (folder / "child").exists():  # noqa: ASYNC110
-                await trio.sleep(0.01)
+        child = await written(folder / "child")
     finally:
         worker.kill()
         with trio.CancelScope(shield=True):
             await worker.wait()
-    child = int((folder / "child").read_text())
     assert alive(child)
     return child
-
-
-def alive(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
 @pytest.mark.parametrize(
@@ -100,9 +88,7 @@ async def test_orphans_of_a_killed_worker_are_terminated(command: str, job: str,
 
 async def test_orphans_get_sigterm_first(job: str, tmp_path: Path) -> None:
     # The shell reports the end of its child on stderr, and would die of SIGPIPE: its reader is dead.
-    command = (
-        "exec 2>&-; trap 'echo cleaned > cleanup; exit' TERM; echo $$ > new; mv new child; while :; do sleep 0.01; done"
-    )
+    command = "exec 2>&-; trap 'echo cleaned > cleanup; exit' TERM; echo $$ > child; while :; do sleep 0.01; done"
     await left_by_killed_worker(command, job, tmp_path)
     await terminate_orphans(job_mark(job, STARTED_AT))
     assert (tmp_path / "cleanup").read_text() == "cleaned\n"
