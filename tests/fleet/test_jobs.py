@@ -1,4 +1,4 @@
-"""The file of jobs: what a line may say, and that an error names it without its token."""
+"""The file of jobs: what a line may contain, and errors, which never show the token."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def line(**fields: Any) -> str:
     return json.dumps({"job_id": ID, "token": "s3cret", **fields})
 
 
-def test_a_line_beats_the_command_line(tmp_path: Path) -> None:
+def test_line_overrides_the_command_line(tmp_path: Path) -> None:
     path = tmp_path / "jobs.jsonl"
     own = line(job_id=OTHER, orchestrator_url="http://far.test", workspace="/w", options={"timeout": 600})
     path.write_text(f"{line()}\n\n{own}\n")
@@ -54,26 +54,26 @@ def test_a_line_beats_the_command_line(tmp_path: Path) -> None:
         (line(orchestrator_url="ftp://x"), "orchestrator_url: 'ftp://x' is not an http:// or"),
         (line(options={"job-id": OTHER}), "options: 'job-id' is unknown"),
         (line(options={"timeout": -1}), "options.timeout: '-1' is not a number of seconds over 0"),
-        (line(job_id=OTHER.upper()), "stands there already"),
-        ("\xff", "1"),
+        (line(job_id=OTHER.upper()), "is a duplicate"),
+        ("\xff", "malformed"),
     ],
 )
-def test_a_bad_line_is_told_by_file_and_line(tmp_path: Path, bad: str, why: str) -> None:
+def test_bad_line_is_an_error_with_file_and_line(tmp_path: Path, bad: str, why: str) -> None:
     path = tmp_path / "jobs.jsonl"
     path.write_bytes(f"{line(job_id=OTHER)}\n".encode() + bad.encode("latin-1") + b"\n")
 
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as caught:
         read(path)
 
-    assert str(told.value).startswith(f"{path}:2: ")
-    assert why in str(told.value)
-    assert "s3c" not in str(told.value)
+    assert str(caught.value).startswith(f"{path}:2: ")
+    assert why in str(caught.value)
+    assert "s3c" not in str(caught.value)
 
 
-def test_a_file_without_jobs_is_told(tmp_path: Path) -> None:
+def test_file_without_jobs_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "jobs.jsonl"
     with pytest.raises(ConfigError, match="No such file"):
         read(path)
     path.write_text("\n")
-    with pytest.raises(ConfigError, match="holds no job"):
+    with pytest.raises(ConfigError, match="contains no jobs"):
         read(path)

@@ -1,4 +1,4 @@
-"""The Kubernetes objects of a job: what the API's schema takes, what the contract asks for, and where the token is."""
+"""The Kubernetes objects of a job: valid by the published schema, restricted, with the token only in the Secret."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from trioworker.fleet.jobs import FleetJob
-from trioworker.fleet.manifests import PodPlan, job_manifest, secret_manifest
+from trioworker.fleet.manifests import PodSettings, job_manifest, secret_manifest
 
 JOB = FleetJob(
     job_id="123e4567-e89b-12d3-a456-426614174000",
@@ -17,20 +17,20 @@ JOB = FleetJob(
     workspace=None,
     worker_options=("--timeout=600",),
 )
-PLAN = PodPlan(image="registry.test/trioworker:1", namespace="jobs", cpu=0.5, memory="2Gi", attempts=4)
+SETTINGS = PodSettings(image="registry.test/trioworker:1", namespace="jobs", cpu=0.5, memory="2Gi", attempts=4)
 
 
 @pytest.mark.parametrize("version", ["1.31", "1.34", "1.36"])
-@pytest.mark.parametrize("manifest", [job_manifest(JOB, PLAN), secret_manifest(JOB, "jobs", "uid-1")])
-def test_the_published_schema_takes_it(manifest: dict[str, Any], version: str) -> None:
+@pytest.mark.parametrize("manifest", [job_manifest(JOB, SETTINGS), secret_manifest(JOB, "jobs", "uid-1")])
+def test_manifest_is_valid_by_the_published_schema(manifest: dict[str, Any], version: str) -> None:
     validate: Any = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate")
     validate.validate(manifest, version, strict=True)
     with pytest.raises(validate.ValidationError):
         validate.validate({**manifest, "spek": {}}, version, strict=True)
 
 
-def test_exit_codes_decide_what_is_retried() -> None:
-    spec = job_manifest(JOB, PLAN)["spec"]
+def test_exit_codes_decide_whether_a_pod_is_replaced() -> None:
+    spec = job_manifest(JOB, SETTINGS)["spec"]
     failing = [rule["onExitCodes"]["values"] for rule in spec["podFailurePolicy"]["rules"] if "onExitCodes" in rule]
     assert failing == [[1, 2, 4]]
     assert spec["backoffLimit"] == 3
@@ -39,8 +39,8 @@ def test_exit_codes_decide_what_is_retried() -> None:
     assert spec["podReplacementPolicy"] == "Failed"
 
 
-def test_the_pod_is_no_more_than_it_needs_to_be() -> None:
-    pod = job_manifest(JOB, PLAN)["spec"]["template"]["spec"]
+def test_pod_is_restricted() -> None:
+    pod = job_manifest(JOB, SETTINGS)["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert pod["terminationGracePeriodSeconds"] == 30
     assert (pod["securityContext"]["runAsNonRoot"], pod["securityContext"]["runAsUser"]) == (True, 1000)
@@ -52,8 +52,8 @@ def test_the_pod_is_no_more_than_it_needs_to_be() -> None:
     assert pod["automountServiceAccountToken"] is False
 
 
-def test_the_token_is_in_the_secret_alone_which_goes_with_its_job() -> None:
-    manifest, secret = job_manifest(JOB, PLAN), secret_manifest(JOB, "jobs", "uid-1")
+def test_token_is_only_in_the_secret_which_the_job_owns() -> None:
+    manifest, secret = job_manifest(JOB, SETTINGS), secret_manifest(JOB, "jobs", "uid-1")
     assert "s3cret" not in json.dumps(manifest)
     assert secret["stringData"] == {"token": "s3cret"}
     (owner,) = secret["metadata"]["ownerReferences"]

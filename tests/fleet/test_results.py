@@ -1,4 +1,4 @@
-"""The file of results: kept over a crash, held by one fleet, and nobody else's file is touched."""
+"""The file of results: survives a crash, is locked by one fleet, and no other file is changed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def result(job_id: str) -> Result:
     )
 
 
-def test_what_was_kept_is_there_again(tmp_path: Path) -> None:
+def test_results_are_read_again(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     with Results(path) as results:
         results.add(result("a"))
@@ -38,7 +38,7 @@ def test_what_was_kept_is_there_again(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
 
 
-def test_a_torn_last_line_is_dropped_and_its_place_used_again(tmp_path: Path) -> None:
+def test_incomplete_last_line_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     with Results(path) as results:
         results.add(result("a"))
@@ -53,16 +53,16 @@ def test_a_torn_last_line_is_dropped_and_its_place_used_again(tmp_path: Path) ->
         assert path.read_bytes() == whole
 
 
-def test_a_second_fleet_is_refused_until_the_first_ends(tmp_path: Path) -> None:
+def test_second_fleet_is_refused_until_the_first_ends(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
-    with Results(path), pytest.raises(ConfigError, match="another fleet writes it"):
+    with Results(path), pytest.raises(ConfigError, match="another fleet writes to it"):
         Results(path)
     with Results(path) as results:
         assert results.done == {}
 
 
 @pytest.mark.parametrize("content", ["notes\n", "notes without an end", '{"job_id": 7}\n'])
-def test_a_foreign_file_is_left_as_it_is(tmp_path: Path, content: str) -> None:
+def test_other_file_is_refused_and_unchanged(tmp_path: Path, content: str) -> None:
     path = tmp_path / "results.jsonl"
     path.write_text(content)
 

@@ -1,4 +1,4 @@
-"""What a fleet does when a worker ends this way or that: once more, or never again, and one result a job."""
+"""Retries of the scheduler, by how a worker ended, and one result per job."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-LOST = Attempt(exit_code=None, message="the worker was ended by signal 9")
+LOST = Attempt(exit_code=None, message="the worker was killed by signal 9")
 
 
 def ended(code: int) -> Attempt:
@@ -32,8 +32,8 @@ def jobs(count: int) -> list[FleetJob]:
     ]
 
 
-class Scripted:
-    """An engine whose workers last a second and end as told, attempt by attempt; the last end comes again."""
+class ScriptedEngine:
+    """An engine whose workers run for a second and end with `ends`, attempt by attempt; the last one repeats."""
 
     name = "scripted"
     retries = False
@@ -42,12 +42,12 @@ class Scripted:
         self.ends = ends
         self.started: list[str] = []
         self.running = 0
-        self.most = 0
+        self.max_running = 0
 
     async def run(self, job: FleetJob, stopping: trio.Event) -> Attempt:
         self.started.append(job.job_id)
         self.running += 1
-        self.most = max(self.most, self.running)
+        self.max_running = max(self.max_running, self.running)
         with trio.move_on_after(1) as scope:
             await stopping.wait()
         self.running -= 1
@@ -56,14 +56,14 @@ class Scripted:
         )
 
 
-class Knows:
-    """An orchestrator that always says the same."""
+class FixedStatus:
+    """A `JobStatusClient` that always returns the same."""
 
     def __init__(self, answer: Attempt | Literal["revoked"] | None = None) -> None:
         self.answer: Attempt | Literal["revoked"] | None = answer
         self.asked = 0
 
-    async def ask(self, job: FleetJob) -> Attempt | Literal["revoked"] | None:
+    async def fetch_outcome(self, job: FleetJob) -> Attempt | Literal["revoked"] | None:
         self.asked += 1
         await trio.lowlevel.checkpoint()
         return self.answer
@@ -75,93 +75,91 @@ def results(tmp_path: Path) -> Iterator[Results]:
         yield results
 
 
-async def the_result(engine: Scripted, job_status: Knows, results: Results, attempts: int = 3) -> Result:
+async def run_one(engine: ScriptedEngine, job_status: FixedStatus, results: Results, attempts: int = 3) -> Result:
     await Scheduler(engine, job_status, results, parallel=1, attempts=attempts).run(jobs(1))
     return results.done["job-0"]
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 4])
-async def test_an_end_that_is_final_is_not_tried_again(results: Results, autojump_clock: MockClock, code: int) -> None:
-    engine, job_status = Scripted(ended(code)), Knows()
-    result = await the_result(engine, job_status, results)
+async def test_final_exit_code_is_not_retried(results: Results, autojump_clock: MockClock, code: int) -> None:
+    engine, job_status = ScriptedEngine(ended(code)), FixedStatus()
+    result = await run_one(engine, job_status, results)
     assert (result.exit_code, result.attempts, result.seconds) == (code, 1, 1.0)
     assert (len(engine.started), job_status.asked) == (1, 0)
 
 
 @pytest.mark.parametrize("first", [ended(3), ended(5), LOST])
-async def test_an_end_that_is_not_is_tried_again(results: Results, autojump_clock: MockClock, first: Attempt) -> None:
-    result = await the_result(Scripted(first, first, ended(0)), Knows(), results)
+async def test_other_exit_code_is_retried(results: Results, autojump_clock: MockClock, first: Attempt) -> None:
+    result = await run_one(ScriptedEngine(first, first, ended(0)), FixedStatus(), results)
     assert (result.exit_code, result.success, result.attempts) == (0, True, 3)
-    # Three workers of a second, and two pauses of 0.5 to 1 s and 1 to 2 s.
+    # Three workers of a second each, and two delays of 0.5 to 1 s and 1 to 2 s.
     assert 4.5 <= result.seconds <= 6
 
 
 @pytest.mark.parametrize(("end", "status"), [(ended(3), "refused"), (ended(5), "unreported"), (LOST, "lost")])
-async def test_attempts_come_to_an_end(results: Results, autojump_clock: MockClock, end: Attempt, status: str) -> None:
-    engine = Scripted(end)
-    result = await the_result(engine, Knows(), results, attempts=4)
+async def test_attempts_are_limited(results: Results, autojump_clock: MockClock, end: Attempt, status: str) -> None:
+    engine = ScriptedEngine(end)
+    result = await run_one(engine, FixedStatus(), results, attempts=4)
     assert (result.exit_code, result.status, result.success) == (end.exit_code, status, False)
     assert (result.attempts, len(engine.started)) == (4, 4)
 
 
-async def test_a_lost_worker_that_had_reported_is_not_started_again(
-    results: Results, autojump_clock: MockClock
-) -> None:
-    engine = Scripted(LOST)
-    known = Attempt(exit_code=1, status="failed", success=False, message="no way")
-    result = await the_result(engine, Knows(known), results)
+async def test_lost_worker_that_had_reported_is_not_replaced(results: Results, autojump_clock: MockClock) -> None:
+    engine = ScriptedEngine(LOST)
+    outcome = Attempt(exit_code=1, status="failed", success=False, message="no way")
+    result = await run_one(engine, FixedStatus(outcome), results)
     assert (result.exit_code, result.status, result.message) == (1, "failed", "no way")
     assert len(engine.started) == 1
 
 
 @pytest.mark.parametrize("first", [LOST, ended(5)])
-async def test_a_token_that_is_revoked_after_a_loss_tells_of_a_report(
+async def test_token_revoked_after_a_loss_means_reported(
     results: Results, autojump_clock: MockClock, first: Attempt
 ) -> None:
-    engine = Scripted(first)
-    result = await the_result(engine, Knows("revoked"), results)
+    engine = ScriptedEngine(first)
+    result = await run_one(engine, FixedStatus("revoked"), results)
     assert (result.exit_code, result.status, result.success) == (None, "reported", first.success)
     assert len(engine.started) == 1
 
 
-async def test_a_token_that_was_never_good_does_not(results: Results, autojump_clock: MockClock) -> None:
-    result = await the_result(Scripted(ended(3)), Knows("revoked"), results)
+async def test_token_that_was_never_valid_means_refused(results: Results, autojump_clock: MockClock) -> None:
+    result = await run_one(ScriptedEngine(ended(3)), FixedStatus("revoked"), results)
     assert (result.exit_code, result.status, result.attempts) == (3, "refused", 3)
 
 
-async def test_so_many_at_a_time_and_each_once(results: Results, autojump_clock: MockClock) -> None:
-    engine = Scripted(ended(0))
-    began = trio.current_time()
-    await Scheduler(engine, Knows(), results, parallel=10, attempts=3).run(jobs(95))
-    assert trio.current_time() - began == pytest.approx(10)
-    assert engine.most == 10
+async def test_each_job_runs_once_within_the_parallel_limit(results: Results, autojump_clock: MockClock) -> None:
+    engine = ScriptedEngine(ended(0))
+    started_at = trio.current_time()
+    await Scheduler(engine, FixedStatus(), results, parallel=10, attempts=3).run(jobs(95))
+    assert trio.current_time() - started_at == pytest.approx(10)
+    assert engine.max_running == 10
     assert engine.started == [job.job_id for job in jobs(95)]
     assert set(results.done) == set(engine.started)
 
 
-async def test_a_stop_starts_nothing_more_and_the_next_fleet_goes_on(
+async def test_stop_starts_no_more_workers_and_the_next_run_continues(
     results: Results, autojump_clock: MockClock
 ) -> None:
-    engine = Scripted(ended(0))
-    scheduler = Scheduler(engine, Knows(), results, parallel=2, attempts=3)
+    engine = ScriptedEngine(ended(0))
+    scheduler = Scheduler(engine, FixedStatus(), results, parallel=2, attempts=3)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scheduler.run, jobs(8))
         await trio.sleep(2.5)
         scheduler.stop()
     assert [result.exit_code for result in results.done.values()] == [0, 0, 0, 0, 4, 4]
 
-    await Scheduler(engine, Knows(), results, parallel=2, attempts=3).run(jobs(8))
+    await Scheduler(engine, FixedStatus(), results, parallel=2, attempts=3).run(jobs(8))
 
     assert engine.started == [job.job_id for job in jobs(8)]
     assert sorted(results.done) == engine.started
 
 
-async def test_a_stop_ends_a_pause_and_leaves_the_job(results: Results, autojump_clock: MockClock) -> None:
-    scheduler = Scheduler(Scripted(LOST), Knows(), results, parallel=1, attempts=100)
-    began = trio.current_time()
+async def test_stop_ends_a_back_off_without_a_result(results: Results, autojump_clock: MockClock) -> None:
+    scheduler = Scheduler(ScriptedEngine(LOST), FixedStatus(), results, parallel=1, attempts=100)
+    started_at = trio.current_time()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scheduler.run, jobs(1))
         await trio.sleep(1.2)
         scheduler.stop()
-    assert trio.current_time() - began == pytest.approx(1.2)
+    assert trio.current_time() - started_at == pytest.approx(1.2)
     assert results.done == {}

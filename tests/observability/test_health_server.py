@@ -1,4 +1,4 @@
-"""What a worker says of itself when it is read_health over its health socket, and that asking never does it harm."""
+"""The health of a worker over its socket, and that serving it never harms the job."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ async def run(world: World, workspace: Path) -> JobOutcome:
 
 
 async def run_and_collect(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Collector, HeaderWorld]:
-    """A job whose spans are run_and_collect."""
+    """Run a job with a collector."""
     collector, world = Collector(), HeaderWorld()
     async with collector.running() as url:
         monkeypatch.setenv(ENDPOINT, url)

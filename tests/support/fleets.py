@@ -1,4 +1,4 @@
-"""Jobs of a fleet and what its tests run them on."""
+"""An orchestrator and jobs for tests of the fleet."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 DONE = Turn(content="Nothing to do. The job is complete.")
 
 
-class Held:
-    """An orchestrator that counts the reports that it accepts, by job."""
+class OrchestratorForFleet:
+    """An orchestrator, its jobs and the reports that it has accepted."""
 
     def __init__(self, store: Store, url: str) -> None:
         self.store = store
         self.url = url
 
     def jobs(self, path: Path, count: int, **fields: Any) -> list[str]:
-        """Make jobs and write their lines to `path`; gives the ids."""
+        """Create jobs and write the file of jobs; return the ids."""
         made = [self.store.create_job("nothing", title=f"job {number}") for number in range(count)]
         path.write_text("".join(json.dumps({"job_id": job.id, "token": job.token, **fields}) + "\n" for job in made))
         return [job.id for job in made]
 
     def reports(self) -> list[str]:
-        """The jobs that were reported; a `result` event of theirs came for each, once."""
+        """Return the ids of the reported jobs; each must have exactly one `result` event."""
         ended = [view.id for view in self.store.views() if view.report is not None]
         for job_id in ended:
             results = [event for event in self.store.events(job_id, 0) if event.event_type == "result"]
@@ -47,19 +47,19 @@ class Held:
 
 
 @asynccontextmanager
-async def held(*turns: Turn) -> AsyncGenerator[Held]:
-    """An orchestrator whose model gives these turns to every job."""
+async def open_orchestrator(*turns: Turn) -> AsyncGenerator[OrchestratorForFleet]:
+    """Serve an orchestrator whose model answers every job with these turns."""
     with Store() as store:
         async with trio.open_nursery() as nursery:
             url: str = await nursery.start(
                 serve, make_app(store, ScriptedModel(turns or (DONE,))), bind("127.0.0.1", 0)
             )
-            yield Held(store, url)
+            yield OrchestratorForFleet(store, url)
             nursery.cancel_scope.cancel()
 
 
-async def fleet(jobs: Path, url: str, *options: str) -> Ended:
-    """`trioworker fleet` to its end, each job in a workspace of its own."""
+async def run_fleet(jobs: Path, url: str, *options: str) -> Ended:
+    """Run `trioworker fleet` to its end, with a workspace for each job."""
     workspace = jobs.parent / "work" / "{job_id}"
     return await ran("fleet", str(jobs), "--orchestrator-url", url, "--workspace", str(workspace), *options)
 

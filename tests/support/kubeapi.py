@@ -1,4 +1,4 @@
-"""A Kubernetes API server as a fleet meets it: real HTTP, with the answers that the API's reference documents."""
+"""A fake Kubernetes API server over real HTTP, with responses as the API reference documents them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ENDED_AT = "2026-01-01T00:00:10Z"
 
 
 class KubeApi:
-    """Keeps Jobs and Secrets. A Job ends when it was listed once, with `codes` of its pods, one after the other.
+    """Stores Jobs and Secrets. A Job has ended when it is first listed; `codes` are the exit codes of its pods.
 
-    With no codes it runs until it is deleted. The first `failing` requests are answered 503.
+    Without codes, it runs until it is deleted. The first `failing` requests are answered 503.
     """
 
     def __init__(self, codes: tuple[int, ...], log: str = "", failing: int = 0) -> None:
@@ -83,8 +83,8 @@ class KubeApi:
         self.requests.append(f"{request.method} {request.url.path}")
         name = request.path_params["name"]
         self.objects.pop(("Secret", name), None)
-        gone = self.objects.pop(("Job", name), None)
-        return _status(404, "NotFound") if gone is None else JSONResponse(gone)
+        deleted = self.objects.pop(("Job", name), None)
+        return _status(404, "NotFound") if deleted is None else JSONResponse(deleted)
 
     async def _pods(self, request: Request) -> Response:
         selector = dict(part.split("=") for part in request.query_params["labelSelector"].split(","))

@@ -1,1 +1,1 @@
-"""Many jobs, each a worker of its own, started by an engine: this machine's processes, Ray or Kubernetes."""
+"""Many jobs, each run by a worker of its own, which an engine starts: as a process, on Ray or on Kubernetes."""

@@ -1,4 +1,4 @@
-"""What an engine is: something that starts a worker for a job and tells how that worker ended."""
+"""The interface of engines, which start a worker for a job and return how it ended."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 REPORTED = (SUCCEEDED, FAILED, STOPPED)
-"""Exit codes that a worker ends with once the orchestrator has its report."""
+"""Exit codes of a worker whose report the orchestrator has accepted."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """How one worker ended. Without an `exit_code` it was lost: it was killed, its node died, or it never started.
 
-    `count` is how many workers the engine itself started for it.
+    `count` is the number of workers that the engine itself started.
     """
 
     exit_code: int | None
@@ -33,7 +33,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Engine(Protocol):
-    """Starts workers. `retries` tells whether it starts a worker again by itself, so that nobody else needs to."""
+    """Starts workers. With `retries`, it restarts lost workers itself, and the scheduler doesn't."""
 
     name: str
     retries: bool
@@ -41,14 +41,14 @@ class Engine(Protocol):
     async def run(self, job: FleetJob, stopping: trio.Event) -> Attempt:
         """Run a worker for `job` to its end.
 
-        When `stopping` is set it is asked to end (SIGTERM), and killed if it does not within its grace. Cancelling
-        this ends the worker at once.
+        When `stopping` is set, the worker gets SIGTERM, and SIGKILL if it doesn't end in time. A cancel kills it at
+        once.
         """
         ...
 
 
 class _Outcome(msgspec.Struct, frozen=True):
-    """What is read of a worker's line of JSON on stdout."""
+    """The fields of a worker's outcome, its line of JSON on stdout, that are used here."""
 
     status: str
     success: bool
@@ -58,22 +58,22 @@ class _Outcome(msgspec.Struct, frozen=True):
 _decoder = msgspec.json.Decoder(_Outcome)
 
 
-def attempt_of(code: int, out: bytes, err: bytes, node: str | None) -> Attempt:
-    """An attempt from a worker's exit code, or minus the signal's number, and the last that it wrote.
+def attempt_from_exit(code: int, out: bytes, err: bytes, node: str | None) -> Attempt:
+    """Make an attempt from a worker's exit code, or the negative number of a signal, and the end of its output.
 
-    A code that stands for a report, without the outcome that is printed after one, is a crash's, such as Python's 1.
+    A code in `REPORTED` without an outcome on stdout is that of a crash, such as Python's 1.
     """
-    told: dict[str, Any] = {}
+    outcome: dict[str, Any] = {}
     for line in reversed(out.splitlines()):
         try:
-            told = msgspec.structs.asdict(_decoder.decode(line))
+            outcome = msgspec.structs.asdict(_decoder.decode(line))
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
         break
-    believed = code >= 0 and (bool(told) or code not in REPORTED)
-    if not told:
+    is_reported = code >= 0 and (bool(outcome) or code not in REPORTED)
+    if not outcome:
         last = next((line for line in reversed(err.splitlines()) if line.strip()), b"")
-        told = {"message": last.decode(errors="replace").removeprefix("trioworker: ")[:500] or None}
+        outcome = {"message": last.decode(errors="replace").removeprefix("trioworker: ")[:500] or None}
     if code < 0:
-        told["message"] = f"the worker was ended by signal {-code}"
-    return Attempt(exit_code=code if believed else None, node=node, **told)
+        outcome["message"] = f"the worker was killed by signal {-code}"
+    return Attempt(exit_code=code if is_reported else None, node=node, **outcome)

@@ -1,7 +1,7 @@
-"""Whether a job has ended, as its orchestrator knows: what a lost worker did before it was lost.
+"""Asks the orchestrator whether a job has ended, before a lost worker is replaced.
 
-A worker may report and die before anyone hears its exit code. The one who knows is the orchestrator, so it is asked
-before a worker is started again: the report that it holds becomes the result, and no second one is made.
+A worker may be lost after its report and before its exit code is known. The report that the orchestrator has is then
+the result, and the job isn't run again.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from trioworker.fleet.jobs import FleetJob
 
-PATIENCE = 10.0
+REQUEST_TIMEOUT = 10.0
 """Seconds for each of the two requests."""
-AT_ONCE = 20
-"""Questions at once: a node that dies loses many workers in one moment."""
-REVOKED = (401, 403, 404, 410)
-"""Statuses by which an orchestrator refuses the token of a job that has ended (contract, 'HTTP')."""
+MAX_CONCURRENT_REQUESTS = 20
+"""A node that dies loses many workers at the same time."""
+REVOKED_STATUSES = (401, 403, 404, 410)
+"""Statuses with which an orchestrator refuses the token of a job that has ended (contract, 'HTTP')."""
 
 
 class _Report(msgspec.Struct, frozen=True):
@@ -41,25 +41,25 @@ _view = msgspec.json.Decoder(_View)
 
 
 class JobStatusClient(Protocol):
-    """Knows whether a job has ended."""
+    """Returns whether and how a job has ended."""
 
-    async def ask(self, job: FleetJob) -> Attempt | Literal["revoked"] | None:
-        """The end that the orchestrator was told; "revoked" if it only refuses the token; None if the job goes on.
+    async def fetch_outcome(self, job: FleetJob) -> Attempt | Literal["revoked"] | None:
+        """Return the reported outcome; "revoked" if the token is refused; None if the job hasn't ended.
 
-        None also stands for an orchestrator that does not answer.
+        None is also returned if the orchestrator doesn't answer.
         """
         ...
 
 
 class HttpJobStatusClient:
-    """Asks the orchestrator: its management side (`GET /jobs/ID`) where there is one for us, else by the token."""
+    """Asks the management API of the orchestrator (`GET /jobs/ID`); if it is unavailable, tries the job's token."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
-        self._limit = trio.CapacityLimiter(AT_ONCE)
+        self._limit = trio.CapacityLimiter(MAX_CONCURRENT_REQUESTS)
 
-    async def ask(self, job: FleetJob) -> Attempt | Literal["revoked"] | None:
-        """See `Oracle`."""
+    async def fetch_outcome(self, job: FleetJob) -> Attempt | Literal["revoked"] | None:
+        """See `JobStatusClient`."""
         base = job.orchestrator_url.rstrip("/")
         async with self._limit:
             managed = await self._get(f"{base}/jobs/{job.job_id}", {})
@@ -69,15 +69,15 @@ class HttpJobStatusClient:
                 except (msgspec.DecodeError, UnicodeDecodeError):
                     view = None
                 if view is not None:
-                    return _ending(view)
+                    return _attempt_from_view(view)
             token = {"Authorization": f"Bearer {job.token}"}
-            told = await self._get(f"{base}/worker/{job.job_id}/job", token)
-            return "revoked" if told is not None and told.status_code in REVOKED else None
+            fetched = await self._get(f"{base}/worker/{job.job_id}/job", token)
+            return "revoked" if fetched is not None and fetched.status_code in REVOKED_STATUSES else None
 
     async def _get(self, url: str, headers: dict[str, str]) -> httpx.Response | None:
         import httpx
 
-        with trio.move_on_after(PATIENCE):
+        with trio.move_on_after(REQUEST_TIMEOUT):
             try:
                 return await self._client.get(url, headers=headers)
             except httpx.HTTPError:
@@ -85,7 +85,7 @@ class HttpJobStatusClient:
         return None
 
 
-def _ending(view: _View) -> Attempt | None:
+def _attempt_from_view(view: _View) -> Attempt | None:
     if view.report is None:
         return None
     code = SUCCEEDED if view.report.success else STOPPED if view.state == "cancelled" else FAILED

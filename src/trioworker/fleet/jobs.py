@@ -1,4 +1,4 @@
-"""The file of jobs: one JSON object a line, each a job that an orchestrator holds and where it is to run."""
+"""The file of jobs: one JSON object per line, a job of an orchestrator and where to run it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class FleetJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A job, with all that its worker is told. `repr` never shows the token."""
+    """A job, with everything that its worker needs. `repr` never shows the token."""
 
     job_id: str
     token: str
     orchestrator_url: str
     workspace: str | None
     worker_options: tuple[str, ...]
-    """What the line's `options` come to: `--timeout=600 …`."""
+    """The options of the line as arguments: `--timeout=600 …`."""
 
     def __repr__(self) -> str:
         return f"FleetJob(job_id={self.job_id!r})"
@@ -39,19 +39,19 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def read_jobs(path: Path, *, orchestrator_url: str, workspace: str | None, worker_options: Parsers) -> list[FleetJob]:
-    """The jobs of a file, in its order. Blank lines are skipped; `{job_id}` in `workspace` becomes the job's.
+    """Read the jobs of a file, in order. Blank lines are skipped; `{job_id}` in `workspace` becomes the job's id.
 
     `worker_options` are the options that a line may set, each with the parser of its value.
 
     Raises:
-        ConfigError: the file can't be read, or a line is no job; the message names file and line, and never a token.
+        ConfigError: the file can't be read, or a line isn't a job; the message has the file and line, never a token.
     """
     decoder = msgspec.json.Decoder(_Line)
     jobs: dict[str, FleetJob] = {}
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; name a file with one job a line") from error
+        raise ConfigError(f"{path}: {error.strerror}; name a file with one job per line") from error
     for number, text in enumerate(lines, start=1):
         if not text.strip():
             continue
@@ -60,10 +60,10 @@ def read_jobs(path: Path, *, orchestrator_url: str, workspace: str | None, worke
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
             raise ConfigError(f"{path}:{number}: {error}") from error
         if job.job_id in jobs:
-            raise ConfigError(f"{path}:{number}: job {job.job_id} stands there already; give each job one line")
+            raise ConfigError(f"{path}:{number}: job {job.job_id} is a duplicate; give each job one line")
         jobs[job.job_id] = job
     if not jobs:
-        raise ConfigError(f"{path}: holds no job; give each one a line of JSON with job_id and token")
+        raise ConfigError(f"{path}: contains no jobs; give each one a line of JSON with job_id and token")
     return list(jobs.values())
 
 

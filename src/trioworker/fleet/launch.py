@@ -1,4 +1,4 @@
-"""Starts the worker of a fleet's job as a child process; for any engine that has processes."""
+"""Starts the worker of a fleet's job as a child process; shared by the engines that start processes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import subprocess
 
     from trioworker.fleet.jobs import FleetJob
+
+
+STOP_TIMEOUT = 30.0
+"""Seconds from SIGTERM to SIGKILL: more than a shutdown takes with the default grace."""
 
 
 def start_job(

@@ -1,4 +1,4 @@
-"""A job as Kubernetes' objects: a `batch/v1` Job, and the Secret that holds its token. Pure functions."""
+"""The Kubernetes objects of a job: a `batch/v1` Job, and the Secret with its token. Pure functions."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 LABEL = "app.kubernetes.io/name"
 JOB_LABEL = "trioworker.io/job-id"
 GRACE_SECONDS = 30
-"""From SIGTERM to SIGKILL: a worker's farewell takes 8 s by default."""
-KEPT_SECONDS = 3600
-"""How long a Job that ended is kept, for a fleet that was away to read how."""
+"""Seconds from SIGTERM to SIGKILL: a worker's shutdown takes 8 s by default."""
+TTL_SECONDS = 3600
+"""Seconds that a finished Job is kept, so that a fleet that was interrupted can read its outcome."""
 FINAL = (FAILED, BAD_USAGE, STOPPED)
-"""Exit codes after which no other pod is started: the job was reported, or its command is wrong."""
+"""Exit codes after which no other pod is started: the outcome was reported, or the command is wrong."""
 
 
-class PodPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What all pods of a fleet share. `cpu` in cores, `memory` as Kubernetes writes it."""
+class PodSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings that all pods of a fleet share. `cpu` is in cores, `memory` a quantity of Kubernetes."""
 
     image: str
     namespace: str
@@ -32,14 +32,14 @@ class PodPlan(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
 
 
-def name_of(job: FleetJob) -> str:
-    """The name of the job's objects."""
+def object_name(job: FleetJob) -> str:
+    """Return the name of the job's objects."""
     return f"trioworker-{job.job_id}"
 
 
 def secret_manifest(job: FleetJob, namespace: str, owner_uid: str) -> dict[str, Any]:
-    """The token, which goes when the Job with the uid `owner_uid` goes."""
-    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name_of(job), "uid": owner_uid}
+    """Return the Secret with the token; it is deleted with its owner, the Job with the uid `owner_uid`."""
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": object_name(job), "uid": owner_uid}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -49,20 +49,20 @@ def secret_manifest(job: FleetJob, namespace: str, owner_uid: str) -> dict[str, 
     }
 
 
-def job_manifest(job: FleetJob, plan: PodPlan) -> dict[str, Any]:
-    """The Job. A pod waits for its Secret, which is made after it, since the Job owns it."""
+def job_manifest(job: FleetJob, settings: PodSettings) -> dict[str, Any]:
+    """Return the Job. The Secret, which it owns, is created after it; the pod waits for that."""
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": _metadata(job, plan.namespace),
+        "metadata": _metadata(job, settings.namespace),
         "spec": {
-            "backoffLimit": plan.attempts - 1,
-            "ttlSecondsAfterFinished": KEPT_SECONDS,
-            # A pod that is on its way out may still report: the next one starts when it has ended.
+            "backoffLimit": settings.attempts - 1,
+            "ttlSecondsAfterFinished": TTL_SECONDS,
+            # A terminating pod may still report: the next one must not start before it has ended.
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {
                 "rules": [
-                    # A node that is drained or dies is not the job's fault, and costs none of its attempts.
+                    # A pod that is evicted, or whose node dies, doesn't count as an attempt.
                     {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
                     {
                         "action": "FailJob",
@@ -84,7 +84,7 @@ def job_manifest(job: FleetJob, plan: PodPlan) -> dict[str, Any]:
                         "fsGroup": 1000,
                         "seccompProfile": {"type": "RuntimeDefault"},
                     },
-                    "containers": [_container(job, plan)],
+                    "containers": [_container(job, settings)],
                     "volumes": [{"name": name, "emptyDir": {}} for name in ("workspace", "state", "tmp")],
                 },
             },
@@ -92,20 +92,20 @@ def job_manifest(job: FleetJob, plan: PodPlan) -> dict[str, Any]:
     }
 
 
-def _container(job: FleetJob, plan: PodPlan) -> dict[str, Any]:
+def _container(job: FleetJob, settings: PodSettings) -> dict[str, Any]:
     workspace = job.workspace or "/workspace"
     options = [f"--job-id={job.job_id}", f"--orchestrator-url={job.orchestrator_url}", f"--workspace={workspace}"]
     mounts = (("workspace", workspace), ("state", "/var/lib/trioworker"), ("tmp", "/tmp"))  # noqa: S108 - the pod's own
     return {
         "name": "worker",
-        "image": plan.image,
+        "image": settings.image,
         "args": ["worker", *options, *job.worker_options],
         "env": [
-            {"name": TOKEN_VARIABLE, "valueFrom": {"secretKeyRef": {"name": name_of(job), "key": "token"}}},
+            {"name": TOKEN_VARIABLE, "valueFrom": {"secretKeyRef": {"name": object_name(job), "key": "token"}}},
         ],
         "resources": {
-            "requests": {"cpu": f"{round(plan.cpu * 1000)}m", "memory": plan.memory},
-            "limits": {"cpu": f"{round(max(1.0, plan.cpu) * 1000)}m", "memory": plan.memory},
+            "requests": {"cpu": f"{round(settings.cpu * 1000)}m", "memory": settings.memory},
+            "limits": {"cpu": f"{round(max(1.0, settings.cpu) * 1000)}m", "memory": settings.memory},
         },
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -117,7 +117,7 @@ def _container(job: FleetJob, plan: PodPlan) -> dict[str, Any]:
 
 
 def _metadata(job: FleetJob, namespace: str) -> dict[str, Any]:
-    return {"name": name_of(job), "namespace": namespace, "labels": _labels(job)}
+    return {"name": object_name(job), "namespace": namespace, "labels": _labels(job)}
 
 
 def _labels(job: FleetJob) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Workers as processes of this machine."""
+"""Runs workers as processes of this machine."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import IO, TYPE_CHECKING
 
 import trio
 
-from trioworker.fleet.engine import Attempt, attempt_of
-from trioworker.fleet.launch import start_job
+from trioworker.fleet.engine import Attempt, attempt_from_exit
+from trioworker.fleet.launch import STOP_TIMEOUT, start_job
 from trioworker.worker.child_process import kill_worker
 
 if TYPE_CHECKING:
@@ -22,14 +22,12 @@ if TYPE_CHECKING:
 
     from trioworker.fleet.jobs import FleetJob
 
-KILL_AFTER = 30.0
-"""Seconds from SIGTERM to SIGKILL: more than any farewell takes with the default grace."""
-TAIL = 64 * 1024
-"""Bytes of a worker's output that are read: its outcome is the last line."""
+MAX_OUTPUT_BYTES = 64 * 1024
+"""Bytes that are read from the end of a worker's output, the last line of which is its outcome."""
 
 
 class ProcessEngine:
-    """Starts workers here. With `logs`, each job's log is kept there, appended to by each attempt."""
+    """Starts worker processes. With `logs`, a folder, each job has a log file there, which its attempts append to."""
 
     name = "process"
     retries = False
@@ -42,7 +40,7 @@ class ProcessEngine:
         """See `Engine`."""
         with tempfile.TemporaryFile() as out, self._log(job) as err:
             try:
-                # From the main thread: the kernel's death signal comes when the thread that asked for it ends.
+                # On the main thread: the death signal is sent when the thread that requested it ends.
                 process = start_job(job, out, err)
             except OSError as error:
                 return Attempt(exit_code=None, message=f"the worker did not start: {error.strerror}", node=self._node)
@@ -50,7 +48,7 @@ class ProcessEngine:
                 await _ended(process, stopping)
             finally:
                 kill_worker(process)
-            return attempt_of(process.returncode, _tail(out), _tail(err), self._node)
+            return attempt_from_exit(process.returncode, _tail(out), _tail(err), self._node)
 
     def _log(self, job: FleetJob) -> IO[bytes]:
         if self._logs is None:
@@ -59,13 +57,13 @@ class ProcessEngine:
 
 
 @asynccontextmanager
-async def processes(logs: Path | None) -> AsyncGenerator[ProcessEngine]:
-    """The engine of this machine; there is nothing to open or close."""
+async def open_process_engine(logs: Path | None) -> AsyncGenerator[ProcessEngine]:
+    """Open the engine of this machine."""
     yield ProcessEngine(logs)
 
 
 async def _ended(process: subprocess.Popen[bytes], stopping: trio.Event) -> None:
-    """Wait for the end, which a stop asks for once."""
+    """Wait for the end of the process, which gets SIGTERM when `stopping` is set."""
     pidfd = os.pidfd_open(process.pid)
     try:
         async with trio.open_nursery() as nursery:
@@ -80,11 +78,11 @@ async def _ended(process: subprocess.Popen[bytes], stopping: trio.Event) -> None
 async def _stop(process: subprocess.Popen[bytes], stopping: trio.Event, waiting: trio.CancelScope) -> None:
     await stopping.wait()
     process.send_signal(signal.SIGTERM)
-    await trio.sleep(KILL_AFTER)
-    # The wait is over; what runs then is killed.
+    await trio.sleep(STOP_TIMEOUT)
+    # The caller kills what is still running.
     waiting.cancel()
 
 
 def _tail(file: IO[bytes]) -> bytes:
-    file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+    file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_OUTPUT_BYTES))
     return file.read()

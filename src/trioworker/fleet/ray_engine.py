@@ -1,7 +1,7 @@
-"""Workers as tasks of a Ray cluster (extra: `ray`): one task a job, on whatever node has room.
+"""Runs workers as tasks of a Ray cluster (extra: `ray`), one task per job, on any node with free resources.
 
-Ray would start a lost task again by itself, without asking whether its worker had reported. So it may not
-(`max_retries=0`): the loss comes back to the fleet, which asks the orchestrator and starts the next one, elsewhere.
+Ray's own retries are disabled (`max_retries=0`): it would restart a lost task whose worker has reported the job. The
+scheduler asks the orchestrator first, and then starts another task.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     from trioworker.fleet.jobs import FleetJob
 
-LOST_AFTER = 60.0
-"""Seconds after a stop in which a task may bring its worker's farewell; beyond, it counts as lost."""
+TASK_STOP_TIMEOUT = 60.0
+"""Seconds that a cancelled task has to stop its worker; after that, the worker counts as lost."""
 
 
 class RayEngine:
-    """Starts tasks that take `cpu` processors each."""
+    """Starts tasks that reserve `cpu` processors each."""
 
     name = "ray"
     retries = False
@@ -52,42 +52,42 @@ class RayEngine:
         if not ended.is_set():
             return Attempt(exit_code=None, message="the task did not end when it was stopped")
         try:
-            # It is here already, or its failure is: this does not wait.
+            # Doesn't block: the result or failure is available.
             return await trio.to_thread.run_sync(self._ray.get, reference)
         except self._ray.exceptions.TaskCancelledError:
             return Attempt(exit_code=None, message="the task was stopped", count=1)
         except self._ray.exceptions.RayError as error:
-            # Its text tells of files of the cluster, over many lines; the kind is what matters here.
+            # The text of the exception has many lines about files of the cluster; its type is enough.
             return Attempt(exit_code=None, message=f"the node or its process was lost: {type(error).__name__}")
 
     async def _stop(self, reference: Any, stopping: trio.Event, waiting: trio.CancelScope) -> None:
         await stopping.wait()
         self._cancel(reference)
-        await trio.sleep(LOST_AFTER)
+        await trio.sleep(TASK_STOP_TIMEOUT)
         waiting.cancel()
 
     def _cancel(self, reference: Any) -> None:
-        """Interrupt the task, which stops its worker; one that has not started never will."""
+        """Interrupt the task, which then stops its worker; a task that has not started is discarded."""
         with suppress(self._ray.exceptions.RayError):
             self._ray.cancel(reference, force=False)
 
 
 @asynccontextmanager
-async def ray_cluster(address: str | None, cpu: float) -> AsyncGenerator[RayEngine]:
-    """Join a cluster, or start one on this machine where no address is known.
+async def open_ray_engine(address: str | None, cpu: float) -> AsyncGenerator[RayEngine]:
+    """Join a cluster, or start one on this machine if no address is known.
 
     Raises:
         ConfigError: Ray is not installed, or the cluster can't be joined.
     """
     try:
-        # By name: types are checked also where Ray, which is big, is not installed.
+        # Not an import statement: types must be checked without Ray, too, which is large.
         client: Any = import_module("ray")
     except ImportError as error:
         raise ConfigError("--engine ray needs Ray: pip install 'trioworker[ray]'") from error
     try:
         await trio.to_thread.run_sync(lambda: client.init(address=address, log_to_driver=False, logging_level="ERROR"))
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"--address {address}: {str(error).splitlines()[0]}; name a cluster that runs") from error
+        raise ConfigError(f"--address {address}: {str(error).splitlines()[0]}; name a running cluster") from error
     try:
         yield RayEngine(client, cpu)
     finally:
@@ -96,13 +96,13 @@ async def ray_cluster(address: str | None, cpu: float) -> AsyncGenerator[RayEngi
 
 
 def _ended(reference: Any) -> trio.Event:
-    """Set when the task has ended, whichever way. The callback comes from a thread of Ray's."""
+    """Return an event that is set when the task has ended. Ray calls the callback on a thread of its own."""
     token = trio.lowlevel.current_trio_token()
     ended = trio.Event()
 
-    def tell(_: object) -> None:
+    def set_ended(_: object) -> None:
         with suppress(trio.RunFinishedError):
             token.run_sync_soon(ended.set)
 
-    reference.future().add_done_callback(tell)
+    reference.future().add_done_callback(set_ended)
     return ended

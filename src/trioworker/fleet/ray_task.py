@@ -1,4 +1,4 @@
-"""What runs on a node of a Ray cluster: one worker, from its start to its end. Imported there, and so kept small."""
+"""The task that runs on a node of a Ray cluster: one worker, from start to end. The node imports this module."""
 
 from __future__ import annotations
 
@@ -10,20 +10,17 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-from trioworker.fleet.engine import Attempt, attempt_of
-from trioworker.fleet.jobs import FleetJob  # noqa: TC001 - Ray looks the annotations up
-from trioworker.fleet.launch import start_job
+from trioworker.fleet.engine import Attempt, attempt_from_exit
+from trioworker.fleet.jobs import FleetJob  # noqa: TC001 - Ray evaluates the annotations
+from trioworker.fleet.launch import STOP_TIMEOUT, start_job
 from trioworker.worker.child_process import kill_worker
-
-FAREWELL = 30.0
-"""Seconds from SIGTERM to SIGKILL."""
 
 
 def run_worker(job: FleetJob) -> Attempt:
-    """Run a worker for `job`. Ray cancels a task by an interrupt, which becomes one SIGTERM to the worker.
+    """Run a worker for `job`. Ray cancels a task by KeyboardInterrupt, on which the worker gets SIGTERM.
 
-    The worker dies by SIGKILL with this process: where a node is lost, another worker takes the job up, and a farewell
-    from here would end it under its hands.
+    If this process dies, the worker gets SIGKILL: when a node is lost, another worker continues the job, and a report
+    from here would end it.
     """
     node = socket.gethostname()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -36,15 +33,15 @@ def run_worker(job: FleetJob) -> Attempt:
         except KeyboardInterrupt:
             process.send_signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
-                process.wait(FAREWELL)
+                process.wait(STOP_TIMEOUT)
         finally:
             kill_worker(process)
         out.seek(0)
         err.seek(0)
-        return attempt_of(process.returncode, out.read(), err.read(), _node_name(node))
+        return attempt_from_exit(process.returncode, out.read(), err.read(), _node_name(node))
 
 
 def _node_name(host: str) -> str:
-    """The node as Ray names it: several may be on one machine."""
+    """Return the host with Ray's id of the node: there may be several on one machine."""
     ray: Any = import_module("ray")
     return f"{host}/{ray.get_runtime_context().get_node_id()[:12]}"

@@ -1,4 +1,4 @@
-"""The file of results: one JSON object a line, appended as jobs end, from which a fleet that was stopped goes on."""
+"""The file of results: one JSON object per line, appended when a job ends. The next run skips these jobs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """How a job ended: final, and told once.
+    """The final result of a job.
 
-    `exit_code` is null where no worker lived to tell it, `success` where nobody knows it. `seconds` is from the first
-    start to the end, with all attempts.
+    `exit_code` is null if the last worker was lost, `success` if only the orchestrator knows it. `seconds` is the time
+    from the first start to the end, with all attempts.
     """
 
     job_id: str
@@ -33,17 +33,17 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Results:
-    """The results of one fleet, locked against a second one. A context manager."""
+    """The results of one fleet, locked against other fleets. A context manager."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the file; a last line that a crash cut is dropped.
+        """Open or create the file; an incomplete last line, left by a crash, is dropped.
 
         Raises:
-            ConfigError: it can't be written, is no file of results, or another fleet holds it.
+            ConfigError: it can't be written, isn't a file of results, or is locked by another fleet.
         """
         self._path = path
         try:
-            # Messages of jobs are their owner's business.
+            # Other users must not read the messages of jobs.
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise ConfigError(f"--results {path}: {error.strerror}; name a file that can be written") from error
@@ -52,7 +52,7 @@ class Results:
             self.done = self._read()
         except BlockingIOError as error:
             os.close(self._file)
-            raise ConfigError(f"--results {path}: another fleet writes it; wait for its end, or stop it") from error
+            raise ConfigError(f"--results {path}: another fleet writes to it; wait for its end, or stop it") from error
         except BaseException:
             os.close(self._file)
             raise
@@ -64,7 +64,11 @@ class Results:
         os.close(self._file)
 
     def add(self, result: Result) -> None:
-        """Keep the result of a job, on disk when this returns."""
+        """Append the result of a job. It is on disk when this returns.
+
+        Raises:
+            ConfigError: it can't be written.
+        """
         line = msgspec.json.encode(result) + b"\n"
         size = os.fstat(self._file).st_size
         try:
@@ -72,7 +76,7 @@ class Results:
                 line = line[os.write(self._file, line) :]
             os.fdatasync(self._file)
         except OSError as error:
-            # Half a line in the middle would spoil the file for the next fleet.
+            # A partial line in the middle would make the file unreadable for the next fleet.
             os.ftruncate(self._file, size)
             raise ConfigError(f"--results {self._path}: {error.strerror}; make room and run again") from error
         self.done[result.job_id] = result
@@ -88,11 +92,13 @@ class Results:
             try:
                 result = decoder.decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise ConfigError(f"{self._path}:{number}: no result of a fleet: {error}; name a new file") from error
+                raise ConfigError(
+                    f"{self._path}:{number}: not a result of a fleet: {error}; name a new file"
+                ) from error
             done[result.job_id] = result
-        # Only now: a foreign file without a line end was not ours to cut. A line of ours begins with its brace.
+        # Truncate only now that the file is known to be ours; the partial line must look like a result, too.
         if whole < len(content):
             if not bytes(content[whole:]).startswith(b"{"):
-                raise ConfigError(f"{self._path}: no file of results; name a new file")
+                raise ConfigError(f"{self._path}: not a file of results; name a new file")
             os.ftruncate(self._file, whole)
         return done

@@ -1,4 +1,4 @@
-"""`trioworker fleet`: the jobs of a file, an engine that runs them, the results, and the signals that stop it."""
+"""`trioworker fleet`: reads the jobs, opens the engine and the results, and runs the scheduler."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What `trioworker fleet` is told. `cpu` is of one worker, in cores; `memory` in Kubernetes' form."""
+    """The configuration of `trioworker fleet`. `cpu` is in cores per worker, `memory` a quantity of Kubernetes."""
 
     jobs: Path
     engine: Literal["process", "ray", "kubernetes"]
@@ -52,12 +52,12 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_fleet(config: FleetConfig) -> int:
-    """Run the jobs that have no result yet, and return the exit code: 0 all succeeded, 1 not all, 4 stopped.
+    """Run the jobs that have no result, and return the exit code: 0 all succeeded, 1 some didn't, 4 stopped.
 
     Raises:
         ConfigError: the jobs, the results or the engine is unusable.
     """
-    # What is in the log comes from here: no token is ever handed to it.
+    # No redaction: the fleet never logs a token or a worker's output.
     Logs("info", "text", lambda text: text)
     jobs = read_jobs(
         config.jobs,
@@ -85,7 +85,7 @@ async def _run(config: FleetConfig, jobs: Sequence[FleetJob], results: Results) 
         scheduler = Scheduler(
             engine, HttpJobStatusClient(client), results, parallel=config.parallel, attempts=config.attempts
         )
-        # Held open until all has ended: given back, a second signal would leave workers without a fleet.
+        # Open until all workers have ended: otherwise a second signal would kill the fleet before them.
         with trio.open_signal_receiver(*STOP_SIGNALS) as signals, unwrap_single_exception():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_stop, signals, scheduler)
@@ -96,38 +96,38 @@ async def _run(config: FleetConfig, jobs: Sequence[FleetJob], results: Results) 
 async def _stop(signals: AsyncIterator[int], scheduler: Scheduler) -> None:
     async for _ in signals:
         if not scheduler.stopping.is_set():
-            print_notice("stopping; the workers that run report first")
+            print_notice("stopping; the running workers report first")
         scheduler.stop()
 
 
 def _engine(config: FleetConfig) -> AbstractAsyncContextManager[Engine]:
     match config.engine:
         case "process":
-            from trioworker.fleet.process_engine import processes
+            from trioworker.fleet.process_engine import open_process_engine
 
-            return processes(config.logs)
+            return open_process_engine(config.logs)
         case "ray":
-            from trioworker.fleet.ray_engine import ray_cluster
+            from trioworker.fleet.ray_engine import open_ray_engine
 
-            return ray_cluster(config.address, config.cpu)
+            return open_ray_engine(config.address, config.cpu)
         case "kubernetes":
-            from trioworker.fleet.kubernetes_engine import kubernetes_cluster
-            from trioworker.fleet.manifests import PodPlan
+            from trioworker.fleet.kubernetes_engine import open_kubernetes_engine
+            from trioworker.fleet.manifests import PodSettings
 
             if config.image is None:
                 raise ConfigError("--image is missing: name the worker's image for --engine kubernetes")
-            plan = PodPlan(
+            settings = PodSettings(
                 image=config.image,
                 namespace=config.namespace,
                 cpu=config.cpu,
                 memory=config.memory,
                 attempts=config.attempts,
             )
-            return kubernetes_cluster(plan)
+            return open_kubernetes_engine(settings)
 
 
 def _check_workspaces(path: Path, jobs: Sequence[FleetJob]) -> None:
-    """Refuse jobs that would work in one folder at once."""
+    """Refuse jobs that would share a workspace."""
     seen: set[Path] = set()
     for job in jobs:
         folder = Path(job.workspace or ".").resolve()
@@ -137,16 +137,16 @@ def _check_workspaces(path: Path, jobs: Sequence[FleetJob]) -> None:
 
 
 def _summarize(jobs: Sequence[FleetJob], results: Results) -> int:
-    """Write the sum to stderr, and choose the exit code."""
+    """Print a summary to stderr, and return the exit code."""
     done = [results.done[job.job_id] for job in jobs if job.job_id in results.done]
     succeeded = sum(result.success is True for result in done)
     reported = sum(result.success is None for result in done)
     left = len(jobs) - len(done)
     text = f"{len(jobs)} jobs: {succeeded} succeeded, {len(done) - succeeded - reported} did not"
     if reported:
-        text += f", {reported} ended as their orchestrator alone knows"
+        text += f", {reported} have an outcome that only the orchestrator knows"
     if left:
-        text += f", {left} are left; the same command goes on with them"
+        text += f", {left} are left; run the same command to continue"
     print_notice(text)
     if left:
         return STOPPED

@@ -1,4 +1,4 @@
-"""Runs the jobs that are left: so many at a time, each until its end is final, and each end told once."""
+"""Runs the jobs that have no result, a limited number at a time, each until its outcome is final."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from trioworker.fleet.results import Results
 
 FINAL = (SUCCEEDED, FAILED, BAD_USAGE, STOPPED)
-"""Exit codes that no other attempt changes: the end was reported, or the command is wrong."""
-FIRST_PAUSE = 1.0
-LAST_PAUSE = 30.0
-"""Seconds before another attempt: doubled each time, up to the last, half of it by chance."""
+"""Exit codes after which there is no other attempt: the outcome was reported, or the command is wrong."""
+INITIAL_RETRY_DELAY = 1.0
+MAX_RETRY_DELAY = 30.0
+"""Seconds before another attempt: exponential back-off, with jitter over the upper half."""
 
 
 class Scheduler:
-    """One run of a fleet. `stop` may be called at any time; `run` then returns when what runs has ended."""
+    """One run of a fleet. After `stop`, `run` returns when the running workers have ended."""
 
     def __init__(
         self, engine: Engine, job_status: JobStatusClient, results: Results, *, parallel: int, attempts: int
     ) -> None:
-        """`attempts` is how many workers a job may have, `parallel` how many may run at once."""
+        """`attempts` is the maximum number of workers per job, `parallel` that of concurrent workers."""
         self._engine = engine
         self._job_status = job_status
         self._results = results
@@ -44,7 +44,7 @@ class Scheduler:
         self.stopping = trio.Event()
 
     def stop(self) -> None:
-        """Start nothing more, and let what runs report."""
+        """Start no more workers; the running ones get SIGTERM and report."""
         self.stopping.set()
 
     async def run(self, jobs: Iterable[FleetJob]) -> None:
@@ -58,13 +58,13 @@ class Scheduler:
                 for job in jobs:
                     if job.job_id in self._results.done:
                         continue
-                    # Here and not in the task, so that the file's order is the order of the starts.
-                    if not await self._free():
+                    # Not in the task, so that the jobs start in the order of the file.
+                    if not await self._acquire_slot():
                         break
-                    nursery.start_soon(self._one, job)
+                    nursery.start_soon(self._run_job, job)
 
-    async def _free(self) -> bool:
-        """Wait for a free place; False: the fleet stops."""
+    async def _acquire_slot(self) -> bool:
+        """Wait until another worker may run; return False if the fleet is stopped."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_after, self.stopping, nursery.cancel_scope)
             await self._parallel.acquire()
@@ -74,10 +74,10 @@ class Scheduler:
             self._parallel.release()
         return False
 
-    async def _one(self, job: FleetJob) -> None:
-        began = trio.current_time()
+    async def _run_job(self, job: FleetJob) -> None:
+        started_at = trio.current_time()
         try:
-            attempt, count = await self._until_final(job)
+            attempt, count = await self._run_until_final(job)
         finally:
             self._parallel.release()
         if attempt is None:
@@ -89,7 +89,7 @@ class Scheduler:
                 status=attempt.status,
                 success=attempt.success,
                 message=attempt.message,
-                seconds=round(trio.current_time() - began, 3),
+                seconds=round(trio.current_time() - started_at, 3),
                 attempts=count,
                 engine=self._engine.name,
                 node=attempt.node,
@@ -97,39 +97,39 @@ class Scheduler:
         )
         logger.info("job {}: {} (exit code {})", job.job_id, attempt.status or attempt.message, attempt.exit_code)
 
-    async def _until_final(self, job: FleetJob) -> tuple[Attempt | None, int]:
-        """The last attempt, None where the fleet stops before the job's end is known; and how many there were."""
+    async def _run_until_final(self, job: FleetJob) -> tuple[Attempt | None, int]:
+        """Return the last attempt, or None if the fleet is stopped before the outcome is known; and their number."""
         count, lost = 0, False
         while True:
             attempt = await self._engine.run(job, self.stopping)
             count += attempt.count
             if attempt.exit_code in FINAL:
                 return attempt, count
-            # Only a refusal that follows a lost worker tells that the lost one had reported.
+            # A refused token means that the job was reported only if a worker was lost before: otherwise it is wrong.
             lost = lost or attempt.exit_code != NO_ORCHESTRATOR or attempt.count > 1
-            known = await self._job_status.ask(job)
-            if isinstance(known, Attempt):
-                return msgspec.structs.replace(known, node=attempt.node), count
-            if known == "revoked" and lost:
-                message = "its end was reported by an attempt that was lost; the orchestrator knows how it ended"
+            outcome = await self._job_status.fetch_outcome(job)
+            if isinstance(outcome, Attempt):
+                return msgspec.structs.replace(outcome, node=attempt.node), count
+            if outcome == "revoked" and lost:
+                message = "a lost attempt has reported the job; the orchestrator has its outcome"
                 return msgspec.structs.replace(attempt, exit_code=None, status="reported", message=message), count
             if self.stopping.is_set():
                 return None, count
             if self._engine.retries or count >= self._attempts:
-                return _given_up(attempt), count
+                return _exhausted(attempt), count
             logger.warning("job {}: attempt {}: {}; trying again", job.job_id, count, attempt.message)
-            await self._pause(count)
+            await self._wait_before_retry(count)
             if self.stopping.is_set():
                 return None, count
 
-    async def _pause(self, count: int) -> None:
-        # A fleet whose orchestrator was away must not come back in step.
-        pause = min(LAST_PAUSE, FIRST_PAUSE * 2 ** (count - 1)) * (0.5 + random.random() / 2)  # noqa: S311
-        with trio.move_on_after(pause):
+    async def _wait_before_retry(self, count: int) -> None:
+        # Jitter: after an outage of the orchestrator, the jobs must not all retry at the same time.
+        jitter = 0.5 + random.random() / 2  # noqa: S311 - not for security
+        with trio.move_on_after(min(MAX_RETRY_DELAY, INITIAL_RETRY_DELAY * 2 ** (count - 1)) * jitter):
             await self.stopping.wait()
 
 
-def _given_up(attempt: Attempt) -> Attempt:
+def _exhausted(attempt: Attempt) -> Attempt:
     status = "unreported" if attempt.exit_code == UNREPORTED else attempt.status or "lost"
     if attempt.exit_code == NO_ORCHESTRATOR:
         status = "refused"

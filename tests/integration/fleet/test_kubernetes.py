@@ -1,4 +1,4 @@
-"""A fleet on Kubernetes: the real client and real HTTP against answers as the API documents them."""
+"""A fleet on Kubernetes: the real client over real HTTP, against a fake API server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from support.fleets import held, results_of
+from support.fleets import open_orchestrator, results_of
 from support.kubeapi import KubeApi
 from support.program import started, until
 from trioworker.orchestrator.server import bind, serve
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
-    from support.fleets import Held
+    from support.fleets import OrchestratorForFleet
     from support.program import Program
 
 pytest.importorskip("lightkube", reason="the client is not installed: pip install 'trioworker[kubernetes]'")
@@ -30,7 +30,7 @@ OUTCOME = '{"status":"failed","success":false,"message":"no way","iterations":1,
 
 
 @asynccontextmanager
-async def kubernetes_fleet(api: KubeApi, orchestrator: Held, jobs: Path) -> AsyncGenerator[Program]:
+async def kubernetes_fleet(api: KubeApi, orchestrator: OrchestratorForFleet, jobs: Path) -> AsyncGenerator[Program]:
     async with trio.open_nursery() as nursery:
         url: str = await nursery.start(serve, api.app(), bind("127.0.0.1", 0))
         config = jobs.parent / "kubeconfig"
@@ -52,12 +52,12 @@ async def kubernetes_fleet(api: KubeApi, orchestrator: Held, jobs: Path) -> Asyn
         ((137, 137), "", (None, "lost", False, 2, "node-1")),
     ],
 )
-async def test_the_end_of_the_pods_is_the_jobs(
+async def test_outcome_of_the_pods_is_the_result(
     tmp_path: Path, codes: tuple[int, ...], log: str, expected: tuple[object, ...]
 ) -> None:
     jobs = tmp_path / "jobs.jsonl"
     api = KubeApi(codes, log, failing=1)
-    async with held() as orchestrator:
+    async with open_orchestrator() as orchestrator:
         ids = orchestrator.jobs(jobs, 2)
         async with kubernetes_fleet(api, orchestrator, jobs) as program:
             ended = await program.ended()
@@ -66,8 +66,8 @@ async def test_the_end_of_the_pods_is_the_jobs(
     results = results_of(jobs)
     assert sorted(result["job_id"] for result in results) == sorted(ids)
     for result in results:
-        told = (result["exit_code"], result["status"], result["success"], result["attempts"], result["node"])
-        assert told == expected
+        actual = (result["exit_code"], result["status"], result["success"], result["attempts"], result["node"])
+        assert actual == expected
     tokens = {json.loads(line)["token"] for line in jobs.read_text().splitlines()}
     assert {secret["stringData"]["token"] for secret in api.of("Secret")} == tokens
     uids = {job["metadata"]["uid"] for job in api.of("Job")}
@@ -75,10 +75,10 @@ async def test_the_end_of_the_pods_is_the_jobs(
     assert not any(token in json.dumps(api.of("Job")) + ended.err for token in tokens)
 
 
-async def test_a_fleet_that_was_killed_waits_for_the_jobs_that_it_made(tmp_path: Path) -> None:
+async def test_rerun_of_a_killed_fleet_waits_for_its_jobs(tmp_path: Path) -> None:
     jobs = tmp_path / "jobs.jsonl"
     api = KubeApi(())
-    async with held() as orchestrator:
+    async with open_orchestrator() as orchestrator:
         ids = orchestrator.jobs(jobs, 2)
         async with kubernetes_fleet(api, orchestrator, jobs) as program:
             await until(lambda: len(api.of("Secret")) == 2)
@@ -94,10 +94,10 @@ async def test_a_fleet_that_was_killed_waits_for_the_jobs_that_it_made(tmp_path:
     assert sorted(result["job_id"] for result in results_of(jobs)) == sorted(ids)
 
 
-async def test_a_stop_removes_the_jobs_and_they_are_left_to_do(tmp_path: Path) -> None:
+async def test_stop_deletes_the_jobs_which_have_no_result(tmp_path: Path) -> None:
     jobs = tmp_path / "jobs.jsonl"
     api = KubeApi(())
-    async with held() as orchestrator:
+    async with open_orchestrator() as orchestrator:
         orchestrator.jobs(jobs, 2)
         async with kubernetes_fleet(api, orchestrator, jobs) as program:
             await until(lambda: len(api.of("Secret")) == 2)

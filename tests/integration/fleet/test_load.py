@@ -1,4 +1,4 @@
-"""Many jobs at once on one embedded orchestrator: no event is lost, doubled or out of order."""
+"""Many concurrent jobs on one embedded orchestrator: no event is lost, duplicated or out of order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCRIPTS = Path(__file__).parents[3] / "scripts"
 JOBS = 60
 
 
-async def test_jobs_at_once_lose_nothing_also_beyond_the_soft_limit_of_open_files() -> None:
+async def test_concurrent_jobs_lose_no_event_above_the_soft_limit_of_open_files() -> None:
     options = ("--jobs", str(JOBS), "--turns", "2", "--think", "0.2", "--descriptors", "40", "--json")
     with trio.fail_after(120):
         ended = await trio.run_process(

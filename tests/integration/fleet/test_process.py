@@ -1,4 +1,4 @@
-"""A fleet on this machine: real workers, an orchestrator that counts, a stop, a death, and going on."""
+"""A fleet on this machine, with real workers: results, a stop, a killed worker, and a killed fleet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.fleets import DONE, fleet, held, results_of
+from support.fleets import DONE, open_orchestrator, results_of, run_fleet
 from support.program import ran, started, survivors, until
 from trioworker.orchestrator.backends.script import ScriptedCall, Turn
 
@@ -19,12 +19,12 @@ pytestmark = pytest.mark.integration
 SLOW = Turn(tool_calls=(ScriptedCall(name="shell", arguments={"command": "touch began; sleep 60"}),))
 
 
-async def test_each_job_has_a_worker_a_workspace_a_log_and_a_result(tmp_path: Path) -> None:
+async def test_each_job_has_a_workspace_a_log_and_a_result(tmp_path: Path) -> None:
     writing = Turn(tool_calls=(ScriptedCall(name="write_file", arguments={"path": "it.txt", "content": "x"}),))
     jobs = tmp_path / "jobs.jsonl"
-    async with held(writing, DONE) as orchestrator:
+    async with open_orchestrator(writing, DONE) as orchestrator:
         ids = orchestrator.jobs(jobs, 4)
-        ended = await fleet(jobs, orchestrator.url, "--parallel", "2", "--logs", str(tmp_path / "logs"))
+        ended = await run_fleet(jobs, orchestrator.url, "--parallel", "2", "--logs", str(tmp_path / "logs"))
 
         assert ended.code == 0, ended.err
         assert sorted(orchestrator.reports()) == sorted(ids)
@@ -38,10 +38,10 @@ async def test_each_job_has_a_worker_a_workspace_a_log_and_a_result(tmp_path: Pa
     assert ended.err.endswith("trioworker: 4 jobs: 4 succeeded, 0 did not\n")
 
 
-async def test_a_fleet_that_is_stopped_reports_what_runs_and_goes_on_with_the_rest(tmp_path: Path) -> None:
+async def test_stopped_fleet_reports_running_jobs_and_continues_with_the_rest(tmp_path: Path) -> None:
     jobs = tmp_path / "jobs.jsonl"
     work = tmp_path / "work"
-    async with held(SLOW, DONE) as orchestrator:
+    async with open_orchestrator(SLOW, DONE) as orchestrator:
         ids = orchestrator.jobs(jobs, 3)
         options = ("--orchestrator-url", orchestrator.url, "--workspace", f"{work}/{{job_id}}", "--parallel", "1")
         async with started("fleet", str(jobs), *options) as program:
@@ -50,7 +50,7 @@ async def test_a_fleet_that_is_stopped_reports_what_runs_and_goes_on_with_the_re
             program.signal(signal.SIGTERM)
             ended = await program.ended()
 
-        assert (refused.code, "another fleet writes it" in refused.complaint) == (2, True)
+        assert (refused.code, "another fleet writes to it" in refused.complaint) == (2, True)
         assert ended.code == 4, ended.err
         assert "2 are left" in ended.err
         assert orchestrator.reports() == ids[:1]
@@ -69,14 +69,14 @@ async def test_a_fleet_that_is_stopped_reports_what_runs_and_goes_on_with_the_re
     assert survivors("no such mark", work) == {}
 
 
-async def test_a_worker_that_is_killed_has_a_second_one(tmp_path: Path) -> None:
-    # The first to come kills its worker, once; no wall keeps it from that.
+async def test_killed_worker_is_replaced(tmp_path: Path) -> None:
+    # The first worker is killed by its command, which the sandbox would prevent.
     killing = "test -e ../killed || { touch ../killed; kill -KILL $PPID; sleep 60; }"
     turn = Turn(tool_calls=(ScriptedCall(name="shell", arguments={"command": killing}),))
     jobs = tmp_path / "jobs.jsonl"
-    async with held(turn, DONE) as orchestrator:
+    async with open_orchestrator(turn, DONE) as orchestrator:
         ids = orchestrator.jobs(jobs, 1, options={"state-dir": str(tmp_path / "state"), "containment": "off"})
-        ended = await fleet(jobs, orchestrator.url)
+        ended = await run_fleet(jobs, orchestrator.url)
 
         assert ended.code == 0, ended.err
         assert orchestrator.reports() == ids
@@ -84,17 +84,17 @@ async def test_a_worker_that_is_killed_has_a_second_one(tmp_path: Path) -> None:
     assert (result["exit_code"], result["attempts"]) == (0, 2)
 
 
-async def test_a_fleet_that_was_killed_takes_the_reports_of_its_workers(tmp_path: Path) -> None:
+async def test_result_lost_with_the_fleet_is_taken_from_the_orchestrator(tmp_path: Path) -> None:
     jobs = tmp_path / "jobs.jsonl"
-    async with held(DONE) as orchestrator:
+    async with open_orchestrator(DONE) as orchestrator:
         ids = orchestrator.jobs(jobs, 2)
-        ended = await fleet(jobs, orchestrator.url)
+        ended = await run_fleet(jobs, orchestrator.url)
         assert ended.code == 0, ended.err
         results = jobs.with_suffix(".results.jsonl")
         first, _ = results.read_text().splitlines(keepends=True)
         results.write_text(first)
 
-        ended = await fleet(jobs, orchestrator.url)
+        ended = await run_fleet(jobs, orchestrator.url)
 
         assert ended.code == 0, ended.err
         assert sorted(orchestrator.reports()) == sorted(ids)
@@ -102,7 +102,7 @@ async def test_a_fleet_that_was_killed_takes_the_reports_of_its_workers(tmp_path
     assert {result["status"] for result in results_of(jobs)} == {"completed"}
 
 
-async def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
+async def test_bad_usage_is_one_line(tmp_path: Path) -> None:
     jobs = tmp_path / "jobs.jsonl"
     jobs.write_text("{}\n")
     assert (await ran("fleet", str(jobs))).complaint.startswith(f"trioworker: {jobs}:1: ")
@@ -111,7 +111,7 @@ async def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
         2,
         "trioworker: --engine: 'slurm' is not process, ray or kubernetes",
     )
-    async with held() as orchestrator:
+    async with open_orchestrator() as orchestrator:
         orchestrator.jobs(jobs, 2)
         shared = await ran("fleet", str(jobs), "--orchestrator-url", orchestrator.url)
     assert shared.code == 2
