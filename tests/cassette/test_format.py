@@ -19,7 +19,7 @@ def of_version(version: object) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         (b"", "is not a cassette; name a file that `--record` wrote"),
         (b"\n", "is not a cassette"),
@@ -39,10 +39,10 @@ def of_version(version: object) -> bytes:
         (b"".join([LINES[0], *LINES[5:]]), "continues one that is missing; record the job again"),
     ],
 )
-def test_unusable_cassette_is_a_one_line_error_with_the_remedy(content: bytes, said: str, tmp_path: Path) -> None:
+def test_unusable_cassette_is_a_one_line_error_with_the_remedy(content: bytes, expected: str, tmp_path: Path) -> None:
     path = tmp_path / "job.jsonl"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match=said) as caught:
+    with pytest.raises(ConfigError, match=expected) as caught:
         load_cassette(path)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)

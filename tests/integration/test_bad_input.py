@@ -1,4 +1,4 @@
-"""Bad input, row by row: one line on standard error, and the exit code that tells whose fault it is."""
+"""Bad input: one line on stderr, and the exit code for its cause."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 JOB_ID = "00000000-0000-4000-8000-00000000000b"
-AT_ONCE = 3.0
-"""Seconds that a worker may live on after it was refused: one on a quiet machine, more on a busy one."""
+NO_RETRY = 30.0
+"""Seconds within which a refused worker has to end, even on a busy machine; with retries it would take 60 s."""
 
 
 @pytest.mark.parametrize(
-    ("options", "variables", "said"),
+    ("options", "variables", "expected"),
     [
         (["--job-id", JOB_ID], {TOKEN_VARIABLE: ""}, "IRONCLAW_WORKER_TOKEN is not set"),
         (["--job-id", "42"], {}, "--job-id: '42' is not a UUID"),
@@ -45,18 +45,20 @@ AT_ONCE = 3.0
         (["--no-such-option"], {}, "--no-such-option; see trioworker --help"),
     ],
 )
-async def test_bad_usage_is_one_line_and_exit_code_2(options: list[str], variables: dict[str, str], said: str) -> None:
+async def test_bad_usage_is_one_line_and_exit_code_2(
+    options: list[str], variables: dict[str, str], expected: str
+) -> None:
     ended = await ran("worker", *options, environment={TOKEN_VARIABLE: "t", **variables})
 
     assert ended.code == 2
     assert ended.complaint.startswith("trioworker: ")
-    assert said in ended.complaint
+    assert expected in ended.complaint
 
 
-async def test_a_script_with_an_error_is_told_with_file_and_line(workspace: Path, tmp_path: Path) -> None:
+async def test_error_in_a_script_has_file_and_line(workspace: Path, tmp_path: Path) -> None:
     script = tmp_path / "turns.yaml"
     script.write_text("- content: I look.\n- tool_calls:\n  - name: shell\n    argument: {command: ls}\n")
-    ended = await ran("local", "mend it", "--workspace", str(workspace), "--llm", f"script:{script}")
+    ended = await ran("local", "fix it", "--workspace", str(workspace), "--llm", f"script:{script}")
 
     assert ended.code == 2
     assert ended.complaint.startswith(f"trioworker: {script}:4: unknown key `argument`")
@@ -66,7 +68,7 @@ async def test_a_script_with_an_error_is_told_with_file_and_line(workspace: Path
     ("token", "job_id", "status"),
     [("wrong", None, 401), (None, JOB_ID, 404)],
 )
-async def test_a_refused_job_is_exit_code_3_at_once(
+async def test_refused_job_is_exit_code_3_without_retries(
     store: Store, workspace: Path, token: str | None, job_id: str | None, status: int
 ) -> None:
     job = store.create_job("x", title="x")
@@ -82,7 +84,7 @@ async def test_a_refused_job_is_exit_code_3_at_once(
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-async def test_a_refusal_is_not_asked_again(store: Store, workspace: Path, status: int) -> None:
+async def test_refusal_is_not_retried(store: Store, workspace: Path, status: int) -> None:
     answered: list[float] = []
 
     async def refuse(_: str, path: str) -> Response | None:
@@ -96,22 +98,22 @@ async def test_a_refusal_is_not_asked_again(store: Store, workspace: Path, statu
             over = trio.current_time()
 
     assert ended.code == 3, ended.err
-    assert over - answered[0] < AT_ONCE
+    assert over - answered[0] < NO_RETRY
     assert len(answered) <= 2
 
 
-async def test_an_unreachable_orchestrator_is_exit_code_3(workspace: Path) -> None:
+async def test_unreachable_orchestrator_is_exit_code_3(workspace: Path) -> None:
     at = ("--job-id", JOB_ID, "--orchestrator-url", f"http://127.0.0.1:{_free_port()}")
     ended = await ran("worker", *at, "--workspace", str(workspace), "--timeout", "1", environment={TOKEN_VARIABLE: "t"})
 
     assert ended.code == 3
     assert "cannot connect" in ended.complaint
     assert "is the orchestrator up and its URL right?" in ended.complaint
-    # The job's time-out is the shorter one: the first contact alone would last a minute.
+    # The timeout of the job is shorter than the 60 s that the bootstrap may take.
     assert ended.seconds < 30
 
 
-async def test_an_orchestrator_that_comes_late_is_waited_for(store: Store, workspace: Path) -> None:
+async def test_late_orchestrator_is_waited_for(store: Store, workspace: Path) -> None:
     job = store.create_job("x", title="x")
     at = ("--job-id", job.id, "--workspace", str(workspace))
     refused = 0
@@ -130,7 +132,7 @@ async def test_an_orchestrator_that_comes_late_is_waited_for(store: Store, works
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "said"),
+    ("path", "body", "expected"),
     [
         ("job", b"<html>busy</html>", ["GET job", "200", "malformed"]),
         ("job", b'{"title": "x"}', ["GET job", "200", "`description`"]),
@@ -146,8 +148,8 @@ async def test_an_orchestrator_that_comes_late_is_waited_for(store: Store, works
         ("llm/complete_with_tools", b"[" * 100_000, ["POST llm/complete_with_tools", "200"]),
     ],
 )
-async def test_a_malformed_reply_fails_the_job_and_says_where_and_what(
-    store: Store, workspace: Path, path: str, body: bytes, said: list[str]
+async def test_malformed_reply_fails_the_job_with_request_and_field(
+    store: Store, workspace: Path, path: str, body: bytes, expected: list[str]
 ) -> None:
     async def garble(_: str, asked: str) -> Response | None:
         return Response(body, media_type="application/json") if asked == path else None
@@ -160,12 +162,12 @@ async def test_a_malformed_reply_fails_the_job_and_says_where_and_what(
     assert ended.code == 1, ended.err
     message = job.report.message or ""
     assert message.startswith("Execution failed: ")
-    assert [part for part in said if part not in message] == [], message
+    assert [part for part in expected if part not in message] == [], message
     assert job.of_type("result")[0]["message"] == message
     assert sum(asked == path for _, asked in place.requests) == 3
 
 
-async def test_a_reply_that_was_malformed_once_is_asked_for_again(store: Store, workspace: Path) -> None:
+async def test_reply_that_was_malformed_once_is_requested_again(store: Store, workspace: Path) -> None:
     garbled: list[str] = []
 
     async def garble_once(_: str, path: str) -> Response | None:
@@ -183,7 +185,7 @@ async def test_a_reply_that_was_malformed_once_is_asked_for_again(store: Store, 
     assert {"job", "credentials", "llm/complete_with_tools"} <= set(garbled)
 
 
-async def test_a_model_that_refuses_for_good_fails_the_job(store: Store, workspace: Path) -> None:
+async def test_permanent_refusal_of_the_model_fails_the_job(store: Store, workspace: Path) -> None:
     async with real_job(store, workspace, [calling(("list_dir", {}))]) as job:
         ended = await job.ended()
 
@@ -192,7 +194,7 @@ async def test_a_model_that_refuses_for_good_fails_the_job(store: Store, workspa
     assert "the script has no turn 2" in (job.report.message or "")
 
 
-async def test_a_job_that_is_withdrawn_midway_ends_soon_and_unreported(store: Store, workspace: Path) -> None:
+async def test_job_that_is_withdrawn_ends_unreported(store: Store, workspace: Path) -> None:
     async def refuse(_: str, __: str) -> Response | None:
         return Response("no such job", status_code=404)
 

@@ -137,7 +137,7 @@ async def test_replay_takes_the_recorded_time_without_virtual_time(workspace: Pa
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (("--llm", "replay:/no/such.jsonl"), "No such file or directory"),
         (("--llm", f"replay:{__file__}"), "is not a cassette"),
@@ -148,11 +148,11 @@ async def test_replay_takes_the_recorded_time_without_virtual_time(workspace: Pa
     ],
 )
 async def test_unusable_replay_is_one_line_and_exit_code_2(
-    arguments: tuple[str, ...], said: str, workspace: Path
+    arguments: tuple[str, ...], expected: str, workspace: Path
 ) -> None:
     ended = await ran("local", "--workspace", str(workspace), *arguments)
     assert ended.code == 2
-    assert said in ended.complaint
+    assert expected in ended.complaint
 
 
 async def test_nonsense_in_the_header_is_one_line_and_exit_code_2(workspace: Path) -> None:

@@ -1,4 +1,4 @@
-"""What commands of a real job do to a worker: much output, no input, things in the background; and bad arguments."""
+"""Commands in a real job: large output, no input, background processes; and bad arguments."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ SHELL_OUTPUT_LIMIT = 64 * 1024
 
 
 def result_in(content: str) -> dict[str, Any]:
-    """The JSON of a tool's result as the model sees it."""
+    """Parse the JSON of a tool's result as the model sees it."""
     found = re.fullmatch(r'<tool_output name="\w+" sanitized="\w+">\n(.*)\n</tool_output>', content, re.DOTALL)
     assert found is not None, content[:200]
     return json.loads(found[1])
 
 
-@pytest.mark.parametrize("ending", ["", "; exit 3"])
-async def test_three_megabytes_of_output_keep_head_and_tail(store: Store, workspace: Path, ending: str) -> None:
-    command = f"echo the first line; head -c 3000000 /dev/zero | tr '\\0' x; echo; echo the last line{ending}"
+@pytest.mark.parametrize("suffix", ["", "; exit 3"])
+async def test_output_of_three_megabytes_keeps_head_and_tail(store: Store, workspace: Path, suffix: str) -> None:
+    command = f"echo the first line; head -c 3000000 /dev/zero | tr '\\0' x; echo; echo the last line{suffix}"
     async with real_job(store, workspace, [calling(("shell", {"command": command})), DONE]) as job:
         ended = await job.ended()
 
     assert ended.code == 0, ended.err
     result = result_in(*job.model.received("tool"))
-    assert result["exit_code"] == (3 if ending else 0)
+    assert result["exit_code"] == (3 if suffix else 0)
     output: str = result["output"]
     assert output.startswith("the first line\nxxx")
     assert output.endswith("xxx\nthe last line\n")
@@ -48,7 +48,7 @@ async def test_three_megabytes_of_output_keep_head_and_tail(store: Store, worksp
     assert int(cut[1]) + shown == len("the first line\n") + 3_000_000 + len("\nthe last line\n")
 
 
-async def test_a_background_process_does_not_hold_the_call_and_serves_the_next(store: Store, workspace: Path) -> None:
+async def test_background_process_does_not_delay_its_call_and_survives_it(store: Store, workspace: Path) -> None:
     turns = [
         calling(("shell", {"command": "sleep 300 & echo $! > pid; echo started"})),
         calling(("shell", {"command": "kill -0 $(cat pid) && echo it lives"})),
@@ -64,7 +64,7 @@ async def test_a_background_process_does_not_hold_the_call_and_serves_the_next(s
     assert lives["output"] == "it lives\n"
 
 
-async def test_nothing_waits_for_input(store: Store, workspace: Path) -> None:
+async def test_commands_have_no_input_to_wait_for(store: Store, workspace: Path) -> None:
     commit = "git init -q . && git config user.name N && git config user.email e@x.invalid && touch f && git add f"
     commands = [
         "cat",
@@ -87,7 +87,7 @@ async def test_nothing_waits_for_input(store: Store, workspace: Path) -> None:
     assert "/dev/tty" in terminal["output"]
 
 
-async def test_bad_arguments_are_the_models_affair_and_the_job_goes_on(store: Store, workspace: Path) -> None:
+async def test_bad_arguments_are_errors_for_the_model_and_the_job_continues(store: Store, workspace: Path) -> None:
     bad: list[tuple[str, object]] = [
         ("read_file", [1, 2]),
         ("read_file", "no object"),
@@ -103,7 +103,7 @@ async def test_bad_arguments_are_the_models_affair_and_the_job_goes_on(store: St
 
     assert ended.code == 0, ended.err
     answers = job.model.received("tool")
-    told = [
+    expected = [
         "Error: invalid parameters: arguments: ",
         "Error: invalid parameters: arguments: ",
         "Error: invalid parameters: path: Expected `str`, got `int`; limit: Expected `int",
@@ -112,16 +112,14 @@ async def test_bad_arguments_are_the_models_affair_and_the_job_goes_on(store: St
         "Error: invalid parameters: command: must not contain NUL bytes",
         "Error: tool 'no_such_tool' not found",
     ]
-    assert len(answers) == len(told)
-    for answer, start in zip(answers, told, strict=True):
+    assert len(answers) == len(expected)
+    for answer, start in zip(answers, expected, strict=True):
         assert answer.partition("\n")[2].startswith(start)
     results = job.of_type("tool_result")
-    assert [result["success"] for result in results] == [False] * len(told)
+    assert [result["success"] for result in results] == [False] * len(expected)
 
 
-async def test_ten_megabytes_of_text_in_an_argument_are_an_error_and_the_job_goes_on(
-    store: Store, workspace: Path
-) -> None:
+async def test_arguments_of_ten_megabytes_are_an_error_and_the_job_continues(store: Store, workspace: Path) -> None:
     text = "x" * 10_000_000
     turns = [
         calling(

@@ -1,4 +1,4 @@
-"""The manifest of the page on containers, and the image's own settings, are what the program takes."""
+"""The manifest in docs/containers.md and the settings of the image are valid for the program."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 GRACE = 10
-"""Seconds from SIGTERM to SIGKILL at the least, by the contract."""
+"""Minimum seconds from SIGTERM to SIGKILL, by the contract."""
 
 
 @pytest.fixture(scope="module")

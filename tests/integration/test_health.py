@@ -1,4 +1,4 @@
-"""`trioworker health` asks a worker that runs: two real programs and a real socket."""
+"""`trioworker health` and a running worker: two real programs and a real socket."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-PATIENT = "touch began; while ! test -e go; do sleep 0.05; done"
+WAIT_FOR_GO = "touch began; while ! test -e go; do sleep 0.05; done"
 
 
 async def test_running_worker_is_healthy_and_ended_one_is_not(store: Store, workspace: Path, tmp_path: Path) -> None:
     path = tmp_path / "health.sock"
     environment = {"TRIOWORKER_HEALTH_SOCKET": str(path)}
-    turns = [calling(("shell", {"command": PATIENT})), DONE]
+    turns = [calling(("shell", {"command": WAIT_FOR_GO})), DONE]
     async with real_job(store, workspace, turns, "--health-socket", str(path)) as job:
         await until((workspace / "began").exists)
         healthy = await ran("health", environment=environment)
@@ -34,8 +34,13 @@ async def test_running_worker_is_healthy_and_ended_one_is_not(store: Store, work
         ended = await job.ended()
     assert ended.code == 0, ended.err
     assert (healthy.code, healthy.err) == (0, "")
-    said = json.loads(healthy.out)
-    assert (said["state"], said["tools"], said["iteration"], said["job_id"]) == ("running tool", ["shell"], 1, job.id)
+    health = json.loads(healthy.out)
+    assert (health["state"], health["tools"], health["iteration"], health["job_id"]) == (
+        "running tool",
+        ["shell"],
+        1,
+        job.id,
+    )
     assert job.token not in healthy.out
     assert idle.code == 1
     assert "over --max-idle" in idle.err
@@ -48,7 +53,7 @@ async def test_running_worker_is_healthy_and_ended_one_is_not(store: Store, work
 
 async def test_hanging_or_killed_worker_is_unhealthy(store: Store, workspace: Path, tmp_path: Path) -> None:
     path = tmp_path / "health.sock"
-    turns = [calling(("shell", {"command": PATIENT})), DONE]
+    turns = [calling(("shell", {"command": WAIT_FOR_GO})), DONE]
     async with real_job(store, workspace, turns, "--health-socket", str(path)) as job:
         await until((workspace / "began").exists)
         job.program.signal(signal.SIGSTOP)
