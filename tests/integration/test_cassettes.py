@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -13,9 +13,10 @@ import trio
 
 from orchestrator.backends.test_openai import Server, completion
 from orchestrator.serving import serving
+from support.fleets import open_orchestrator
 from support.program import ran
 from support.wiretap import ModelRequest, Wiretap, WiretapMiddleware
-from trioworker import open_job
+from trioworker import WorkerConfig, open_job
 from trioworker.cassette import Replay, load_cassette
 from trioworker.orchestrator.app import make_app
 from trioworker.orchestrator.backends.openai import OpenAIBackend
@@ -184,3 +185,16 @@ async def test_cassette_of_a_killed_and_resumed_worker_replays(workspace: Path) 
     with trio.fail_after(60):
         replayed = await ran("local", *at, "--llm", f"replay:{path}", "--virtual-time")
     assert replayed.code == 0, replayed.err
+
+
+async def test_code_of_the_page_records_and_replays(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (CASSETTES.parents[1] / "docs" / "cassettes.md").read_text()
+    shown: dict[str, Any] = {}
+    exec("\n".join(re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)), shown)  # noqa: S102 - our page
+    monkeypatch.chdir(workspace.parent)
+    async with open_orchestrator() as orchestrator:
+        job = orchestrator.store.create_job("Nothing to do.", title="Nothing")
+        config = WorkerConfig(job_id=job.id, token=job.token, workspace=workspace, orchestrator_url=orchestrator.url)
+        outcome = await shown["record"](config, Path("job.jsonl"))
+    assert outcome.success
+    await shown["test_job_is_unchanged"](workspace, None)
