@@ -1,4 +1,4 @@
-"""The walls: whatever comes in any size, memory and requests stay bounded, and the job goes on or says why not."""
+"""The limits: input of any size keeps memory and requests bounded, and the job continues or says why it can't."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PIECE = b" " * (64 * KIB)
 
 
 class Flood(httpx.AsyncByteStream):
-    """A body of 1 GiB, made as it is read."""
+    """A body of 1 GiB, produced as it is read."""
 
     def __init__(self) -> None:
         self.sent = 0
@@ -51,7 +51,7 @@ class Flood(httpx.AsyncByteStream):
 
 
 class Raw(World):
-    """A model that answers these bytes, and then ends the job. Keeps the sizes of all requests."""
+    """A model that answers with these bytes, and then ends the job. `sizes` are those of all requests."""
 
     def __init__(self, *replies: bytes, **more: Any) -> None:
         super().__init__([DONE], **more)
@@ -73,12 +73,12 @@ def reply_with(*calls: dict[str, Any]) -> bytes:
     return msgspec.json.encode({"tool_calls": calls, "finish_reason": "tool_use"})
 
 
-def answers(world: World) -> list[str]:
-    """What the model was told of its calls, at last."""
+def tool_results(world: World) -> list[str]:
+    """The results of all calls in the last request to the model."""
     return [message["content"] for message in world.conversations()[-1] if message["role"] == "tool"]
 
 
-async def test_a_reply_of_a_gigabyte_is_cut_off_and_fails_the_job_with_the_reason(
+async def test_reply_of_a_gigabyte_is_not_read_whole_and_fails_the_job_with_the_reason(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
     flood = Flood()
@@ -103,7 +103,7 @@ async def test_a_reply_of_a_gigabyte_is_cut_off_and_fails_the_job_with_the_reaso
 
 
 @pytest.mark.parametrize("packing", ["gzip", "gzip, gzip", "deflate", "br"])
-async def test_a_packed_reply_is_not_unpacked(packing: str, autojump_clock: MockClock) -> None:
+async def test_compressed_response_is_refused_unread(packing: str, autojump_clock: MockClock) -> None:
     flood = Flood()
 
     async def packed(_: httpx.Request) -> httpx.Response:
@@ -115,18 +115,16 @@ async def test_a_packed_reply_is_not_unpacked(packing: str, autojump_clock: Mock
     assert flood.sent == 0
 
 
-async def test_a_follow_up_is_cut_to_its_limit(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_follow_up_is_cut_to_its_limit(workspace: Path, autojump_clock: MockClock) -> None:
     world = World([calling(("probe", {"seconds": 5})), DONE])
-    world.prompts.append(wire.Prompt(content="Mind the tabs. " * 60_000))
+    world.prompts.append(wire.Prompt(content="Use tabs. " * 60_000))
     await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     follow_up = world.conversations()[-1][-1]["content"]
-    assert follow_up.startswith("Mind the tabs. ")
+    assert follow_up.startswith("Use tabs. ")
     assert len(follow_up.encode()) <= limits.MAX_PROMPT_BYTES + len("...")
 
 
-async def test_a_follow_up_over_the_reply_limit_does_the_job_no_harm(
-    workspace: Path, autojump_clock: MockClock
-) -> None:
+async def test_job_survives_a_follow_up_over_the_reply_limit(workspace: Path, autojump_clock: MockClock) -> None:
     world = World([calling(("probe", {"seconds": 5})), calling(("probe", {"seconds": 5})), DONE])
     world.prompts.append(wire.Prompt(content="x" * (limits.MAX_REPLY_BYTES + 1)))
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
@@ -137,7 +135,7 @@ async def test_a_follow_up_over_the_reply_limit_does_the_job_no_harm(
     assert world.conversations()[-1][-3]["content"] == "And the docs."
 
 
-async def test_only_so_many_follow_ups_wait_in_the_worker(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_waiting_follow_ups_pause_polling(workspace: Path, autojump_clock: MockClock) -> None:
     world = World([calling(("probe", {"seconds": 50})), DONE])
     world.prompts.extend(wire.Prompt(content=f"Follow-up {number}") for number in range(100))
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
@@ -147,40 +145,36 @@ async def test_only_so_many_follow_ups_wait_in_the_worker(workspace: Path, autoj
         assert len(world.prompts) == 100 - waiting
 
 
-async def test_arguments_of_seven_megabytes_are_an_error_to_the_model(
-    workspace: Path, autojump_clock: MockClock
-) -> None:
+async def test_arguments_over_the_limit_are_an_error_for_the_model(workspace: Path, autojump_clock: MockClock) -> None:
     log = Log()
     world = Raw(reply_with({"id": "a", "name": "probe", "arguments": {"text": "x" * (7 * MIB)}}))
     outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(log)])
     assert outcome.success
     assert log.runs == []
-    assert f"at most {limits.MAX_ARGUMENTS_BYTES} are accepted" in answers(world)[0]
+    assert f"at most {limits.MAX_ARGUMENTS_BYTES} are accepted" in tool_results(world)[0]
     assert max(world.sizes) <= limits.MAX_REQUEST_BYTES
 
 
-async def test_twenty_thousand_calls_in_one_reply_are_not_all_taken(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_calls_of_one_reply_over_the_limit_are_left_out(workspace: Path, autojump_clock: MockClock) -> None:
     log = Log()
     world = Raw(reply_with(*({"id": f"c{number}", "name": "probe", "arguments": None} for number in range(20_000))))
     outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(log)])
     assert outcome.success
     assert len(log.runs) == MAX_CALLS - 1
-    told = answers(world)
-    assert len(told) == MAX_CALLS
-    assert f"20000 calls in one reply, at most {MAX_CALLS} are taken" in told[-1]
+    results = tool_results(world)
+    assert len(results) == MAX_CALLS
+    assert f"20000 calls in one reply, at most {MAX_CALLS} are taken" in results[-1]
 
 
 @pytest.mark.parametrize("field", ["name", "id"])
-async def test_a_name_or_an_id_of_megabytes_reaches_no_request(
-    field: str, workspace: Path, autojump_clock: MockClock
-) -> None:
+async def test_name_or_id_of_megabytes_is_in_no_request(field: str, workspace: Path, autojump_clock: MockClock) -> None:
     world = Raw(reply_with({"id": "a", "name": "probe", "arguments": {}, field: "n" * (3 * MIB)}))
     outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     assert outcome.success
     assert max(world.sizes) < 64 * KIB
 
 
-async def test_events_are_small_whatever_they_tell_of(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_events_of_large_texts_and_calls_are_small(workspace: Path, autojump_clock: MockClock) -> None:
     text = "\U0001f600 " * 200_000
     call: dict[str, Any] = {"id": "i" * 100_000, "name": "n" * 100_000, "arguments": {"text": text}}
     spoken = msgspec.json.encode(
@@ -193,7 +187,7 @@ async def test_events_are_small_whatever_they_tell_of(workspace: Path, autojump_
     assert max(posted) < 4 * KIB
 
 
-async def test_a_report_of_megabytes_is_cut(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_report_of_megabytes_is_cut(workspace: Path, autojump_clock: MockClock) -> None:
     said = msgspec.json.encode({"content": "x" * (5 * MIB) + ". The job is complete.", "finish_reason": "stop"})
     world = Raw(said)
     outcome = await run_job(world.config(workspace), transport=world, tools=[])
@@ -205,19 +199,19 @@ def long_turns(count: int, size: int) -> Sequence[Any]:
     return [calling(("probe", {"text": f"{number:4}" + "x" * size})) for number in range(count)]
 
 
-async def test_a_conversation_over_the_context_limit_is_folded_and_spares_what_matters(
+async def test_conversation_over_the_context_limit_loses_old_results_only(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
     tokens, size, turns = 20_000, 6_000, 40
     world = World([*long_turns(turns, size), DONE])
     async with open_job(world.config(workspace, context_limit=tokens), transport=world, tools=[Probe(Log())]) as job:
         await trio.sleep(5)
-        world.prompts.append(wire.Prompt(content="Mind the tabs. " * 50))
+        world.prompts.append(wire.Prompt(content="Use tabs. " * 50))
         outcome = await job.wait()
     assert outcome.success
     first, last = world.conversations()[0], world.conversations()[-1]
     assert last[:OPENING] == first
-    assert [message["content"] for message in last if message["role"] == "user"][1:] == ["Mind the tabs. " * 50]
+    assert [message["content"] for message in last if message["role"] == "user"][1:] == ["Use tabs. " * 50]
     results = [message["content"] for message in last if message["role"] == "tool"]
     assert len(results) == turns
     whole = [number for number, result in enumerate(results) if "x" * size in result]
@@ -227,12 +221,12 @@ async def test_a_conversation_over_the_context_limit_is_folded_and_spares_what_m
             assert "compacted to save room" in result
             assert "\n" not in result
     assert whole[0] > 0
-    # Calls stand as they were asked for, and each still has its answer.
+    # The calls are unchanged, and each still has its answer.
     assert_well_formed(last)
     assert any("compacted" in data["message"] for data in world.of_type("status"))
 
 
-async def test_no_context_limit_is_too_small_for_a_job(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_job_succeeds_with_the_smallest_context_limit(workspace: Path, autojump_clock: MockClock) -> None:
     world = World([*long_turns(25, 9_000), DONE])
     outcome = await run_job(world.config(workspace, context_limit=1), transport=world, tools=[Probe(Log())])
     assert outcome.success
@@ -241,7 +235,7 @@ async def test_no_context_limit_is_too_small_for_a_job(workspace: Path, autojump
     assert all("compacted" in result for result in results[:-KEPT_TURNS])
 
 
-async def test_turns_that_no_folding_makes_fit_are_left_out_and_the_model_is_told(
+async def test_turns_that_compaction_cannot_shorten_are_left_out_with_a_note(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
     turn: list[dict[str, Any]] = [
@@ -264,7 +258,7 @@ async def context(workspace: Path) -> AsyncIterator[ToolContext]:
             yield ToolContext(workspace=opened, environment={}, processes=processes)
 
 
-async def test_a_patch_that_would_grow_a_file_without_bound_is_refused(context: ToolContext, workspace: Path) -> None:
+async def test_patch_that_would_grow_a_file_over_the_limit_is_refused(context: ToolContext, workspace: Path) -> None:
     (workspace / "file").write_text("x" * MIB)
     parameters = ApplyPatchParameters(path="file", old_string="x", new_string="y" * MIB, replace_all=True)
     with pytest.raises(errors.ToolError, match="cannot write file: it would be larger than 10 MiB"):
@@ -272,12 +266,12 @@ async def test_a_patch_that_would_grow_a_file_without_bound_is_refused(context: 
     assert (workspace / "file").read_text() == "x" * MIB
 
 
-async def test_a_patch_that_nearly_matches_everywhere_is_told_soon(context: ToolContext, workspace: Path) -> None:
+async def test_patch_that_nearly_matches_everywhere_fails_fast(context: ToolContext, workspace: Path) -> None:
     (workspace / "file").write_text("x\n" * 500_000)
-    began = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(errors.ToolError, match="old_string is not in file"):
         await ApplyPatch().run(
             ApplyPatchParameters(path="file", old_string=" x\n" * 250_000 + "y", new_string=""), context
         )
     # Comparing lists of lines at each line would take hours.
-    assert time.perf_counter() - began < 20
+    assert time.process_time() - start < 20

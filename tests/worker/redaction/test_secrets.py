@@ -191,12 +191,12 @@ PIECES = [
 def test_hiding_a_shape_is_replacing_what_it_finds(text: str) -> None:
     data = text.encode()
     for kind in KINDS:
-        if isinstance(kind.looks, Shape):
+        if isinstance(kind.shape, Shape):
             replaced, position = b"", 0
-            for start, end in kind.looks.find(data):
+            for start, end in kind.shape.find(data):
                 replaced += data[position:start] + b"*"
                 position = end
-            assert kind.looks.hide(data, b"*") == replaced + data[position:]
+            assert kind.shape.hide(data, b"*") == replaced + data[position:]
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=6))

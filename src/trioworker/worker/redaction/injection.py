@@ -1,7 +1,7 @@
-"""Marks text that reads like instructions to the model. Marks only: nothing is changed and nothing is withheld.
+"""Injection markers: which text of a tool's output reads like instructions to the model.
 
-What a tool shows is data. A file may well talk of prompts, and a marked text still reaches the model whole; the mark
-lets the model be told that it is data. So a pattern is kept narrow: a mark on ordinary code teaches to ignore marks.
+A marked text is neither changed nor withheld, since a file may well discuss prompts. The marker lets the safety layer
+tell the model that the text is data. The patterns are narrow: markers on ordinary code would teach it to ignore them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import functools
 
 from trioworker.worker.redaction.pattern_set import PatternSet
 
-# A line's start. Tool output is JSON, where a line break is a backslash and an `n`, and a text opens with a quote.
+# The start of a line. In JSON, a line break is a backslash and an `n`, and a text starts with a quote.
 _LINE = r'(?:^|[\n"]|\\n)[ \t>*#-]*'
 _START = r"(?:\b|\\[nrt])"
 _WORDS = r"(?:[a-z]+[ \t]+){0,3}"
@@ -47,11 +47,11 @@ PATTERNS = {
         rf"|{_START}(?:do\s+not|don't|never)\s+(?:mention|reveal|disclose)\s+(?:this|these|it|any\s+of\s+this)\s+(?:\w+\s+)?to\s+(?:the\s+user|the\s+human|anyone)\b"
     ),
 }
-"""What is looked for, by name, in any case of letters."""
+"""The patterns by name. They ignore case."""
 
 
 def marks(text: str) -> tuple[str, ...]:
-    """The names of the patterns that the text holds; empty for nearly every text."""
+    """The names of the patterns that match in the text; for nearly every text, none."""
     names = tuple(PATTERNS)
     return tuple(names[index] for index in _patterns().matching(text.encode("utf-8", "replace")))
 

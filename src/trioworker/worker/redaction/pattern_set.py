@@ -1,4 +1,4 @@
-"""Many patterns searched for in one pass, by RE2."""
+"""A set of patterns that RE2 searches for in one pass."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 class PatternSet:
-    """Tells which of many patterns (RE2 syntax) match anywhere in a text.
+    """Finds which of many patterns (RE2 syntax) match anywhere in a text.
 
-    Python's `re` tries each pattern at each place; an RE2 set is one automaton for all, and takes 2 ms for 1 MB. Keep
-    the patterns small: the automaton of counted repetitions grows with their product.
+    `re` would try each pattern at each offset. An RE2 set is one automaton for all patterns, which takes 2 ms for 1 MB.
+    Keep the patterns small: the automaton grows with the product of counted repetitions.
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        # Imported at first use, since loading it takes 5 ms. RE2 has no type hints.
+        # Imported at first use, since that takes 5 ms. RE2 has no type hints.
         re2: Any = import_module("re2")
         self._set = re2.Set.SearchSet()
         for pattern in patterns:

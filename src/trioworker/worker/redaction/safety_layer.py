@@ -1,8 +1,8 @@
-"""What a tool's output goes through on its way to the model, into an event or into the log.
+"""The safety layer: what a tool's output passes on its way to the model, into events and into the log.
 
-The order matters. Secrets go first and from the whole text, since a cut could leave half of one that no shape knows.
-Then come the marks, then the cut, then the wrapping. Nothing readable is withheld and nothing is escaped, but for the
-one thing that could end the wrapping: code must reach the model as it is, or no patch of it would match.
+The order matters. Redaction comes first and sees the whole text, as a cut could leave part of a secret that matches no
+shape. Injection markers, the cut and the wrapper follow. Nothing is escaped, so that code reaches the model unchanged
+and its patches match; the only exception is a closing tag that would end the wrapper.
 """
 
 from __future__ import annotations
@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 
 
 class SafeOutput(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool's output, fit to be shown.
+    """The output of a tool, safe to show.
 
-    `text` is what the model gets, wrapped. `redacted` is the whole output without its secrets, for previews.
-    `sanitized` says whether the model sees anything else than what the tool wrote, or was told that it looks like
-    instructions; a cut is told in its place. `kinds` are the secrets taken out, `warnings` those that look like one and
-    stand, `marks` the patterns of instructions; they are for the log.
+    Attributes:
+        text: the wrapped text for the model.
+        sanitized: whether secrets were redacted, a closing tag was broken up, or the text is marked as instructions. A
+            cut doesn't count: the text says where it is.
+        redacted: the whole output without its secrets, for previews.
+        kinds: the kinds of the redacted secrets, for the log.
+        warnings: the kinds of what may be a secret and was not redacted, for the log.
+        marks: the names of the matching injection patterns, for the log.
     """
 
     text: str
@@ -39,17 +43,17 @@ class SafeOutput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SafetyLayer:
-    """Redaction, marking, cutting and wrapping, in this order."""
+    """Redacts, marks, cuts and wraps, in this order."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
 
     def tool_output(self, name: str, text: str) -> SafeOutput:
-        """What the model is shown of the output of the tool `name`."""
+        """The output of the tool `name`, for the model."""
         redaction = self._redactor.redact(text)
         found = marks(redaction.text)
         shown, broken = re.subn(_CLOSING, r"<\\/", cut_middle(redaction.text, MAX_SHOWN_OUTPUT_BYTES))
-        # What was redacted before, as a recorded output was, is told as it was then.
+        # A recorded output was redacted before; on replay the wrapper must be the same.
         sanitized = bool(redaction.kinds or found or broken or holds_marker(redaction.text))
         wrapped = (
             f'<tool_output name="{_attribute(name)}" sanitized="{"true" if sanitized else "false"}">\n'
@@ -65,7 +69,7 @@ class SafetyLayer:
         )
 
     def preview(self, text: str, limit: int) -> str:
-        """The first `limit` bytes of the text without its secrets; the other way round would cut one in half."""
+        """The redacted text, truncated to `limit` bytes. Truncating first could cut a secret in half."""
         return truncate(self._redactor.redact(text).text, limit)
 
     def redact(self, text: str) -> str:
@@ -74,7 +78,7 @@ class SafetyLayer:
 
 
 def cut_middle(text: str, limit: int) -> str:
-    """The text, or its head and tail of `limit` bytes of UTF-8 in all, and between them how many bytes are gone."""
+    """The text, or its head and tail of `limit` bytes of UTF-8 together, with the number of omitted bytes between them."""
     if len(text) * MAX_BYTES_OF_A_CHARACTER <= limit:
         return text
     data = text.encode("utf-8", "replace")
@@ -82,8 +86,8 @@ def cut_middle(text: str, limit: int) -> str:
         return text
     head = data[: limit - limit // 2].decode("utf-8", "ignore")
     tail = data[len(data) - limit // 2 :].decode("utf-8", "ignore")
-    gone = len(data) - len(head.encode()) - len(tail.encode())
-    return f"{head}\n... [truncated {gone} bytes] ...\n{tail}"
+    omitted = len(data) - len(head.encode()) - len(tail.encode())
+    return f"{head}\n... [truncated {omitted} bytes] ...\n{tail}"
 
 
 _CLOSING = r"(?i)</(?=tool_output)"

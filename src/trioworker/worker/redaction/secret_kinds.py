@@ -1,11 +1,12 @@
-"""The kinds of secrets: what each looks like, and where it stands in a text.
+"""The kinds of secrets, and how each is found in a text.
 
-A kind has an anchor, which tells cheaply whether it is worth looking for, and a finder, which tells where it is. The
-shapes are the contract's (`vectors/secrets.json`); a few of them need more than a pattern, and those have a finder of
-their own. Everything works on UTF-8 bytes: all shapes are ASCII, and bytes are the fastest thing to search.
+A kind has an anchor, a cheap test whether the text may contain it, and a shape or a function that finds it. The shapes
+are the contract's (`vectors/secrets.json`). Everything works on UTF-8 bytes: all shapes are ASCII, and bytes are the
+fastest to search.
 
-No finder may be slower than linear, whatever the text. So a pattern that fails at one place either gives up after a
-bounded number of bytes, or has consumed what it looked at.
+Every search takes linear time on any text: a pattern that fails at an offset either stops after a bounded number of
+bytes, or consumes what it has read. Patterns are compiled at first use, since most texts contain few anchors, and
+compiling all of them takes milliseconds.
 """
 
 from __future__ import annotations
@@ -21,47 +22,45 @@ Span = tuple[int, int]
 """Start and end of a secret, in bytes."""
 
 TELEGRAM_DIGITS = (8, 12)
-"""Digits of a bot's number before the colon, at the least and looked at (contract, `telegram_bot_token`)."""
-
+"""The minimum and the maximum number of digits before the colon (contract, `telegram_bot_token`)."""
 
 Finder = Callable[[bytes], Iterable[Span]]
-Judge = Callable[[re.Match[bytes]], int]
-"""Where in a match of the pattern the secret starts, which then goes to its end; -1 if it is none."""
-
+"""Finds the secrets of a kind, in order and without overlaps."""
+Validator = Callable[[re.Match[bytes]], int]
+"""Returns the offset at which the secret in a match starts; it extends to the end of the match. -1 if there is none."""
 
 _SPAN = methodcaller("span")
 _GROUP = attrgetter("lastindex")
 
 
 class Shape(NamedTuple):
-    """A kind's text, as a pattern; one with a group means the matches in which the group took part.
+    """The shape of a kind, as a pattern. If the pattern has a group, only matches with that group count.
 
-    `judge` looks at each match where a pattern can't tell.
+    Where a pattern isn't enough, `validate` checks each match.
     """
 
     pattern: bytes
-    judge: Judge | None = None
+    validate: Validator | None = None
 
     def find(self, data: bytes) -> Iterable[Span]:
-        """Where the secrets are."""
-        # Compiled at first use: most texts hold few anchors, and all patterns together take milliseconds to compile.
-        pattern, judge = re.compile(self.pattern), self.judge
-        if judge is not None:
-            return ((start, match.end()) for match in pattern.finditer(data) if (start := judge(match)) >= 0)
+        """The spans of the secrets."""
+        pattern, validate = re.compile(self.pattern), self.validate
+        if validate is not None:
+            return ((start, match.end()) for match in pattern.finditer(data) if (start := validate(match)) >= 0)
         matches = pattern.finditer(data)
-        # A text may be nothing but matches; so no step of Python's own for each.
+        # No Python code runs for each match, as a text may consist of matches.
         return map(_SPAN, filter(_GROUP, matches) if pattern.groups else matches)
 
     def hide(self, data: bytes, marker: bytes) -> bytes:
-        """The text with `marker` in place of each: the same as by `find`, and several times as fast."""
-        pattern, judge = re.compile(self.pattern), self.judge
-        if judge is not None:
+        """Replace each secret by `marker`: the same result as with `find`, several times as fast."""
+        pattern, validate = re.compile(self.pattern), self.validate
+        if validate is not None:
 
-            def judged(match: re.Match[bytes]) -> bytes:
-                start = judge(match)
+            def replacement(match: re.Match[bytes]) -> bytes:
+                start = validate(match)
                 return match[0] if start < 0 else data[match.start() : start] + marker
 
-            return pattern.sub(judged, data)
+            return pattern.sub(replacement, data)
         if pattern.groups:
             return pattern.sub(lambda match: marker if match.lastindex else match[0], data)
         return pattern.sub(marker, data)
@@ -70,46 +69,45 @@ class Shape(NamedTuple):
 class Kind(NamedTuple):
     """One kind of secret.
 
-    `literal` is what its text must hold, and tells how specific it is: of two kinds that start at one place, the one
-    with the longer literal names the match. `anchor` is the RE2 pattern of the cheap test. What is `warn_only` stays
-    in the text.
+    `literal` is a part that every such secret contains. Of two kinds that match at the same offset, the one with the
+    longer literal names the match. `anchor` is the RE2 pattern of the cheap test. A `warn_only` kind isn't redacted.
     """
 
     name: str
     literal: str
     anchor: str
-    looks: Shape | Finder
+    shape: Shape | Finder
     warn_only: bool = False
 
     def find(self, data: bytes) -> Iterable[Span]:
-        """Where the secrets of this kind are, in order; none overlaps another."""
-        return self.looks.find(data) if isinstance(self.looks, Shape) else self.looks(data)
+        """The spans of the secrets of this kind, in order and without overlaps."""
+        return self.shape.find(data) if isinstance(self.shape, Shape) else self.shape(data)
 
 
 def _openai_key(match: re.Match[bytes]) -> int:
-    """`sk-` ends many a word (`task-…`, `disk-…`): glued to one, only what has a capital and a digit is a key."""
+    """Validate an OpenAI key. Words such as `task-…` contain `sk-`; within one, a key needs both cases and a digit."""
     if match.lastindex:
         return match.start()
-    # What follows has no capital or no digit either, so only one that is not glued can be a key.
+    # The rest of the run isn't mixed either, so only a part that starts a word can be a key.
     data, (start, end) = match.string, match.span()
     if data.find(b"sk-", start + 3, end) < 0:
         return -1
-    inner = _INNER_OPENAI_KEY.search(data, start, end)
+    inner = re.compile(_INNER_OPENAI_KEY).search(data, start, end)
     return inner.start() if inner else -1
 
 
 def _follows_word(data: bytes, start: int) -> bool:
-    # In JSON text a line break is a backslash and an `n`.
+    # In JSON, a line break is a backslash and an `n`, which is not part of a word.
     return data[start - 1 : start].isalnum() and data[start - 2 : start] not in {b"\\n", b"\\r", b"\\t"}
 
 
 def _telegram_tokens(data: bytes) -> Iterable[Span]:
-    least, most = TELEGRAM_DIGITS
+    min_digits, max_digits = TELEGRAM_DIGITS
     for match in re.compile(rb":AA[A-Za-z0-9_-]{30,}").finditer(data):
         start, end = match.span()
-        before = data[max(0, start - most) : start]
+        before = data[max(0, start - max_digits) : start]
         digits = len(before) - len(before.rstrip(b"0123456789"))
-        if digits >= least:
+        if digits >= min_digits:
             yield start - digits, end
 
 
@@ -119,8 +117,8 @@ def _authorization_headers(data: bytes) -> Iterable[Span]:
 
 
 def _lone_digests(data: bytes) -> Iterable[Span]:
-    """Runs of just 64 hex digits that are no part of a word."""
-    # Any text is full of short runs, which a pattern would try at each of their digits.
+    """Runs of exactly 64 hex digits that aren't part of a word."""
+    # Texts are full of short runs, and a pattern would try to match at each digit.
     digits = data.translate(_HEX_DIGITS)
     start = digits.find(_DIGEST)
     while start >= 0:
@@ -133,8 +131,11 @@ def _lone_digests(data: bytes) -> Iterable[Span]:
 
 
 def _blocks(label: bytes) -> Finder:
-    """From the beginning to the end or the end of the text; and to an end whose beginning a tool cut away."""
-    # Patterns that start with a literal are searched for many times faster than a choice of several.
+    """A finder of key blocks. An unclosed block extends to the end of the text.
+
+    When a tool has cut off the beginning of a block, it extends from the cut to its end.
+    """
+    # A pattern that starts with a literal is searched for many times faster than one that starts with alternatives.
     pattern = rb"-----(?:(BEGIN)|END)" + label
 
     def find(data: bytes) -> Iterable[Span]:
@@ -146,7 +147,7 @@ def _blocks(label: bytes) -> Finder:
                 opened = mark.start() if opened is None else opened
                 continue
             if opened is None:
-                # The last cut since the block before.
+                # The last cut after the previous block.
                 index = bisect.bisect_left(cuts, (mark.start(), 0)) - 1
                 opened = cuts[index][1] if index >= 0 and cuts[index][0] >= reached else None
             if opened is not None:
@@ -159,18 +160,18 @@ def _blocks(label: bytes) -> Finder:
     return find
 
 
-_INNER_OPENAI_KEY = re.compile(rb"(?<=[_-])sk-[A-Za-z0-9_-]{20}")
-# What stands before `sk-`, seen from behind it, since a pattern that starts with a literal is fast. In JSON text a line
-# break is a backslash and an `n`; `]` may end an earlier redaction, after which no word starts that was none before.
+_INNER_OPENAI_KEY = rb"(?<=[_-])sk-[A-Za-z0-9_-]{20}"
+# What precedes `sk-`, checked after it, since a pattern that starts with a literal is fast. In JSON, a line break is a
+# backslash and an `n`. A `]` may end the marker of an earlier redaction, and redacting again must not find more.
 _UNGLUED = rb"(?<![A-Za-z0-9\]]sk-)|(?<=\\[nrt]sk-)"
 _MIXED = rb"(?=[a-z0-9_-]*+[A-Z])(?=[A-Z0-9_-]*+[a-z])(?=[A-Za-z_-]*+[0-9])"
-# The last choice is no key, and takes the whole run with it: its parts must not be tried once more.
+# The empty alternative consumes a run that isn't a key, so that its parts aren't tried again.
 _OPENAI_KEY = rb"sk-(?:(%b|%b)|)[A-Za-z0-9_-]{20,}" % (_UNGLUED, _MIXED)
 _DIGEST = b"0" * 64
 _HEX_DIGITS = bytes(ord("0") if chr(code) in string.hexdigits else ord(" ") for code in range(256))
 """Each hex digit becomes a 0 and every other byte a space."""
 
-# Tool output is JSON, where white space may be a backslash and a letter.
+# In JSON, white space may be a backslash and a letter.
 _BLANK = rb"(?:[ \t]|\\t)"
 _SPACE = rb"(?:\s|\\[nrt])"
 _PEM_LABEL = rb" (?:(?:RSA|EC|DSA|OPENSSH|ENCRYPTED) )?PRIVATE KEY-----"
@@ -199,7 +200,7 @@ KINDS = (
         "json_web_token",
         ".eyJ",
         r"eyJ[A-Za-z0-9_-]+\.eyJ[A-Za-z0-9_-]+\.",
-        # Each run that starts like a token is consumed, or a text of `eyJeyJeyJ…` would be read once for each of them.
+        # Every run that starts like a token is consumed: trying each `eyJ` of `eyJeyJeyJ…` would be quadratic.
         Shape(rb"eyJ[A-Za-z0-9_-]++(\.eyJ[A-Za-z0-9_-]++\.[A-Za-z0-9_-]++)?"),
     ),
     Kind(
@@ -216,4 +217,4 @@ KINDS = (
     ),
     Kind("high_entropy_hex", "", "[0-9A-Fa-f]{64}", _lone_digests, warn_only=True),
 )
-"""Every kind that is known by its shape; the values granted to a job are known by themselves."""
+"""Every kind that is found by its shape."""

@@ -1,8 +1,8 @@
-"""Secrets are taken out of every text that leaves a tool: on its way to the model, into an event and into the log.
+"""Redaction: secrets are removed from every text that leaves a tool, for the model, for events and for the log.
 
-One pass over the text (an RE2 set, which is linear) tells which kinds may be in it, and only those are looked for. All
-of them are, whatever else matched: a short prefix never hides a longer key. Matches that overlap become one, named by
-the one that starts first. A text that was redacted before stays as it is.
+One linear pass with an RE2 set finds which kinds the text may contain, and only those are searched for. Each of them
+is, whatever else matched, so a short prefix never hides a longer key. Overlapping matches become one, named after the
+one that starts first. Redacting a text twice changes nothing.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ if TYPE_CHECKING:
     from trioworker.worker.redaction.secret_kinds import Kind
 
 MIN_VALUE_CHARACTERS = 6
-"""Shorter values of credentials are words that stand everywhere (contract, `granted_credential`)."""
+"""Shorter values of credentials are ordinary words (contract, `granted_credential`)."""
 
 GRANTED_KINDS = ("worker_token", "granted_credential")
-"""The kinds that are known by their values, not by their shapes."""
+"""The kinds that are found by their values and not by their shapes."""
 
 
 class Redaction(msgspec.Struct, frozen=True):
     """A text without its secrets.
 
-    `kinds` names what was taken out, `warnings` what looks like a secret and stands; each once, as they come.
+    `kinds` are those of the redacted secrets, `warnings` those of matches that were left in the text. Each kind appears
+    once, in the order of the text.
     """
 
     text: str
@@ -43,8 +44,8 @@ class Redaction(msgspec.Struct, frozen=True):
 class Redactor:
     """Replaces each secret by `[REDACTED:kind]`.
 
-    `token` is the job's own bearer token; `credentials` are the values granted to the job. Both are also found where
-    they stand escaped inside JSON text.
+    `token` is the job's bearer token, and `credentials` are the values granted to the job. Both are also found in their
+    escaped form, in JSON text.
     """
 
     def __init__(self, *, token: str = "", credentials: Iterable[str] = ()) -> None:
@@ -53,13 +54,13 @@ class Redactor:
             self._values += _forms("granted_credential", value, MIN_VALUE_CHARACTERS)
 
     def redact(self, text: str) -> Redaction:
-        """The text without its secrets; time is linear in its length."""
+        """The text without its secrets, in linear time."""
         data = text.encode("utf-8", "surrogatepass")
-        # Only what is known by its value may cut into the marker of an earlier redaction; no shape looks like one.
+        # Only a value may overlap the marker of an earlier redaction: no shape matches one.
         found = _outside_markers(data, sorted(self._granted(data)))
         candidates = _candidates(data)
-        if not found and len(candidates) == 1 and isinstance(shape := candidates[0].looks, Shape):
-            # Matches of one shape never overlap.
+        if not found and len(candidates) == 1 and isinstance(shape := candidates[0].shape, Shape):
+            # The usual case of one kind is faster this way: matches of one shape never overlap.
             name = candidates[0].name
             hidden = shape.hide(data, _marker(name))
             return Redaction(text) if hidden == data else Redaction(hidden.decode("utf-8", "surrogatepass"), (name,))
@@ -85,22 +86,23 @@ class Redactor:
 
 
 def holds_marker(text: str) -> bool:
-    """Whether something was taken out of the text."""
+    """Whether the text contains the marker of a redaction."""
     return "[REDACTED:" in text and re.search(_marker_pattern().decode(), text) is not None
 
 
 _Match = tuple[int, int, int, str]
-"""Start, specificity, end and kind: sorted by where it starts, then the most specific first. A text may be nothing but
-matches, so they are plain tuples, which are several times cheaper to make than named ones."""
+"""Start, specificity, end and kind. Matches are sorted by start, the most specific first. They are plain tuples, since a
+text may consist of matches, and named tuples take several times as long to create.
+"""
 
 
-def _forms(name: str, value: str, least: int) -> Iterator[tuple[str, bytes]]:
+def _forms(name: str, value: str, min_length: int) -> Iterator[tuple[str, bytes]]:
     value = value.strip()
-    if len(value) < least:
+    if len(value) < min_length:
         return
     plain = value.encode("utf-8", "surrogatepass")
     yield name, plain
-    # A lone surrogate can't be in JSON text, so such a value has no escaped form.
+    # JSON text can't contain a lone surrogate, so a value with one has no escaped form.
     escaped = msgspec.json.encode(plain.decode("utf-8", "replace"))[1:-1]
     if escaped != plain:
         yield name, escaped
@@ -116,7 +118,7 @@ def _anchors() -> PatternSet:
 
 
 def _outside_markers(data: bytes, matches: list[_Match]) -> list[_Match]:
-    """The matches that don't cut into the marker of an earlier redaction: a credential may well be 'REDACTED'."""
+    """The matches that aren't part of the marker of an earlier redaction: a credential may be 'REDACTED'."""
     if not matches or b"[REDACTED:" not in data:
         return matches
     markers = [match.span() for match in re.finditer(_marker_pattern(), data)]
@@ -142,7 +144,7 @@ def _marker_pattern() -> bytes:
 
 
 def _uncovered(doubtful: list[_Match], found: list[_Match]) -> Iterator[_Match]:
-    """Those of the doubtful matches that start in none of those that were found; both are sorted."""
+    """The doubtful matches that start in none of the found ones. Both are sorted."""
     upcoming = iter(found)
     following = next(upcoming, None)
     reached = 0
@@ -155,7 +157,7 @@ def _uncovered(doubtful: list[_Match], found: list[_Match]) -> Iterator[_Match]:
 
 
 def _replaced(data: bytes, found: list[_Match], names: Iterable[str]) -> str:
-    """The text with a marker in place of each stretch of matches that overlap, named by the first of them."""
+    """The text with one marker in place of each group of overlapping matches, named after the first of them."""
     markers = {name: _marker(name) for name in names}
     parts: list[bytes] = []
     reached = 0
