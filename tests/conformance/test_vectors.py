@@ -1,4 +1,4 @@
-"""Every case of the contract's vectors: from the contract beside the checkout, or from the copy in the fixtures."""
+"""Every case of the contract's vectors, from the contract beside the checkout or from the copy in the fixtures."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ COMPLETION = msgspec.json.decode(vector("completion.json"), type=Completion)
 RECOVERY = msgspec.json.decode(vector("recovery.json"), type=RecoveryVectors)
 
 
-@pytest.mark.skipif(not CONTRACT.is_dir(), reason="the contract does not lie beside this checkout")
-def test_the_copy_is_the_contract() -> None:
+@pytest.mark.skipif(not CONTRACT.is_dir(), reason="the contract is not beside this checkout")
+def test_copy_equals_the_contract() -> None:
     contract = {path.name: path.read_bytes() for path in CONTRACT.iterdir()}
     assert {path.name: path.read_bytes() for path in COPY.iterdir()} == contract
 
@@ -95,17 +95,17 @@ def test_completion(case: CompletionCase) -> None:
     assert signals_completion(case.text) is case.done
 
 
-def test_the_phrases_and_denials_are_the_vectors() -> None:
+def test_phrases_and_denials_are_the_vectors() -> None:
     assert (COMPLETION.phrases, COMPLETION.denials) == (COMPLETION_PHRASES, COMPLETION_DENIALS)
 
 
 @pytest.mark.parametrize("phrase", COMPLETION.phrases)
-def test_every_phrase_alone_signals_completion(phrase: str) -> None:
+def test_every_phrase_signals_completion(phrase: str) -> None:
     assert signals_completion(f"Well, {phrase}.")
 
 
 @pytest.mark.parametrize("denial", COMPLETION.denials)
-def test_every_denial_takes_a_phrase_back(denial: str) -> None:
+def test_every_denial_revokes_completion(denial: str) -> None:
     assert not signals_completion(f"The job is done. A part is {denial}.")
 
 
@@ -116,7 +116,7 @@ def test_recovery(case: RecoveryCase) -> None:
     assert recovery.rest == case.rest
 
 
-def test_every_kind_of_secret_is_known_with_its_action() -> None:
+def test_kinds_of_secrets_and_their_actions_are_the_vectors() -> None:
     vectors = msgspec.json.decode(vector("secrets.json"), type=Secrets)
     ours = {kind.name: "warn" if kind.warn_only else "redact" for kind in KINDS}
     ours |= dict.fromkeys(GRANTED_KINDS, "redact")

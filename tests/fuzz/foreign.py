@@ -1,4 +1,4 @@
-"""Strategies for what others send: JSON of any shape, replies that are nearly right, texts full of markup."""
+"""Strategies for input from outside: JSON of any shape, nearly valid replies, texts full of markup."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import strategies as st
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
-"""Lone surrogates too: file names and other programs have them, whatever the wire allows."""
+"""Including lone surrogates, which file names and other programs contain."""
 
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
@@ -17,7 +17,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 )
 
 NESTED = st.integers(0, 1500).map(lambda depth: b"[" * depth + b"]" * depth)
-"""JSON that is deep: around a thousand levels, where Python's stack ends."""
+"""Deeply nested JSON, up to and beyond the thousand levels of Python's recursion limit."""
 
 FRAGMENTS = [
     *(f"<{slash}{tag}{end}" for slash in ("", "/", "|", "|/") for tag in ("thinking", "tool_call", "tool_calls",
@@ -31,12 +31,12 @@ MARKUP = st.lists(st.sampled_from(FRAGMENTS) | ANY_TEXT, max_size=30).map("".joi
 
 
 def encoded(value: Any) -> bytes:
-    """The value as it goes over the wire."""
+    """The value as JSON."""
     return msgspec.json.encode(value)
 
 
 def call_objects() -> st.SearchStrategy[dict[str, Any]]:
-    """A call of a reply, more or less."""
+    """A nearly valid call of a reply."""
     name = st.sampled_from(["probe", "look", "nothing", ""]) | st.text(max_size=300)
     fields = {"id": st.sampled_from(["a", "b", ""]) | st.text(max_size=300), "name": name, "arguments": JSON}
     more = {"reasoning": JSON, "signature": JSON, "arguments_parse_error": st.none() | st.text(max_size=20)}
@@ -44,7 +44,7 @@ def call_objects() -> st.SearchStrategy[dict[str, Any]]:
 
 
 def reply_objects() -> st.SearchStrategy[dict[str, Any]]:
-    """A reply of the model, more or less."""
+    """A nearly valid reply of the model."""
     reasons = st.sampled_from(["stop", "length", "tool_use", "tool_calls", "content_filter", "?"])
     fields: dict[str, st.SearchStrategy[Any]] = {
         "content": st.none() | MARKUP.map(_valid),
@@ -59,7 +59,7 @@ def reply_objects() -> st.SearchStrategy[dict[str, Any]]:
 
 
 def bodies() -> st.SearchStrategy[bytes]:
-    """The body of an answer: noise, JSON of any shape, replies, and replies with a few bytes changed or cut off."""
+    """The body of a response: noise, JSON of any shape, replies, and replies with some bytes changed or cut off."""
     replies = reply_objects().map(encoded)
     return st.binary(max_size=200) | JSON.map(encoded) | replies | st.builds(_damaged, replies, st.binary(max_size=4),
                                                                            st.integers(0, 10_000)) | NESTED  # fmt: skip

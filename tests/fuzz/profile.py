@@ -1,6 +1,6 @@
-"""How long the fuzzing takes: the same examples each time in CI, new ones for a longer run.
+"""The number of examples: the same ones each time in CI, random ones in a longer run.
 
-`TRIOWORKER_FUZZ_SECONDS=600 pytest tests/fuzz` looks ten times as far as the minute that CI has, at random.
+`TRIOWORKER_FUZZ_SECONDS=600 pytest tests/fuzz` tries ten times as many as in CI.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import os
 from hypothesis import HealthCheck, settings
 
 CI_SECONDS = 60.0
-"""What the examples below may take in CI, all tests together; they take about half of it on two cores."""
+"""The time for all tests of this folder in CI. They take about half of it on two cores."""
 EXAMPLES = 200
-"""Examples of a test in CI; `share` is for those whose examples take long."""
+"""Examples of a test in CI. Tests with slow examples try a share of them."""
 
 
 def fuzzing(share: float = 1.0) -> settings:
-    """The settings of a test, as its decorator."""
+    """The settings of a test, as a decorator."""
     seconds = float(os.environ.get("TRIOWORKER_FUZZ_SECONDS", CI_SECONDS))
     return settings(
         max_examples=max(1, int(EXAMPLES * share * seconds / CI_SECONDS)),

@@ -1,4 +1,4 @@
-"""Conversations of any shape under any limit: folding keeps them well-formed, and spares what it must."""
+"""Compaction of any conversation under any limit keeps it well-formed and changes only what it may."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ turns = st.lists(
 
 
 def build(plan: list[dict[str, Any]], limit: int) -> tuple[Conversation, Conversation, list[HistoryCompacted]]:
-    """The conversation as it went, folded before each request, the same unfolded, and the folds."""
+    """The conversation compacted before each request, the same without compaction, and the compactions."""
     compacted, whole = Conversation(), Conversation()
-    folds: list[HistoryCompacted] = []
+    compactions: list[HistoryCompacted] = []
 
     def say(role: wire.Role, content: str, **more: Any) -> None:
         message = encode_message(wire.Message(role=role, content=content, **more))
@@ -43,12 +43,12 @@ def build(plan: list[dict[str, Any]], limit: int) -> tuple[Conversation, Convers
         whole.append(role, message)
 
     say("system", "You are an agent. " * 20)
-    say("user", "Mend the parser. " * 20)
+    say("user", "Fix the parser. " * 20)
     for number, turn in enumerate(plan):
         compaction = compacted.next_compaction(limit)
         if compaction is not None:
             compacted.compact(compaction)
-            folds.append(compaction)
+            compactions.append(compaction)
         calls = tuple(
             wire.ToolCall(id=f"{number}_{index}", name="shell", arguments=turn["arguments"])
             for index in range(len(turn["results"]))
@@ -59,7 +59,7 @@ def build(plan: list[dict[str, Any]], limit: int) -> tuple[Conversation, Convers
             say("tool", "\u00e9" * size, tool_call_id=call.id, name=call.name)
         if turn["follow_up"] is not None or not calls:
             say("user", "f" * (turn["follow_up"] or 1))
-    return compacted, whole, folds
+    return compacted, whole, compactions
 
 
 def assert_consistent(conversation: Conversation) -> None:
@@ -69,7 +69,7 @@ def assert_consistent(conversation: Conversation) -> None:
 
 @fuzzing(0.5)
 @given(turns, st.integers(0, 300_000))
-def test_folding_spares_all_but_old_results(plan: list[dict[str, Any]], limit: int) -> None:
+def test_compaction_changes_only_old_results(plan: list[dict[str, Any]], limit: int) -> None:
     compacted, whole, _ = build(plan, limit)
     assert_consistent(compacted)
     spoken = [index for index, message in enumerate(whole) if message.role == "assistant"]
@@ -84,7 +84,7 @@ def test_folding_spares_all_but_old_results(plan: list[dict[str, Any]], limit: i
 
 @fuzzing(0.5)
 @given(turns, st.integers(30_000, 300_000))
-def test_emergency_folds_bring_any_conversation_under_a_request(plan: list[dict[str, Any]], limit: int) -> None:
+def test_emergency_compaction_brings_any_conversation_under_the_limit(plan: list[dict[str, Any]], limit: int) -> None:
     compacted, whole, _ = build(plan, limit)
     for compaction in compacted.emergency_compactions():
         if compacted.size <= limit:
@@ -97,9 +97,9 @@ def test_emergency_folds_bring_any_conversation_under_a_request(plan: list[dict[
 
 @fuzzing(0.5)
 @given(turns, st.integers(0, 100_000))
-def test_the_same_folds_give_the_same_conversation_after_a_restart(plan: list[dict[str, Any]], limit: int) -> None:
-    compacted, whole, folds = build(plan, limit)
-    for compaction in folds:
+def test_compactions_are_repeatable_after_a_restart(plan: list[dict[str, Any]], limit: int) -> None:
+    compacted, whole, compactions = build(plan, limit)
+    for compaction in compactions:
         whole.compact(compaction)
     assert whole.snapshot() == compacted.snapshot()
     assert whole.size == compacted.size

@@ -1,4 +1,4 @@
-"""The journal's reader on bytes of any kind: it raises nothing but `ConfigError`, and returns a prefix of what was."""
+"""The journal's reader, on any bytes: it raises only `ConfigError`, and returns a prefix of what was written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trioworker.worker.state import records
 from trioworker.worker.state.journal import FORMAT_LINE, Journal, check_owner, encode_frame
 
 GROUPS: list[tuple[records.Record, ...]] = [
-    (records.JobOpened(job_id=JOB_ID, title="Mend it", description="All of it.", started_at=1.5),),
+    (records.JobOpened(job_id=JOB_ID, title="Fix it", description="All of it.", started_at=1.5),),
     (
         records.MessageAppended(role="user", message=b'{"role":"user","content":"x"}'),
         records.IterationStarted(number=1),
@@ -40,12 +40,12 @@ def opened(content: bytes) -> tuple[Journal, Disk]:
 
 
 def frame(payload: bytes) -> bytes:
-    """A frame whose length and checksum are right, whatever it holds."""
+    """A frame with valid length and checksum around any payload."""
     return struct.pack("<II", len(payload), zlib.crc32(payload)) + payload
 
 
 def assert_usable(content: bytes) -> Journal:
-    """What was not whole is gone from the disk, and what is added now is read again."""
+    """Assert that a broken tail is gone from the disk, and that a commit added now is read back."""
     journal, disk = opened(content)
     kept = len(journal.past)
     journal.append((records.PollingEnded(),))
@@ -59,16 +59,17 @@ def assert_usable(content: bytes) -> Journal:
 @given(st.binary(max_size=300))
 @example(b"")
 @example(FORMAT_LINE[:7])
-@example(b"trioworker journal 2\n")
+@example(b"trioworker journal 1\n")
+@example(b"trioworker journal 3\n")
 @example(b"trioworker journal \xff")
-def test_no_file_breaks_the_reader(content: bytes) -> None:
+def test_reader_accepts_any_file(content: bytes) -> None:
     with suppress(ConfigError):
         assert_usable(content)
 
 
 @fuzzing(2.0)
 @given(st.binary(max_size=300))
-def test_noise_behind_the_format_line_is_cut(noise: bytes) -> None:
+def test_noise_after_the_format_line_is_cut(noise: bytes) -> None:
     assert_usable(FORMAT_LINE + noise)
 
 
@@ -79,7 +80,7 @@ damage = st.tuples(
 
 @fuzzing(2.0)
 @given(st.integers(0, len(GROUPS)), damage)
-def test_a_damaged_journal_gives_a_prefix_of_what_was(count: int, damage: tuple[int, str, bytes]) -> None:
+def test_damaged_journal_gives_a_prefix_of_its_commits(count: int, damage: tuple[int, str, bytes]) -> None:
     content = bytearray(b"".join(encode_frame(group) for group in GROUPS[:count]))
     at, kind, noise = damage
     at %= len(content) + 1
@@ -100,7 +101,7 @@ def test_a_damaged_journal_gives_a_prefix_of_what_was(count: int, damage: tuple[
     assert kind == "twice" or [group for group in past[whole:] if group] == []
 
 
-tagged = st.dictionaries(st.sampled_from(["type", "job_id", "number", "calls", "guards", "body"]), JSON, max_size=5)
+tagged = st.dictionaries(st.sampled_from(["type", "job_id", "number", "calls", "loop_state", "body"]), JSON, max_size=5)
 
 
 def _record(fields: dict[str, Any], tag: str) -> dict[str, Any]:
@@ -126,7 +127,7 @@ payloads = (
 @fuzzing(2.0)
 @given(st.lists(payloads, max_size=4))
 @example([b"\x90"])
-def test_frames_that_are_whole_and_mean_nothing_end_the_reading(payloads: list[bytes]) -> None:
+def test_valid_frames_without_records_end_the_reading(payloads: list[bytes]) -> None:
     content = FORMAT_LINE + b"".join(frame(payload) for payload in payloads)
     with suppress(ConfigError):
         check_owner(assert_usable(content), JOB_ID)

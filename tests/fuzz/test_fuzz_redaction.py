@@ -1,4 +1,4 @@
-"""Secrets anywhere in a text: no piece of one is shown, wherever a tool, the layer or a preview cuts."""
+"""No part of a secret is shown, wherever a tool, the safety layer or a preview cuts the text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PIECE = 8
-"""Characters of a secret that are too many to be shown."""
+"""A run of so many characters of a secret must not be shown."""
 GRANTED = "Gr4nted+value/of=a~service.account-" + MIXED[40:60]
 TOKEN = "the-own-token-" + MIXED[60:80]
 LAYER = SafetyLayer(Redactor(token=TOKEN, credentials=[GRANTED]))
@@ -42,7 +42,7 @@ offsets = st.integers(-120, 120)
 
 
 def pieces(secret: str) -> Iterator[str]:
-    """All of a secret that must not be seen: not the label before it, nor the lines around it."""
+    """Yield the parts of a secret that must not be shown, without labels and the lines around a key."""
     for part in secret.split():
         if "----" in part or part in {"BEGIN", "END", "PRIVATE", "BLOCK"} or part.lower().startswith("authorization:"):
             continue
@@ -50,19 +50,19 @@ def pieces(secret: str) -> Iterator[str]:
 
 
 def assert_hidden(secret: str, shown: str) -> None:
-    """No piece of the secret is in the text, but for pieces shorter than `PIECE` in whole."""
+    """Assert that no part of the secret of `PIECE` characters is in the text."""
     assert not [piece for piece in pieces(secret) if len(piece) >= PIECE and piece in shown]
 
 
 def padded(secret: str, padding: str, before: int, after: int) -> str:
-    """The secret with about so many bytes of padding on each side."""
+    """The secret with about `before` and `after` bytes of padding around it."""
     width = len(padding.encode())
     return padding * (before // width) + "." * (before % width) + " " + secret + " " + padding * (after // width)
 
 
 @fuzzing()
 @given(secrets, paddings, st.sampled_from([MAX_SHOWN_OUTPUT_BYTES // 2, 10]), offsets, st.booleans())
-def test_no_piece_is_shown_around_the_cut_of_a_long_output(
+def test_no_part_of_a_secret_is_shown_around_the_cut_of_a_long_output(
     secret: str, padding: str, before: int, offset: int, at_the_end: bool
 ) -> None:
     sizes = (max(0, before + offset), MAX_SHOWN_OUTPUT_BYTES)
@@ -73,13 +73,15 @@ def test_no_piece_is_shown_around_the_cut_of_a_long_output(
 
 @fuzzing()
 @given(secrets, paddings, st.integers(0, 600), st.sampled_from([500, 2000]))
-def test_no_piece_is_shown_around_the_cut_of_a_preview(secret: str, padding: str, before: int, limit: int) -> None:
+def test_no_part_of_a_secret_is_shown_around_the_cut_of_a_preview(
+    secret: str, padding: str, before: int, limit: int
+) -> None:
     assert_hidden(secret, LAYER.preview(padded(secret, padding, limit - before, 1000), limit))
 
 
 @fuzzing()
 @given(secrets, paddings, offsets, st.booleans(), st.lists(st.integers(1, 70_000), max_size=8))
-def test_no_piece_is_shown_around_the_cut_of_a_commands_output(
+def test_no_part_of_a_secret_is_shown_around_the_cut_of_a_commands_output(
     secret: str, padding: str, offset: int, in_the_tail: bool, sizes: list[int]
 ) -> None:
     half = MAX_OUTPUT_BYTES // 2
@@ -96,7 +98,7 @@ def test_no_piece_is_shown_around_the_cut_of_a_commands_output(
 
 @fuzzing(0.25)
 @given(st.sampled_from([secret for secret in SECRETS if "\n" not in secret]), paddings, offsets)
-def test_no_piece_is_shown_around_the_cut_of_a_long_line(secret: str, padding: str, offset: int) -> None:
+def test_no_part_of_a_secret_is_shown_around_the_cut_of_a_long_line(secret: str, padding: str, offset: int) -> None:
     line = padded(secret, padding.replace("\n", " "), MAX_LINE_BYTES + offset, 500)
     assert_hidden(secret, LAYER.tool_output("grep", trio.run(_grepped, line)).text)
 
@@ -113,7 +115,7 @@ async def _grepped(line: str) -> str:
 @fuzzing(2.0)
 @given(st.lists(ANY_TEXT | st.sampled_from([*SECRETS, *(secret[:-9] for secret in SECRETS), "[REDACTED:", "]"])))
 @example(["-----END RSA PRIVATE KEY-----", "[truncated 7 bytes] ...", "-----END RSA PRIVATE KEY-----"])
-def test_no_text_breaks_redaction_and_a_second_one_changes_nothing(parts: list[str]) -> None:
+def test_redaction_accepts_any_text_and_a_second_one_changes_nothing(parts: list[str]) -> None:
     text = "".join(parts)
     once = LAYER.redact(text)
     assert LAYER.redact(once) == once

@@ -1,6 +1,4 @@
-"""Whole jobs whose model says anything, recorded in a journal: each ends, is reported, and sends no request that an
-orchestrator or a provider would refuse for its form.
-"""
+"""Whole jobs whose model replies with anything: each ends, is reported, and sends only valid requests."""
 
 from __future__ import annotations
 
@@ -32,7 +30,7 @@ DEEP_CALL = b'{"tool_calls": [{"id": "a", "name": "probe", "arguments": {"text":
 
 
 class Babbling(World):
-    """A model that says some bytes, and then ends the job."""
+    """A model that answers with these bytes, and then ends the job."""
 
     def __init__(self, replies: Sequence[bytes]) -> None:
         super().__init__()
@@ -44,7 +42,7 @@ class Babbling(World):
 
 
 def run(replies: Sequence[bytes]) -> tuple[JobOutcome, Babbling, Disk]:
-    """The job from start to end."""
+    """Run the job from start to end."""
     world, disk = Babbling(replies), Disk()
 
     async def job() -> JobOutcome:
@@ -64,7 +62,7 @@ def assert_ended_well(replies: Sequence[bytes]) -> JobOutcome:
     assert [event["data"]["seq"] for event in world.events] == list(range(len(world.events)))
     for messages in world.conversations():
         assert_well_formed(messages)
-    # What was recorded is what happened: another process would know that the job has ended.
+    # Another process would know from the journal that the job has ended.
     again = Journal(DiskStorage(Disk()), bytes(disk.content))
     assert again.torn == 0
     assert type(again.past[-1][-1]).__name__ == "ReportAccepted"
@@ -74,18 +72,18 @@ def assert_ended_well(replies: Sequence[bytes]) -> JobOutcome:
 @fuzzing(0.4)
 @given(st.lists(reply_objects().map(encoded), min_size=1, max_size=3))
 @example([b'{"content": "", "input_tokens": 123456789012345678901234567890}'])
-def test_no_reply_breaks_a_job(replies: list[bytes]) -> None:
+def test_job_ends_and_is_reported_for_any_reply(replies: list[bytes]) -> None:
     assert_ended_well(replies)
 
 
 @fuzzing(0.15)
 @given(NESTED)
-def test_no_depth_of_arguments_fails_a_job_but_that_which_no_reader_takes(nested: bytes) -> None:
+def test_nested_arguments_fail_a_job_only_if_they_cannot_be_decoded(nested: bytes) -> None:
     outcome = assert_ended_well([DEEP_CALL % nested])
     assert outcome.success or "not the contract's" in outcome.message
 
 
-def test_arguments_around_the_end_of_the_stack_are_refused_and_the_job_goes_on() -> None:
+def test_arguments_at_the_decoders_depth_limit_do_not_break_the_job() -> None:
     for depth in range(900, 1000, 4):
         outcome = assert_ended_well([DEEP_CALL % (b"[" * depth + b"]" * depth)])
         assert outcome.success or "not the contract's" in outcome.message

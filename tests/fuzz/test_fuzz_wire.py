@@ -1,6 +1,4 @@
-"""Answers of an orchestrator that may send anything: a request ends with what the contract promises, or with an
-`OrchestratorError` of one line, and nothing else comes out.
-"""
+"""Responses of any kind: a request returns what the contract promises, or raises an `OrchestratorError` of one line."""
 
 from __future__ import annotations
 
@@ -41,14 +39,14 @@ HEADER_VALUES = [
     b"Mon, 01 Jan 2020 00:00:00 +99999999999999999999", b"Mon, 01 Jan 0001 00:00:00 GMT", b"Fri, 99 Foo 99999",
     b"a=b; expires=Mon, 01 Jan 99999 00:00:00 GMT", b"a=b; Max-Age=" + b"9" * 30, b"text/html; charset=\xff",
 ]  # fmt: skip
-# A client of HTTP/1.1 never hands out a value with a line end or a NUL.
+# No HTTP/1.1 client returns a header value with a line end or a NUL.
 NOISE = st.binary(max_size=30).map(lambda value: bytes(byte for byte in value if byte >= 0x20 and byte != 0x7F))
 HEADERS = st.lists(st.tuples(st.sampled_from(HEADER_NAMES), st.sampled_from(HEADER_VALUES) | NOISE), max_size=4)
 STATUSES = st.sampled_from([200, 200, 200, 201, 204, 299, 301, 302, 304, 307, 400, 401, 404, 413, 429, 500, 502, 599])
 
 
 class Pieces(httpx.AsyncByteStream):
-    """A body that comes in pieces."""
+    """A body that arrives in pieces."""
 
     def __init__(self, body: bytes, size: int) -> None:
         self._body = body
@@ -67,7 +65,7 @@ class Pieces(httpx.AsyncByteStream):
 @example(REQUESTS[4], 200, [], b'{"content": "\\ud800"}', 100)
 @example(REQUESTS[0], 200, [(b"Set-Cookie", b"\x80")], b"", 1)
 @example(REQUESTS[0], 200, [(b"Content-Encoding", b"gzip, gzip")], b"{}", 1)
-def test_no_answer_breaks_a_request(
+def test_any_response_ends_a_request_with_a_result_or_a_one_line_error(
     request: Request, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, size: int
 ) -> None:
     async def answer(_: httpx.Request) -> httpx.Response:

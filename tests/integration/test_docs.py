@@ -105,7 +105,7 @@ def test_each_message_that_troubleshooting_tells_of_is_one_of_ours() -> None:
     told = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
     # A message may be written over two lines of source.
     sources = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
-    ours = re.sub(r'"\s*\n\s*f?"', "", sources).replace("{answer.status}", "401 answered 404")
+    ours = re.sub(r'"\s*\n\s*f?"', "", sources).replace("{response.status}", "401 answered 404")
     assert told
     assert [message for message in told if message not in ours] == []
 

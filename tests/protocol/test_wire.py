@@ -1,4 +1,4 @@
-"""The contract's bodies: what is let in, what is ignored, and what goes out."""
+"""The contract's bodies: required and unknown fields when decoding, absent fields when encoding."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CALL: dict[str, Any] = {"id": "a", "name": "shell", "arguments": {}}
 
 
 @pytest.mark.parametrize(
-    ("kind", "least"),
+    ("kind", "minimal"),
     [
         (wire.JobDescription, {"title": "T", "description": "D"}),
         (wire.Credential, {"env_var": "A", "value": ""}),
@@ -32,23 +32,23 @@ CALL: dict[str, Any] = {"id": "a", "name": "shell", "arguments": {}}
         (wire.Message, {"role": "tool", "content": ""}),
     ],
 )
-def test_required_fields_are_enough_and_unknown_ones_are_ignored(
-    kind: type[msgspec.Struct], least: dict[str, Any]
+def test_required_fields_suffice_and_unknown_ones_are_ignored(
+    kind: type[msgspec.Struct], minimal: dict[str, Any]
 ) -> None:
-    body = read(kind, least)
-    assert read(kind, {**least, "invented_later": {"deep": [1]}}) == body
+    body = read(kind, minimal)
+    assert read(kind, {**minimal, "invented_later": {"deep": [1]}}) == body
     optional = {field.name: None for field in msgspec.structs.fields(kind) if not field.required}
-    nulled = read(kind, {**least, **optional})
+    nulled = read(kind, {**minimal, **optional})
     assert [getattr(nulled, name) in (None, wire.ABSENT, msgspec.Raw(b"null")) for name in optional] == [True] * len(
         optional
     )
-    for name in least:
+    for name in minimal:
         with pytest.raises(msgspec.ValidationError, match=name):
-            read(kind, {field: value for field, value in least.items() if field != name})
+            read(kind, {field: value for field, value in minimal.items() if field != name})
 
 
 @pytest.mark.parametrize(
-    ("told", "meaning"),
+    ("finish_reason", "meaning"),
     [
         ("stop", "stop"),
         ("length", "length"),
@@ -60,23 +60,23 @@ def test_required_fields_are_enough_and_unknown_ones_are_ignored(
         (None, "unknown"),
     ],
 )
-def test_the_end_of_a_reply_in_the_contracts_terms(told: str | None, meaning: str) -> None:
-    assert wire.Reply(finish_reason=told).ended_by == meaning
+def test_finish_reason_in_the_contracts_terms(finish_reason: str | None, meaning: str) -> None:
+    assert wire.Reply(finish_reason=finish_reason).ended_by == meaning
     assert wire.Reply().ended_by == "unknown"
 
 
-def test_a_message_leaves_out_what_it_has_not() -> None:
+def test_absent_fields_of_a_message_are_left_out() -> None:
     assert written(wire.Message(role="user", content="")) == {"role": "user", "content": ""}
 
 
-def test_a_calls_arguments_are_a_value_and_no_string() -> None:
+def test_arguments_of_a_call_are_a_value_and_not_a_string() -> None:
     assert written(wire.ToolCall(id="a", name="t", arguments={"n": 1})) == {
         "id": "a", "name": "t", "arguments": {"n": 1},
     }  # fmt: skip
     assert written(wire.ToolCall(id="a", name="t", arguments=None))["arguments"] is None
 
 
-def test_posts_say_null_where_the_contract_wants_a_field() -> None:
+def test_required_fields_of_posts_may_be_null() -> None:
     assert written(wire.StatusUpdate(message=None, iteration=0)) == {
         "state": "in_progress", "message": None, "iteration": 0,
     }  # fmt: skip
@@ -85,21 +85,21 @@ def test_posts_say_null_where_the_contract_wants_a_field() -> None:
     }  # fmt: skip
 
 
-def test_requests_to_the_model_say_only_what_they_mean() -> None:
+def test_absent_fields_of_requests_to_the_model_are_left_out() -> None:
     messages = (msgspec.Raw(b'{"role":"user","content":"hi"}'),)
     tools = msgspec.Raw(msgspec.json.encode([wire.ToolDefinition(name="t", description="d", parameters={})]))
-    told = written(wire.ToolCompletionRequest(messages=messages, tools=tools, max_tokens=1024, tool_choice="auto"))
-    assert told == {
+    body = written(wire.ToolCompletionRequest(messages=messages, tools=tools, max_tokens=1024, tool_choice="auto"))
+    assert body == {
         "messages": [{"role": "user", "content": "hi"}],
         "tools": [{"name": "t", "description": "d", "parameters": {}}],
         "max_tokens": 1024,
         "tool_choice": "auto",
     }
-    assert "temperature" not in told
+    assert "temperature" not in body
     assert written(wire.CompletionRequest(messages=messages, max_tokens=4096, temperature=0.7))["temperature"] == 0.7
 
 
-def test_a_body_is_not_changed() -> None:
+def test_bodies_are_immutable() -> None:
     prompt, field = wire.Prompt(content="x"), "content"
     with pytest.raises(AttributeError):
         setattr(prompt, field, "y")

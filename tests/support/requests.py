@@ -19,7 +19,7 @@ from trioworker.worker.config import WorkerConfig
 if TYPE_CHECKING:
     import httpx
 
-JOB = json({"title": "Mend it", "description": "All of it.", "project_dir": None})
+JOB = json({"title": "Fix it", "description": "All of it.", "project_dir": None})
 REPLY: dict[str, Any] = {
     "content": "Hello",
     "tool_calls": [],

@@ -1,4 +1,4 @@
-"""The client on real sockets: connections that are kept, closed, cut and refused."""
+"""The client's connections on real sockets: kept, closed, cut off and refused."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from trioworker.worker.client.over_httpx import MAX_CONNECTIONS, POOL_TIMEOUT
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-NO_ASCII = "/ä"
-"""A path that goes over httpx."""
-ways = pytest.mark.parametrize("path", ["", NO_ASCII], ids=["plain", "httpx"])
+NON_ASCII = "/ä"
+"""A path that selects httpx."""
+implementations = pytest.mark.parametrize("path", ["", NON_ASCII], ids=["plain_http", "httpx"])
 
 
-async def test_a_transport_that_was_handed_in_stays_open_while_the_client_does(autojump_clock: MockClock) -> None:
+async def test_given_transport_stays_open_until_the_client_closes(autojump_clock: MockClock) -> None:
     closed: list[int] = []
 
     class Handed(ScriptedTransport):
@@ -36,8 +36,8 @@ async def test_a_transport_that_was_handed_in_stays_open_while_the_client_does(a
     assert closed == [2]
 
 
-@ways
-async def test_a_connection_is_kept_for_the_next_request(path: str) -> None:
+@implementations
+async def test_connection_is_kept_for_the_next_request(path: str) -> None:
     server = Loopback(JOB.content)
     async with server.running() as url, connect(None, url=url + path) as client:
         for _ in range(3):
@@ -47,8 +47,8 @@ async def test_a_connection_is_kept_for_the_next_request(path: str) -> None:
     assert server.connections == 1
 
 
-@ways
-async def test_a_server_that_closes_idle_connections_costs_no_failure(path: str) -> None:
+@implementations
+async def test_connection_closed_by_the_server_causes_no_retry(path: str) -> None:
     server = Loopback(JOB.content, "closes")
     async with server.running() as url, connect(None, url=url + path) as client:
         for _ in range(4):
@@ -59,25 +59,25 @@ async def test_a_server_that_closes_idle_connections_costs_no_failure(path: str)
     assert server.connections == 4
 
 
-@ways
-async def test_an_answer_that_is_cut_off_is_asked_for_again(path: str) -> None:
+@implementations
+async def test_truncated_response_is_retried(path: str) -> None:
     server = Loopback(JOB.content, "cuts")
     async with server.running() as url, connect(None, url=url + path) as client:
-        assert (await client.job()).title == "Mend it"
+        assert (await client.job()).title == "Fix it"
         assert client.retries == 1
 
 
-@ways
-async def test_nobody_listens(path: str) -> None:
+@implementations
+async def test_refused_connection_is_reported(path: str) -> None:
     async with connect(None, url="http://127.0.0.1:9" + path) as client:
         with pytest.raises(UnreachableError, match=r"GET http://127.0.0.1:9.*/worker/.*/prompt: cannot connect"):
             await client.prompt()
 
 
-async def test_requests_go_on_in_a_fresh_pool_when_no_connection_becomes_free(mock_clock: MockClock) -> None:
+async def test_exhausted_pool_is_replaced(mock_clock: MockClock) -> None:
     mock_clock.rate = 1
     server = Loopback(JOB.content, ignored=MAX_CONNECTIONS)
-    async with server.running() as url, connect(None, url=url + NO_ASCII) as client, trio.open_nursery() as nursery:
+    async with server.running() as url, connect(None, url=url + NON_ASCII) as client, trio.open_nursery() as nursery:
         for _ in range(MAX_CONNECTIONS):
             nursery.start_soon(client.job)
         while server.requests < MAX_CONNECTIONS:

@@ -1,4 +1,4 @@
-"""The client's requests and their answers: what goes out, and what is made of what comes."""
+"""The client's requests as they are sent, and the interpretation of their responses."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def name_of(value: object) -> str:
 
 @pytest.mark.parametrize(("request_", "method", "path", "body"), REQUESTS, ids=name_of)
 @pytest.mark.parametrize("url", [URL, f"{URL}/", f"{URL}//"])
-async def test_a_request_as_it_goes_out(
+async def test_request_on_the_wire(
     request_: Request, method: str, path: str, body: bytes, url: str, autojump_clock: MockClock
 ) -> None:
     transport = ScriptedTransport(ANSWERS.get(path, json([])))
@@ -73,12 +73,12 @@ async def test_a_request_as_it_goes_out(
     assert arrival.headers["authorization"] == f"Bearer {TOKEN}"
     assert TOKEN not in arrival.url
     assert TOKEN.encode() not in arrival.body
-    # The worker would only have to unpack it; and an error's body must be readable in the log.
+    # A compressed body is refused, and an error's body must be readable in the log.
     assert arrival.headers["accept-encoding"] == "identity"
     assert ("content-type" in arrival.headers) == bool(body)
 
 
-async def test_the_job_and_its_unknown_fields(autojump_clock: MockClock) -> None:
+async def test_unknown_fields_of_the_job_are_ignored(autojump_clock: MockClock) -> None:
     transport = ScriptedTransport(json({"title": "T", "description": "D", "project_dir": "/p", "priority": 9}))
     async with connect(transport) as client:
         assert await client.job() == wire.JobDescription(title="T", description="D", project_dir="/p")
@@ -108,7 +108,7 @@ async def test_credentials(
         (json({"content": "the last", "done": True}), wire.Prompt(content="the last", done=True)),
     ],
 )
-async def test_a_prompt(answer: httpx.Response, expected: wire.Prompt | None, autojump_clock: MockClock) -> None:
+async def test_prompt(answer: httpx.Response, expected: wire.Prompt | None, autojump_clock: MockClock) -> None:
     async with connect(ScriptedTransport(answer)) as client:
         assert await client.prompt() == expected
 
@@ -121,7 +121,7 @@ async def test_null_in_a_reply_means_absent(autojump_clock: MockClock) -> None:
     assert reply.ended_by == "unknown"
 
 
-async def test_a_call_keeps_what_only_the_provider_understands_byte_for_byte(autojump_clock: MockClock) -> None:
+async def test_opaque_provider_data_is_kept_byte_for_byte(autojump_clock: MockClock) -> None:
     call = b'{"id":"a","name":"t","arguments":{},"reasoning":{ "b": 1.50 },"signature":"\\u0041="}'
     body = b'{"tool_calls":[' + call + b'],"reasoning":"x\\u00e9","reasoning_details":[1,  2]}'
     async with connect(ScriptedTransport(status(200, body))) as client:
@@ -144,7 +144,7 @@ MALFORMED: list[tuple[bytes, str]] = [
 
 
 @pytest.mark.parametrize(("body", "field"), MALFORMED, ids=lambda value: str(value)[:30])
-async def test_a_malformed_answer_is_tried_again_and_then_told_by_endpoint_status_and_field(
+async def test_malformed_response_is_retried_and_then_reported_with_endpoint_status_and_field(
     body: bytes, field: str, autojump_clock: MockClock
 ) -> None:
     transport = ScriptedTransport(status(200, body))
@@ -154,20 +154,20 @@ async def test_a_malformed_answer_is_tried_again_and_then_told_by_endpoint_statu
     assert len(transport.arrivals) == 3
 
 
-async def test_a_malformed_answer_may_be_a_proxys(autojump_clock: MockClock) -> None:
+async def test_valid_response_after_malformed_ones_is_accepted(autojump_clock: MockClock) -> None:
     transport = ScriptedTransport(status(200, b"<html>busy</html>"), status(200, b"{"), JOB)
     async with connect(transport) as client:
-        assert (await client.job()).title == "Mend it"
+        assert (await client.job()).title == "Fix it"
 
 
-async def test_a_wrong_field_deep_in_a_reply_is_told_with_its_path(autojump_clock: MockClock) -> None:
+async def test_error_names_the_path_of_a_wrong_field(autojump_clock: MockClock) -> None:
     transport = ScriptedTransport(json({"tool_calls": [{"id": "a", "name": None, "arguments": 1}]}))
     async with connect(transport) as client:
         with pytest.raises(BadReplyError, match=r"POST llm/complete_with_tools: 200 .*tool_calls\[0\]\.name"):
             await client.complete_with_tools(TOOL_CHAT)
 
 
-async def test_a_malformed_prompt_is_told_after_one_attempt(autojump_clock: MockClock) -> None:
+async def test_malformed_prompt_is_not_retried(autojump_clock: MockClock) -> None:
     transport = ScriptedTransport(json({"done": False}))
     async with connect(transport) as client:
         with pytest.raises(BadReplyError, match=r"GET prompt: 200 .*`content`"):
@@ -175,7 +175,7 @@ async def test_a_malformed_prompt_is_told_after_one_attempt(autojump_clock: Mock
     assert len(transport.arrivals) == 1
 
 
-async def test_an_answer_over_its_limit_is_not_read_to_the_end(autojump_clock: MockClock) -> None:
+async def test_response_over_its_limit_is_not_read_to_the_end(autojump_clock: MockClock) -> None:
     sent = 0
 
     async def flood(_: httpx.Request) -> httpx.Response:
@@ -197,13 +197,13 @@ async def test_an_answer_over_its_limit_is_not_read_to_the_end(autojump_clock: M
     assert sent == 17
 
 
-async def test_a_reply_may_hold_a_file_of_five_mebibytes(autojump_clock: MockClock) -> None:
+async def test_reply_may_contain_a_file_of_five_mebibytes(autojump_clock: MockClock) -> None:
     text = "\n" * (5 * 1024 * 1024)
     async with connect(ScriptedTransport(json({"content": text}))) as client:
         assert (await client.complete_chat(CHAT)).content == text
 
 
-async def test_a_url_that_cannot_be_asked_is_told(autojump_clock: MockClock) -> None:
+async def test_unsupported_url_is_an_error(autojump_clock: MockClock) -> None:
     async with connect(None, url="ftp://orchestrator.test") as client:
         with pytest.raises(OrchestratorError, match=r"ftp://orchestrator.test/worker/"):
             await client.job()

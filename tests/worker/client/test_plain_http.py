@@ -1,4 +1,4 @@
-"""Plain HTTP on real sockets: what servers answer, in whatever pieces, and what becomes of the connection."""
+"""Plain HTTP on real sockets: responses in any pieces, errors, and whether the connection is reused or closed."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 LIMIT = 1000
 HUGE = 8 * 1024 * 1024
-"""Bytes of a request that no pair of socket buffers takes in."""
+"""Bytes of a request that exceeds the socket buffers of both ends."""
 
 
 class Server:
-    """Sends one script of pieces a connection: each piece answers a request; the connection is closed after the last.
+    """Sends one script per connection: each piece answers a request, and the connection is closed after the last one.
 
-    `None` in place of a piece leaves the request without an answer, and the connection open.
+    `None` in place of a piece leaves the request unanswered and the connection open.
     """
 
     def __init__(self, *scripts: Sequence[bytes | None], reads: bool = True) -> None:
@@ -90,7 +90,7 @@ async def ask(
     return await connection.exchange(HttpRequest("POST" if body else "GET", "job", body, on_sent=on_sent), LIMIT)
 
 
-async def test_a_request_says_where_it_goes_who_asks_and_how_long_it_is() -> None:
+async def test_request_has_target_headers_and_length() -> None:
     server = Server([OK])
     async with served(server, "/base/worker/1/") as connection:
         assert await connection.exchange(
@@ -99,9 +99,9 @@ async def test_a_request_says_where_it_goes_who_asks_and_how_long_it_is() -> Non
     head, _, body = server.requests[0].partition(b"\r\n\r\n")
     line, *headers = head.decode().split("\r\n")
     assert line == "POST /base/worker/1/event HTTP/1.1"
-    told = {name.lower(): value for name, _, value in (header.partition(": ") for header in headers)}
-    assert told.pop("host").startswith("127.0.0.1:")
-    assert told == {
+    sent_headers = {name.lower(): value for name, _, value in (header.partition(": ") for header in headers)}
+    assert sent_headers.pop("host").startswith("127.0.0.1:")
+    assert sent_headers == {
         "accept": "application/json",
         "accept-encoding": "identity",
         "authorization": "Bearer t",
@@ -127,9 +127,9 @@ async def test_a_request_says_where_it_goes_who_asks_and_how_long_it_is() -> Non
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: Identity\r\nContent-Length: 1\r\n\r\nx", HttpResponse(200, b"x")),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + b"x" * LIMIT, HttpResponse(200, b"x" * LIMIT)),
     ],
-    ids=["sized", "empty", "interim", "chunked", "until closed", "pause", "not packed", "at the limit"],
+    ids=["sized", "empty", "interim", "chunked", "until closed", "retry-after", "identity", "at the limit"],
 )
-async def test_an_answer_is_read_to_its_end(sent: bytes, answer: HttpResponse) -> None:
+async def test_response_is_read_to_its_end(sent: bytes, answer: HttpResponse) -> None:
     async with served(Server([sent])) as connection:
         assert await ask(connection) == answer
 
@@ -161,11 +161,11 @@ async def test_an_answer_is_read_to_its_end(sent: bytes, answer: HttpResponse) -
         "two sizes",
         "long head",
         "101",
-        "packed",
+        "compressed",
         "long",
     ],
 )
-async def test_what_is_no_whole_answer_is_an_error_and_ends_the_connection(
+async def test_invalid_response_is_an_error_and_closes_the_connection(
     sent: bytes, error: type[Exception], said: str
 ) -> None:
     server = Server([sent], [OK])
@@ -178,7 +178,7 @@ async def test_what_is_no_whole_answer_is_an_error_and_ends_the_connection(
 
 
 @given(cuts=st.lists(st.integers(0, 120), max_size=8))
-def test_an_answer_may_come_in_any_pieces(cuts: list[int]) -> None:
+def test_response_may_arrive_in_any_pieces(cuts: list[int]) -> None:
     head = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     whole = head + b"3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"
     edges = [0, *sorted(cuts), len(whole)]
@@ -199,7 +199,7 @@ def test_an_answer_may_come_in_any_pieces(cuts: list[int]) -> None:
     assert trio.run(main) == HttpResponse(200, b"hello")
 
 
-async def test_a_connection_is_kept_and_one_that_said_too_much_is_not() -> None:
+async def test_connection_with_unexpected_bytes_is_not_reused() -> None:
     server = Server([OK, OK, OK + b"more"], [OK])
     async with served(server) as connection:
         for _ in range(4):
@@ -207,9 +207,9 @@ async def test_a_connection_is_kept_and_one_that_said_too_much_is_not() -> None:
     assert server.connections == 2
 
 
-@pytest.mark.parametrize("told", [True, False])
-async def test_a_connection_that_was_closed_between_costs_no_failure(told: bool) -> None:
-    answer = OK.replace(b"\r\n", b"\r\nConnection: close\r\n", 1) if told else OK
+@pytest.mark.parametrize("announced", [True, False])
+async def test_connection_closed_between_exchanges_causes_no_failure(announced: bool) -> None:
+    answer = OK.replace(b"\r\n", b"\r\nConnection: close\r\n", 1) if announced else OK
     server = Server([answer], [answer])
     async with served(server) as connection:
         for _ in range(2):
@@ -219,7 +219,7 @@ async def test_a_connection_that_was_closed_between_costs_no_failure(told: bool)
     assert server.connections == 2
 
 
-async def test_requests_at_once_do_not_wait_for_each_other() -> None:
+async def test_concurrent_requests_do_not_wait_for_each_other() -> None:
     server = Server([None], [OK], [OK])
     async with served(server) as connection, trio.open_nursery() as nursery:
         nursery.start_soon(ask, connection)
@@ -230,7 +230,7 @@ async def test_requests_at_once_do_not_wait_for_each_other() -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_cancel_in_the_middle_closes_the_connection_and_leaves_no_descriptor() -> None:
+async def test_cancel_during_an_exchange_closes_the_connection() -> None:
     server = Server([None], [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", None], [OK])
     async with served(server) as connection:
         descriptors = len(os.listdir("/proc/self/fd"))
@@ -247,13 +247,13 @@ async def test_a_cancel_in_the_middle_closes_the_connection_and_leaves_no_descri
         assert await ask(connection) == HttpResponse(200, b"hello")
 
 
-async def test_a_refusal_before_the_whole_request_was_read_is_heard() -> None:
+async def test_refusal_before_the_whole_request_was_read_is_returned() -> None:
     server = Server([b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig"])
 
     async def refuse(stream: trio.SocketStream) -> None:
         await stream.receive_some(100)
         await stream.send_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
-        # Reading on a little keeps the kernel from throwing the answer away with a reset.
+        # Reading a little more keeps the kernel from discarding the response with a reset.
         with trio.move_on_after(0.05):
             while await stream.receive_some(65536):
                 pass
@@ -263,7 +263,7 @@ async def test_a_refusal_before_the_whole_request_was_read_is_heard() -> None:
         assert await connection.exchange(HttpRequest("POST", "event", bytes(HUGE)), LIMIT) == HttpResponse(413, b"big")
 
 
-async def test_a_refusal_is_heard_while_the_server_neither_reads_on_nor_closes() -> None:
+async def test_refusal_is_returned_while_the_server_stops_reading() -> None:
     refusal = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno"
     server = Server([refusal, None], [OK])
     stuck = True
@@ -285,7 +285,7 @@ async def test_a_refusal_is_heard_while_the_server_neither_reads_on_nor_closes()
     assert server.connections == 2
 
 
-async def test_a_cancel_while_a_long_body_is_sent_leaves_no_descriptor() -> None:
+async def test_cancel_while_a_long_body_is_sent_closes_the_connection() -> None:
     arrived = 0
 
     async def stall(stream: trio.SocketStream) -> None:
@@ -305,7 +305,7 @@ async def test_a_cancel_while_a_long_body_is_sent_leaves_no_descriptor() -> None
         assert len(os.listdir("/proc/self/fd")) == descriptors - 1
 
 
-async def test_a_long_body_arrives_whole() -> None:
+async def test_long_body_arrives_whole() -> None:
     arrived = 0
 
     async def count(stream: trio.SocketStream) -> None:
@@ -322,7 +322,7 @@ async def test_a_long_body_arrives_whole() -> None:
         )
 
 
-async def test_a_refused_connection_sends_nothing() -> None:
+async def test_refused_connection_does_not_count_as_sent() -> None:
     connection = open_connection("http://127.0.0.1:9/worker/1/", {})
     sent: list[bool] = []
     with pytest.raises(TransientError, match=r"cannot connect: .*refused"):
@@ -330,8 +330,8 @@ async def test_a_refused_connection_sends_nothing() -> None:
     assert not sent
 
 
-@pytest.mark.parametrize("path", ["/worker/1/", "/ä/worker/1/"], ids=["plain", "httpx"])
-async def test_a_body_counts_as_sent_before_its_answer_comes(path: str) -> None:
+@pytest.mark.parametrize("path", ["/worker/1/", "/ä/worker/1/"], ids=["plain_http", "httpx"])
+async def test_body_counts_as_sent_once(path: str) -> None:
     sent: list[int] = []
     server = Server([OK])
     async with served(server, path) as connection:
@@ -339,33 +339,33 @@ async def test_a_body_counts_as_sent_before_its_answer_comes(path: str) -> None:
     assert len(sent) == 1
 
 
-async def test_a_name_that_nobody_has_is_told() -> None:
+async def test_unknown_host_is_a_transient_error() -> None:
     connection = open_connection("http://no-such-host.invalid/worker/1/", {})
     with pytest.raises(TransientError, match="cannot connect: "):
         await ask(connection)
 
 
-async def test_a_header_that_http_cannot_carry_is_no_request() -> None:
+async def test_invalid_header_is_an_error() -> None:
     connection = open_connection("http://127.0.0.1:9/worker/1/", {"Authorization": "Bearer a\nb"})
     with pytest.raises(OrchestratorError, match=r"GET http://127\.0\.0\.1:9/worker/1/job: "):
         await ask(connection)
 
 
-@pytest.mark.parametrize("path", ["/worker/1/", "/ä/worker/1/"], ids=["plain", "httpx"])
+@pytest.mark.parametrize("path", ["/worker/1/", "/ä/worker/1/"], ids=["plain_http", "httpx"])
 @pytest.mark.parametrize("host", ["a..b", "a" * 64, "."], ids=["empty label", "long label", "dot"])
-async def test_a_name_that_nobody_can_have_is_no_request(host: str, path: str) -> None:
+async def test_invalid_host_name_is_an_error(host: str, path: str) -> None:
     connection = open_connection(f"http://{host}{path}", {})
     with pytest.raises(OrchestratorError, match=f"GET http://{host}{path}job: .*label"):
         await ask(connection)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:99999", "[1::2::3]"])
-def test_an_address_that_nothing_can_have_is_told_at_once(host: str) -> None:
+def test_invalid_address_is_an_error_at_once(host: str) -> None:
     with pytest.raises(OrchestratorError, match=r"http://.*/worker/1/: .*(99999|Port out of range|1::2::3)"):
         open_connection(f"http://{host}/worker/1/", {})
 
 
-async def test_an_address_of_ipv6_is_reached_and_named_in_brackets() -> None:
+async def test_ipv6_address_is_reached_and_in_brackets_in_the_host_header() -> None:
     server = Server([OK])
     async with trio.open_nursery() as nursery:
         try:
@@ -380,8 +380,8 @@ async def test_an_address_of_ipv6_is_reached_and_named_in_brackets() -> None:
     assert f"Host: [::1]:{port}\r\n".encode() in server.requests[0]
 
 
-async def test_a_connection_that_is_never_made_is_given_up_and_known_as_unsent(mock_clock: MockClock) -> None:
-    # The kernel drops who knocks while as many wait as the backlog holds.
+async def test_connecting_times_out(mock_clock: MockClock) -> None:
+    # The kernel drops connection requests while the backlog is full.
     with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf, socket.create_connection(deaf.getsockname()):
         connection = open_connection(f"http://127.0.0.1:{deaf.getsockname()[1]}/worker/1/", {})
         async with trio.open_nursery() as nursery:

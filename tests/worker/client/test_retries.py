@@ -1,4 +1,4 @@
-"""What the client tries again, after which pauses and for how long; and what it takes for final."""
+"""Retries: which failures are transient, the pauses between attempts, and the limits of each request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-PASSING = [
+TRANSIENT = [
     *(status(code) for code in (408, 425, 429, 500, 502, 503, 504, 599)),
     httpx.ReadError("reset"),
     httpx.WriteError("broken pipe"),
@@ -32,17 +32,17 @@ PASSING = [
 ]
 
 
-@pytest.mark.parametrize("failure", PASSING, ids=repr)
-async def test_a_passing_failure_is_tried_again(failure: httpx.Response | Exception, autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("failure", TRANSIENT, ids=repr)
+async def test_transient_failure_is_retried(failure: httpx.Response | Exception, autojump_clock: MockClock) -> None:
     transport = ScriptedTransport(failure, failure, JOB)
     async with connect(transport) as client:
-        assert (await client.job()).title == "Mend it"
+        assert (await client.job()).title == "Fix it"
         assert client.retries == 2
     assert len(transport.arrivals) == 3
 
 
 @pytest.mark.parametrize("code", [301, 302, 307, 308, 400, 401, 403, 404, 405, 409, 410, 413, 422])
-async def test_a_refusal_is_final_at_once(code: int, autojump_clock: MockClock) -> None:
+async def test_refusal_is_final_at_once(code: int, autojump_clock: MockClock) -> None:
     transport = ScriptedTransport(status(code, b"<html>\n go away </html>", Location="http://elsewhere.test/"))
     async with connect(transport) as client:
         with pytest.raises(RefusedError) as caught:
@@ -75,14 +75,14 @@ async def test_pauses_have_full_jitter(autojump_clock: MockClock) -> None:
     assert max(shares) > 0.7
 
 
-async def test_retry_after_in_seconds_is_obeyed(autojump_clock: MockClock) -> None:
+async def test_retry_after_in_seconds_is_honoured(autojump_clock: MockClock) -> None:
     transport = ScriptedTransport(status(429, Retry_After="7"), status(503, Retry_After=" 2 "), JOB)
     async with connect(transport) as client:
         await client.job()
     assert [int(pause) for pause in transport.pauses] == [7, 2]
 
 
-async def test_retry_after_as_a_date_is_obeyed(autojump_clock: MockClock) -> None:
+async def test_retry_after_as_a_date_is_honoured(autojump_clock: MockClock) -> None:
     date = formatdate(time.time() + 30, usegmt=True)
     transport = ScriptedTransport(status(503, Retry_After=date), JOB)
     async with connect(transport) as client:
@@ -93,9 +93,7 @@ async def test_retry_after_as_a_date_is_obeyed(autojump_clock: MockClock) -> Non
 @pytest.mark.parametrize(
     "value", ["soon", "-5", "", "1.5", "\u00b2", "Thu, 99 Foo 2026 00:00:00 GMT", "Thu, 01 Jan 1970 00:00:00 GMT"]
 )
-async def test_a_retry_after_that_asks_for_no_time_to_come_changes_nothing(
-    value: str, autojump_clock: MockClock
-) -> None:
+async def test_invalid_or_past_retry_after_is_ignored(value: str, autojump_clock: MockClock) -> None:
     response = httpx.Response(503, headers=[(b"retry-after", value.encode())])
     transport = ScriptedTransport(response, response, JOB)
     async with connect(transport, rng=Longest()) as client:
@@ -103,7 +101,7 @@ async def test_a_retry_after_that_asks_for_no_time_to_come_changes_nothing(
     assert transport.pauses == pytest.approx([0.1, 0.2])
 
 
-async def test_retry_after_zero_is_no_leave_to_hammer(autojump_clock: MockClock) -> None:
+async def test_retry_after_zero_still_backs_off(autojump_clock: MockClock) -> None:
     transport = ScriptedTransport(status(503, Retry_After="0"))
     async with connect(transport, rng=Longest()) as client:
         with pytest.raises(UnreachableError):
@@ -111,17 +109,17 @@ async def test_retry_after_zero_is_no_leave_to_hammer(autojump_clock: MockClock)
     assert len(transport.arrivals) < 30
 
 
-async def test_retry_after_beyond_the_bound_ends_the_request_at_the_bound(autojump_clock: MockClock) -> None:
+async def test_retry_after_over_the_limit_ends_the_request_at_the_limit(autojump_clock: MockClock) -> None:
     transport = ScriptedTransport(status(503, b"down for the day", Retry_After="86400"))
-    began = trio.current_time()
+    start = trio.current_time()
     async with connect(transport) as client:
         with pytest.raises(UnreachableError, match="answered 503: down for the day"):
             await client.job()
-    assert trio.current_time() - began == pytest.approx(60)
+    assert trio.current_time() - start == pytest.approx(60)
 
 
 @pytest.mark.parametrize("answer", [hang, drip], ids=["no answer", "a body without end"])
-async def test_an_attempt_without_a_whole_answer_ends_and_the_next_one_may_succeed(
+async def test_attempt_without_a_complete_response_times_out_and_is_retried(
     answer: Callable[[httpx.Request], Awaitable[httpx.Response]], autojump_clock: MockClock
 ) -> None:
     transport = ScriptedTransport(answer, JOB)
@@ -143,20 +141,20 @@ async def test_an_attempt_without_a_whole_answer_ends_and_the_next_one_may_succe
     ],
 )
 @pytest.mark.parametrize("answer", [hang, drip, status(503)], ids=["hang", "drip", "503"])
-async def test_each_request_is_bounded(
+async def test_request_ends_within_its_limit(
     request_: Request, seconds: float, answer: Any, autojump_clock: MockClock
 ) -> None:
     async with connect(ScriptedTransport(answer)) as client:
         with pytest.raises(UnreachableError) as caught:
             await request_(client)
     assert trio.current_time() <= seconds + 0.01
-    told = str(caught.value)
-    assert f"{URL}/worker/{JOB_ID}/" in told
-    assert "is the orchestrator up and its URL right?" in told
-    assert "\n" not in told
+    message = str(caught.value)
+    assert f"{URL}/worker/{JOB_ID}/" in message
+    assert "is the orchestrator up and its URL right?" in message
+    assert "\n" not in message
 
 
-async def test_a_poll_is_made_once(autojump_clock: MockClock) -> None:
+async def test_poll_is_not_retried(autojump_clock: MockClock) -> None:
     transport = ScriptedTransport(status(503), status(204))
     async with connect(transport) as client:
         with pytest.raises(UnreachableError):
@@ -165,7 +163,7 @@ async def test_a_poll_is_made_once(autojump_clock: MockClock) -> None:
         assert await client.prompt() is None
 
 
-async def test_a_caller_may_cancel_a_request(autojump_clock: MockClock) -> None:
+async def test_request_can_be_cancelled(autojump_clock: MockClock) -> None:
     async with connect(ScriptedTransport(hang)) as client:
         with trio.move_on_after(3) as scope:
             await client.job()

@@ -1,4 +1,4 @@
-"""Cleaning and recovery, beyond the contract's vectors: what is quoted, what is nested, and what is never closed."""
+"""Cleaning and call recovery, beyond the contract's vectors: quoted, nested and unclosed markup."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def names(text: str) -> list[str]:
         f"```\n\n\n\n{CALL}\n```",
     ],
 )
-def test_what_is_quoted_is_left_alone(text: str) -> None:
+def test_quoted_markup_is_left_unchanged(text: str) -> None:
     recovery = recover_calls(text, TOOLS, NONE_TAKEN)
     assert recovery.calls == ()
     assert recovery.rest == text.strip()
@@ -60,24 +60,24 @@ def test_what_is_quoted_is_left_alone(text: str) -> None:
         (f"```\n    ```\n```\n{CALL}", "```\n    ```\n```"),
     ],
 )
-def test_what_is_not_quoted_is_a_call(text: str, rest: str) -> None:
+def test_markup_outside_of_quotations_is_a_call(text: str, rest: str) -> None:
     recovery = recover_calls(text, TOOLS, NONE_TAKEN)
     assert [call.name for call in recovery.calls] == ["shell"]
     assert recovery.rest == rest
 
 
-def test_a_line_starts_anew_after_the_block_that_opens_it() -> None:
+def test_line_starts_after_the_blocks_that_precede_it() -> None:
     assert names(f"<thinking>hm</thinking>> {CALL}") == []
     assert names(f"Text\n <thinking>a</thinking><thinking>b</thinking>```\n{CALL}\n```") == []
     assert names(f"Text <thinking>a</thinking>> {CALL}") == ["shell"]
 
 
-def test_calls_inside_of_thoughts_are_thoughts() -> None:
+def test_calls_in_thoughts_are_dropped() -> None:
     recovery = recover_calls(f"<thinking>I could {CALL}</thinking>No.", TOOLS, NONE_TAKEN)
     assert (recovery.calls, recovery.rest) == ((), "No.")
 
 
-def test_the_calls_in_a_list_of_calls_are_found() -> None:
+def test_calls_in_a_list_of_calls_are_recovered() -> None:
     text = f"<tool_calls>\n{CALL}\n<tool_call>read_file</tool_call>\n</tool_calls>"
     assert names(text) == ["shell", "read_file"]
     assert names(f"<|tool_calls|>{CALL}<|/tool_calls|>") == ["shell"]
@@ -90,11 +90,11 @@ def test_attributes_and_case_do_not_matter(opening: str) -> None:
     assert names(f"{opening} shell {closing}") == ["shell"]
 
 
-def test_an_empty_tag_has_no_content() -> None:
+def test_empty_tag_has_no_content() -> None:
     assert clean("a <thinking/> b") == "a  b"
 
 
-def test_other_tags_stay() -> None:
+def test_other_tags_are_kept() -> None:
     text = "<tool_callers>x</tool_callers> <b>y</b> </thinking> List<thinkings>"
     assert clean(text) == text
 
@@ -104,7 +104,7 @@ def test_ids_are_unique_in_the_conversation() -> None:
     assert [call.id for call in recovery.calls] == ["recovered_1", "recovered_3", "recovered_4"]
 
 
-def test_a_closing_tag_inside_of_an_argument_does_not_end_the_call() -> None:
+def test_closing_tag_in_an_argument_does_not_end_the_call() -> None:
     arguments = {"path": "a.xml", "content": f"{CALL}\n{CALL}"}
     written = msgspec.json.encode({"name": "write_file", "arguments": arguments}).decode()
     recovery = recover_calls(f"Writing. <tool_call>{written}</tool_call> Done.", TOOLS, NONE_TAKEN)
@@ -112,7 +112,7 @@ def test_a_closing_tag_inside_of_an_argument_does_not_end_the_call() -> None:
     assert recovery.rest == "Writing.  Done."
 
 
-def test_half_a_call_does_not_swallow_the_next() -> None:
+def test_half_a_call_does_not_include_the_next() -> None:
     half = '<tool_call>{"name": "shell", "arguments": {"command": "ls}</tool_call>'
     whole = '<tool_call>{"name": "read_file", "arguments": {"path": "a"}}</tool_call>'
     recovery = recover_calls(half + whole, TOOLS, NONE_TAKEN)
@@ -120,7 +120,7 @@ def test_half_a_call_does_not_swallow_the_next() -> None:
 
 
 @pytest.mark.parametrize("key", ["arguments", "parameters", "input"])
-def test_the_arguments_go_by_more_than_one_name(key: str) -> None:
+def test_arguments_are_found_under_each_key(key: str) -> None:
     text = f'<tool_call>{{"name": "shell", "{key}": {{"command": "ls"}}}}</tool_call>'
     assert [call.arguments for call in recover_calls(text, TOOLS, NONE_TAKEN).calls] == [{"command": "ls"}]
 
@@ -135,13 +135,13 @@ class Command(Parameters, frozen=True):
     command: str
 
 
-def test_arguments_as_json_in_a_string_reach_the_tool_as_they_are_meant() -> None:
+def test_arguments_as_json_in_a_string_are_parsed() -> None:
     text = '<tool_call>{"name": "shell", "arguments": "{\\"command\\": \\"ls\\"}"}</tool_call>'
     (call,) = recover_calls(text, TOOLS, NONE_TAKEN).calls
     assert parse_arguments(Command, call.arguments) == Command(command="ls")
 
 
-def test_arguments_of_another_type_are_the_tools_to_refuse() -> None:
+def test_arguments_of_another_type_are_refused_by_the_tool() -> None:
     (call,) = recover_calls('<tool_call>{"name": "shell", "arguments": [1]}</tool_call>', TOOLS, NONE_TAKEN).calls
     with pytest.raises(InvalidParametersError, match="Expected `object`"):
         parse_arguments(Command, call.arguments)
@@ -150,12 +150,12 @@ def test_arguments_of_another_type_are_the_tools_to_refuse() -> None:
 @pytest.mark.parametrize(
     "body", ['{"name": 7}', "{}", '["shell"]', "", "shell ls", '{"name": "shell"} x', '{"a":' * 5000]
 )
-def test_what_is_no_call_is_dropped_with_its_block(body: str) -> None:
+def test_malformed_call_is_dropped_with_its_block(body: str) -> None:
     recovery = recover_calls(f"a<tool_call>{body}</tool_call>b", TOOLS, NONE_TAKEN)
     assert (recovery.calls, recovery.rest) == ((), "ab")
 
 
-def test_gaps_are_folded_also_where_a_block_stood_but_not_in_code() -> None:
+def test_gaps_are_reduced_also_around_blocks_but_not_in_code() -> None:
     assert clean("a\n\n<thinking>x</thinking>\n\nb") == "a\n\nb"
     assert clean("a\n\n\n```\n1\n\n\n\n2\n```\n\n\nb") == "a\n\n```\n1\n\n\n\n2\n```\n\nb"
 
@@ -165,7 +165,7 @@ def test_gaps_are_folded_also_where_a_block_stood_but_not_in_code() -> None:
         st.sampled_from(["<thinking>", "</thinking>", CALL, "`", "``", "```\n", "~~~", "> ", "\n", "\n\n", "\\", "a "])
     )
 )
-def test_cleaning_drops_blocks_and_nothing_else(parts: list[str]) -> None:
+def test_cleaning_drops_only_blocks(parts: list[str]) -> None:
     text = "".join(parts)
     assert recover_calls(text, TOOLS, NONE_TAKEN).rest == clean(text)
     remaining = iter(text)
@@ -173,7 +173,7 @@ def test_cleaning_drops_blocks_and_nothing_else(parts: list[str]) -> None:
 
 
 @given(st.text(alphabet="ab `~>\n\\-1."))
-def test_text_without_tags_only_loses_gaps(text: str) -> None:
+def test_text_without_tags_loses_only_gaps(text: str) -> None:
     assert "".join(clean(text).split()) == "".join(text.split())
 
 
@@ -212,6 +212,6 @@ BACKTICKS = "".join("`" * length + " " for length in range(1, 1400))
     ],
     ids=lambda unit: repr(unit[:30]),
 )
-def test_time_is_linear(unit: str) -> None:
+def test_markup_takes_linear_time(unit: str) -> None:
     assert_linear(clean, unit)
     assert_linear(lambda text: recover_calls(text, TOOLS, NONE_TAKEN), unit)

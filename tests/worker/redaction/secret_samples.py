@@ -1,9 +1,9 @@
-"""Made-up secrets of every kind, put together from parts, so that no scanner takes this repository for a leak."""
+"""Made-up secrets of every kind, joined from parts so that no secret scanner reports this repository."""
 
 from __future__ import annotations
 
 MIXED = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7" * 8
-"""Letters of both cases and digits, as long as any kind needs."""
+"""Letters of both cases and digits, enough for every kind."""
 HEX = "0123456789abcdef" * 8
 CAPITALS = "A1B2C3D4E5F6G7H8J9"
 DASHES = "-" * 5

@@ -1,4 +1,4 @@
-"""The fast finders find what a plain reading of each shape finds, in any text made of what they look at."""
+"""The fast finders agree with a plain implementation of each shape, on any text."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ PARTS = [
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=9).map("".join))
-def test_a_finder_finds_what_its_shape_says(text: str) -> None:
+def test_finder_agrees_with_the_plain_reading_of_its_shape(text: str) -> None:
     data = text.encode()
     expected: dict[str, Plain] = {
         "openai_api_key": _openai_keys,

@@ -1,4 +1,4 @@
-"""Each kind of secret is found, near misses stay, and nothing that was redacted changes again."""
+"""Redaction: every kind of secret, near misses, granted values, overlaps, and redacting twice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def redacted(text: str) -> str:
     return REDACTOR.redact(text).text
 
 
-def test_there_is_a_sample_of_every_kind() -> None:
+def test_every_kind_has_a_sample() -> None:
     assert {name for name, _ in SAMPLES} == {kind.name for kind in KINDS if not kind.warn_only}
 
 
@@ -39,30 +39,30 @@ def test_there_is_a_sample_of_every_kind() -> None:
         ("(", ")"),
     ],
 )
-def test_each_kind_is_taken_out_and_the_rest_stays(kind: str, secret: str, before: str, after: str) -> None:
+def test_secret_is_redacted_and_the_rest_stays(kind: str, secret: str, before: str, after: str) -> None:
     redaction = REDACTOR.redact(f"{before}{secret}{after}")
     assert redaction.text == f"{before}[REDACTED:{kind}]{after}"
     assert kind in redaction.kinds
 
 
 @pytest.mark.parametrize("text", NEAR_MISSES, ids=range(len(NEAR_MISSES)))
-def test_a_near_miss_stays(text: str) -> None:
+def test_near_miss_is_not_redacted(text: str) -> None:
     assert REDACTOR.redact(f"x = {text}\n") == Redaction(f"x = {text}\n")
 
 
-def test_a_key_that_is_glued_to_a_word_is_a_key_all_the_same() -> None:
+def test_key_that_follows_a_word_is_redacted() -> None:
     assert redacted("task-" + MIXED[:30]) == "ta[REDACTED:openai_api_key]"
 
 
-def test_a_short_prefix_never_hides_a_longer_key() -> None:
-    # The general shape takes less than the whole: the key goes on after what `sk-` alone would match.
+def test_short_prefix_does_not_hide_a_longer_key() -> None:
+    # The general shape of `sk-` matches only a part of the key.
     key = "sk-" + "ant-api03-" + MIXED[:95]
     assert redacted(f"{key} {key}") == "[REDACTED:anthropic_api_key] [REDACTED:anthropic_api_key]"
     assert redacted("task-" + "sk-" + "a" * 20) == "task-[REDACTED:openai_api_key]"
     assert redacted("sk-" + "x.y") == "sk-" + "x.y"
 
 
-def test_overlapping_secrets_become_one_named_by_the_first() -> None:
+def test_overlapping_secrets_become_one_named_after_the_first() -> None:
     header = "Author" + "ization: Bea" + "rer sk-" + MIXED[:40]
     redaction = REDACTOR.redact(f"-H '{header}' next")
     assert redaction.text == "-H '[REDACTED:auth_header]' next"
@@ -70,35 +70,35 @@ def test_overlapping_secrets_become_one_named_by_the_first() -> None:
 
 
 @pytest.mark.parametrize("label", ["RSA PRIVATE KEY", "PGP PRIVATE KEY BLOCK"])
-def test_a_private_key_without_an_end_goes_to_the_end_of_the_text(label: str) -> None:
+def test_unclosed_private_key_extends_to_the_end_of_the_text(label: str) -> None:
     text = key_block(label).rpartition("\n")[0]
     assert redacted(f"before\n{text}\nmore of it").partition("\n")[2].startswith("[REDACTED:")
     assert "more of it" not in redacted(f"{text}\nmore of it")
 
 
-def test_two_private_keys_and_what_is_between_them() -> None:
+def test_text_between_two_private_keys_stays() -> None:
     key = key_block("EC PRIVATE KEY")
     assert redacted(f"{key}\nbetween\n{key}") == "[REDACTED:pem_private_key]\nbetween\n[REDACTED:pem_private_key]"
 
 
 @pytest.mark.parametrize("digest", [HEX[:64], HEX[:64].upper()])
-def test_64_hex_digits_are_told_and_stand(digest: str) -> None:
+def test_64_hex_digits_cause_a_warning_only(digest: str) -> None:
     text = f"{digest}  dist/package.whl\n"
     for shown in (text, msgspec.json.encode("\n" + text).decode()):
         assert REDACTOR.redact(shown) == Redaction(shown, (), ("high_entropy_hex",))
 
 
 @pytest.mark.parametrize("text", [HEX[:63], HEX[:65], f"x{HEX[:64]}", f"{HEX[:64]}_", f"{HEX[:63]}g"])
-def test_hex_digits_of_another_length_are_nothing(text: str) -> None:
+def test_hex_digits_of_another_length_cause_no_warning(text: str) -> None:
     assert REDACTOR.redact(text) == Redaction(text)
 
 
-def test_the_token_is_redacted_and_no_warning_remains_of_it() -> None:
+def test_redacted_token_causes_no_warning() -> None:
     redaction = Redactor(token=HEX[:64]).redact(f"token={HEX[:64]};")
     assert redaction == Redaction("token=[REDACTED:worker_token];", ("worker_token",))
 
 
-def test_a_warning_beside_a_secret_is_told_too() -> None:
+def test_warning_is_given_beside_a_secret() -> None:
     redaction = Redactor(token=HEX[:64]).redact(f"{HEX[:64]} {HEX[1:65]}")
     assert redaction == Redaction(f"[REDACTED:worker_token] {HEX[1:65]}", ("worker_token",), ("high_entropy_hex",))
 
@@ -110,16 +110,16 @@ def test_credentials_are_redacted_plain_and_in_json() -> None:
     assert redactor.redact(output).text == '{"content":"[REDACTED:granted_credential] [REDACTED:granted_credential]"}'
 
 
-def test_a_credential_shorter_than_six_characters_is_a_word() -> None:
+def test_credential_shorter_than_six_characters_is_not_redacted() -> None:
     assert Redactor(credentials=["admin", "      "]).redact("admin      admin").text == "admin      admin"
     assert Redactor(credentials=["admin1"]).redact("admin1").text == "[REDACTED:granted_credential]"
 
 
-def test_no_token_is_nothing_to_look_for() -> None:
+def test_empty_token_and_credential_match_nothing() -> None:
     assert Redactor(token="", credentials=[""]).redact("text").text == "text"
 
 
-def test_a_credential_that_starts_like_another_hides_nothing_of_it() -> None:
+def test_credential_that_is_the_prefix_of_another_does_not_hide_it() -> None:
     redactor = Redactor(credentials=["hunter22", "hunter22-and-more"])
     assert (
         redactor.redact("hunter22-and-more hunter22").text
@@ -127,20 +127,20 @@ def test_a_credential_that_starts_like_another_hides_nothing_of_it() -> None:
     )
 
 
-def test_a_granted_value_names_a_match_that_a_shape_finds_too() -> None:
+def test_granted_value_names_a_match_that_a_shape_also_finds() -> None:
     key = "gh" + "p_" + MIXED[:36]
     assert Redactor(credentials=[key]).redact(key).text == "[REDACTED:granted_credential]"
 
 
-def test_text_that_is_no_unicode_passes() -> None:
+def test_lone_surrogate_is_kept() -> None:
     assert redacted("\ud800 sk-" + MIXED[:30]) == "\ud800 [REDACTED:openai_api_key]"
 
 
-def test_a_credential_with_a_lone_surrogate_is_found() -> None:
+def test_credential_with_a_lone_surrogate_is_redacted() -> None:
     assert Redactor(credentials=["bad\udc80value"]).redact("a bad\udc80value").text == "a [REDACTED:granted_credential]"
 
 
-def test_what_follows_a_redaction_is_read_as_it_was_before_it() -> None:
+def test_text_after_a_marker_is_not_redacted_again() -> None:
     glued = "hunter22" + "sk-" + "a" * 20
     redactor = Redactor(credentials=["hunter22"])
     once = redactor.redact(glued)
@@ -188,7 +188,7 @@ PIECES = [
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
-def test_hiding_a_shape_is_replacing_what_it_finds(text: str) -> None:
+def test_hide_replaces_what_find_finds(text: str) -> None:
     data = text.encode()
     for kind in KINDS:
         if isinstance(kind.shape, Shape):
@@ -200,7 +200,7 @@ def test_hiding_a_shape_is_replacing_what_it_finds(text: str) -> None:
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=6))
-def test_a_second_redaction_changes_nothing(parts: list[str]) -> None:
+def test_second_redaction_changes_nothing(parts: list[str]) -> None:
     redactor = Redactor(token=REDACTED, credentials=["swordfish", "openai_api_key", "key] x", "] [RED"])
     once = redactor.redact("".join(parts))
     twice = redactor.redact(once.text)
@@ -208,12 +208,12 @@ def test_a_second_redaction_changes_nothing(parts: list[str]) -> None:
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=6), st.sampled_from(SAMPLES))
-def test_a_secret_never_survives_whatever_stands_around_it(parts: list[str], sample: tuple[str, str]) -> None:
+def test_secret_is_redacted_in_any_context(parts: list[str], sample: tuple[str, str]) -> None:
     text = "\n".join([*parts, sample[1], *parts])
     assert sample[1] not in redacted(text)
 
 
-def test_all_kinds_are_found_in_one_long_text() -> None:
+def test_all_kinds_are_redacted_in_one_long_text() -> None:
     filler = "".join(f"{near}\n" for near in NEAR_MISSES) * 100
     redaction = REDACTOR.redact("".join(f"{filler}{secret}\n" for _, secret in SAMPLES) + filler)
     assert set(redaction.kinds) >= {kind for kind, _ in SAMPLES}
@@ -253,6 +253,6 @@ UNITS = [
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=range(len(UNITS)))
-def test_time_is_linear(unit: str) -> None:
+def test_redaction_takes_linear_time(unit: str) -> None:
     redactor = Redactor(credentials=["swordfish", "aaaaaa"])
     assert_linear(redactor.redact, unit)

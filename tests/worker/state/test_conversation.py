@@ -1,4 +1,4 @@
-"""The conversation: its size, and what is shortened when it outgrows a request."""
+"""The conversation: its size, and compaction when it exceeds a limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LIMIT = 200_000
-"""Bytes; the real limit would only make these tests slow."""
+"""Bytes. The real limit would only make these tests slow."""
 
 
 def say(conversation: Conversation, role: wire.Role, content: str, **more: Any) -> None:
@@ -27,7 +27,7 @@ def say(conversation: Conversation, role: wire.Role, content: str, **more: Any) 
 def opened() -> Conversation:
     conversation = Conversation()
     say(conversation, "system", "You are an agent. " * 50)
-    say(conversation, "user", "Mend the parser. " * 50)
+    say(conversation, "user", "Fix the parser. " * 50)
     return conversation
 
 
@@ -51,12 +51,12 @@ def take_turn(
 
 
 def assert_size_is_real(conversation: Conversation) -> None:
-    # One comma less than there are messages, and two brackets.
+    # Two brackets, and one comma fewer than messages.
     assert len(msgspec.json.encode(conversation.snapshot())) == conversation.size + 1
 
 
-def squeeze(conversation: Conversation, limit: int) -> None:
-    """As the reasoner does before each request."""
+def compact(conversation: Conversation, limit: int) -> None:
+    """Compact as the reasoner does before each request."""
     compaction = conversation.next_compaction(limit)
     if compaction is not None:
         conversation.compact(compaction)
@@ -70,7 +70,7 @@ def contents(conversation: Conversation) -> list[str]:
     return [message.content for message in conversation]
 
 
-def test_a_new_conversation() -> None:
+def test_new_conversation_is_empty() -> None:
     conversation = Conversation()
     assert len(conversation) == 0
     assert conversation.last_role is None
@@ -78,7 +78,7 @@ def test_a_new_conversation() -> None:
     assert conversation.next_compaction(0) is None
 
 
-def test_messages_go_out_as_they_were_encoded() -> None:
+def test_messages_are_sent_as_they_were_encoded() -> None:
     conversation = Conversation()
     raw = b'{ "role": "user",  "content": "\\u0041" }'
     conversation.append("user", raw)
@@ -87,21 +87,21 @@ def test_messages_go_out_as_they_were_encoded() -> None:
     assert conversation.last_role == "user"
 
 
-def test_nothing_is_folded_while_it_fits() -> None:
+def test_no_compaction_within_the_limit() -> None:
     conversation = opened()
     for number in range(50):
         take_turn(conversation, number, ["x" * 1_000])
     assert conversation.next_compaction(conversation.size) is None
 
 
-def test_folding_takes_old_results_and_nothing_else() -> None:
+def test_compaction_changes_only_old_results() -> None:
     conversation = opened()
     for number in range(30):
         take_turn(conversation, number, ["x" * 9_000, "short"], arguments={"command": "y" * 500}, content="Look. " * 90)
         if number == 5:
-            say(conversation, "user", "And mind the docs. " * 40)
+            say(conversation, "user", "Update the docs, too. " * 40)
     before = list(conversation)
-    squeeze(conversation, LIMIT)
+    compact(conversation, LIMIT)
     after = list(conversation)
     assert conversation.size <= LIMIT
     kept_from = [index for index, message in enumerate(before) if message.role == "assistant"][-KEPT_TURNS]
@@ -115,7 +115,7 @@ def test_folding_takes_old_results_and_nothing_else() -> None:
     assert_well_formed(map(msgspec.json.decode, conversation.snapshot()))
 
 
-def test_folding_goes_on_where_it_stopped() -> None:
+def test_compaction_continues_where_it_stopped() -> None:
     conversation = opened()
     for number in range(100):
         take_turn(conversation, number, [f"{number:6}" + "x" * 9_000])
@@ -130,12 +130,12 @@ def test_folding_goes_on_where_it_stopped() -> None:
     assert conversation.next_compaction(LIMIT) is None
 
 
-def test_the_last_turns_are_folded_when_nothing_else_helps() -> None:
+def test_emergency_compaction_includes_the_last_turns() -> None:
     conversation = opened()
     for number in range(3):
         take_turn(conversation, number, ["x" * 95_000])
     assert conversation.next_compaction(LIMIT) is None
-    squeeze(conversation, LIMIT)
+    compact(conversation, LIMIT)
     assert conversation.size <= LIMIT
     assert_size_is_real(conversation)
     assert_well_formed(map(msgspec.json.decode, conversation.snapshot()))
@@ -152,10 +152,10 @@ def test_the_last_turns_are_folded_when_nothing_else_helps() -> None:
     ],
     ids=["a file", "no object", "nested", "many fields", "a list"],
 )
-def test_a_call_that_no_request_can_carry_is_shortened(arguments: Any) -> None:
+def test_call_that_fits_into_no_request_is_shortened(arguments: Any) -> None:
     conversation = opened()
     take_turn(conversation, 0, ["done"], arguments=arguments)
-    squeeze(conversation, LIMIT)
+    compact(conversation, LIMIT)
     assert conversation.size <= LIMIT
     calls = list(conversation)[2].tool_calls
     assert calls is not None
@@ -164,10 +164,10 @@ def test_a_call_that_no_request_can_carry_is_shortened(arguments: Any) -> None:
     assert_well_formed(map(msgspec.json.decode, conversation.snapshot()))
 
 
-def test_small_arguments_survive_beside_a_large_one() -> None:
+def test_small_arguments_are_kept_beside_a_large_one() -> None:
     conversation = opened()
     take_turn(conversation, 0, ["done"], arguments={"path": "a.py", "content": "x" * 300_000, "mode": {"bits": 420}})
-    squeeze(conversation, LIMIT)
+    compact(conversation, LIMIT)
     calls = list(conversation)[2].tool_calls
     assert calls is not None
     assert calls[0].arguments["path"] == "a.py"
@@ -175,22 +175,22 @@ def test_small_arguments_survive_beside_a_large_one() -> None:
     assert calls[0].arguments["content"].endswith("...")
 
 
-def test_thoughts_that_no_request_can_carry_are_dropped_whole() -> None:
+def test_reasoning_that_fits_into_no_request_is_removed_whole() -> None:
     conversation = opened()
     for number in range(20):
         take_turn(conversation, number, ["ok"], reasoning=b'"' + b"r" * 15_000 + b'"')
-    squeeze(conversation, LIMIT)
+    compact(conversation, LIMIT)
     assert conversation.size <= LIMIT
     for message in conversation:
         assert message.reasoning == wire.ABSENT or bytes(message.reasoning) == b'"' + b"r" * 15_000 + b'"'
 
 
-def test_follow_ups_that_no_request_can_carry_keep_their_beginning() -> None:
+def test_follow_ups_that_fit_into_no_request_keep_their_beginning() -> None:
     conversation = opened()
     job = contents(conversation)
     for number in range(8):
         say(conversation, "user", f"Follow-up {number}: " + "\n" * 40_000)
-    squeeze(conversation, LIMIT)
+    compact(conversation, LIMIT)
     assert conversation.size <= LIMIT
     assert contents(conversation)[:2] == job
     assert [content[:11] for content in contents(conversation)[2:]] == [f"Follow-up {number}" for number in range(8)]
@@ -227,7 +227,7 @@ def test_any_conversation_is_brought_under_the_limit(plan: list[dict[str, Any]])
         )
         if turn["follow_up"] is not None:
             say(conversation, "user", "f" * turn["follow_up"])
-    squeeze(conversation, LIMIT)
+    compact(conversation, LIMIT)
     assert conversation.size <= LIMIT
     assert contents(conversation)[:2] == opening
     assert_size_is_real(conversation)

@@ -1,4 +1,4 @@
-"""The job as a state: what each record changes, and what order the conversation keeps."""
+"""The job's state: what each record changes, and the order of the conversation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trioworker.worker.state.records import CallOutcome, Record
 
 
-def said(role: wire.Role, content: str, *calls: str) -> records.MessageAppended:
+def message_appended(role: wire.Role, content: str, *calls: str) -> records.MessageAppended:
     asked = tuple(wire.ToolCall(id=call_id, name="shell", arguments={}) for call_id in calls) or None
     return records.MessageAppended(
         role=role, message=encode_message(wire.Message(role=role, content=content, tool_calls=asked))
@@ -41,23 +41,23 @@ def messages(job: Job) -> list[tuple[str, str, str | None]]:
     return [(message.role, message.content, message.tool_call_id) for message in job.conversation]
 
 
-STORY: tuple[tuple[Record, ...], ...] = (
+RECORDS: tuple[tuple[Record, ...], ...] = (
     (
         records.JobOpened(job_id="J", title="T", description="D", started_at=5.0),
-        said("system", "be good"),
-        said("user", "the job"),
+        message_appended("system", "You are an agent."),
+        message_appended("user", "the job"),
         records.EventQueued(path="status", body={"state": "in_progress", "message": "began", "iteration": 0}),
     ),
     (records.IterationStarted(number=1),),
-    (reply("a", "b", loop_state=LoopState(empty_replies=1)), said("assistant", "", "a", "b"), event()),
+    (reply("a", "b", loop_state=LoopState(empty_replies=1)), message_appended("assistant", "", "a", "b"), event()),
     (records.CallAnnounced(call_id="a"), event()),
     (records.CallStarted(call_id="a"),),
     (ended("a", "one"), event()),
     (records.EventDelivered(), records.FollowUpReceived(content="also this")),
     (ended("b", "two", "failure"),),
     (records.TurnClosed(loop_state=LoopState(failing_count=1)),),
-    (records.IterationStarted(number=2), said("user", "also this"), records.FollowUpsJoined(count=1)),
-    (reply(), said("assistant", "done"), records.OutcomeDecided(status="completed", message="one")),
+    (records.IterationStarted(number=2), message_appended("user", "also this"), records.FollowUpsJoined(count=1)),
+    (reply(), message_appended("assistant", "done"), records.OutcomeDecided(status="completed", message="one")),
     (records.OutboxSealed(), event("result", success=True)),
     (records.EventDelivered(), records.EventDelivered(), records.EventDelivered(lost=True), records.EventDelivered()),
     (records.ReportStarted(),),
@@ -65,15 +65,15 @@ STORY: tuple[tuple[Record, ...], ...] = (
 )
 
 
-def told() -> Job:
+def whole_job() -> Job:
     job = Job()
-    for group in STORY:
+    for group in RECORDS:
         job.commit(*group)
     return job
 
 
-def test_a_story_from_start_to_end() -> None:
-    job = told()
+def test_records_of_a_whole_job() -> None:
+    job = whole_job()
     assert (job.job_id, job.title, job.started_at) == ("J", "T", 5.0)
     assert job.iteration == 2
     assert (job.llm_requests, job.input_tokens, job.output_tokens) == (2, 20, 4)
@@ -88,15 +88,15 @@ def test_a_story_from_start_to_end() -> None:
     assert not job.awaiting_reply
 
 
-def test_results_follow_the_message_that_asked_for_them_in_the_order_asked_for() -> None:
+def test_results_follow_the_calls_in_their_order() -> None:
     job = Job()
-    job.commit(said("user", "go"), reply("a", "b", "c"), said("assistant", "", "a", "b", "c"))
+    job.commit(message_appended("user", "go"), reply("a", "b", "c"), message_appended("assistant", "", "a", "b", "c"))
     for call_id in ("c", "a", "b"):
         assert not job.turn_settled
         job.commit(ended(call_id, call_id.upper()))
         assert len(job.conversation) == 2
     assert job.turn_settled
-    job.commit(records.TurnClosed(loop_state=LoopState()), said("user", "a nudge"))
+    job.commit(records.TurnClosed(loop_state=LoopState()), message_appended("user", "a nudge"))
     assert messages(job) == [
         ("user", "go", None),
         ("assistant", "", None),
@@ -110,19 +110,19 @@ def test_results_follow_the_message_that_asked_for_them_in_the_order_asked_for()
 
 
 @pytest.mark.parametrize("outcome", ["failure", "interrupted"])
-def test_the_last_output_is_that_of_a_call_that_succeeded(outcome: CallOutcome) -> None:
+def test_last_output_is_that_of_the_last_successful_call(outcome: CallOutcome) -> None:
     job = Job()
     job.commit(reply("a", "b"), ended("a", "good"), ended("b", "bad", outcome))
     assert job.last_output == "good"
 
 
-def test_ids_of_all_turns_are_remembered() -> None:
+def test_call_ids_of_all_turns_are_kept() -> None:
     job = Job()
     job.commit(reply("a", "b"), ended("a", ""), ended("b", ""), records.TurnClosed(loop_state=LoopState()), reply("c"))
     assert job.call_ids == {"a", "b", "c"}
 
 
-def test_events_are_counted_from_zero_and_statuses_are_not() -> None:
+def test_events_are_numbered_from_zero_and_status_updates_are_not() -> None:
     job = Job()
     progress = records.EventQueued(path="status", body={"message": "Iteration 1", "iteration": 1})
     job.commit(event(message="x"), progress, event("message", role="user"))
@@ -135,28 +135,28 @@ def test_events_are_counted_from_zero_and_statuses_are_not() -> None:
     assert job.events == 2
 
 
-def test_a_post_leaves_the_outbox_from_its_front() -> None:
+def test_oldest_post_leaves_the_outbox_first() -> None:
     job = Job()
     job.commit(event(number=1), event(number=2), records.EventDelivered(lost=True))
     assert [post.body["data"]["number"] for post in job.outbox] == [2]
     assert job.lost_posts == 1
 
 
-def test_the_first_decision_stands() -> None:
+def test_first_decision_counts() -> None:
     job = Job()
     first = records.OutcomeDecided(status="completed", message="done")
     job.commit(first, records.OutcomeDecided(status="stuck", message="too late"))
     assert job.decided == first
 
 
-def test_follow_ups_that_came_while_others_joined_wait_for_the_next_iteration() -> None:
+def test_later_follow_ups_wait_for_the_next_iteration() -> None:
     job = Job()
     job.commit(*(records.FollowUpReceived(content=text) for text in ("one", "two", "three")))
     job.commit(records.FollowUpsJoined(count=2))
     assert list(job.follow_ups) == ["three"]
 
 
-def test_how_far_a_call_came() -> None:
+def test_call_is_announced_and_started() -> None:
     job = Job()
     job.commit(reply("a"))
     (call,) = job.turn
@@ -166,7 +166,7 @@ def test_how_far_a_call_came() -> None:
 
 
 def state(job: Job) -> tuple[object, ...]:
-    """All that a restart needs, to compare."""
+    """Everything that a restart needs, for comparison."""
     turn = [(call.planned, call.announced, call.started, call.ended) for call in job.turn]
     numbers = (
         job.iteration,
@@ -182,13 +182,13 @@ def state(job: Job) -> tuple[object, ...]:
     return (messages(job), turn, list(job.outbox), list(job.follow_ups), numbers, flags, kept)
 
 
-@pytest.mark.parametrize("groups", range(len(STORY) + 1))
-def test_the_same_records_give_the_same_state_also_through_their_encoded_form(groups: int) -> None:
-    lived, again = Job(), Job()
-    for group in STORY[:groups]:
-        lived.commit(*group)
-    again.replay(
+@pytest.mark.parametrize("groups", range(len(RECORDS) + 1))
+def test_replaying_encoded_records_restores_the_state(groups: int) -> None:
+    original, replayed = Job(), Job()
+    for group in RECORDS[:groups]:
+        original.commit(*group)
+    replayed.replay(
         [msgspec.json.decode(msgspec.json.encode(record), type=type(record)) for record in group]
-        for group in STORY[:groups]
+        for group in RECORDS[:groups]
     )
-    assert state(again) == state(lived)
+    assert state(replayed) == state(original)

@@ -1,4 +1,4 @@
-"""The journal on its own: what a torn, damaged, foreign or failing one does."""
+"""The journal: torn, damaged, foreign and failing ones, and syncs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-OPENED = records.JobOpened(job_id=JOB_ID, title="Mend it", description="All of it.", started_at=1.5)
+OPENED = records.JobOpened(job_id=JOB_ID, title="Fix it", description="All of it.", started_at=1.5)
 GROUPS: Sequence[tuple[records.Record, ...]] = [
     (OPENED, records.MessageAppended(role="system", message=b"{}")),
     (records.IterationStarted(number=1),),
@@ -37,7 +37,7 @@ WHOLE = FORMAT_LINE + b"".join(FRAMES)
 
 
 class FailingStorage:
-    """A disk that is full after so many bytes, until the file is cut; or that breaks for good."""
+    """A disk that is full after `room` bytes until the file is cut, or that fails for good if `is_broken`."""
 
     def __init__(self, room: int, *, is_broken: bool = False, sync_fails: bool = False) -> None:
         self.content = bytearray()
@@ -64,7 +64,7 @@ class FailingStorage:
         del self.content[size:]
 
     def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to release."""
 
 
 def opened(content: bytes) -> tuple[Journal, Disk]:
@@ -73,7 +73,7 @@ def opened(content: bytes) -> tuple[Journal, Disk]:
     return Journal(DiskStorage(disk), content), disk
 
 
-def test_what_was_committed_together_is_read_together() -> None:
+def test_commits_are_read_back_as_they_were_made() -> None:
     journal, disk = opened(b"")
     for group in GROUPS:
         journal.append(group)
@@ -84,7 +84,7 @@ def test_what_was_committed_together_is_read_together() -> None:
 
 
 @pytest.mark.parametrize("size", range(len(WHOLE)))
-def test_a_tail_torn_at_any_byte_is_cut_at_the_last_whole_group(size: int) -> None:
+def test_tail_torn_at_any_byte_is_cut_after_the_last_whole_commit(size: int) -> None:
     journal, disk = opened(WHOLE[:size])
     ends = [len(FORMAT_LINE) + sum(map(len, FRAMES[:count])) for count in range(len(FRAMES) + 1)]
     whole = [end for end in ends if end <= size]
@@ -95,7 +95,7 @@ def test_a_tail_torn_at_any_byte_is_cut_at_the_last_whole_group(size: int) -> No
 
 
 @pytest.mark.parametrize("at", range(len(FORMAT_LINE), len(WHOLE)))
-def test_a_flipped_bit_ends_the_reading_before_it(at: int) -> None:
+def test_flipped_bit_ends_the_reading_before_its_commit(at: int) -> None:
     content = bytearray(WHOLE)
     content[at] ^= 1 << at % 8
     journal, disk = opened(bytes(content))
@@ -104,13 +104,13 @@ def test_a_flipped_bit_ends_the_reading_before_it(at: int) -> None:
     assert len(FORMAT_LINE) + sum(map(len, FRAMES[: len(past)])) == len(disk.content) <= at
 
 
-def test_a_length_beyond_any_frame_is_damage() -> None:
+def test_length_over_the_limit_is_damage() -> None:
     journal, _ = opened(WHOLE + (MAX_FRAME_BYTES + 1).to_bytes(4, "little") + bytes(1000))
     assert journal.past == GROUPS
 
 
 @pytest.mark.parametrize("content", [b"\0", b"#!/bin/sh\n", b"trioworker", b"Trioworker journal 2\n", b"\xff" * 100])
-def test_another_file_is_refused_and_stays(content: bytes, tmp_path: Path) -> None:
+def test_other_file_is_refused_and_left_unchanged(content: bytes, tmp_path: Path) -> None:
     path = journal_path(tmp_path, JOB_ID)
     path.write_bytes(content)
     if FORMAT_LINE.startswith(content):
@@ -153,7 +153,7 @@ def test_journal_of_another_format_is_refused_and_left_unchanged(version: bytes,
     assert path.read_bytes() == content
 
 
-def test_the_journal_of_another_job_is_refused_and_stays(tmp_path: Path) -> None:
+def test_journal_of_another_job_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     path = journal_path(tmp_path, "another")
     path.write_bytes(WHOLE + b"torn")
     with pytest.raises(ConfigError, match=f"is of job {JOB_ID}, not another; move it away"):
@@ -161,7 +161,7 @@ def test_the_journal_of_another_job_is_refused_and_stays(tmp_path: Path) -> None
     assert path.read_bytes() == WHOLE + b"torn"
 
 
-def test_the_owner_is_found_behind_an_empty_commit() -> None:
+def test_owner_is_found_after_an_empty_commit() -> None:
     journal, _ = opened(FORMAT_LINE + encode_frame(()) + FRAMES[0])
     with pytest.raises(ConfigError, match="of job"):
         check_owner(journal, "another")
@@ -169,7 +169,7 @@ def test_the_owner_is_found_behind_an_empty_commit() -> None:
     check_owner(opened(FORMAT_LINE + encode_frame(()))[0], JOB_ID)
 
 
-def test_a_second_worker_is_kept_out_until_the_first_is_done(tmp_path: Path) -> None:
+def test_second_worker_is_refused_until_the_first_closes(tmp_path: Path) -> None:
     first = open_journal(tmp_path, JOB_ID)
     with pytest.raises(ConfigError, match="another worker runs this job; stop it first"):
         open_journal(tmp_path, JOB_ID)
@@ -180,7 +180,7 @@ def test_a_second_worker_is_kept_out_until_the_first_is_done(tmp_path: Path) -> 
     second.close()
 
 
-def test_it_is_ours_alone(tmp_path: Path) -> None:
+def test_file_and_directory_are_private(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "state"
     open_journal(folder, JOB_ID).close()
     assert stat.S_IMODE(journal_path(folder, JOB_ID).stat().st_mode) == 0o600
@@ -188,7 +188,7 @@ def test_it_is_ours_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["link", "fifo", "folder", "file for a folder"])
-def test_what_is_no_file_of_ours_is_refused_in_one_line(kind: str, tmp_path: Path) -> None:
+def test_unusable_path_is_refused_in_one_line(kind: str, tmp_path: Path) -> None:
     path = journal_path(tmp_path / "state", JOB_ID)
     if kind == "file for a folder":
         path.parent.write_text("")
@@ -210,26 +210,26 @@ def test_what_is_no_file_of_ours_is_refused_in_one_line(kind: str, tmp_path: Pat
         assert (tmp_path / "target").read_bytes() == b"precious"
 
 
-def test_a_tail_that_cannot_be_cut_is_a_configuration_error() -> None:
+def test_tail_that_cannot_be_cut_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match="the journal: its torn tail can't be cut: Input/output error"):
         Journal(FailingStorage(10_000, is_broken=True), WHOLE + b"torn")
 
 
 @pytest.mark.parametrize("room", [0, len(FORMAT_LINE) - 1])
-def test_a_disk_that_is_full_from_the_start_is_a_configuration_error(room: int) -> None:
-    # An empty journal would let a restart begin anew, and run tools a second time.
+def test_disk_that_is_full_from_the_start_is_a_configuration_error(room: int) -> None:
+    # A restart would take an empty journal for a new job's, and run tools a second time.
     with pytest.raises(ConfigError, match="the journal: can't be written: No space left on device"):
         Journal(FailingStorage(room))
 
 
-async def test_a_journal_in_the_workspace_is_refused(workspace: Path) -> None:
+async def test_journal_in_the_workspace_is_refused(workspace: Path) -> None:
     world = World()
     with pytest.raises(ConfigError, match="is in the workspace, where tools write; choose another"):
         await run_job(world.config(workspace, state_dir=workspace / "state"), transport=world, tools=[])
     assert not (workspace / "state").exists()
 
 
-async def test_what_is_synced_at_the_same_time_is_synced_once(autojump_clock: MockClock) -> None:
+async def test_concurrent_syncs_are_one_sync(autojump_clock: MockClock) -> None:
     storage = FailingStorage(10_000)
     journal = Journal(storage)
     journal.append(GROUPS[0])
@@ -241,7 +241,7 @@ async def test_what_is_synced_at_the_same_time_is_synced_once(autojump_clock: Mo
     assert storage.syncs == 1
 
 
-async def test_what_comes_during_a_sync_is_synced_by_the_next(autojump_clock: MockClock) -> None:
+async def test_commit_during_a_sync_is_synced_by_the_next(autojump_clock: MockClock) -> None:
     storage = FailingStorage(10_000)
     journal = Journal(storage)
     async with trio.open_nursery() as nursery:
@@ -253,7 +253,7 @@ async def test_what_comes_during_a_sync_is_synced_by_the_next(autojump_clock: Mo
     assert storage.syncs == 2
 
 
-async def test_a_cancelled_sync_leaves_the_next_one_to_work(autojump_clock: MockClock) -> None:
+async def test_sync_works_after_a_cancelled_one(autojump_clock: MockClock) -> None:
     storage = FailingStorage(10_000)
     journal = Journal(storage)
     with trio.move_on_after(0.5):
@@ -263,7 +263,7 @@ async def test_a_cancelled_sync_leaves_the_next_one_to_work(autojump_clock: Mock
 
 
 @pytest.mark.parametrize("room", range(len(FORMAT_LINE) + len(FRAMES[0]), len(WHOLE)))
-def test_a_full_disk_leaves_a_note_and_no_half_story(room: int) -> None:
+def test_full_disk_leaves_only_a_note(room: int) -> None:
     storage = FailingStorage(room)
     journal = Journal(storage)
     for group in GROUPS:
@@ -272,7 +272,7 @@ def test_a_full_disk_leaves_a_note_and_no_half_story(room: int) -> None:
     assert note == (records.JournalAbandoned(reason=str(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))),)
 
 
-async def test_a_sync_that_fails_ends_the_recording(autojump_clock: MockClock) -> None:
+async def test_failed_sync_ends_the_recording(autojump_clock: MockClock) -> None:
     storage = FailingStorage(10_000, sync_fails=True)
     journal = Journal(storage)
     journal.append(GROUPS[0])
@@ -292,7 +292,7 @@ async def test_a_sync_that_fails_ends_the_recording(autojump_clock: MockClock) -
     ],
     ids=["number", "text", "size"],
 )
-def test_what_could_not_be_read_back_ends_the_recording(change: records.Record, reason: str) -> None:
+def test_commit_that_could_not_be_read_back_ends_the_recording(change: records.Record, reason: str) -> None:
     journal, disk = opened(WHOLE)
     journal.append((change,))
     journal.append(GROUPS[1])
@@ -301,9 +301,9 @@ def test_what_could_not_be_read_back_ends_the_recording(change: records.Record, 
     assert reason in note.reason
 
 
-def test_a_journal_that_is_full_ends_with_a_note() -> None:
-    class Sieve(FailingStorage):
-        """Counts, and keeps the last that was written."""
+def test_full_journal_leaves_only_a_note() -> None:
+    class Counter(FailingStorage):
+        """Counts the bytes, and keeps only the last write."""
 
         total = 0
 
@@ -311,7 +311,7 @@ def test_a_journal_that_is_full_ends_with_a_note() -> None:
             self.total += len(data)
             self.content[:] = data
 
-    storage = Sieve(0)
+    storage = Counter(0)
     journal = Journal(storage)
     change = records.MessageAppended(role="tool", message=bytes(100 * MIB))
     for _ in range(11):
@@ -322,7 +322,7 @@ def test_a_journal_that_is_full_ends_with_a_note() -> None:
     assert str(MAX_JOURNAL_BYTES) in note.reason
 
 
-async def test_a_job_outlives_its_disk_and_a_restart_says_that_it_cannot_go_on(
+async def test_job_survives_a_full_disk_and_a_restart_says_that_it_cannot_resume(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
     log = Log()
@@ -330,7 +330,7 @@ async def test_a_job_outlives_its_disk_and_a_restart_says_that_it_cannot_go_on(
     world = World(turns)
     storage = FailingStorage(12_000)
     async with open_job(world.config(workspace), transport=world, tools=[Probe(log)], journal=Journal(storage)) as job:
-        # Fills the disk while the second call runs.
+        # Fill the disk while the second call runs.
         await trio.sleep(5)
         job.job.commit(records.FollowUpReceived(content="x" * 20_000))
         outcome = await job.wait()
@@ -354,8 +354,7 @@ async def run_job_again(world: World, workspace: Path, content: bytes, log: Log)
     return outcome.success, outcome.message
 
 
-async def test_the_file_holds_the_whole_job(workspace: Path, tmp_path: Path) -> None:
-    """On a real file: what it holds at the end is the job, and a second start has nothing left to do."""
+async def test_second_start_of_a_finished_job_does_nothing(workspace: Path, tmp_path: Path) -> None:
     state, log = tmp_path / "state", Log()
     world = World([calling(("probe", {"text": "one"})), DONE], thinking=0.0)
     outcome = await run_job(world.config(workspace, state_dir=state), transport=world, tools=[Probe(log)])

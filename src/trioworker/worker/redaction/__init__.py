@@ -1,1 +1,1 @@
-"""What stands between a tool's output and the model, the events and the log."""
+"""Redaction of secrets, and injection markers, for everything that a tool outputs."""

@@ -78,7 +78,7 @@ class SafetyLayer:
 
 
 def cut_middle(text: str, limit: int) -> str:
-    """The text, or its head and tail of `limit` bytes of UTF-8 together, with the number of omitted bytes between them."""
+    """The text, or its head and tail, `limit` bytes of UTF-8 in all, around the number of omitted bytes."""
     if len(text) * MAX_BYTES_OF_A_CHARACTER <= limit:
         return text
     data = text.encode("utf-8", "replace")

@@ -91,8 +91,8 @@ def holds_marker(text: str) -> bool:
 
 
 _Match = tuple[int, int, int, str]
-"""Start, specificity, end and kind. Matches are sorted by start, the most specific first. They are plain tuples, since a
-text may consist of matches, and named tuples take several times as long to create.
+"""Start, specificity, end and kind; sorted by start, the most specific first. A text may consist of matches, and named
+tuples would take several times as long to create.
 """
 
 
