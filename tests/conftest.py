@@ -1,4 +1,4 @@
-"""Fixtures that more than one folder of tests uses."""
+"""Fixtures for tests in several folders."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def workspace(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _quiet_log() -> Iterator[None]:
-    """What the code under test logs is noise here; a test that reads the log adds a sink of its own."""
+def _disable_log() -> Iterator[None]:
+    """Disable the log; a test that reads it adds its own sink."""
     logger.remove()
     yield
     logger.remove()

@@ -1,4 +1,4 @@
-"""What the tests with the real program share."""
+"""Fixtures for tests of the real program."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def store() -> Iterator[Store]:
-    """What the orchestrator knows, for a test to look at when all is over."""
+    """The orchestrator's database, which a test can also read after the orchestrator has stopped."""
     with Store() as store:
         yield store

@@ -19,12 +19,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 
-async def test_a_job_of_three_tools_changes_files_and_is_told_as_the_contract_says(
-    store: Store, workspace: Path
-) -> None:
+async def test_job_of_three_tools_changes_files_and_is_reported(store: Store, workspace: Path) -> None:
     (workspace / "parser.py").write_text("def parse():\n    return 1\n")
     turns = [
-        calling(("read_file", {"path": "parser.py"}), content="I look."),
+        calling(("read_file", {"path": "parser.py"}), content="Looking at it."),
         calling(("apply_patch", {"path": "parser.py", "old_string": "return 1", "new_string": "return 2"})),
         calling(("shell", {"command": "python3 -c 'import parser as p; print(p.parse())' && echo ok > ran.txt"})),
         DONE,
@@ -52,7 +50,7 @@ async def test_a_job_of_three_tools_changes_files_and_is_told_as_the_contract_sa
     assert (result["status"], result["success"], result["iterations"]) == ("completed", True, 4)
     assert job.view.state == "completed"
     assert (job.report.success, job.report.iterations) == (True, 4)
-    # The remembered output of the last tool, not the model's last words.
+    # The output of the last tool, not the model's last reply.
     assert '"exit_code": 0' in (job.report.message or "")
     assert job.orchestrator.requests[-1] == ("POST", "complete")
     assert {path for _, path in job.orchestrator.requests[:2]} == {"job", "credentials"}
@@ -60,7 +58,7 @@ async def test_a_job_of_three_tools_changes_files_and_is_told_as_the_contract_sa
     assert posts[0] == "status"
 
 
-async def test_the_conversation_is_in_the_order_that_providers_demand(store: Store, workspace: Path) -> None:
+async def test_conversation_has_the_order_that_providers_require(store: Store, workspace: Path) -> None:
     turns = [calling(("list_dir", {}), ("glob", {"pattern": "*"})), saying("Half of it is done."), DONE]
     async with real_job(store, workspace, turns) as job:
         ended = await job.ended()
@@ -79,27 +77,27 @@ async def test_the_conversation_is_in_the_order_that_providers_demand(store: Sto
     assert [call.id for call in messages[2].tool_calls or ()] == [message.tool_call_id for message in messages[3:5]]
 
 
-async def test_a_follow_up_joins_while_the_job_runs(store: Store, workspace: Path) -> None:
+async def test_follow_up_joins_the_running_job(store: Store, workspace: Path) -> None:
     turns = [calling(("shell", {"command": "while [ ! -e go ]; do sleep 0.05; done"})), DONE]
     async with real_job(store, workspace, turns) as job:
         await job.until_event("tool_use")
         polls = job.orchestrator.requests.count(("GET", "prompt"))
-        job.add_prompt("Mind the tests as well.")
-        await until_polled(job.orchestrator.requests, polls)
+        job.add_prompt("Run the tests as well.")
+        await until_polled_again(job.orchestrator.requests, polls)
         (workspace / "go").touch()
         ended = await job.ended()
 
     assert ended.code == 0, ended.err
-    assert job.model.received("user")[-1] == "Mind the tests as well."
-    assert {"role": "user", "content": "Mind the tests as well."}.items() <= job.of_type("message")[0].items()
+    assert job.model.received("user")[-1] == "Run the tests as well."
+    assert {"role": "user", "content": "Run the tests as well."}.items() <= job.of_type("message")[0].items()
 
 
-async def until_polled(requests: list[tuple[str, str]], polls: int) -> None:
-    """Wait for a poll that began and was answered after the `polls` that were there: the second one from now."""
+async def until_polled_again(requests: list[tuple[str, str]], polls: int) -> None:
+    """Wait until a poll after the first `polls` was answered: when one more has started."""
     await until(lambda: requests.count(("GET", "prompt")) >= polls + 2)
 
 
-async def test_max_iterations_end_the_job(store: Store, workspace: Path) -> None:
+async def test_job_fails_after_max_iterations(store: Store, workspace: Path) -> None:
     async with real_job(store, workspace, [calling(("list_dir", {}))] * 4, "--max-iterations", "3") as job:
         ended = await job.ended()
 
@@ -109,29 +107,27 @@ async def test_max_iterations_end_the_job(store: Store, workspace: Path) -> None
     assert len(job.model.requests) == 3
 
 
-async def test_two_phase_asks_for_tools_first_and_for_a_response_after(store: Store, workspace: Path) -> None:
+async def test_two_phase_requests_tool_calls_first_and_then_a_response(store: Store, workspace: Path) -> None:
     turns = [calling(("write_file", {"path": "a.txt", "content": "a"})), DONE]
     async with real_job(store, workspace, turns, "--reasoning", "two-phase") as job:
         ended = await job.ended()
 
     assert ended.code == 0, ended.err
     assert (workspace / "a.txt").read_text() == "a"
-    asked = [(request.max_tokens, request.temperature) for request in job.model.requests]
-    assert asked == [(1024, None), (1024, None), (4096, 0.7)]
+    limits = [(request.max_tokens, request.temperature) for request in job.model.requests]
+    assert limits == [(1024, None), (1024, None), (4096, 0.7)]
 
 
-async def test_an_orchestrator_that_closes_each_connection_after_its_answer_is_no_trouble(
-    store: Store, workspace: Path
-) -> None:
+async def test_connections_that_close_after_each_response_lose_no_event(store: Store, workspace: Path) -> None:
     turns = [calling(("list_dir", {})), calling(("glob", {"pattern": "*"})), DONE]
     async with (
-        real_orchestrator(store, turns) as place,
-        fault_proxy(place.url, keep_alive=False) as proxy,
-        real_worker(place, workspace, url=proxy.url) as job,
+        real_orchestrator(store, turns) as orchestrator,
+        fault_proxy(orchestrator.url, keep_alive=False) as proxy,
+        real_worker(orchestrator, workspace, url=proxy.url) as job,
     ):
         ended = await job.ended()
 
     assert ended.code == 0, ended.err
-    assert proxy.connections == len(place.requests)
+    assert proxy.connections == len(orchestrator.requests)
     assert [data["seq"] for _, data in job.events] == list(range(len(job.events)))
     assert ended.outcome["metrics"]["events_lost"] == 0

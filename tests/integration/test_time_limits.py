@@ -1,4 +1,4 @@
-"""A tool that is out of time, and a job that is: what they started is gone."""
+"""The time limits of a tool and of a job: their processes are terminated."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 TREE = "echo so far; (sleep 300; true) & setsid -f sleep 300; trap '' TERM; while true; do sleep 0.2; done"
-"""A child, a child of its own session without a parent, and a shell that ignores SIGTERM."""
+"""A child, an orphan in a session of its own, and a shell that ignores SIGTERM."""
 
 
-async def test_a_tool_that_is_out_of_time_is_gone_with_its_tree_and_the_job_goes_on(
+async def test_tool_that_times_out_is_terminated_with_its_tree_and_the_job_continues(
     store: Store, workspace: Path
 ) -> None:
-    left: list[dict[int, str]] = []
+    survivors: list[dict[int, str]] = []
     async with real_job(store, workspace, [calling(("shell", {"command": TREE, "timeout": 1})), DONE]) as job:
 
-        async def look(number: int) -> None:
+        async def check_survivors(number: int) -> None:
             if number == 2:
-                left.append(job.survivors())
+                survivors.append(job.survivors())
 
-        job.model.before_reply = look
+        job.model.before_reply = check_survivors
         ended = await job.ended()
 
     assert ended.code == 0, ended.err
-    assert left == [{}]
-    (answer,) = job.model.received("tool")
-    assert "Error: timed out after 1 s; output until then:\nso far\n" in answer
+    assert survivors == [{}]
+    (message,) = job.model.received("tool")
+    assert "Error: timed out after 1 s; output until then:\nso far\n" in message
     (result,) = job.of_type("tool_result")
     assert not result["success"]
     assert result["output"].startswith("Error: timed out after 1 s")
 
 
-async def test_a_job_that_is_out_of_time_fails_and_is_reported(store: Store, workspace: Path) -> None:
+async def test_job_that_reaches_its_deadline_is_reported(store: Store, workspace: Path) -> None:
     async with real_job(store, workspace, [calling(("shell", {"command": TREE})), DONE], "--timeout", "2") as job:
         await until(job.survivors)
         ended = await job.ended()
@@ -56,7 +56,7 @@ async def test_a_job_that_is_out_of_time_fails_and_is_reported(store: Store, wor
     assert job.view.state == "stuck"
 
 
-async def test_a_model_that_never_answers_is_out_of_time_too(store: Store, workspace: Path) -> None:
+async def test_job_whose_model_never_answers_reaches_its_deadline(store: Store, workspace: Path) -> None:
     async with real_job(store, workspace, [calling(("list_dir", {}), delay=300)], "--timeout", "1.5") as job:
         ended = await job.ended()
 

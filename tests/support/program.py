@@ -1,4 +1,4 @@
-"""The real program as a child process, and what is left of a job's processes when it is over."""
+"""The real program as a child process, and the processes of a job that are left after it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
 WAIT_TIMEOUT = 60.0
-"""Seconds until a condition that should have come fails its test: a busy machine is slow, a hang is longer."""
-LOOK_AGAIN = 0.02
-"""Seconds between two looks at a condition that nothing tells of."""
+"""Seconds after which a condition that hasn't come true fails its test: long enough for a busy machine."""
+POLL_INTERVAL = 0.02
+"""Seconds between two checks of a condition."""
 
 TOKEN_VARIABLE = "IRONCLAW_WORKER_TOKEN"
 _OURS = ("IRONCLAW_", "TRIOWORKER_", "OPENAI_")
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """How a program ended; `seconds` is its whole life."""
+    """How a program ended; `seconds` is the time from its start to its end."""
 
     code: int
     out: str
@@ -37,13 +37,13 @@ class Ended(msgspec.Struct, frozen=True):
 
     @property
     def outcome(self) -> dict[str, Any]:
-        """What a worker tells on standard output: one line, a JSON object."""
+        """The JSON object that a worker prints on standard output, on one line."""
         (line,) = self.out.splitlines()
         return json.loads(line)
 
     @property
     def complaint(self) -> str:
-        """The one line that the program wrote, on standard error."""
+        """The only line that the program printed, on standard error."""
         assert self.out == "", self.out
         (line,) = self.err.splitlines()
         return line
@@ -114,7 +114,7 @@ class Program:
 async def started(
     *arguments: str, environment: Mapping[str, str] | None = None, stdin: bytes = b""
 ) -> AsyncGenerator[Program]:
-    """`trioworker ARGUMENTS` with these variables beside ours; killed when the block is left early."""
+    """Run `trioworker ARGUMENTS` with these environment variables; killed when the block is left early."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     async with trio.open_nursery() as nursery:
         program = Program()
@@ -132,12 +132,12 @@ async def ran(*arguments: str, environment: Mapping[str, str] | None = None, std
 async def until(condition: Callable[[], object]) -> None:
     """Wait until the condition holds."""
     with trio.fail_after(WAIT_TIMEOUT):
-        while not condition():  # noqa: ASYNC110 - files and processes of others tell nobody
-            await trio.sleep(LOOK_AGAIN)
+        while not condition():  # noqa: ASYNC110 - the state of files and processes has no event
+            await trio.sleep(POLL_INTERVAL)
 
 
 def survivors(mark: str, folder: Path) -> dict[int, str]:
-    """Living processes that hold `mark` in their environment, or stand in `folder`: number and command line."""
+    """Processes with `mark` in their environment or a working directory in `folder`, as PID and command line."""
     found: dict[int, str] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -147,7 +147,7 @@ def survivors(mark: str, folder: Path) -> dict[int, str]:
             marked = mark.encode() in (entry / "environ").read_bytes()
             inside = (entry / "cwd").readlink().is_relative_to(folder)
         except OSError:
-            # It ended meanwhile, is a zombie, or belongs to somebody else.
+            # It has ended, is a zombie, or belongs to another user.
             continue
         if (marked or inside) and command:
             found[int(entry.name)] = command.replace(b"\0", b" ").decode(errors="replace").strip()

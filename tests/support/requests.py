@@ -1,4 +1,4 @@
-"""The client's requests, ready to be made, for the tests of the client."""
+"""The client's requests with example bodies, for the tests of the client."""
 
 from __future__ import annotations
 
@@ -46,26 +46,26 @@ class Longest(random.Random):
 def connect(
     transport: httpx.AsyncBaseTransport | None, *, url: str = URL, rng: random.Random | None = None
 ) -> OrchestratorClient:
-    """A client; its jitter is the same each time."""
+    """A client with the same jitter in every run."""
     config = WorkerConfig(job_id=JOB_ID, token=TOKEN, orchestrator_url=url, workspace=Path("/"))
     return OrchestratorClient(config, transport=transport, rng=rng or random.Random(7))
 
 
 async def post_event(client: OrchestratorClient) -> None:
-    """A request whose answer holds nothing."""
+    """A request whose response has no content."""
     await client.post("event", b'{"event_type":"status","data":{}}')
 
 
 async def send_report(client: OrchestratorClient) -> None:
-    """The last report, as if nothing had been sent before."""
+    """The report, in a first attempt."""
     await client.report(REPORT, ReportDelivery())
 
 
 async def ask_for_text(client: OrchestratorClient) -> None:
-    """A request to the model."""
+    """A request for a text reply."""
     await client.complete_chat(CHAT)
 
 
 async def ask_with_tools(client: OrchestratorClient) -> None:
-    """A request to the model that may be answered by calls."""
+    """A request for a reply that may call tools."""
     await client.complete_with_tools(TOOL_CHAT)

@@ -1,4 +1,4 @@
-"""A transport that gives scripted answers, for tests of single requests."""
+"""A transport with scripted responses, for tests of single requests."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import httpx
 import msgspec
 import trio
 
-TimedReply = httpx.Response | Exception | Callable[[httpx.Request], Awaitable[httpx.Response]]
-"""What a request gets: a response, an error of the connection, or whatever a function makes of it."""
+ScriptedResponse = httpx.Response | Exception | Callable[[httpx.Request], Awaitable[httpx.Response]]
+"""What a request gets: a response, a connection error, or the response that a function returns."""
 
 
 NO_CONNECTION = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -19,7 +19,7 @@ NO_CONNECTION = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 @dataclass(frozen=True)
 class Arrival:
-    """A request as it arrived, and when (trio's time)."""
+    """A request as it arrived; `at` is in seconds of trio's clock."""
 
     method: str
     url: str
@@ -29,49 +29,49 @@ class Arrival:
 
 
 class ScriptedTransport(httpx.AsyncBaseTransport):
-    """Gives one answer a request, in order; the last one goes to all that follow."""
+    """Gives one response per request, in order, and the last one to all further requests."""
 
-    def __init__(self, *answers: TimedReply) -> None:
-        self._answers = answers
+    def __init__(self, *responses: ScriptedResponse) -> None:
+        self._responses = responses
         self.arrivals: list[Arrival] = []
 
     @property
     def pauses(self) -> list[float]:
-        """The seconds between the arrivals."""
+        """The seconds between each two arrivals."""
         times = [arrival.at for arrival in self.arrivals]
         return [later - earlier for earlier, later in pairwise(times)]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        answer = self._answers[min(len(self.arrivals), len(self._answers) - 1)]
+        response = self._responses[min(len(self.arrivals), len(self._responses) - 1)]
         # An attempt that gets no connection sends nothing.
-        body = b"" if isinstance(answer, NO_CONNECTION) else await request.aread()
+        body = b"" if isinstance(response, NO_CONNECTION) else await request.aread()
         self.arrivals.append(
             Arrival(request.method, str(request.url), request.headers.copy(), body, trio.current_time())
         )
-        match answer:
+        match response:
             case httpx.Response():
-                # A copy: a response is read once, and this one may be the answer to many.
-                return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+                # A copy: a response can be read once only, and this one may be given to many requests.
+                return httpx.Response(response.status_code, headers=response.headers, content=response.content)
             case Exception():
-                raise answer
+                raise response
             case _:
-                return await answer(request)
+                return await response(request)
 
 
 def status(code: int, body: bytes = b"", **headers: str) -> httpx.Response:
-    """A response of that status. `Retry_After="2"` gives a header."""
+    """A response with this status; `Retry_After="2"` adds a header."""
     return httpx.Response(
         code, content=body, headers={name.replace("_", "-"): value for name, value in headers.items()}
     )
 
 
 def json(value: object, code: int = 200) -> httpx.Response:
-    """A response that holds a JSON value."""
+    """A response with a JSON body."""
     return httpx.Response(code, content=msgspec.json.encode(value))
 
 
 async def hang(_: httpx.Request) -> httpx.Response:
-    """No answer, ever."""
+    """Never respond."""
     await trio.sleep_forever()
     raise AssertionError
 
@@ -84,5 +84,5 @@ class _Drip(httpx.AsyncByteStream):
 
 
 async def drip(_: httpx.Request) -> httpx.Response:
-    """An answer whose body never ends: a byte a second."""
+    """A response whose body never ends: one byte per second."""
     return httpx.Response(200, stream=_Drip())

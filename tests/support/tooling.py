@@ -1,4 +1,4 @@
-"""The type of the fixture by which the tools' tests call a tool."""
+"""The type of the fixture by which tests call a tool."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from typing import Any, Protocol
 
 
 class Call(Protocol):
-    """Calls a tool by name with the arguments a model would send; gives its result."""
+    """Calls a tool by name, with arguments as a model sends them, and returns its result."""
 
     async def __call__(self, name: str, /, **arguments: Any) -> Any: ...

@@ -1,4 +1,4 @@
-"""Simulated tools: they take virtual time and keep a log of when they ran."""
+"""Simulated tools that take virtual time and log their runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ProbeParameters(Parameters, frozen=True):
-    """What a probe does: it takes `seconds`, and fails with `error` if that is not empty."""
+    """A probe takes `seconds`, and then crashes, or fails with `error` unless that is empty."""
 
     text: str = ""
     seconds: float = 0.0
@@ -25,7 +25,7 @@ class ProbeParameters(Parameters, frozen=True):
 
 @dataclass
 class Run:
-    """One run of a probe; `ended` is None when it was cancelled, or still runs."""
+    """One run of a probe; `ended` is None if it was cancelled or is still running."""
 
     text: str
     started: float
@@ -35,7 +35,7 @@ class Run:
 
 @dataclass
 class Log:
-    """What ran, in the order in which it started."""
+    """The runs, in the order in which they started."""
 
     runs: list[Run] = field(default_factory=list[Run])
 
@@ -48,7 +48,7 @@ class Probe(Tool[ProbeParameters]):
     """A tool with an effect that can be counted."""
 
     name: ClassVar[str] = "probe"
-    description: ClassVar[str] = "Does something that takes a while."
+    description: ClassVar[str] = "Do something slow."
     parameters: ClassVar[type[Parameters]] = ProbeParameters
 
     def __init__(self, log: Log) -> None:
@@ -71,8 +71,8 @@ class Probe(Tool[ProbeParameters]):
 
 
 class Look(Probe):
-    """The same, reading only."""
+    """A read-only probe."""
 
     name: ClassVar[str] = "look"
-    description: ClassVar[str] = "Looks at something."
+    description: ClassVar[str] = "Look at something."
     reads_only: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""The first requests of a job: what they fetch, and what can end a job before it began."""
+"""The first requests of a job: what they fetch, and the ways in which they fail."""
 
 from __future__ import annotations
 
@@ -21,73 +21,71 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
 
-async def contact(world: World, workspace: Path, stop: StopRequest | None = None) -> FetchedJob:
+async def bootstrap_job(world: World, workspace: Path, stop: StopRequest | None = None) -> FetchedJob:
     async with OrchestratorClient(world.config(workspace), transport=world) as client:
         return await bootstrap(client, Job(), stop or StopRequest())
 
 
-def on(path: str, fault: Fault) -> World:
+def world_with_fault(path: str, fault: Fault) -> World:
     world = World()
     world.fault = lambda exchange: fault if exchange.path == path else None
     return world
 
 
-async def test_the_job_and_its_credentials_are_fetched_side_by_side(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_job_and_credentials_are_fetched_concurrently(workspace: Path, autojump_clock: MockClock) -> None:
     granted = (wire.Credential(env_var="DEPLOY_KEY", value="value-of-a-key"),)
     world = World(credentials=granted, latency=4)
-    met = await contact(world, workspace)
-    assert met.description == world.description
-    assert met.credentials == granted
-    assert met.failure == ""
+    fetched = await bootstrap_job(world, workspace)
+    assert fetched.description == world.description
+    assert fetched.credentials == granted
+    assert fetched.failure == ""
     assert trio.current_time() == pytest.approx(4)
 
 
-async def test_no_credentials_are_granted(workspace: Path, autojump_clock: MockClock) -> None:
-    assert (await contact(World(), workspace)).credentials == ()
+async def test_job_may_have_no_credentials(workspace: Path, autojump_clock: MockClock) -> None:
+    assert (await bootstrap_job(World(), workspace)).credentials == ()
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-async def test_a_refused_job_is_told_at_once(status: int, workspace: Path, autojump_clock: MockClock) -> None:
-    def disturb(exchange: Exchange) -> Fault:
+async def test_refused_job_raises_before_the_credentials_arrive(
+    status: int, workspace: Path, autojump_clock: MockClock
+) -> None:
+    def refuse_the_job(exchange: Exchange) -> Fault:
         slow = Fault(kind="delay", delay=50)
         return Fault(kind="status", status=status) if exchange.path == "job" else slow
 
     world = World()
-    world.fault = disturb
+    world.fault = refuse_the_job
     with pytest.raises(RefusedError) as caught:
-        await contact(world, workspace)
+        await bootstrap_job(world, workspace)
     assert caught.value.status == status
     assert trio.current_time() < 1
 
 
-async def test_an_orchestrator_that_is_not_there_is_told_after_a_minute(
-    workspace: Path, autojump_clock: MockClock
-) -> None:
+async def test_unreachable_orchestrator_raises_after_a_minute(workspace: Path, autojump_clock: MockClock) -> None:
     world = World()
     world.fault = lambda _: Fault(kind="refused")
     with pytest.raises(UnreachableError, match=r"GET .*/job: cannot connect"):
-        await contact(world, workspace)
+        await bootstrap_job(world, workspace)
     assert trio.current_time() == pytest.approx(60)
 
 
-async def test_an_orchestrator_that_is_late_is_waited_for(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_orchestrator_that_starts_late_is_retried(workspace: Path, autojump_clock: MockClock) -> None:
     world = World()
     world.fault = lambda _: Fault(kind="refused") if trio.current_time() < 20 else None
-    assert (await contact(world, workspace)).description == world.description
+    assert (await bootstrap_job(world, workspace)).description == world.description
 
 
-async def test_a_job_that_is_not_the_contracts_is_a_failed_job_with_the_reason(
-    workspace: Path, autojump_clock: MockClock
-) -> None:
-    met = await contact(on("job", Fault(kind="garbage")), workspace)
-    assert met.failure.startswith("GET job: 200 with a body")
+async def test_malformed_job_is_a_failure_with_the_reason(workspace: Path, autojump_clock: MockClock) -> None:
+    fetched = await bootstrap_job(world_with_fault("job", Fault(kind="garbage")), workspace)
+    assert fetched.failure.startswith("GET job: 200 with a body")
 
 
 @pytest.mark.parametrize("fault", [Fault(kind="garbage"), Fault(kind="status", status=403)], ids=lambda one: one.kind)
-async def test_credentials_that_cannot_be_had_fail_the_job_and_that_is_reported(
+async def test_unavailable_credentials_fail_the_job_and_are_reported(
     fault: Fault, workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = on("credentials", fault)
+    world = world_with_fault("credentials", fault)
     world.credentials = (wire.Credential(env_var="A", value="some-value"),)
     outcome = await run_job(world.config(workspace), transport=world)
     assert outcome.status == "failed"
@@ -96,8 +94,8 @@ async def test_credentials_that_cannot_be_had_fail_the_job_and_that_is_reported(
     assert world.conversations() == []
 
 
-async def test_a_wish_to_stop_ends_the_wait_and_is_reported(workspace: Path, autojump_clock: MockClock) -> None:
-    world = on("job", Fault(kind="delay", delay=10))
+async def test_stop_request_cancels_the_bootstrap_and_is_reported(workspace: Path, autojump_clock: MockClock) -> None:
+    world = world_with_fault("job", Fault(kind="delay", delay=10))
     stop = StopRequest()
     async with trio.open_nursery() as nursery:
 
@@ -114,17 +112,17 @@ async def test_a_wish_to_stop_ends_the_wait_and_is_reported(workspace: Path, aut
     assert [report["success"] for report in world.reports] == [False]
 
 
-def test_a_listener_hears_an_earlier_wish_at_once_and_each_later_one() -> None:
+def test_listener_gets_an_earlier_stop_request_at_once_and_each_later_one() -> None:
     stop = StopRequest()
-    heard: list[str] = []
+    reasons: list[str] = []
     stop.request("first")
-    stop.listen(heard.append)
+    stop.listen(reasons.append)
     stop.request("second")
-    assert heard == ["first", "second"]
+    assert reasons == ["first", "second"]
     assert stop.reason == "first"
 
 
-async def test_the_conversation_opens_with_one_system_message_and_the_job(
+async def test_conversation_starts_with_the_system_message_and_the_job(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
     world = World()
@@ -138,7 +136,7 @@ async def test_the_conversation_opens_with_one_system_message_and_the_job(
     assert first == {"state": "in_progress", "message": "Worker started, beginning execution", "iteration": 0}
 
 
-async def test_a_job_is_told_of_as_soon_as_it_was_fetched(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_open_job_yields_as_soon_as_the_job_was_fetched(workspace: Path, autojump_clock: MockClock) -> None:
     world = World()
     async with open_job(world.config(workspace), transport=world) as running:
         assert running.job.title == world.description.title

@@ -113,9 +113,9 @@ async def test_cancelled_actor_does_not_change_the_outcome(
         assert seqs == list(range(len(seqs)))
         return outcome.message, world.reports[0]["success"]
 
-    undisturbed = await answer_when_cancelled_at(None)
+    expected = await answer_when_cancelled_at(None)
     for seconds in (0.0, 0.3, 1.0, 2.5, 5.5, 6.3):
-        assert await answer_when_cancelled_at(seconds) == undisturbed
+        assert await answer_when_cancelled_at(seconds) == expected
 
 
 async def test_actor_that_restarts_too_often_fails_the_job(workspace: Path, autojump_clock: MockClock) -> None:
@@ -238,10 +238,10 @@ async def test_token_and_credentials_are_redacted_in_events_and_reports(
         [calling(("probe", {"text": "granted-value-123 world-token-7f3a9c"})), DONE], credentials=[credential]
     )
     outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
-    told = f"{world.events} {world.reports} {world.conversations()[-1][3:]} {outcome}"
-    assert "granted-value-123" not in told
-    assert "world-token-7f3a9c" not in told
-    assert "[REDACTED:granted_credential]" in told
+    visible = f"{world.events} {world.reports} {world.conversations()[-1][3:]} {outcome}"
+    assert "granted-value-123" not in visible
+    assert "world-token-7f3a9c" not in visible
+    assert "[REDACTED:granted_credential]" in visible
 
 
 def test_configuration_repr_hides_the_token(workspace: Path) -> None:

@@ -45,16 +45,16 @@ async def test_connection_that_stalls_at_a_stop_loses_no_event(workspace: Path, 
     world.fault = first_event
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
         await stalled.wait()
-        job.stop("it is enough")
+        job.stop("enough")
         outcome = await job.wait()
     assert outcome.reported
-    assert outcome.message == "Execution stopped: it is enough"
+    assert outcome.message == "Execution stopped: enough"
     assert outcome.metrics.events_lost == 0
     assert {event["data"]["seq"] for event in world.events} == set(range(outcome.metrics.events_sent))
 
 
 async def test_shipper_sleeps_while_the_outbox_is_empty(workspace: Path, autojump_clock: MockClock) -> None:
-    class Steps(trio.abc.Instrument):
+    class ShipperSteps(trio.abc.Instrument):
         def __init__(self) -> None:
             self.at: list[float] = []
 
@@ -64,12 +64,12 @@ async def test_shipper_sleeps_while_the_outbox_is_empty(workspace: Path, autojum
 
     world = World([calling(*[("probe", {"seconds": 0})] * 60, ("probe", {"seconds": 30})), DONE])
     world.latency = 0.001
-    began, steps = trio.current_time(), Steps()
+    began, steps = trio.current_time(), ShipperSteps()
     await run_job(world.config(workspace), transport=world, tools=[Probe(Log())], instruments=[steps])
     arrivals = [event.at for event in world.asked("event") if event.at - began < 20]
-    resting = [at for at in steps.at if max(arrivals) + 0.05 < at < began + 20]
+    idle = [at for at in steps.at if max(arrivals) + 0.05 < at < began + 20]
     assert len(arrivals) > 100
-    assert len(resting) < 10
+    assert len(idle) < 10
 
 
 async def test_report_whose_answer_was_lost_is_sent_again_and_counts_as_accepted(

@@ -66,11 +66,11 @@ async def test_follow_up_joins_the_conversation_at_the_next_iteration(
     world = World([calling(("probe", {"seconds": 5})), calling(("probe", {"seconds": 5})), DONE])
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
         await trio.sleep(2)
-        world.prompts.append(wire.Prompt(content="Mind the tabs."))
+        world.prompts.append(wire.Prompt(content="Keep the tabs."))
         await job.wait()
     second = world.conversations()[1]
-    assert second[-1] == {"role": "user", "content": "Mind the tabs."}
-    assert [data["content"] for data in world.of_type("message") if data["role"] == "user"] == ["Mind the tabs."]
+    assert second[-1] == {"role": "user", "content": "Keep the tabs."}
+    assert [data["content"] for data in world.of_type("message") if data["role"] == "user"] == ["Keep the tabs."]
 
 
 async def test_follow_up_received_before_the_final_reply_continues_the_job(
@@ -79,7 +79,7 @@ async def test_follow_up_received_before_the_final_reply_continues_the_job(
     world = World([DONE, saying("With tabs now. The job is complete.")], thinking=5.0)
     async with open_job(world.config(workspace), transport=world, tools=[]) as job:
         await trio.sleep(2)
-        world.prompts.append(wire.Prompt(content="Mind the tabs."))
+        world.prompts.append(wire.Prompt(content="Keep the tabs."))
         outcome = await job.wait()
     assert outcome.message == "With tabs now. The job is complete."
 
