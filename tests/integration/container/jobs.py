@@ -1,10 +1,10 @@
-"""The jobs that the smoke test runs: the turns that the scripted model plays."""
+"""The jobs of the container tests: the turns of the scripted model."""
 
 from __future__ import annotations
 
 from typing import Any
 
-LOOK_AROUND = r"""
+SHOW_SANDBOX = r"""
 echo "user=$(id -u):$(id -g)"
 echo "capabilities=$(sed -n 's/^CapBnd:\s*//p' /proc/self/status)"
 echo "no_new_privileges=$(sed -n 's/^NoNewPrivs:\s*//p' /proc/self/status)"
@@ -13,7 +13,7 @@ echo "root=$(awk '$2 == "/" {print $4}' /proc/mounts | cut -d, -f1)"
 echo "memory=$(cat /sys/fs/cgroup/memory.max 2>/dev/null || echo unlimited)"
 echo "token=$(grep -qsa WORKER_TOKEN= /proc/[0-9]*/environ && echo readable || echo hidden)"
 """
-WALLS = {
+SANDBOX = {
     "user": "1000:1000",
     "capabilities": "0000000000000001",  # CHOWN is number 0
     "no_new_privileges": "1",
@@ -22,11 +22,11 @@ WALLS = {
 }
 WORK = (
     "gcc -o hello hello.c && ./hello && python3 --version && git init --quiet . && git add hello.c"
-    " && git -c user.name=Smoke -c user.email=smoke@example.invalid commit --quiet --message Hello && git log --oneline"
+    " && git -c user.name=Test -c user.email=test@example.invalid commit --quiet --message Hello && git log --oneline"
 )
 HELLO = '#include <stdio.h>\nint main(void) { puts("hello from the container"); return 0; }\n'
-ENDING_JOB: list[dict[str, Any]] = [
-    {"tool_calls": [{"name": "shell", "arguments": {"command": LOOK_AROUND}}]},
+COMPLETED_JOB: list[dict[str, Any]] = [
+    {"tool_calls": [{"name": "shell", "arguments": {"command": SHOW_SANDBOX}}]},
     {"tool_calls": [{"name": "write_file", "arguments": {"path": "hello.c", "content": HELLO}}]},
     {"tool_calls": [{"name": "shell", "arguments": {"command": WORK}}]},
     {"expect": '(?s)hello from the container.*"exit_code": 0', "content": "It says hello.\n\nThe job is complete."},
@@ -36,7 +36,7 @@ ORPHANS = 3
 ORPHAN = 'sleep 0.3; sed -n "s/^PPid:\\s*/parent=/p" /proc/$$/status'
 LONG_SLEEP = ("sleep", "61")
 STOPPED_JOB: list[dict[str, Any]] = [
-    # Each orphan's parent ends at once; it tells who inherited it, and ends as a zombie unless that one reaps it.
+    # Each orphan's parent ends at once; the orphan prints its new parent, and stays a zombie unless that reaps it.
     {
         "tool_calls": [
             {
@@ -50,7 +50,7 @@ STOPPED_JOB: list[dict[str, Any]] = [
     {"tool_calls": [{"name": "shell", "arguments": {"command": " ".join(LONG_SLEEP)}}]},
 ]
 
-# The scripted model asks again for a call that was interrupted; if the worker ran it again too, there would be three.
+# The scripted model repeats the interrupted call; if the worker repeated it too, there would be three runs.
 ONCE = f'echo run >> runs; n=$(wc -l < runs); test "$n" -gt 1 || {" ".join(LONG_SLEEP)}; echo "runs=$n"'
 KILLED_JOB: list[dict[str, Any]] = [
     {"tool_calls": [{"name": "shell", "arguments": {"command": ONCE}}]},

@@ -1,4 +1,4 @@
-"""How the smoke test runs commands, and its two ways to give up."""
+"""Runs commands, and the errors of the container tests."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class SkippedError(Exception):
-    """Something that the test needs is not here; the message names the remedy."""
+class MissingError(Exception):
+    """Something that the tests need is missing; the message names the remedy."""
 
 
-class BrokenError(Exception):
-    """What was to be checked did not even come about."""
+class CommandError(Exception):
+    """A command failed, or an expected state was not reached."""
 
 
-class SlowError(BrokenError):
-    """A command took longer than it may."""
+class SlowError(CommandError):
+    """A command exceeded its limit."""
 
 
 def output(*command: str | Path, stdin: str | None = None, limit: float | None = None) -> str:
-    """What a command wrote to standard output.
+    """The standard output of a command.
 
-    `stdin` is fed to it; after `limit` seconds it is ended.
+    `stdin` is its input; after `limit` seconds it is killed.
 
     Raises:
-        BrokenError: it is not there or failed; the message holds the end of what it said.
-        SlowError: it took too long.
+        CommandError: it can't be started or failed; the message has the end of its output.
+        SlowError: it exceeded the limit.
     """
     name = " ".join(str(word) for word in command[:2])
     try:
@@ -38,24 +38,24 @@ def output(*command: str | Path, stdin: str | None = None, limit: float | None =
     except subprocess.TimeoutExpired as error:
         raise SlowError(f"{name} took over {limit:g} s") from error
     except OSError as error:
-        raise BrokenError(f"{name} can't be started: {error.strerror}") from error
+        raise CommandError(f"{name} can't be started: {error.strerror}") from error
     if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise BrokenError(f"{name} ended with {done.returncode}: " + " | ".join(said[-8:]))
+        lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise CommandError(f"{name} ended with {done.returncode}: " + " | ".join(lines[-8:]))
     return done.stdout.strip()
 
 
-def works(*command: str | Path, stdin: str | None = None, limit: float | None = None) -> bool:
+def succeeds(*command: str | Path, stdin: str | None = None, limit: float | None = None) -> bool:
     """Whether a command succeeds, within `limit` seconds if given."""
     try:
         output(*command, stdin=stdin, limit=limit)
-    except BrokenError:
+    except CommandError:
         return False
     return True
 
 
 def seconds_of(command: Sequence[str]) -> float:
-    """How long a command takes, once it has run before."""
+    """How long the second run of a command takes."""
     output(*command, limit=60.0)
     began = time.monotonic()
     output(*command, limit=60.0)

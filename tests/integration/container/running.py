@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -13,66 +14,56 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smoke.commands import BrokenError, output, works
-from smoke.engine import remove_volumes
-from smoke.image import IMAGE, ROOT
+from integration.container.commands import CommandError, succeeds
+from integration.container.engine import remove_volumes
+from integration.container.image import IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from smoke.engine import Engine
+    from integration.container.engine import Engine
 
-VENV = ROOT / ".venv"
-JOB_SECONDS = 60.0
-"""Seconds that a job may take; it needs three, and a machine may be slow."""
-LOOK_AGAIN = 0.02
+JOB_LIMIT = 60.0
+"""Seconds for a job, which takes three."""
+POLL_INTERVAL = 0.02
 """Seconds between two looks at a job or its processes."""
 
-CONTRACT_WALLS = (
+CONTRACT_OPTIONS = (
     *("--user", "1000:1000", "--cap-drop", "ALL", "--cap-add", "CHOWN", "--security-opt", "no-new-privileges"),
-    *("--tmpfs", "/tmp:rw,size=512m,mode=1777"),  # noqa: S108 - a path in the container
+    *("--tmpfs", "/tmp:rw,size=512m,mode=1777"),
 )
-"""How the contract starts a worker; memory and a read-only root come on top where the machine can do that."""
+"""How the contract starts a worker; a memory limit and a read-only root are added where the machine supports them."""
 VOLUMES = {"state": "/var/lib/trioworker", "workspace": "/workspace"}
-"""Volumes of a job and where they are mounted: what a second container finds of the first."""
+"""A job's volumes and their mount points; a second container sees the first one's files."""
 
 
-def make_venv() -> None:
-    """Make `.venv` for the orchestrator, unless it is there.
-
-    Raises:
-        BrokenError: the package index can't be reached, or Python lacks venv.
-    """
-    output(ROOT / "scripts/venv", "local")
-
-
-class SmokeJob:
+class ContainerJob:
     """A job at the orchestrator, and the volumes that its containers share."""
 
     def __init__(self, url: str) -> None:
-        job = _request(f"{url}/jobs", {"description": "Smoke test of the image.", "project_dir": "/workspace"})
+        job = _request(f"{url}/jobs", {"description": "Test of the image.", "project_dir": "/workspace"})
         self.id: str = job["id"]
         self.token: str = job["token"]
         self.url = url
-        self.volumes = {f"trioworker-smoke-{folder}-{self.id}": path for folder, path in VOLUMES.items()}
+        self.volumes = {f"trioworker-test-{folder}-{self.id}": path for folder, path in VOLUMES.items()}
         self._view = f"{url}/jobs/{self.id}"
 
     def view(self) -> dict[str, Any]:
-        """The job, as the orchestrator knows it."""
+        """The orchestrator's view of the job."""
         return _request(self._view)
 
     def tool_output(self, index: int) -> str:
-        """What the shell call that ended as number `index` wrote, by its event."""
+        """The output in the event of the shell call that ended as number `index`."""
         results = self.tool_results()
         return json.loads(results[index])["output"] if index < len(results) else ""
 
     def tool_results(self) -> list[str]:
-        """What each call gave, by its event."""
+        """The result in each call's event."""
         return [event["data"]["output"] for event in self._events() if event["event_type"] == "tool_result"]
 
     def _events(self) -> Iterator[dict[str, Any]]:
-        """The events of a job that has ended: only then does their stream end, and no silence has to be waited for."""
-        with urllib.request.urlopen(f"{self._view}/events", timeout=JOB_SECONDS) as stream:  # noqa: S310 - our own
+        """The events of a job that has ended, when their stream ends too."""
+        with urllib.request.urlopen(f"{self._view}/events", timeout=JOB_LIMIT) as stream:  # noqa: S310 - our own server
             for line in stream:
                 if line.startswith(b"data: ") and "event_type" in (event := json.loads(line[6:])):
                     yield event
@@ -81,20 +72,20 @@ class SmokeJob:
 class RunningContainer:
     """A worker in a container, seen from the host: its processes in `/proc`, its job in the orchestrator."""
 
-    def __init__(self, job: SmokeJob, engine: Engine, log: Path) -> None:
+    def __init__(self, job: ContainerJob, engine: Engine, log: Path) -> None:
         self._log = log
         self._engine = engine
         self.job = job
-        self.name = f"trioworker-smoke-{job.id}"
+        self.name = f"trioworker-test-{job.id}"
         arguments = ("worker", "--job-id", job.id, "--orchestrator-url", job.url)
         volumes = (word for name, path in job.volumes.items() for word in ("--volume", f"{name}:{path}"))
         self._began = time.monotonic()
         with log.open("wb") as out:
             self._process = subprocess.Popen(
-                # The variable's name alone: its value stays off the command line.
+                # Only the name, so that the value is not on the command line.
                 (
                     *(*engine.command, "run", "--rm", "--name", self.name, "--env", "IRONCLAW_WORKER_TOKEN"),
-                    *(*CONTRACT_WALLS, *volumes, *engine.way, IMAGE, *arguments),
+                    *(*CONTRACT_OPTIONS, *volumes, *engine.options, IMAGE, *arguments),
                 ),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -103,22 +94,22 @@ class RunningContainer:
             )
 
     def exit_code(self) -> int:
-        """The container's, once it has ended."""
+        """Wait for its end; its exit code."""
         try:
-            return self._process.wait(JOB_SECONDS)
+            return self._process.wait(JOB_LIMIT)
         except subprocess.TimeoutExpired as error:
-            raise BrokenError(f"the container did not end within {JOB_SECONDS:g} s: {self.said()}") from error
+            raise CommandError(f"the container did not end within {JOB_LIMIT:g} s: {self.last_lines()}") from error
 
-    def wait_for(self, condition: Callable[[], object], what: str, limit: float = JOB_SECONDS) -> float:
-        """Look until `condition` holds; the seconds since the container's start."""
+    def wait_for(self, condition: Callable[[], object], what: str, limit: float = JOB_LIMIT) -> float:
+        """Wait until `condition` holds; the seconds since the container's start."""
         until = time.monotonic() + limit
         while True:
             last_look = self._process.poll() is not None or time.monotonic() > until
             if condition():
                 return time.monotonic() - self._began
             if last_look:
-                raise BrokenError(f"the {what} was not seen; the container said: {self.said()}")
-            time.sleep(LOOK_AGAIN)
+                raise CommandError(f"the {what} did not occur; its output: {self.last_lines()}")
+            time.sleep(POLL_INTERVAL)
 
     def runs(self, command: Sequence[str]) -> bool:
         """Whether one of its processes is exactly this command."""
@@ -126,22 +117,22 @@ class RunningContainer:
         return any(wanted == _read(Path(f"/proc/{pid}/cmdline")) for pid in self._descendants())
 
     def zombies(self) -> list[int]:
-        """Processes of the container that ended and that nobody waited for."""
+        """Processes of the container that ended and were not reaped."""
         return [pid for pid, (_, state) in self._descendants().items() if state == "Z"]
 
-    def said(self) -> str:
+    def last_lines(self) -> str:
         """The end of its standard output and error."""
         return " | ".join(self._log.read_text(errors="replace").splitlines()[-5:]) or "nothing"
 
     def remove(self) -> None:
-        """End it, whatever it does."""
+        """Kill it if it runs."""
         if self._process.poll() is None:
-            works(*self._engine.command, "rm", "--force", "--time", "0", self.name, limit=JOB_SECONDS)
+            succeeds(*self._engine.command, "rm", "--force", "--time", "0", self.name, limit=JOB_LIMIT)
             self._process.kill()
         self._process.wait()
 
     def _descendants(self) -> dict[int, tuple[int, str]]:
-        """Parent and state of each process below the container's PID 1."""
+        """Parent and state of the container's PID 1 and each of its descendants."""
         first = subprocess.run(
             (*self._engine.command, "inspect", "--format", "{{.State.Pid}}", self.name),
             capture_output=True,
@@ -150,7 +141,7 @@ class RunningContainer:
         ).stdout.strip()
         everything: dict[int, tuple[int, str]] = {}
         for path in Path("/proc").glob("[0-9]*/stat"):
-            # The command's name stands in parentheses and may hold anything.
+            # The command's name is in parentheses and may contain any character.
             fields = _read(path).rpartition(b")")[2].split()
             if fields:
                 everything[int(path.parent.name)] = (int(fields[1]), fields[0].decode())
@@ -161,9 +152,9 @@ class RunningContainer:
 
 
 @contextmanager
-def smoke_job(url: str, engine: Engine) -> Generator[SmokeJob]:
-    """A new job; its volumes are gone after the block."""
-    job = SmokeJob(url)
+def container_job(url: str, engine: Engine) -> Generator[ContainerJob]:
+    """A new job; its volumes are removed after the block."""
+    job = ContainerJob(url)
     try:
         yield job
     finally:
@@ -171,8 +162,8 @@ def smoke_job(url: str, engine: Engine) -> Generator[SmokeJob]:
 
 
 @contextmanager
-def container(job: SmokeJob, engine: Engine) -> Generator[RunningContainer]:
-    """A worker on the job; gone after the block."""
+def container(job: ContainerJob, engine: Engine) -> Generator[RunningContainer]:
+    """A worker on the job; removed after the block."""
     with tempfile.TemporaryDirectory() as folder:
         running = RunningContainer(job, engine, Path(folder) / "log")
         try:
@@ -187,12 +178,12 @@ def orchestrator(turns: list[dict[str, Any]]) -> Generator[str]:
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "turns.json"
         script.write_text(json.dumps(turns))
-        command = [VENV / "bin/trioworker", "orchestrator", "--port", "0", "--llm", f"script:{script}"]
+        command = [sys.executable, "-m", "trioworker", "orchestrator", "--port", "0", "--llm", f"script:{script}"]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
             try:
                 line = process.stderr.readline() if process.stderr else ""
                 if not (url := re.search(r"http://\S+", line)):
-                    raise BrokenError(f"the orchestrator did not start: {line.strip()}")
+                    raise CommandError(f"the orchestrator did not start: {line.strip()}")
                 yield url[0]
             finally:
                 process.terminate()
@@ -200,13 +191,13 @@ def orchestrator(turns: list[dict[str, Any]]) -> Generator[str]:
 
 def _request(url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     data = None if body is None else json.dumps(body).encode()
-    asked = urllib.request.Request(url, data, {"Content-Type": "application/json"})  # noqa: S310 - our own server
-    with urllib.request.urlopen(asked, timeout=JOB_SECONDS) as answer:  # noqa: S310 - our own server
-        return json.load(answer)
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})  # noqa: S310 - our own server
+    with urllib.request.urlopen(request, timeout=JOB_LIMIT) as response:  # noqa: S310 - our own server
+        return json.load(response)
 
 
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError:  # it ended meanwhile
+    except OSError:  # the process has ended
         return b""
