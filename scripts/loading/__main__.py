@@ -1,4 +1,4 @@
-"""Starts `trioworker orchestrator`, puts the jobs on it, and checks and tells what came of it."""
+"""Starts `trioworker orchestrator`, runs many jobs with stub workers, checks their events and prints the figures."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ def main() -> int:
     parser.add_argument("--think", type=float, default=10.0, help="seconds between two turns (default 10)")
     parser.add_argument("--descriptors", type=int, default=1024, help="soft limit of open files (default 1024)")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    asked = parser.parse_args()
-    # Else a stop would leave the orchestrator behind.
+    options = parser.parse_args()
+    # Stops the orchestrator on the way out.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory() as folder:
-        figures = _measured(Path(folder), asked)
-    _show(figures, as_json=asked.json)
+        figures = _measured(Path(folder), options)
+    _show(figures, as_json=options.json)
     return 1 if figures["defects"] else 0
 
 
-def _measured(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
+def _measured(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     script, database = folder / "script.yaml", folder / "jobs.db"
-    # The conversation of a stub does not grow: the script is always at its first turn.
+    # A stub's conversation does not grow, so one turn is enough.
     script.write_text(SCRIPT)
-    # As a shell or a service gives it: the soft limit is below what so many connections take.
-    command = ["sh", "-c", f'ulimit -Sn {asked.descriptors} && exec "$@"', "sh"]
+    # The usual soft limit is below the number of connections.
+    command = ["sh", "-c", f'ulimit -Sn {options.descriptors} && exec "$@"', "sh"]
     command += [sys.executable, "-m", "trioworker", "orchestrator", "--port", "0"]
     command += ["--llm", f"script:{script}", "--database", str(database)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as orchestrator:
         try:
             port = int(_line(orchestrator.stderr).rsplit(":", 1)[1])
             began, cpu = time.perf_counter(), _cpu_seconds(orchestrator.pid)
-            crowd = Crowd(port, asked.turns, asked.think)
-            jobs = trio.run(_run, crowd, port, asked.jobs)
+            crowd = Crowd(port, options.turns, options.think)
+            jobs = trio.run(_run, crowd, port, options.jobs)
             seconds, cpu = time.perf_counter() - began, _cpu_seconds(orchestrator.pid) - cpu
             peak = _peak_mib(orchestrator.pid)
         finally:
@@ -64,7 +64,7 @@ def _measured(folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
     everything = [one for times in crowd.seconds.values() for one in times]
     return {
         "jobs": len(jobs),
-        "at_once": crowd.most,
+        "at_once": crowd.peak,
         "events": len(jobs) * crowd.events,
         "requests": len(everything),
         "seconds": round(seconds, 2),
@@ -91,9 +91,9 @@ async def _run(crowd: Crowd, port: int, count: int) -> list[tuple[str, str]]:
 
 
 def _defects(database: Path, jobs: list[str], crowd: Crowd) -> list[str]:
-    """What is not as it must be: each event once and in order, each job reported."""
+    """Events that are missing, repeated or out of order, and jobs without a report."""
     defects = list(crowd.failures)
-    # After its orchestrator's end nobody writes it.
+    # The orchestrator has ended.
     db = sqlite3.connect(database)
     arrived: dict[str, list[int]] = {}
     for job, seq in db.execute("SELECT job, seq FROM events ORDER BY job, number"):
@@ -101,7 +101,7 @@ def _defects(database: Path, jobs: list[str], crowd: Crowd) -> list[str]:
     expected = list(range(crowd.events))
     defects += [f"{job}: events {arrived.get(job)}" for job in jobs if arrived.get(job) != expected]
     completed = {job for (job,) in db.execute("SELECT id FROM jobs WHERE state = 'completed' AND ended IS NOT NULL")}
-    defects += [f"{job}: has not ended" for job in jobs if job not in completed]
+    defects += [f"{job}: has no report" for job in jobs if job not in completed]
     db.close()
     return defects
 
@@ -112,7 +112,7 @@ def _latencies(times: list[float]) -> dict[str, float]:
     def at(part: float) -> float:
         return round(ordered[min(len(ordered) - 1, int(len(ordered) * part))] * 1000, 2)
 
-    return {"count": len(ordered), "p50": at(0.5), "p99": at(0.99), "most": at(1)} if ordered else {"count": 0}
+    return {"count": len(ordered), "p50": at(0.5), "p99": at(0.99), "max": at(1)} if ordered else {"count": 0}
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -140,10 +140,10 @@ def _show(figures: dict[str, Any], *, as_json: bool) -> None:
     for name, value in figures.items():
         if not isinstance(value, dict | list):
             print(f"{name.replace('_', ' '):20} {value}")
-    print(f"\n{'latency, ms':28} {'count':>8} {'p50':>9} {'p99':>9} {'most':>9}")
+    print(f"\n{'latency, ms':28} {'count':>8} {'p50':>9} {'p99':>9} {'max':>9}")
     for kind, row in figures["latency_ms"].items():
         print(f"{kind:28} " + " ".join(f"{value:>9}" for value in row.values()))
-    print("\nno event was lost, doubled or out of order" if not defects else "\n".join(["", *defects[:20]]))
+    print("\nno event was lost, repeated or out of order" if not defects else "\n".join(["", *defects[:20]]))
 
 
 if __name__ == "__main__":

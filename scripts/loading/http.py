@@ -1,4 +1,4 @@
-"""One kept HTTP/1.1 connection, as small as can be: the load must not measure a client."""
+"""A minimal persistent HTTP/1.1 connection, so that the load test does not measure a client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 
 class Connection:
-    """A connection to 127.0.0.1; one request after the other."""
+    """A connection to 127.0.0.1 for one request at a time."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
@@ -24,7 +24,7 @@ class Connection:
     async def request(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, bytes]:
-        """Status and body of the answer."""
+        """Send a request; the status and the body of the response."""
         content = b"" if body is None else msgspec.json.encode(body)
         lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(content)}"]
         lines += ["Content-Type: application/json", *(f"{name}: {value}" for name, value in (headers or {}).items())]
@@ -36,7 +36,7 @@ class Connection:
         status = int(head[9:12])
         length = _LENGTH.search(head)
         if length is None and status != 204 and b"chunked" in head.lower():
-            raise RuntimeError("an answer in chunks")
+            raise RuntimeError("a chunked response")
         wanted = int(length[1]) if length else 0
         while len(rest) < wanted:
             rest += await self._more()

@@ -1,4 +1,4 @@
-"""Stub workers: the contract's requests of a job, without a model's time and without tools."""
+"""Stub workers: the contract's requests of a job, without a model and tools."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ if TYPE_CHECKING:
 TOOL = {"name": "shell", "description": "Run a command.", "parameters": {"type": "object"}}
 OUTPUT = "a line of a test's output\n" * 40
 STARTING = 200
-"""Connections that are opened at once."""
+"""Upper limit of connections being opened at the same time."""
 
 
 class Crowd:
-    """All workers, the times of their requests, and what was refused."""
+    """All workers, the times of their requests, and failed requests."""
 
     def __init__(self, port: int, turns: int, think: float) -> None:
-        """`think` seconds pass between two turns: what a model takes."""
+        """`think` is the time between two turns in seconds, which a model would take."""
         self.seconds: dict[str, list[float]] = {}
         self.failures: list[str] = []
         self.running = 0
-        self.most = 0
+        self.peak = 0
         self.events = 4 * turns + 1
         self._port = port
         self._turns = turns
         self._think = think
-        self._begin = trio.Event()
+        self._start = trio.Event()
         self._starting = trio.Semaphore(STARTING)
 
     async def run(self, jobs: Sequence[tuple[str, str]]) -> None:
-        """Run all jobs, which begin when every worker is connected."""
+        """Run all jobs; they start once every worker is connected."""
         async with trio.open_nursery() as nursery:
             for number, (job_id, token) in enumerate(jobs):
-                # Workers' turns don't fall together: they come spread over the time that a model takes.
+                # Spread the workers' turns over the time that a model takes.
                 delay = self._think * number / len(jobs)
                 await nursery.start(self._worker, job_id, token, delay)
-            self._begin.set()
+            self._start.set()
 
     async def _worker(self, job_id: str, token: str, delay: float, *, task_status: trio.TaskStatus[None]) -> None:
         async with await trio.open_tcp_stream("127.0.0.1", self._port) as stream:
             self.running += 1
-            self.most = max(self.most, self.running)
+            self.peak = max(self.peak, self.running)
             task_status.started()
-            await self._begin.wait()
+            await self._start.wait()
             await trio.sleep(delay)
             try:
                 await self._job(_Client(self, Connection(stream), job_id, token))
@@ -56,21 +56,21 @@ class Crowd:
         self.running -= 1
 
     async def _job(self, client: _Client) -> None:
-        await client.ask("GET", "job")
-        await client.ask("GET", "credentials")
-        await client.ask("POST", "status", {"state": "in_progress", "message": "started", "iteration": 0})
+        await client.send("GET", "job")
+        await client.send("GET", "credentials")
+        await client.send("POST", "status", {"state": "in_progress", "message": "started", "iteration": 0})
         messages: list[object] = [{"role": "system", "content": "Work."}, {"role": "user", "content": "Do it."}]
         for _ in range(self._turns):
-            await client.ask("GET", "prompt")
-            asked = {"messages": messages, "tools": [TOOL], "max_tokens": 4096, "tool_choice": "auto"}
-            await client.ask("POST", "llm/complete_with_tools", asked)
+            await client.send("GET", "prompt")
+            request = {"messages": messages, "tools": [TOOL], "max_tokens": 4096, "tool_choice": "auto"}
+            await client.send("POST", "llm/complete_with_tools", request)
             await client.event("message", role="assistant", content="I look.")
             await client.event("tool_use", tool_name="shell", input='{"command": "make test"}')
             await client.event("tool_result", tool_name="shell", output=OUTPUT, success=True)
             await client.event("status", message="turn")
             await trio.sleep(self._think)
         await client.event("result", success=True, message="done", status="completed")
-        await client.ask("POST", "complete", {"success": True, "message": "done", "iterations": self._turns})
+        await client.send("POST", "complete", {"success": True, "message": "done", "iterations": self._turns})
 
 
 class _Client:
@@ -81,7 +81,7 @@ class _Client:
         self._headers = {"Authorization": f"Bearer {token}"}
         self._seq = 0
 
-    async def ask(self, method: str, path: str, body: object = None) -> None:
+    async def send(self, method: str, path: str, body: object = None) -> None:
         began = trio.current_time()
         status, content = await self._connection.request(method, self._base + path, body, self._headers)
         self._crowd.seconds.setdefault(path, []).append(trio.current_time() - began)
@@ -89,5 +89,5 @@ class _Client:
             self._crowd.failures.append(f"{method} {self._base}{path}: {status} {content[:200]!r}")
 
     async def event(self, event_type: str, **data: object) -> None:
-        await self.ask("POST", "event", {"event_type": event_type, "data": {"seq": self._seq, **data}})
+        await self.send("POST", "event", {"event_type": event_type, "data": {"seq": self._seq, **data}})
         self._seq += 1
