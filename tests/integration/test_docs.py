@@ -1,4 +1,4 @@
-"""The pages keep their word: what they show as code runs, and what they point at is there."""
+"""The pages are true: their code runs, their links and paths lead somewhere, their messages are ours."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
-SCREENS = 130
-"""Lines that a page may have: a page has one purpose, and what is longer is not read."""
+MAX_PAGE_LINES = 130
+"""A page has one purpose; nobody reads a longer one."""
 
 
 def code(page: str) -> str:
@@ -52,11 +52,11 @@ def run_tests(source: str, folder: Path) -> str:
     return ended.stdout
 
 
-def test_the_chaos_test_of_its_page_passes(tmp_path: Path) -> None:
+def test_chaos_tests_of_the_page_pass(tmp_path: Path) -> None:
     assert "24 passed" in run_tests(code("chaos-testing.md"), tmp_path)
 
 
-def test_the_tool_of_its_page_counts_lines(tmp_path: Path) -> None:
+def test_tool_of_the_page_counts_lines(tmp_path: Path) -> None:
     use = """
 import threading
 from pathlib import Path
@@ -83,35 +83,35 @@ async def test_it_counts(tmp_path):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_each_link_leads_somewhere(page: Path) -> None:
+def test_relative_links_lead_somewhere(page: Path) -> None:
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     links = [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
     assert [target for target in links if not (page.parent / target.partition("#")[0]).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_what_a_page_names_in_the_repository_is_there(page: Path) -> None:
+def test_paths_named_on_a_page_exist(page: Path) -> None:
     named = re.findall(r"`((?:src|tests|scripts|docs)/[\w./-]+)", page.read_text())
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
-def test_a_page_is_short(page: Path) -> None:
-    assert len(page.read_text().splitlines()) <= SCREENS
+def test_page_is_short(page: Path) -> None:
+    assert len(page.read_text().splitlines()) <= MAX_PAGE_LINES
 
 
-def test_each_message_that_troubleshooting_tells_of_is_one_of_ours() -> None:
+def test_messages_on_the_troubleshooting_page_are_in_the_sources() -> None:
     page = (ROOT / "docs" / "troubleshooting.md").read_text()
-    told = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    quoted = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
     # A message may be written over two lines of source.
     sources = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
     ours = re.sub(r'"\s*\n\s*f?"', "", sources).replace("{response.status}", "401 answered 404")
-    assert told
-    assert [message for message in told if message not in ours] == []
+    assert quoted
+    assert [message for message in quoted if message not in ours] == []
 
 
-def test_troubleshooting_tells_of_each_exit_code() -> None:
+def test_troubleshooting_page_has_every_exit_code() -> None:
     page = (ROOT / "docs" / "troubleshooting.md").read_text()
-    told = dict(re.findall(r"^## (\d): (.+)$", page, re.MULTILINE))
+    headings = dict(re.findall(r"^## (\d): (.+)$", page, re.MULTILINE))
     ours = dict(re.findall(r"^  ([1-9])  (.+)$", EXIT_CODES, re.MULTILINE))
-    assert told == ours
+    assert headings == ours

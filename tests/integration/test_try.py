@@ -1,4 +1,4 @@
-"""`scripts/try`, as a person runs it: it ends well, shows the repair as a diff, and works twice in a row."""
+"""`scripts/try`, as a person runs it: it succeeds, shows the fix as a diff, and works twice in a row."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 300.0
+TRY_TIMEOUT = 300.0
 """Seconds: the first run may have to install the package, from an index that may be slow."""
 
 
-def try_it(folder: Path) -> subprocess.CompletedProcess[str]:
+def run_try(folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return subprocess.run(
         [ROOT / "scripts" / "try"],
@@ -24,14 +24,14 @@ def try_it(folder: Path) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TRY_TIMEOUT,
         check=False,
     )
 
 
-def test_the_demo_mends_the_project_and_shows_the_diff_twice_in_a_row(tmp_path: Path) -> None:
+def test_demo_fixes_the_project_and_shows_the_diff_twice_in_a_row(tmp_path: Path) -> None:
     for _ in range(2):
-        ended = try_it(tmp_path)
+        ended = run_try(tmp_path)
 
         assert ended.returncode == 0, ended.stdout + ended.stderr
         shown, _, diff = ended.stdout.partition("\ndiff --git ")
@@ -42,7 +42,7 @@ def test_the_demo_mends_the_project_and_shows_the_diff_twice_in_a_row(tmp_path: 
         assert list(tmp_path.iterdir()) == []
 
 
-def test_what_scripts_install_is_left_alone_while_tests_run_from_it(tmp_path: Path) -> None:
+def test_second_install_leaves_the_environment_unchanged(tmp_path: Path) -> None:
     program = ROOT / ".venv" / "bin" / "trioworker"
     if not (ROOT / ".venv" / ".installed-dev").exists():
         pytest.skip("runs from an environment of its own, not from .venv")
