@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 import trio
 
+from chaos.disk import Disk, DiskStorage
 from support.tools import Log, Look, Probe
 from support.wiretap import Wiretap
 from support.world import DONE, JOB_ID, TOKEN, Exchange, Fault, World, calling, saying
 from trioworker import ConfigError, open_job, run_job
 from trioworker.cassette import DivergedError, load_cassette, open_recorder, replay
 from trioworker.protocol import wire
+from trioworker.worker.state.journal import Journal
 from trioworker.worker.tools.base import Parameters, Tool
 
 if TYPE_CHECKING:
@@ -68,10 +70,12 @@ async def record(world: World, workspace: Path, **more: Any) -> tuple[Cassette, 
 
 
 @asynccontextmanager
-async def recording(config: WorkerConfig, world: World, path: Path) -> AsyncGenerator[RunningJob]:
+async def recording(
+    config: WorkerConfig, world: World, path: Path, journal: Journal | None = None
+) -> AsyncGenerator[RunningJob]:
     """A running job that is recorded into `path`."""
     with open_recorder(config, path) as recorder:
-        async with open_job(config, transport=world, tools=tools(), recorder=recorder) as job:
+        async with open_job(config, transport=world, tools=tools(), recorder=recorder, journal=journal) as job:
             yield job
 
 
@@ -202,18 +206,18 @@ async def test_actor_restart_is_not_recorded(workspace: Path, autojump_clock: Mo
 
 async def test_resumed_worker_continues_its_cassette(workspace: Path, autojump_clock: MockClock) -> None:
     world = World([calling(("probe", {"text": "a", "seconds": 5})), calling(("probe", {"text": "b"})), DONE])
-    path, state = workspace.parent / "job.jsonl", workspace.parent / "state"
-    config = world.config(workspace, state_dir=state)
-    async with recording(config, world, path) as job:
+    path, disk = workspace.parent / "job.jsonl", Disk()
+    config = world.config(workspace)
+    async with recording(config, world, path, Journal(DiskStorage(disk))) as job:
         await trio.sleep(3)
         # As a SIGKILL leaves it: journal and cassette end here, the last line torn.
-        journal, recorded = (state / f"{JOB_ID}.journal").read_bytes(), path.read_bytes()
+        content, recorded = bytes(disk.content), path.read_bytes()
         job.stop("the first process is over")
         await job.wait()
-    (state / f"{JOB_ID}.journal").write_bytes(journal)
     path.write_bytes(recorded + b'{"kind":"requ')
     world.revoked = False
-    async with recording(config, world, path) as job:
+    disk.content[:] = content
+    async with recording(config, world, path, Journal(DiskStorage(disk), content)) as job:
         await job.wait()
 
     cassette = load_cassette(path)
