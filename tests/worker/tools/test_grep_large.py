@@ -22,7 +22,7 @@ MAX_GROWTH_BYTES = 40 * MIB
 """How much more memory a search may take at its peak: far less than the file has."""
 
 SEARCH = """
-import resource, sys, trio
+import sys, trio
 from pathlib import Path
 from trioworker.worker.processes.processes import Processes
 from trioworker.worker.tools.base import ToolContext
@@ -30,7 +30,9 @@ from trioworker.worker.tools.grep import Grep, GrepParameters
 from trioworker.worker.tools.workspace import Workspace
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not by getrusage: a process inherits that peak from the one that forked it.
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
 
 async def main():
     with Workspace.open(Path(sys.argv[1])) as workspace:
