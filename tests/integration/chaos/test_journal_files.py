@@ -177,7 +177,7 @@ async def test_torn_tail_is_cut_and_logged(store: Store, tmp_path: Path) -> None
             ended = await worker.ended()
 
         assert ended.code == 0, ended.err
-        assert "9 bytes of a torn or damaged tail were cut" in ended.err
+        assert "cut off a torn or damaged tail of 9 bytes" in ended.err
         assert job.journal.read_bytes().startswith(whole)
         assert process_violations(job, kills=1) == []
         # The model asked for the killed call again, under another id.
