@@ -45,14 +45,17 @@ async def run_signalled_while_connecting(world: World, workspace: Path, attempts
     transport = UnconnectedReport(world, attempts)
     stop = StopRequest()
 
-    async def signal_while_connecting() -> None:
+    outcomes: list[JobOutcome] = []
+
+    async def run() -> None:
+        outcomes.append(await run_job(world.config(workspace), transport=transport, tools=[], stop=stop))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
         await transport.connecting.wait()
         await trio.sleep(CONNECTING / 2)
         stop.request("stopped by SIGTERM")
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(signal_while_connecting)
-        return await run_job(world.config(workspace), transport=transport, tools=[], stop=stop)
+    return outcomes[0]
 
 
 async def test_signal_while_the_report_connects_does_not_count_as_reported(
