@@ -71,6 +71,29 @@ async def test_tool_that_cannot_be_cancelled_does_not_cost_the_report(
     assert [event["event_type"] for event in world.events][-1] == "result"
 
 
+async def test_result_of_a_tool_that_returns_after_the_last_post_is_dropped(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    class Thread(Probe):
+        """Returns 4.5 s after the stop, in spite of the cancel, as a thread that can't be abandoned does."""
+
+        async def run(self, parameters: Any, context: ToolContext) -> object:
+            with trio.CancelScope(shield=True):
+                await trio.sleep_until(stopped_at + 4.5)
+            return "done"
+
+    world = World([SLOW_CALL, DONE])
+    world.fault = delay_answer_to("complete", 2.0)
+    stopped_at = trio.current_time() + 5
+    async with open_job(world.config(workspace, grace=8.0), transport=world, tools=[Thread(Log())]) as job:
+        await trio.sleep(5)
+        job.stop("enough")
+        outcome = await job.wait()
+    assert outcome.reported
+    assert outcome.metrics.events_lost == 0
+    assert [event["event_type"] for event in world.events][-1] == "result"
+
+
 async def test_second_stop_shortens_the_wait_for_a_tool(workspace: Path, autojump_clock: MockClock) -> None:
     world = World([SLOW_CALL, DONE])
     stop = StopRequest()

@@ -2,7 +2,7 @@
 
     shutdown scope           shielded, until the job's deadline and the grace; a stop and the shutdown shorten it
     └─ nursery
-       ├─ event-shipper      until the shutdown scope's deadline; returns when the end of the job is reported
+       ├─ event-shipper      until the shutdown's deadline; returns when the end of the job is reported
        ├─ prompt-poller      until the job's deadline
        ├─ tool-executor      until the job's deadline
        └─ reasoner           until the job's deadline; returns when the outcome is decided
@@ -52,8 +52,7 @@ class RunningJob:
 
     def __init__(self, job: Job, services: Services, *, deadline: float) -> None:
         """`deadline` is the job's, in seconds of trio's clock."""
-        self.job = job
-        self.services = services
+        self.job, self.services = job, services
         self.actors = {name: Actor(name, services.tracer) for name in (POLLER, REASONER, EXECUTOR, SHIPPER)}
         self.stop_reason: str | None = None
         self._scopes = JobScopes(deadline=deadline, grace=services.config.grace)

@@ -99,7 +99,7 @@ def seal_outbox(job: Job, events: Events, metrics: Metrics, stop_reason: str | N
         job.commit(OutcomeDecided(status="stuck", message="Execution timed out"))
     if not job.outbox_sealed and (decided := job.decided) is not None:
         costs = msgspec.structs.asdict(metrics)
-        job.commit(OutboxSealed(), events.result(decided.status, decided.message, job.iteration, costs))
+        job.commit(events.result(decided.status, decided.message, job.iteration, costs), OutboxSealed())
 
 
 def outcome_of(job: Job, metrics: Metrics) -> JobOutcome:

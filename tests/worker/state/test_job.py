@@ -58,7 +58,7 @@ RECORDS: tuple[tuple[Record, ...], ...] = (
     (records.TurnClosed(loop_state=LoopState(failing_count=1)),),
     (records.IterationStarted(number=2), message_appended("user", "also this"), records.FollowUpsJoined(count=1)),
     (reply(), message_appended("assistant", "done"), records.OutcomeDecided(status="completed", message="one")),
-    (records.OutboxSealed(), event("result", success=True)),
+    (event("result", success=True), records.OutboxSealed()),
     (records.EventDelivered(), records.EventDelivered(), records.EventDelivered(lost=True), records.EventDelivered()),
     (records.ReportStarted(),),
     (records.ReportAccepted(),),

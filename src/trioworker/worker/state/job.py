@@ -174,7 +174,9 @@ class Job:
             case records.PollingEnded():
                 self.polling_ended = True
             case records.EventQueued(path=path, body=body):
-                self._queue(path, body)
+                # A tool that couldn't be cancelled may return after the last post.
+                if not self.outbox_sealed:
+                    self._queue(path, body)
             case records.EventDelivered(lost=lost):
                 post = self.outbox.popleft()
                 self.lost_posts += lost
