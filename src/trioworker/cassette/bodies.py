@@ -1,4 +1,4 @@
-"""Request bodies as a cassette stores them: redacted, and as the difference from the body before.
+"""Request bodies as a cassette stores them: redacted, and as the difference from the previous body.
 
 A conversation grows by a few messages per turn, so storing only what is new keeps a cassette small. A body is restored
 to the byte. Each string of the JSON is redacted by itself, not the JSON text: a replay redacts the strings that it
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 UNCHANGED = b'"="'
-"""In place of a field's value that is that of the request before; no request has this value."""
+"""Stands for a field's value that is the same as in the previous request; no request has this value."""
 MAX_INLINE_BYTES = 200
 """A field up to this size is written each time, which reads better."""
 
@@ -37,7 +37,7 @@ NO_PARTS = BodyParts(b"")
 
 
 class BodySplitter:
-    """Splits and redacts the bodies of one job's requests. What the body before held already isn't redacted again."""
+    """Splits and redacts the bodies of one job's requests. What the previous body contained isn't redacted again."""
 
     def __init__(self, redact: Callable[[str], str]) -> None:
         self._redact = redact

@@ -43,7 +43,7 @@ def open_cassette_file(path: Path, job_id: str, workspace: Path) -> Generator[Ca
     """Open the file to record the job into, with mode 0600. An earlier recording of the same job is continued.
 
     Raises:
-        ConfigError: it can't be opened, is in the workspace, or is anything else than a recording of this job.
+        ConfigError: it can't be opened, is in the workspace, or is anything other than a recording of this job.
     """
     if path.resolve().is_relative_to(workspace.resolve()):
         raise ConfigError(f"--record: {path} is in the workspace, where tools write; choose another")

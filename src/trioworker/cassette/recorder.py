@@ -40,7 +40,7 @@ def open_recorder(config: WorkerConfig, path: Path) -> Generator[CassetteRecorde
     """Open a recorder that `open_job` and `run_job` take as `recorder`; it records the job into the file `path`.
 
     Raises:
-        ConfigError: the file can't be opened, is in the workspace, or is anything else than a recording of this job.
+        ConfigError: the file can't be opened, is in the workspace, or is anything other than a recording of this job.
     """
     with open_cassette_file(path, config.job_id, config.workspace) as file:
         yield CassetteRecorder(file, path, config)

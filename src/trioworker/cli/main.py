@@ -22,7 +22,7 @@ exit codes:
   0  the job succeeded
   1  the job failed, and was reported
   2  bad usage or configuration
-  3  the orchestrator refused us or can't be reached
+  3  the orchestrator refused the worker or can't be reached
   4  stopped by a signal, and reported
   5  the end of the job could not be reported
   6  a replayed job differs from the recorded one
@@ -77,7 +77,7 @@ class _Version(argparse.Action):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="trioworker",
-        description="Run one autonomous-agent job to a reported end.",
+        description="Run one autonomous-agent job and report its outcome.",
         epilog=EXIT_CODES,
         formatter_class=_one_line_help,
     )
@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         "local",
         subcommands.local,
         option_table.LOCAL,
-        "run a job here, with an orchestrator of its own (extra: local)",
+        "run a job here, with an embedded orchestrator (extra: local)",
         "Without --state-dir, the journal is kept in the user's state folder.\n"
         "OPENAI_API_KEY, if set, is sent to an openai: server.\n\n" + EXIT_CODES,
     )
@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         subcommands.fleet,
         option_table.FLEET,
         "run many jobs, each in a worker of its own",
-        "Exits with 0 if all jobs succeeded, 1 if not, 4 if it was stopped and jobs are left.\n\n" + EXIT_CODES,
+        "Exits with 0 if all jobs succeeded, 1 if not, 4 if it was stopped and jobs remain.\n\n" + EXIT_CODES,
     )
     fleet.add_argument("jobs", metavar="JOBS.jsonl", help="one line of JSON per job: job_id, token, …")
     return parser

@@ -48,7 +48,7 @@ def worker(parsed: argparse.Namespace) -> int:
 
 
 def local(parsed: argparse.Namespace) -> int:
-    """Run a job with an orchestrator of its own, or replay a cassette."""
+    """Run a job with an embedded orchestrator, or replay a cassette."""
     values = resolve(option_table.LOCAL, vars(parsed), os.environ)
     passed_on = [
         f"--{option.name}={values[option.key]}" for option in option_table.RUN if values[option.key] is not None

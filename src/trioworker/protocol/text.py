@@ -62,7 +62,7 @@ def truncate(text: str, limit: int) -> str:
 
 
 def signals_completion(text: str) -> bool:
-    """Whether a sentence contains a completion phrase, and neither that sentence nor a later one a denial."""
+    """Whether a sentence contains a completion phrase, and neither it nor a later sentence contains a denial."""
     plain = text.replace(CURLY_APOSTROPHE, "'").replace("*", "")
     if not _contains(plain, COMPLETION_PHRASES):
         return False

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAX_RESTARTS = 5
 RESTART_WINDOW = 10.0
-"""An actor fails at one more than this many restarts within this many seconds (design, rule 4)."""
+"""An actor fails if it needs more than this many restarts within this many seconds (design, rule 4)."""
 
 ActorState = Literal["waiting", "running", "ended", "failed"]
 
@@ -44,7 +44,7 @@ class Actor:
 
     Attributes:
         name: the name under which it is supervised.
-        state: `waiting` before its first incarnation, then `running`, and at last `ended` or `failed`.
+        state: `waiting` before its first incarnation, then `running`, finally `ended` or `failed`.
         restarts: the number of times it was started again.
         ended: set when no incarnation will follow.
     """
@@ -62,12 +62,12 @@ class Actor:
         return f"<Actor {self.name} {self.state}, {self.restarts} restarts>"
 
     def cancel(self) -> None:
-        """Cancel the incarnation that runs, or the one about to; another follows unless the actor has ended."""
+        """Cancel the running incarnation, or the next one if none runs; another follows unless the actor has ended."""
         self._observer.instant("cancel", track=self.name)
         self._scope.cancel()
 
     def stop(self) -> None:
-        """Cancel the incarnation that runs, and start no other."""
+        """Cancel the running incarnation, and start no other."""
         self._stopping = True
         self._scope.cancel()
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def unwrap_single_exception() -> Generator[None]:
-    """Raise a lone exception of the nursery inside as itself, not in a group.
+    """Unwrap the exception group of the nursery inside if it contains a single exception.
 
     For a nursery that is an implementation detail: the caller's own exception passes through it unchanged, with its
     cause, its context and its traceback. A group of several exceptions stays a group.

@@ -1,4 +1,4 @@
-"""The ways to run a job: as a context that hands out its actors, and as one call."""
+"""Two ways to run a job: as a context manager that exposes its actors, and as one call."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ async def open_job(
 ) -> AsyncGenerator[RunningJob]:
     """Run a job while the block runs; leaving it early stops the job and reports that.
 
-    The order of set-up is drawn in `docs/architecture.md`: what is local and may be unusable comes first, so that the
-    orchestrator is asked for nothing before the job could run; then what observes; then the orchestrator.
+    For the order of set-up, see `docs/architecture.md`: local resources that may be unusable come first, so that
+    nothing is requested for a job that can't run; then observers; then the orchestrator.
 
     Args:
         config: the job's configuration.
@@ -128,7 +128,7 @@ async def run_job(
 
 
 class _LocalResources(NamedTuple):
-    """What a job needs of its machine."""
+    """What a job needs from its machine."""
 
     workspace: Workspace
     sandbox: Sandbox

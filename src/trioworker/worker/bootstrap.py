@@ -127,7 +127,7 @@ def _opening(description: wire.JobDescription, services: Services, now: float) -
 
 
 def _sandbox_status(services: Services) -> EventQueued:
-    """The event that says how commands are confined."""
+    """The event that reports how commands are confined."""
     sandbox = services.sandbox
     services.tracer.instant("sandbox", level=sandbox.level, gap=sandbox.gap)
     if sandbox.gap and services.config.containment != "off":

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SHUTDOWN_TIMEOUT = 60.0
 """Seconds that the shutdown of a job that ended by itself may take (design, rule 7)."""
 CLEANUP_SHARE = 0.5
-"""The part of a shutdown in which tools are waited for: one that can't be cancelled must not cost the report."""
+"""The part of a shutdown spent waiting for tools: one that can't be cancelled must not prevent the report."""
 REPORT_SHARE = 0.35
 """The part of a shutdown that is reserved for the report when events can't be delivered."""
 POST_SHARE = 1 / 3
@@ -91,7 +91,7 @@ class JobScopes:
 
     Attributes:
         deadline: the job's, in seconds of trio's clock.
-        shutdown: around everything; shielded, so that a cancel from outside never costs the report. Its deadline is
+        shutdown: around everything; shielded, so that a cancel from outside never prevents the report. Its deadline is
             the job's plus the grace, and is shortened when the job is stopped and when the shutdown begins.
         cleanup: around the wait for the tools to end.
     """
@@ -109,7 +109,7 @@ class JobScopes:
         self._polls_are_shielded = True
 
     def shorten_deadline(self, seconds: float) -> None:
-        """Leave the shutdown at most `seconds` from now, a part of which is reserved for the report."""
+        """Limit the shutdown to `seconds` from now, a part of which is reserved for the report."""
         now = trio.current_time()
         self.shutdown.deadline = min(self.shutdown.deadline, now + seconds)
         left = self.shutdown.deadline - now

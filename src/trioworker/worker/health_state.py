@@ -1,4 +1,4 @@
-"""How a worker is, as `trioworker health` reports it."""
+"""The state of a worker, as `trioworker health` reports it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class HealthState:
-    """Reads the state of a worker. Before the job is fetched, all there is to report is that the worker is alive.
+    """Reads the state of a worker. Before the job is fetched, it reports only that the worker is alive.
 
     `running` is set once the job runs.
     """

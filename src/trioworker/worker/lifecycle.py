@@ -1,6 +1,6 @@
-"""A job from its start to its reported end, on one screen: channels, nursery, actors, and the order of the shutdown.
+"""A job from start to report, on one screen: channels, nursery, actors, and the order of the shutdown.
 
-    shutdown scope           shielded, until the job's deadline and the grace; a stop and the shutdown shorten it
+    shutdown scope           shielded, until the job's deadline plus the grace; a stop and the shutdown shorten it
     └─ nursery
        ├─ event-shipper      until the shutdown's deadline; returns when the end of the job is reported
        ├─ prompt-poller      until the job's deadline
@@ -8,7 +8,7 @@
        └─ reasoner           until the job's deadline; returns when the outcome is decided
 
 Each actor runs in a cancel scope of its own (`supervision/actor.py`): `Actor.cancel` is followed by a restart, and
-`Actor.stop` is not. `cancellation.py` has the scopes that are moved from outside while a task is in them.
+`Actor.stop` is not. `cancellation.py` has the scopes whose deadlines change while a task is in them.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class RunningJob:
         services.tracer.watch(("outbox", "follow-ups waiting", "calls to answer"), job.queue_lengths)
 
     async def run(self) -> None:
-        """Run the job to its reported end. A cancel from outside has no effect; `stop` ends the job."""
+        """Run the job until its end is reported. A cancel from outside has no effect; `stop` ends the job."""
         if self.job.decided is not None:
             self._stop_work()
         if not self.job.report_accepted:

@@ -90,7 +90,8 @@ async def _run_until_signalled(
 ) -> JobOutcome:
     """Run a job to its end; SIGTERM and SIGINT stop it. `started` is called once the job was fetched.
 
-    The signal receiver stays open until the end is reported: otherwise a second signal would kill the shutdown.
+    The signal receiver stays open until the end is reported: otherwise a second signal would kill the worker during its
+    shutdown.
     """
     stop = StopRequest()
 

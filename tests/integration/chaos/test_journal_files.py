@@ -131,8 +131,8 @@ def not_a_journal(job: RestartableJob, other: RestartableJob) -> bytes:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (of_another_job, "is of job"),
-        (of_another_job_and_torn, "is of job"),
+        (of_another_job, "belongs to job"),
+        (of_another_job_and_torn, "belongs to job"),
         (of_a_newer_version, "newer"),
         (not_a_journal, "not a trioworker journal"),
     ],

@@ -156,7 +156,7 @@ def test_journal_of_another_format_is_refused_and_left_unchanged(version: bytes,
 def test_journal_of_another_job_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     path = journal_path(tmp_path, "another")
     path.write_bytes(WHOLE + b"torn")
-    with pytest.raises(ConfigError, match=f"is of job {JOB_ID}, not another; move it away"):
+    with pytest.raises(ConfigError, match=f"belongs to job {JOB_ID}, not another; move it away"):
         open_journal(tmp_path, "another")
     assert path.read_bytes() == WHOLE + b"torn"
 

@@ -1,4 +1,4 @@
-"""The event shipper: delivers the posts of the outbox, one at a time and in order, and at last reports the end."""
+"""The event shipper: delivers the posts of the outbox, one at a time and in order, then reports the job's end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 SHIP_DELAY = 0.005
-"""Seconds that a post waits: what led to it often leads to a request to the model too, which should go out first."""
+"""Seconds that a post waits: its cause often leads to a request to the model too, which should go out first."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -67,7 +67,7 @@ class EventShipper:
     async def _drain(self) -> None:
         while self._job.outbox:
             post = self._job.outbox[0]
-            # What people have seen must survive a crash: a restart would use its number for another event.
+            # What people have seen must survive a crash: otherwise a restart could give its number to another event.
             await self._job.sync()
             with self._scopes.post():
                 await self._deliver(post)

@@ -1,4 +1,4 @@
-"""How an actor changes the job: records are committed at once, and the shipper is woken, which may push back."""
+"""How an actor changes the job: records are committed at once, and a full queue of the shipper slows the actor down."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Publisher:
-    """Commits records to the job and wakes the shipper for the posts among them; a context that closes its channel."""
+    """Commits records to the job and wakes the shipper for the posts among them. Closes its channel on exit."""
 
     def __init__(self, job: Job, channel: trio.MemorySendChannel[PostWaiting], tracer: Tracer) -> None:
         self._job = job

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from trioworker.worker.state.job import Job
 
 MIN_ITERATION_INTERVAL = 0.1
-"""Seconds from the start of one iteration to the next, at least (contract, 'A job, in order')."""
+"""Minimum seconds from the start of one iteration to that of the next (contract, 'A job, in order')."""
 STATUS_EVERY = 5
 """A status is sent on iteration 1, 6, 11, … (contract, 'A job, in order')."""
 SELECT_TOKENS = 1024

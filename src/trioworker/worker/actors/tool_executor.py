@@ -93,7 +93,7 @@ class ToolExecutor:
             await self._end(answers, trio.current_time() - started)
 
     def _groups(self) -> Iterator[list[TurnCall]]:
-        """The calls to run, in the order requested; neighbouring calls that only read form one group."""
+        """The calls to run, in the order requested; adjacent calls that only read form one group."""
         waiting = [call for call in self._job.turn if not call.ended]
         for reading, calls in groupby(waiting, key=self._only_reads):
             if reading:

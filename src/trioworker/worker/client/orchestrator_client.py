@@ -154,7 +154,7 @@ class OrchestratorClient:
                 return decode(b"" if response.status in accept else response.body)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                 malformed += 1
-                reason = f"{method} {path}: {response.status} with a body that is not the contract's: {error}"
+                reason = f"{method} {path}: {response.status} with a body that violates the contract: {error}"
                 if malformed < MALFORMED_ATTEMPTS and limits.attempts is None:
                     raise TransientError(reason) from error
                 raise BadReplyError(reason) from error

@@ -92,7 +92,7 @@ class RetryingSender:
                 tries += 1
                 request = HttpRequest(method, path, body, on_sent=delivery.body_sent if delivery else None)
                 try:
-                    # The response is read within `delivery`: no cancel can come between its arrival and its meaning.
+                    # The response is read within `delivery`: no cancel can come between arrival and decoding.
                     with delivery or nullcontext(), self._span(request, tries - 1) as span:
                         return read(await self._attempt(request, limits, accept, span))
                 except TransientError as failure:

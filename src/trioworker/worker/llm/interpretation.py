@@ -71,7 +71,7 @@ def interpret(reply: wire.Reply, context: Context) -> Interpretation:
 
 
 def holds_calls(reply: wire.Reply, tools: Collection[str]) -> bool:
-    """Whether a reply contains calls to run: none does that was cut at the length limit."""
+    """Whether a reply contains calls to run. A reply that was cut at the length limit never does."""
     if reply.ended_by == "length":
         return False
     return bool(reply.tool_calls) or bool(recover_calls(reply.content or "", tools, ()).calls)

@@ -1,4 +1,4 @@
-"""Loop detection: what is done about a model that repeats itself or says nothing, one rule each.
+"""Loop detection: rules for a model that repeats itself or says nothing.
 
 A rule is a pure function of the `LoopState` and of what just happened. It returns a `Nudge`: the new state, a note to
 the model, and a status for people.
@@ -23,7 +23,7 @@ COMPLETION_PHRASE = "The job is complete"
 """The sentence that the model is asked to complete the job with; the contract agrees that it signals completion."""
 FAILURES_WARNED = 3
 FAILURES_STOPPED = 5
-"""So many failures of the same call in a row cause a warning, and a turn without tools."""
+"""This many failures of the same call in a row cause a warning, and a turn without tools."""
 
 GO_ON = f'Go on with the job. Call a tool for the next step, or say "{COMPLETION_PHRASE}." when nothing is left to do.'
 """The reminder after a text without a call: no request may end with the assistant's message."""
@@ -58,7 +58,7 @@ def on_empty_reply(loop_state: LoopState) -> Nudge:
     match loop_state.empty_replies:
         case 0:
             nudged = msgspec.structs.replace(loop_state, empty_replies=1, text_only=False)
-            return Nudge(loop_state=nudged, note=REPLY_EMPTY, status="Empty reply: the model was asked to go on")
+            return Nudge(loop_state=nudged, note=REPLY_EMPTY, status="Empty reply: the model was asked to continue")
         case 1:
             nudged = msgspec.structs.replace(loop_state, empty_replies=2, text_only=True)
             return Nudge(

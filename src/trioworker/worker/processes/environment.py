@@ -86,7 +86,7 @@ def child_environment(environ: Mapping[str, str], credentials: Mapping[str, str]
 def forget_token() -> None:
     """Wipe the token from our environment and `/proc`, and deny other processes of this user access to our memory.
 
-    To be called as soon as the configuration was read. Idempotent.
+    Call it as soon as the configuration has been read. Idempotent.
     """
     for name in TOKEN_VARIABLES:
         os.environ.pop(name, None)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 KILL_DELAY = 0.5
-"""Seconds between SIGTERM and SIGKILL: enough to remove a lock file, short beside the 8 s of a job's shutdown."""
+"""Seconds between SIGTERM and SIGKILL: enough to remove a lock file, short compared to the 8 s of a job's shutdown."""
 TERMINATION_TIMEOUT = 2.0
 """Seconds until termination is given up: processes that are left hang in the kernel."""
 ATTRIBUTION_DELAY = 0.1

@@ -1,8 +1,8 @@
-"""The safety layer: what a tool's output passes on its way to the model, into events and into the log.
+"""The safety layer, which a tool's output passes through on its way to the model, to events and to the log.
 
-The order matters. Redaction comes first and sees the whole text, as a cut could leave part of a secret that matches no
-shape. Injection markers, the cut and the wrapper follow. Nothing is escaped, so that code reaches the model unchanged
-and its patches match; the only exception is a closing tag that would end the wrapper.
+The order matters. Redaction comes first and sees the whole text, since a cut could leave a part of a secret, which
+matches no shape. Injection markers, the cut and the wrapper follow. Nothing is escaped, so that code reaches the model
+unchanged and its patches match; the only exception is a closing tag that would end the wrapper.
 """
 
 from __future__ import annotations

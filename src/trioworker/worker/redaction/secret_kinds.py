@@ -1,8 +1,8 @@
 """The kinds of secrets, and how each is found in a text.
 
-A kind has an anchor, a cheap test whether the text may contain it, and a shape or a function that finds it. The shapes
-are the contract's (`vectors/secrets.json`). Everything works on UTF-8 bytes: all shapes are ASCII, and bytes are the
-fastest to search.
+A kind has an anchor, a cheap test of whether the text may contain it, and a shape or a function that finds it. The
+shapes are the contract's (`vectors/secrets.json`). Everything works on UTF-8 bytes: all shapes are ASCII, and bytes are
+the fastest to search.
 
 Every search takes linear time on any text: a pattern that fails at an offset either stops after a bounded number of
 bytes, or consumes what it has read. Patterns are compiled at first use, since most texts contain few anchors, and

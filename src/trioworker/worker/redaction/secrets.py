@@ -1,8 +1,8 @@
 """Redaction: secrets are removed from every text that leaves a tool, for the model, for events and for the log.
 
-One linear pass with an RE2 set finds which kinds the text may contain, and only those are searched for. Each of them
-is, whatever else matched, so a short prefix never hides a longer key. Overlapping matches become one, named after the
-one that starts first. Redacting a text twice changes nothing.
+One linear pass with an RE2 set finds which kinds the text may contain, and only those are searched for. Each of them is
+searched for, whatever else matched, so a short prefix never hides a longer key. Overlapping matches become one, named
+after the one that starts first. Redacting a text twice changes nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The conversation with the model: its messages, in order, each encoded once, and their compaction.
 
-Successive requests of a long job differ by a few messages only. Each message is therefore stored as the JSON that is
+Successive requests of a long job differ by only a few messages. Each message is therefore stored as the JSON that is
 sent, and a request joins them. When they exceed the limit, old tool results are each replaced by one line.
 """
 
@@ -32,7 +32,7 @@ MANY_FIELDS = 10
 EMERGENCY_STEPS = (64 * 1024, 4 * 1024, COMPACTABLE_BYTES)
 """The maximum length of a message at each step of the emergency compaction."""
 LEAVE_OUT = 0
-"""As `HistoryCompacted.over`: remove the turns entirely, when even shortened they don't fit."""
+"""As `HistoryCompacted.over`: remove the turns entirely, since even shortened ones don't fit."""
 
 _decode = msgspec.json.Decoder(wire.Message).decode
 encode_message = msgspec.json.Encoder().encode

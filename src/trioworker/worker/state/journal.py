@@ -63,7 +63,7 @@ _decode = msgspec.msgpack.Decoder(tuple[AnyRecord, ...]).decode
 
 
 class Storage(Protocol):
-    """The bytes of a journal. Every method but `close` raises `OSError`."""
+    """The bytes of a journal. Every method except `close` may raise `OSError`."""
 
     def append(self, data: bytes) -> None:
         """Add `data` at the end."""
@@ -245,4 +245,4 @@ def check_owner(journal: Journal, job_id: str) -> None:
     """
     first = next((record for commit in journal.past for record in commit), None)
     if isinstance(first, records.JobOpened) and first.job_id.lower() != job_id.lower():
-        raise ConfigError(f"the journal is of job {first.job_id}, not {job_id}; move it away")
+        raise ConfigError(f"the journal belongs to job {first.job_id}, not {job_id}; move it away")

@@ -1,6 +1,6 @@
 """`apply_patch`: replaces exact text of a file; everything else stays byte for byte.
 
-Models see and send `\\n`. In a file whose lines end with `\\r\\n` both texts get those ends.
+Models see and send `\\n`. In a file whose lines end with `\\r\\n`, both texts get those line ends.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def _hint(content: str, old: str) -> str:
 
 
 def _line_ignoring_white_space(content: str, old: str) -> int:
-    """The line where `old` matches but for indentation and trailing spaces; 0 if there is none."""
+    """The line where `old` matches except for indentation and trailing spaces; 0 if there is none."""
     wanted = _stripped(old.strip())
     if not wanted.strip():
         return 0

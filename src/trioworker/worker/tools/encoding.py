@@ -1,7 +1,7 @@
-"""A file's bytes as text and back, so that an edit keeps encoding and byte order mark.
+"""Decodes a file's bytes and encodes them again, so that an edit keeps the encoding and the byte order mark.
 
-A mark decides. Without one a file is UTF-16 when every other byte is NUL, then UTF-8 if it is valid as such, and
-otherwise Latin-1, which takes any bytes and gives them back unchanged. Other files with a NUL are binary.
+A byte order mark decides. Without one, a file is UTF-16 when every other byte is NUL, then UTF-8 if it is valid as
+such, and otherwise Latin-1, which takes any bytes and gives them back unchanged. Other files with a NUL are binary.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Text(msgspec.Struct, frozen=True):
 
 
 def decode(data: bytes) -> Text | None:
-    """The text that `data` is, or None when it is binary."""
+    """`data` decoded as text, or None when it is binary."""
     found = recognize(data[:PROBE_BYTES], len(data))
     if found is None:
         return None

@@ -89,7 +89,7 @@ def replace_file(workspace: Workspace, path: str, data: bytes) -> None:
     Missing parents are created. A symbolic link stays, and its target is replaced.
 
     Raises:
-        ToolError: the path isn't one of a file, or the file system refuses.
+        ToolError: the path isn't that of a file, or the file system refuses.
     """
     shown = workspace.shown(path)
     with translate_oserror("write", shown), workspace.parent(path, create=True) as (parent, name):

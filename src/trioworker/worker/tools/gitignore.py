@@ -49,7 +49,7 @@ class GitIgnore:
     def above(cls, workspace: Workspace, folder: str) -> Self | None:
         """The rules that the folders above `folder` set for what is in it.
 
-        A search that starts in an ignored folder was meant to: then the rules that ignore it don't apply.
+        A search that starts in an ignored folder does so on purpose, so the rules that ignore it don't apply.
         """
         rules: Self | None = None
         parent = ""
@@ -61,7 +61,7 @@ class GitIgnore:
         return rules
 
     def ignores(self, path: str, *, is_directory: bool) -> bool:
-        """Whether git ignores this path, which is relative to the workspace and beneath the folder of these rules."""
+        """Whether git ignores this path, which is relative to the workspace and below the folder of these rules."""
         candidate = display(path) + ("/" if is_directory else "")
         rules: GitIgnore | None = self
         while rules is not None:
@@ -80,7 +80,7 @@ def _compiled(lines: list[str]) -> GitIgnoreSpec:
     try:
         return GitIgnoreSpec.from_lines(lines)
     except Exception:
-        # Of any type: each of its engines raises its own. Git ignores a malformed rule, too.
+        # Any exception type: each of its engines raises its own. Git ignores a malformed rule, too.
         return GitIgnoreSpec.from_lines([line for line in lines if _is_valid(line)])
 
 

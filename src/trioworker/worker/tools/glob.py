@@ -1,4 +1,4 @@
-"""`glob`: files by a pattern of their path, newest first."""
+"""`glob`: finds files by a pattern of their path, newest first."""
 
 from __future__ import annotations
 

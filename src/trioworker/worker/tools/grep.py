@@ -1,4 +1,4 @@
-"""`grep`: lines by a regular expression, in one file or in all text files beneath a folder."""
+"""`grep`: finds lines by a regular expression, in one file or in all text files below a folder."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ class _Search:
 
     @contextmanager
     def _blocks(self, path: str, shown: str) -> Generator[Iterator[Block]]:
-        """The text of a file, which is open for that long."""
+        """The text of a file, which stays open while the block runs."""
         descriptor = self._workspace.open_file(path)
         try:
             size = check_regular(descriptor, shown).st_size

@@ -56,7 +56,7 @@ class Shell(Tool[ShellParameters]):
     timeout = DEFAULT_TIMEOUT
 
     def time_limit(self, parameters: ShellParameters) -> float:
-        """More than the command's own time-out, so that this always comes first and its output is kept."""
+        """More than the command's own time-out, which therefore always comes first and keeps the output."""
         return (parameters.timeout or self.timeout) + OUTER_MARGIN
 
     async def run(self, parameters: ShellParameters, context: ToolContext) -> ShellResult:

@@ -56,7 +56,7 @@ class _Parser:
         """Here-documents whose text starts after this line: delimiter and command."""
 
     def script(self, *, closing: bool) -> list[Pipeline]:
-        """Pipelines up to the end, or up to and with the `)` that closes a substitution."""
+        """Pipelines up to the end, or up to and including the `)` that closes a substitution."""
         pipelines: list[Pipeline] = []
         pipeline: Pipeline = []
         while True:

@@ -22,7 +22,7 @@ def composed(text: str) -> str:
 def stored_form(path: bytes, exists: Callable[[bytes], bool]) -> bytes:
     """The path with each component in the form, as given, NFC or NFD, in which it exists.
 
-    From the first component on that exists in none of them, the path stays as given.
+    From the first component that exists in none of them, the path stays as given.
     """
     if path.isascii():
         return path

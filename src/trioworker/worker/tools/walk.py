@@ -1,4 +1,4 @@
-"""The folders and files beneath a directory, nearest first: what `list_dir`, `glob` and `grep` go through."""
+"""The folders and files below a directory, nearest first: what `list_dir`, `glob` and `grep` go through."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NOT_ENTERED = frozenset({"node_modules", "target", ".git", "__pycache__", "venv", ".venv"})
 """Folders that are listed and not entered (contract, 'Tools'): large, and made by programs."""
 NOT_REPORTED = frozenset({".git"})
-"""Folders that a search leaves out without saying so: every repository has one."""
+"""Folders that a search leaves out without reporting it: every repository has one."""
 
 NO_LIMIT = 1 << 30
 
@@ -42,10 +42,10 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Walk:
-    """The entries beneath `start`, folder by folder, each sorted by name; `max_depth` levels of folders are entered.
+    """The entries below `start`, folder by folder, each sorted by name; `max_depth` levels of folders are entered.
 
     Iterate in a worker thread: it stops when the call that the thread works for is cancelled. Folders that git ignores
-    are given and not entered. What can't be listed, or vanishes meanwhile, is noted in `skipped`.
+    are yielded and not entered. What can't be listed, or vanishes meanwhile, is noted in `skipped`.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Walk:
         self._ignored: frozenset[str] = frozenset()
 
     def is_ignored(self, entry: Found) -> bool:
-        """Whether git ignores the entry that was given last, or another of the same folder."""
+        """Whether git ignores the entry that was yielded last, or another of the same folder."""
         return entry.path in self._ignored
 
     def __iter__(self) -> Iterator[Found]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DIRECTORY_ONLY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 READ_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-"""Flags for reading: a FIFO without a writer must not block, nor a terminal become our controlling terminal."""
+"""Flags for reading: a FIFO without a writer must not block, and a terminal must not become our controlling one."""
 MAX_PATH_BYTES = 4095
 """Bytes of a path: the kernel's PATH_MAX without its NUL (linux/limits.h)."""
 
@@ -102,8 +102,8 @@ class Workspace:
     def parent(self, path: str, *, create: bool = False) -> Generator[tuple[int, bytes]]:
         """The parent's descriptor and the name of the file at `path`, which need not exist.
 
-        Symbolic links are followed, also the last, so that a write replaces a link's target and not the link. `create`
-        creates missing parents.
+        Symbolic links are followed, including the last one, so that a write replaces a link's target and not the link.
+        `create` creates missing parents.
         """
         relative = self._relative(path)
         for _ in range(MAX_LINKS):
@@ -122,7 +122,7 @@ class Workspace:
         raise _error(errno.ELOOP)
 
     def shown(self, path: str) -> str:
-        """The path as shown in results and errors: valid Unicode, and relative to the workspace if it is beneath it."""
+        """The path as shown in results and errors: valid Unicode, and relative to the workspace if it is inside."""
         try:
             relative = self._relative(path)
         except OSError:

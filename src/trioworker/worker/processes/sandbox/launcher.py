@@ -5,7 +5,7 @@ can signal and trace whatever is in the same Landlock domain. A command is start
 the launcher (CLONE_PARENT), so the worker waits for it and terminates it as if it had started it itself.
 
 A request comes with three descriptors: the working directory, the output, and a pipe for the errno of a failed exec.
-The response is the pid, or a negative errno. The launcher ends at the end of the socket.
+The response is the pid, or a negative errno. The launcher exits when the worker closes the socket.
 This file is run by its path, without site packages, so it imports only the standard library.
 """
 
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> None:
         os.close(ruleset)
     libc = ctypes.PyDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
-    # Commands are in our Landlock domain. They must not trace us, and so reach the other commands' requests.
+    # Commands are in our Landlock domain. They must not be able to trace us, and so read other commands' requests.
     libc.prctl(PR_SET_DUMPABLE, *map(ctypes.c_ulong, (0, 0, 0, 0)))
     for limit in filter(None, arguments[2].split(",")):
         kind, _, value = limit.partition("=")

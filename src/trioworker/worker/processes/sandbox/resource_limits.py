@@ -15,7 +15,7 @@ MAX_FILE_BYTES = 16 * 1024**3
 MAX_PROCESSES = 16_384
 """Processes and threads of this user, as the kernel counts them. On a shared machine, other jobs' count too.
 
-It ends fork bombs at the latest; root is exempt, and a container's own limit (pids) comes first.
+A last resort against fork bombs: root is exempt, and a container's own limit (pids) is reached first.
 """
 MIN_CPU_SECONDS = 60
 """Lower bound of the CPU limit, for jobs with a short time-out."""
