@@ -29,7 +29,7 @@ def redact(text: str) -> str:
 
 
 @given(st.lists(bodies, min_size=1, max_size=4))
-def test_shortened_body_is_restored_to_the_byte(sent: list[bytes]) -> None:
+def test_shortened_body_is_restored_byte_for_byte(sent: list[bytes]) -> None:
     splitter, before = BodySplitter(redact), NO_PARTS
     for body in sent:
         parts = splitter.split(body)
@@ -43,7 +43,7 @@ def test_shortened_body_is_restored_to_the_byte(sent: list[bytes]) -> None:
 
 
 @given(st.binary(max_size=60) | bodies.map(lambda body: body.replace(b",", b", \n")))
-def test_body_that_is_no_object_with_messages_stays_whole(body: bytes) -> None:
+def test_body_that_is_not_an_object_with_messages_stays_whole(body: bytes) -> None:
     assert (
         BodySplitter(redact).split(body).whole == redact(body.decode("utf-8", "replace")).encode() or b"\n" not in body
     )

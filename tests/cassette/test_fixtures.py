@@ -54,7 +54,7 @@ async def test_replay_has_the_recorded_outcome_and_touches_no_file(
 
 
 @cassettes
-async def test_replay_sends_the_recorded_requests_to_the_byte(
+async def test_replay_sends_the_recorded_requests_byte_for_byte(
     path: Path, workspace: Path, autojump_clock: MockClock
 ) -> None:
     cassette = load_cassette(path)

@@ -28,7 +28,7 @@ CONTRACT = [
 
 
 @pytest.mark.parametrize(("key", "variable", "form"), CONTRACT)
-def test_option_beats_our_variable_which_beats_the_contracts(key: str, variable: str, form: str) -> None:
+def test_option_overrides_our_variable_which_overrides_the_contracts(key: str, variable: str, form: str) -> None:
     ours, theirs = {f"TRIOWORKER_{variable}": form % 2}, {f"IRONCLAW_{variable}": form % 3}
     sources = {"job_id": None if key == "job_id" else JOB_ID}
     assert str(resolve({**sources, key: form % 1}, {**ours, **theirs})[key]) == form % 1

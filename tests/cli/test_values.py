@@ -44,7 +44,7 @@ def test_whole_refuses_anything_else(text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "value"), [("590", 590.0), ("0.001", 0.001), ("1e3", 1000.0), ("604800", 604800.0)])
-def test_seconds_up_to_a_week(text: str, value: float) -> None:
+def test_seconds_accepts_up_to_a_week(text: str, value: float) -> None:
     assert values.seconds(text) == value
 
 
@@ -66,12 +66,12 @@ def test_cores_refuses_anything_else(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["1", "true", "Yes", "ON"])
-def test_switch_is_on(text: str) -> None:
+def test_switch_accepts_each_spelling_of_on(text: str) -> None:
     assert values.switch(text) is True
 
 
 @pytest.mark.parametrize("text", ["0", "false", "No", "OFF"])
-def test_switch_is_off(text: str) -> None:
+def test_switch_accepts_each_spelling_of_off(text: str) -> None:
     assert values.switch(text) is False
 
 
@@ -113,7 +113,7 @@ def test_existing_paths_are_resolved_and_can_be_passed_on(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("text", ["/" + "x" * 106, "/" + "\u00e4" * 53])
-def test_socket_path_up_to_107_bytes(text: str) -> None:
+def test_socket_path_accepts_up_to_107_bytes(text: str) -> None:
     assert values.socket_path(text) == Path(text)
 
 

@@ -81,17 +81,17 @@ def test_copy_equals_the_contract() -> None:
 
 
 @pytest.mark.parametrize("case", msgspec.json.decode(vector("truncate.json"), type=list[Cut]), ids=str)
-def test_truncate(case: Cut) -> None:
+def test_truncation_matches_the_vectors(case: Cut) -> None:
     assert truncate(case.text, case.max) == case.want
 
 
 @pytest.mark.parametrize("case", msgspec.json.decode(vector("cleaning.json"), type=list[Cleaning]), ids=str)
-def test_cleaning(case: Cleaning) -> None:
+def test_cleaning_matches_the_vectors(case: Cleaning) -> None:
     assert clean(case.text) == case.want
 
 
 @pytest.mark.parametrize("case", COMPLETION.cases, ids=str)
-def test_completion(case: CompletionCase) -> None:
+def test_completion_matches_the_vectors(case: CompletionCase) -> None:
     assert signals_completion(case.text) is case.done
 
 
@@ -110,7 +110,7 @@ def test_every_denial_revokes_completion(denial: str) -> None:
 
 
 @pytest.mark.parametrize("case", RECOVERY.cases, ids=lambda case: case.text)
-def test_recovery(case: RecoveryCase) -> None:
+def test_recovery_matches_the_vectors(case: RecoveryCase) -> None:
     recovery = recover_calls(case.text, RECOVERY.tools, frozenset[str]())
     assert [Call(call.id, call.name, call.arguments) for call in recovery.calls] == case.calls
     assert recovery.rest == case.rest

@@ -65,7 +65,7 @@ def test_any_arguments_are_parsed_or_refused(tool: AnyTool, given_arguments: Any
 
 @fuzzing(2.0)
 @given(commands, st.sampled_from(["", " "]))
-def test_any_command_is_checked(words: list[str], joint: str) -> None:
+def test_any_command_is_checked_without_an_error(words: list[str], joint: str) -> None:
     refused = refusal(joint.join(words))
     assert refused is None or refused.partition(": ")[0] in REMEDIES
 

@@ -113,7 +113,7 @@ async def test_unreachable_orchestrator_is_exit_code_3(workspace: Path) -> None:
     assert ended.seconds < 30
 
 
-async def test_late_orchestrator_is_waited_for(store: Store, workspace: Path) -> None:
+async def test_worker_waits_for_an_orchestrator_that_starts_late(store: Store, workspace: Path) -> None:
     job = store.create_job("x", title="x")
     at = ("--job-id", job.id, "--workspace", str(workspace))
     refused = 0

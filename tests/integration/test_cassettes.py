@@ -187,7 +187,7 @@ async def test_cassette_of_a_killed_and_resumed_worker_replays(workspace: Path) 
     assert replayed.code == 0, replayed.err
 
 
-async def test_code_of_the_page_records_and_replays(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_code_on_the_page_records_and_replays(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (CASSETTES.parents[1] / "docs" / "cassettes.md").read_text()
     shown: dict[str, Any] = {}
     exec("\n".join(re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)), shown)  # noqa: S102 - our page

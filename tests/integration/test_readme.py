@@ -48,7 +48,7 @@ async def test_the_exit_codes_agree_with_help() -> None:
     assert EXIT_CODES.strip() in (await ran("--help")).out
 
 
-async def test_each_command_has_its_help() -> None:
+async def test_each_command_has_help() -> None:
     for command in ("worker", "local", "orchestrator", "fleet"):
         ended = await ran(command, "--help")
         assert (ended.code, ended.err) == (0, "")

@@ -57,7 +57,7 @@ def assert_cancelled(job: RealJob, ended: Ended, number: signal.Signals) -> None
 
 
 @pytest.mark.parametrize("command", [PLAIN, IGNORING_SIGTERM, DETACHED, IGNORING_SIGTERM_AND_DETACHED])
-async def test_sigterm_during_a_tool(store: Store, workspace: Path, command: str) -> None:
+async def test_sigterm_during_a_tool_cancels_the_job(store: Store, workspace: Path, command: str) -> None:
     async with real_job(store, workspace, [calling(("shell", {"command": command})), DONE]) as job:
         await until((workspace / "began").exists)
         assert job.survivors() != {}
@@ -67,7 +67,7 @@ async def test_sigterm_during_a_tool(store: Store, workspace: Path, command: str
     assert len(job.of_type("tool_use")) == 1
 
 
-async def test_sigint_during_a_tool(store: Store, workspace: Path) -> None:
+async def test_sigint_during_a_tool_cancels_the_job(store: Store, workspace: Path) -> None:
     async with real_job(store, workspace, [calling(("shell", {"command": PLAIN})), DONE]) as job:
         await until((workspace / "began").exists)
         ended = await stop_with(signal.SIGINT, job)
@@ -75,7 +75,7 @@ async def test_sigint_during_a_tool(store: Store, workspace: Path) -> None:
         assert_cancelled(job, ended, signal.SIGINT)
 
 
-async def test_sigterm_during_a_request_to_the_model(store: Store, workspace: Path) -> None:
+async def test_sigterm_during_a_request_to_the_model_cancels_both(store: Store, workspace: Path) -> None:
     async with real_job(store, workspace, [calling(("list_dir", {}), delay=300)]) as job:
         await until(lambda: job.model.requests)
         ended = await stop_with(signal.SIGTERM, job)

@@ -124,14 +124,14 @@ async def test_state_while_the_report_is_delayed_is_shutting_down(
     assert health.actors["reasoner"].state == "ended"
 
 
-async def test_each_iteration_is_progress(workspace: Path, path: Path, autojump_clock: MockClock) -> None:
+async def test_each_iteration_counts_as_progress(workspace: Path, path: Path, autojump_clock: MockClock) -> None:
     world = World([*(calling(("probe", {"text": str(n)})) for n in range(20)), DONE], thinking=2.0)
     health = await health_at(world, workspace, path, 30.0)
     assert health.iteration > 5
     assert health.idle <= 2.0
 
 
-async def test_failed_requests_are_no_progress(workspace: Path, path: Path, autojump_clock: MockClock) -> None:
+async def test_failed_requests_do_not_count_as_progress(workspace: Path, path: Path, autojump_clock: MockClock) -> None:
     world = World()
 
     def away(exchange: Exchange) -> Fault | None:
@@ -234,7 +234,7 @@ async def test_socket_of_a_running_worker_is_kept(
     assert warning == (f"WARNING --health-socket {path}: another worker listens there; this worker has no health check")
 
 
-async def test_file_that_is_no_socket_is_kept(
+async def test_file_that_is_not_a_socket_is_kept(
     workspace: Path, path: Path, log: list[str], autojump_clock: MockClock
 ) -> None:
     write(path, "precious")

@@ -54,7 +54,7 @@ def test_instrument_is_loaded(module: str, name: str) -> None:
     assert type(found).__name__ == "Steps"
 
 
-def test_instance_is_used_as_it_is(module: str) -> None:
+def test_instance_is_used_as_is(module: str) -> None:
     assert load_instrument(f"{module}:instance") is load_instrument(f"{module}:factory")
 
 

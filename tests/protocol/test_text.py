@@ -37,7 +37,7 @@ def test_truncate_keeps_the_longest_prefix_that_fits(text: str, limit: int) -> N
         ("The job is complete (see NOTES.md).", True),
     ],
 )
-def test_signals_completion(text: str, *, done: bool) -> None:
+def test_completion_phrase_without_a_denial_signals_completion(text: str, *, done: bool) -> None:
     assert signals_completion(text) is done
 
 

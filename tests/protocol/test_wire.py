@@ -60,7 +60,7 @@ def test_required_fields_suffice_and_unknown_ones_are_ignored(
         (None, "unknown"),
     ],
 )
-def test_finish_reason_in_the_contracts_terms(finish_reason: str | None, meaning: str) -> None:
+def test_finish_reason_is_mapped_to_the_contracts_terms(finish_reason: str | None, meaning: str) -> None:
     assert wire.Reply(finish_reason=finish_reason).ended_by == meaning
     assert wire.Reply().ended_by == "unknown"
 

@@ -93,7 +93,7 @@ async def test_cancel_before_the_first_incarnation_reaches_it(autojump_clock: Mo
     assert actor.restarts == 1
 
 
-async def test_stop_before_the_start_means_no_incarnation() -> None:
+async def test_stop_before_the_start_prevents_any_incarnation() -> None:
     async def fail() -> None:
         raise AssertionError("an incarnation of a stopped actor started")
 
@@ -104,7 +104,7 @@ async def test_stop_before_the_start_means_no_incarnation() -> None:
 
 
 @pytest.mark.parametrize("cancel_first", [True, False])
-async def test_cancel_at_the_time_of_a_stop_is_no_restart(cancel_first: bool, autojump_clock: MockClock) -> None:
+async def test_cancel_at_the_time_of_a_stop_causes_no_restart(cancel_first: bool, autojump_clock: MockClock) -> None:
     actor = new_actor()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(actor.supervise, trio.sleep_forever, FOREVER)
@@ -136,7 +136,7 @@ async def test_stop_between_a_restart_and_its_first_checkpoint_ends_the_actor(au
     assert (actor.state, actor.restarts, starts) == ("ended", 1, 2)
 
 
-async def test_crash_of_a_stopped_actor_is_no_restart(autojump_clock: MockClock) -> None:
+async def test_crash_of_a_stopped_actor_causes_no_restart(autojump_clock: MockClock) -> None:
     async def crash_when_cancelled() -> None:
         try:
             await trio.sleep_forever()
@@ -148,7 +148,7 @@ async def test_crash_of_a_stopped_actor_is_no_restart(autojump_clock: MockClock)
     assert (actor.state, actor.restarts) == ("ended", 0)
 
 
-async def test_crash_of_a_stopped_actor_that_restarted_often_is_no_failure(autojump_clock: MockClock) -> None:
+async def test_crash_of_a_stopped_actor_that_restarted_often_does_not_fail_it(autojump_clock: MockClock) -> None:
     async def crash_when_cancelled() -> None:
         try:
             await trio.sleep_forever()
@@ -180,7 +180,7 @@ async def test_deadline_in_the_past_cancels_the_first_checkpoint(autojump_clock:
     assert (actor.state, actor.restarts) == ("ended", 0)
 
 
-async def test_crash_at_the_deadline_is_no_restart(autojump_clock: MockClock) -> None:
+async def test_crash_at_the_deadline_causes_no_restart(autojump_clock: MockClock) -> None:
     async def crash_when_cancelled() -> None:
         try:
             await trio.sleep_forever()

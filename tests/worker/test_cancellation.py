@@ -46,9 +46,7 @@ async def test_event_of_a_compaction_is_delivered_before_the_model_answers(
     assert len(world.asked("llm/complete_with_tools")) > 11
 
 
-async def test_follow_up_is_kept_when_its_poll_is_under_way_at_a_cancel(
-    workspace: Path, autojump_clock: MockClock
-) -> None:
+async def test_follow_up_of_a_poll_in_flight_survives_a_cancel(workspace: Path, autojump_clock: MockClock) -> None:
     world = World([calling(("probe", {"seconds": 5})), DONE, DONE])
     world.fault = lambda x: Fault(kind="delay", delay=2.0) if x.path == "prompt" else None
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:

@@ -187,7 +187,7 @@ async def test_prompt_in_flight_outlives_a_cancel_of_the_poller(workspace: Path,
     assert outcome.success
 
 
-async def test_poll_in_flight_does_not_hold_a_stop(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_poll_in_flight_does_not_delay_a_stop(workspace: Path, autojump_clock: MockClock) -> None:
     world = World([SLOW_CALL, DONE])
     world.fault = delay_answer_to("prompt", 9.0, times=1000)
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
@@ -202,7 +202,7 @@ async def test_poll_in_flight_does_not_hold_a_stop(workspace: Path, autojump_clo
 
 
 @pytest.mark.parametrize("actor", ["prompt-poller", "reasoner", "tool-executor", "event-shipper"])
-async def test_actor_cancelled_right_after_a_stop_is_no_trouble(
+async def test_actor_cancelled_right_after_a_stop_does_not_prevent_the_report(
     actor: str, workspace: Path, autojump_clock: MockClock
 ) -> None:
     world = World([SLOW_CALL, DONE])

@@ -94,7 +94,7 @@ async def test_rerun_of_a_killed_fleet_waits_for_its_jobs(tmp_path: Path) -> Non
     assert sorted(result["job_id"] for result in results_of(jobs)) == sorted(ids)
 
 
-async def test_stop_deletes_the_jobs_which_have_no_result(tmp_path: Path) -> None:
+async def test_stop_deletes_unfinished_jobs_and_records_no_result(tmp_path: Path) -> None:
     jobs = tmp_path / "jobs.jsonl"
     api = KubeApi(())
     async with open_orchestrator() as orchestrator:

@@ -217,7 +217,7 @@ def test_the_page_scrolls_with_new_events_unless_scrolled_up(browser: Browser, u
     browser.until("the bottom again", lambda: browser.script(bottom))
 
 
-def test_keyboard_shortcuts(browser: Browser, url: str) -> None:
+def test_keyboard_shortcuts_work(browser: Browser, url: str) -> None:
     first, second = Worker(url, title="The first"), Worker(url, title="The second")
     second.call("shell", "{}", "out")
     browser.go(f"{url}/#{first.id}")
@@ -274,7 +274,7 @@ return [...document.querySelectorAll(kinds)]
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [360, 1200])
-def test_contrast_and_labels_in_light_and_dark_at_each_width(
+def test_contrast_and_labels_suffice_in_light_and_dark_at_each_width(
     browser: Browser, url: str, dark: bool, width: int
 ) -> None:
     worker = Worker(url, title="A title with a_very_long_word_" + "x" * 60)

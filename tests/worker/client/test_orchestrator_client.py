@@ -60,7 +60,7 @@ def name_of(value: object) -> str:
 
 @pytest.mark.parametrize(("request_", "method", "path", "body"), REQUESTS, ids=name_of)
 @pytest.mark.parametrize("url", [URL, f"{URL}/", f"{URL}//"])
-async def test_request_on_the_wire(
+async def test_request_has_the_contracts_method_path_and_body(
     request_: Request, method: str, path: str, body: bytes, url: str, autojump_clock: MockClock
 ) -> None:
     transport = ScriptedTransport(ANSWERS.get(path, json([])))
@@ -93,7 +93,7 @@ async def test_unknown_fields_of_the_job_are_ignored(autojump_clock: MockClock) 
         (json([{"env_var": "A", "value": "b", "kind": "x"}]), (wire.Credential(env_var="A", value="b"),)),
     ],
 )
-async def test_credentials(
+async def test_credentials_are_fetched(
     answer: httpx.Response, expected: tuple[wire.Credential, ...], autojump_clock: MockClock
 ) -> None:
     async with connect(ScriptedTransport(answer)) as client:
@@ -108,7 +108,9 @@ async def test_credentials(
         (json({"content": "the last", "done": True}), wire.Prompt(content="the last", done=True)),
     ],
 )
-async def test_prompt(answer: httpx.Response, expected: wire.Prompt | None, autojump_clock: MockClock) -> None:
+async def test_prompt_is_fetched(
+    answer: httpx.Response, expected: wire.Prompt | None, autojump_clock: MockClock
+) -> None:
     async with connect(ScriptedTransport(answer)) as client:
         assert await client.prompt() == expected
 

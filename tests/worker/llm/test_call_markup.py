@@ -112,7 +112,7 @@ def test_closing_tag_in_an_argument_does_not_end_the_call() -> None:
     assert recovery.rest == "Writing.  Done."
 
 
-def test_half_a_call_does_not_include_the_next() -> None:
+def test_incomplete_call_does_not_include_the_next() -> None:
     half = '<tool_call>{"name": "shell", "arguments": {"command": "ls}</tool_call>'
     whole = '<tool_call>{"name": "read_file", "arguments": {"path": "a"}}</tool_call>'
     recovery = recover_calls(half + whole, TOOLS, NONE_TAKEN)
@@ -155,7 +155,7 @@ def test_malformed_call_is_dropped_with_its_block(body: str) -> None:
     assert (recovery.calls, recovery.rest) == ((), "ab")
 
 
-def test_gaps_are_reduced_also_around_blocks_but_not_in_code() -> None:
+def test_gaps_are_reduced_around_blocks_but_not_in_code() -> None:
     assert clean("a\n\n<thinking>x</thinking>\n\nb") == "a\n\nb"
     assert clean("a\n\n\n```\n1\n\n\n\n2\n```\n\n\nb") == "a\n\n```\n1\n\n\n\n2\n```\n\nb"
 

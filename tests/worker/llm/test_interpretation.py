@@ -201,5 +201,5 @@ def test_other_text_is_added_to_the_conversation_only(content: str) -> None:
 
 
 @pytest.mark.parametrize("reply", [text("I would run it."), text(None), text(""), calling()])
-def test_reply_without_calls_holds_none(reply: wire.Reply) -> None:
+def test_reply_without_calls_is_recognized(reply: wire.Reply) -> None:
     assert not holds_calls(reply, TOOLS)

@@ -72,7 +72,7 @@ def whole_job() -> Job:
     return job
 
 
-def test_records_of_a_whole_job() -> None:
+def test_records_of_a_whole_job_give_its_final_state() -> None:
     job = whole_job()
     assert (job.job_id, job.title, job.started_at) == ("J", "T", 5.0)
     assert job.iteration == 2

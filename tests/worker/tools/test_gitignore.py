@@ -105,7 +105,7 @@ async def test_ignored_folder_is_listed_and_not_entered(call: Call, root: Path) 
     assert (await call("list_dir", path="build", recursive=True)).entries == ["x (0B)"]
 
 
-async def test_unreadable_rules_are_passed_over(call: Call, root: Path) -> None:
+async def test_unreadable_rules_are_ignored(call: Call, root: Path) -> None:
     write(root, file="word", sub__file="word")
     (root / ".gitignore").symlink_to("/etc/passwd")
     (root / "sub" / ".gitignore").mkdir()

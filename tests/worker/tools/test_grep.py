@@ -61,7 +61,9 @@ async def test_skipped_is_left_out_when_nothing_was_skipped(call: Call) -> None:
         ({"mode": None, "context": None, "path": None, "glob": None}, ["a.py", "src/b.js"]),
     ],
 )
-async def test_mode_path_and_glob(call: Call, arguments: dict[str, object], matches: list[str]) -> None:
+async def test_mode_path_and_glob_determine_the_matches(
+    call: Call, arguments: dict[str, object], matches: list[str]
+) -> None:
     assert (await call("grep", pattern="foo", **arguments)).matches == matches
 
 
@@ -93,7 +95,7 @@ async def test_match_does_not_span_lines(call: Call, root: Path) -> None:
     assert (await call("grep", pattern=r"one\stwo", path="file")).matches == []
 
 
-async def test_ignore_case(call: Call) -> None:
+async def test_ignore_case_matches_either_case(call: Call) -> None:
     assert (await call("grep", pattern="FOO", path="a.py", mode="count", ignore_case=True)).matches == ["a.py:2"]
     assert (await call("grep", pattern="FOO", path="a.py", mode="count", ignore_case=False)).matches == []
 
@@ -162,7 +164,7 @@ async def test_lines_match_in_any_encoding_and_with_any_line_end(call: Call, roo
     assert (await call("grep", pattern="^Grüße$", path="file", mode="content")).matches == ["file:1:Grüße"]
 
 
-async def test_at_most_250_entries(call: Call, root: Path) -> None:
+async def test_entries_over_250_are_left_out(call: Call, root: Path) -> None:
     (root / "file").write_text("x\n" * 250)
     result = await call("grep", pattern="x", path="file", mode="content")
     assert (len(result.matches), result.count, result.truncated) == (250, 250, False)
@@ -171,7 +173,7 @@ async def test_at_most_250_entries(call: Call, root: Path) -> None:
     assert (len(result.matches), result.count, result.truncated) == (250, 1000, True)
 
 
-async def test_at_most_30_kib(call: Call, root: Path) -> None:
+async def test_entries_over_30_kib_are_left_out(call: Call, root: Path) -> None:
     (root / "file").write_text(("x" * 5000 + "\n") * 100)
     result = await call("grep", pattern="x", path="file", mode="content")
     assert (result.count, result.truncated) == (100, True)

@@ -127,7 +127,7 @@ async def test_context_reaches_across_blocks(call: Call, root: Path) -> None:
         assert shown == [(str(one), one == number) for one in range(number - 3, number + 2)]
 
 
-async def test_text_over_10_mib_is_not_searched_with_multiline_and_reported(call: Call, root: Path) -> None:
+async def test_multiline_skips_and_reports_text_over_10_mib(call: Call, root: Path) -> None:
     (root / "large").write_bytes(b"word\n" * (2 * MIB + 10))
     (root / "small").write_text("word\nword\n")
     result = await call("grep", pattern=r"word\nword", multiline=True)

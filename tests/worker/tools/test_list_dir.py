@@ -55,7 +55,7 @@ async def test_max_depth_limits_a_recursive_listing(call: Call, depth: object, d
 
 
 @pytest.mark.usefixtures("tree")
-async def test_max_depth_of_zero_is_no_limit(call: Call) -> None:
+async def test_max_depth_of_zero_means_no_limit(call: Call) -> None:
     assert "src/deep/deeper/deepest/end (0B)" in (await call("list_dir", recursive=True, max_depth=0)).entries
 
 
@@ -119,5 +119,5 @@ async def test_path_that_cannot_be_listed_is_an_error(call: Call, root: Path, pa
         (9 << 40, "9216.0GB"),
     ],
 )
-def test_human_size(size: int, message: str) -> None:
+def test_human_size_has_a_unit(size: int, message: str) -> None:
     assert human_size(size) == message

@@ -41,7 +41,9 @@ async def test_lines_are_numbered_as_in_the_contract(call: Call, root: Path) -> 
         ({"offset": 5, "limit": 10**30}, [5]),
     ],
 )
-async def test_offset_and_limit(call: Call, root: Path, arguments: dict[str, object], numbers: list[int]) -> None:
+async def test_offset_and_limit_select_lines(
+    call: Call, root: Path, arguments: dict[str, object], numbers: list[int]
+) -> None:
     (root / "file").write_text("a\nb\nc\nd\ne")
     result = await call("read_file", path="file", **arguments)
     assert result.total_lines == 5

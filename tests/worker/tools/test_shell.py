@@ -102,7 +102,7 @@ async def test_invalid_command_is_an_error(call: Call) -> None:
         await call("shell", command="echo \0")
 
 
-async def test_command_of_the_greatest_length_runs(call: Call) -> None:
+async def test_command_of_the_maximum_length_runs(call: Call) -> None:
     command = "echo " + "x" * (131_071 - 5)
     assert (await call("shell", command=command)).output.startswith("xxx")
 
