@@ -163,7 +163,7 @@ def test_journal_of_another_job_is_refused_and_left_unchanged(tmp_path: Path) ->
 
 def test_owner_is_found_after_an_empty_commit() -> None:
     journal, _ = opened(FORMAT_LINE + encode_frame(()) + FRAMES[0])
-    with pytest.raises(ConfigError, match="of job"):
+    with pytest.raises(ConfigError, match="belongs to job"):
         check_owner(journal, "another")
     check_owner(journal, JOB_ID)
     check_owner(opened(FORMAT_LINE + encode_frame(()))[0], JOB_ID)
