@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from trioworker.worker.tools.gitignore import MAX_RULES, MAX_RULES_BYTES
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -119,3 +121,24 @@ async def test_rules_that_would_backtrack_take_linear_time(call: Call, root: Pat
     (root / ".gitignore").write_text("*a" * 60 + "b\n")
     (root / ("a" * 250)).write_text("word")
     assert await grepped(call) == ["a" * 250]
+
+
+async def test_rules_that_are_too_large_together_are_passed_over(call: Call, root: Path) -> None:
+    (root / ".gitignore").write_text("".join(f"{'*a' * 500}{number}\n" for number in range(50)) + "file\n")
+    (root / "file").write_text("word")
+    assert await grepped(call) == ["file"]
+    assert (await call("glob", pattern="file")).files == ["file"]
+    assert (await call("list_dir", recursive=True)).count == 2
+
+
+async def test_rule_that_the_limit_would_cut_short_is_left_out(call: Call, root: Path) -> None:
+    (root / ".gitignore").write_text("#" * (MAX_RULES_BYTES - 2) + "\n*.log\n")
+    (root / "file").write_text("word")
+    assert await grepped(call) == ["file"]
+
+
+async def test_only_the_first_rules_of_very_many_count(call: Call, root: Path) -> None:
+    (root / ".gitignore").write_text("first\n" + "#\n" * MAX_RULES + "last\n")
+    (root / "first").write_text("word")
+    (root / "last").write_text("word")
+    assert await grepped(call) == ["last"]

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 NAME = ".gitignore"
 MAX_RULES_BYTES = 256 * 1024
-"""Bytes of a `.gitignore` that are read: rules that people write have a few hundred."""
+MAX_RULES = 2000
+"""Bytes and lines of a `.gitignore` that are read, since compiling takes time: people write a few hundred."""
 
 
 class GitIgnore:
@@ -36,13 +37,18 @@ class GitIgnore:
     def read(cls, workspace: Workspace, folder: str, above: Self | None) -> Self | None:
         """The rules for `folder`, which is relative to the workspace and "" for its root.
 
-        `above` are those of its parent, and the result where it has no readable `.gitignore`.
+        `above` are those of its parent, and the result where it has no usable `.gitignore`.
         """
         path = posixpath.join(folder, NAME)
         with suppress(OSError, ToolError):
             data = read_regular(workspace.open_file(path), path)
-            lines = data[:MAX_RULES_BYTES].decode(errors="replace").removeprefix("\ufeff").splitlines()
-            return cls(display(folder), _compiled(lines), above)
+            if len(data) > MAX_RULES_BYTES:
+                # A rule that is cut short is another rule, and may ignore everything.
+                data = data[: data.rfind(b"\n", 0, MAX_RULES_BYTES) + 1]
+            lines = data.decode(errors="replace").removeprefix("\ufeff").splitlines()
+            spec = _compiled(lines[:MAX_RULES])
+            if spec is not None:
+                return cls(display(folder), spec, above)
         return above
 
     @classmethod
@@ -73,7 +79,8 @@ class GitIgnore:
         return False
 
 
-def _compiled(lines: list[str]) -> GitIgnoreSpec:
+def _compiled(lines: list[str]) -> GitIgnoreSpec | None:
+    """The rules, without those that are malformed; None if they are too large together."""
     # Imported at the first use: most jobs reach their first turn sooner without it.
     from pathspec import GitIgnoreSpec
 
@@ -81,7 +88,11 @@ def _compiled(lines: list[str]) -> GitIgnoreSpec:
         return GitIgnoreSpec.from_lines(lines)
     except Exception:
         # Any exception type: each of its engines raises its own. Git ignores a malformed rule, too.
-        return GitIgnoreSpec.from_lines([line for line in lines if _is_valid(line)])
+        valid = [line for line in lines if _is_valid(line)]
+    try:
+        return GitIgnoreSpec.from_lines(valid)
+    except Exception:
+        return None
 
 
 def _is_valid(line: str) -> bool:
