@@ -266,3 +266,12 @@ async def test_search_that_runs_out_of_time_returns_what_it_has(context: ToolCon
     result = await Grep(max_seconds=0.0).run(GrepParameters(pattern="foo"), context)
     assert result.matches == []
     assert result.skipped == ["the search ran out of time, so there may be more matches; narrow it by path or glob"]
+
+
+async def test_multiline_search_whose_matches_each_read_to_the_end_runs_out_of_time(
+    context: ToolContext, root: Path
+) -> None:
+    (root / "a.py").write_text("a\n" * 250_000)
+    parameters = GrepParameters(pattern="a(?:.*z)?", multiline=True, mode="count", path="a.py")
+    result = await Grep(max_seconds=0.5).run(parameters, context)
+    assert result.skipped == ["the search ran out of time, so there may be more matches; narrow it by path or glob"]

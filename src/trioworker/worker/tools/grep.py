@@ -187,7 +187,7 @@ class _Search:
 
     def _entries_of(self, path: str, shown: str) -> Iterator[_Entry]:
         with self._blocks(path, shown) as blocks:
-            finder = SpanFinder(self._pattern) if self._multiline else LineFinder(self._pattern)
+            finder = SpanFinder(self._pattern, self._check_time) if self._multiline else LineFinder(self._pattern)
             match self._parameters.mode:
                 case "content":
                     if self._before or self._after:

@@ -9,7 +9,7 @@ from trioworker.worker.tools.excerpt import excerpt
 from trioworker.worker.tools.line_blocks import OVERLAP_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from trioworker.worker.tools.line_blocks import Block
     from trioworker.worker.tools.regex import Pattern
@@ -71,8 +71,10 @@ class LineFinder:
 class SpanFinder:
     """For a pattern that may match across lines, in a text that is one block. All lines of a match are found."""
 
-    def __init__(self, pattern: Pattern) -> None:
+    def __init__(self, pattern: Pattern, before_search: Callable[[], None] = lambda: None) -> None:
+        """`before_search` may raise: each search may read the whole text, so all of them may take its square."""
         self._pattern = pattern
+        self._before_search = before_search
 
     def hits(self, block: Block) -> Iterator[Hit]:
         """The lines that matches are on."""
@@ -80,6 +82,7 @@ class SpanFinder:
         number, counted, position = block.number, 0, 0
         shown = 0
         while position < len(text):
+            self._before_search()
             found = self._pattern.search(text, position)
             if found is None or found.start() >= len(text):
                 return
