@@ -211,3 +211,8 @@ def test_bad_value_is_an_error_with_its_source_and_what_is_expected(key: str, te
     assert len(message) < 400
     with pytest.raises(ConfigError, match=f"TRIOWORKER_{key.upper()}: "):
         options.resolve(table, {"job_id": None if key == "job_id" else JOB_ID}, {f"TRIOWORKER_{key.upper()}": text})
+
+
+def test_port_is_not_read_from_the_variable_of_a_kubernetes_service() -> None:
+    environ = {"TRIOWORKER_PORT": "tcp://10.0.0.7:80"}
+    assert options.resolve(option_table.ORCHESTRATOR, {}, environ)["port"] == 50051

@@ -98,7 +98,15 @@ LOCAL = (
 )
 ORCHESTRATOR = (
     Option("host", "ADDRESS", str, "127.0.0.1", "address to listen on"),
-    Option("port", "PORT", whole(0, 65535), "50051", "port to listen on, 0 for a free one"),
+    Option(
+        "port",
+        "PORT",
+        whole(0, 65535),
+        "50051",
+        "port to listen on, 0 for a free one",
+        # Kubernetes sets TRIOWORKER_PORT to a URL where a Service is named trioworker.
+        variable="TRIOWORKER_LISTEN_PORT",
+    ),
     Option("llm", "SPEC", str, "", "model: script:FILE or openai:BASE_URL", default_help="none: LLM requests fail"),
     MODEL,
     DATABASE,

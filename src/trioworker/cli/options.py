@@ -31,6 +31,7 @@ class Option:
         help: one line, without a full stop.
         contract_variable: the variable that the contract defines for it, if there is one.
         default_help: how the help describes an empty default.
+        variable: the environment variable that sets it, `TRIOWORKER_<NAME>` by default.
     """
 
     name: str
@@ -40,11 +41,11 @@ class Option:
     help: str
     contract_variable: str = ""
     default_help: str = "none"
+    variable: str = ""
 
-    @property
-    def variable(self) -> str:
-        """The environment variable that sets it."""
-        return "TRIOWORKER_" + self.name.upper().replace("-", "_")
+    def __post_init__(self) -> None:
+        if not self.variable:
+            object.__setattr__(self, "variable", "TRIOWORKER_" + self.name.upper().replace("-", "_"))
 
     @property
     def key(self) -> str:

@@ -142,3 +142,14 @@ async def test_only_the_first_rules_of_very_many_count(call: Call, root: Path) -
     (root / "first").write_text("word")
     (root / "last").write_text("word")
     assert await grepped(call) == ["last"]
+
+
+async def test_rules_and_the_path_searched_may_be_in_different_normal_forms(call: Call, root: Path) -> None:
+    composed, decomposed = "\u00e9", "e\u0301"
+    (root / decomposed).mkdir()
+    (root / decomposed / "log").write_text("word")
+    for rule in (composed, decomposed):
+        (root / ".gitignore").write_text(f"{rule}/log\n")
+        assert await grepped(call) == []
+        assert await grepped(call, path=composed) == []
+        assert await grepped(call, path=decomposed) == []

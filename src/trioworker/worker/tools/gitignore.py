@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from trioworker.errors import ToolError
 from trioworker.worker.tools.files import read_regular
+from trioworker.worker.tools.unicode_forms import composed
 from trioworker.worker.tools.workspace import display
 
 if TYPE_CHECKING:
@@ -45,10 +46,10 @@ class GitIgnore:
             if len(data) > MAX_RULES_BYTES:
                 # A rule that is cut short is another rule, and may ignore everything.
                 data = data[: data.rfind(b"\n", 0, MAX_RULES_BYTES) + 1]
-            lines = data.decode(errors="replace").removeprefix("\ufeff").splitlines()
+            lines = composed(data.decode(errors="replace")).removeprefix("\ufeff").splitlines()
             spec = _compiled(lines[:MAX_RULES])
             if spec is not None:
-                return cls(display(folder), spec, above)
+                return cls(_comparable(folder), spec, above)
         return above
 
     @classmethod
@@ -68,7 +69,7 @@ class GitIgnore:
 
     def ignores(self, path: str, *, is_directory: bool) -> bool:
         """Whether git ignores this path, which is relative to the workspace and below the folder of these rules."""
-        candidate = display(path) + ("/" if is_directory else "")
+        candidate = _comparable(path) + ("/" if is_directory else "")
         rules: GitIgnore | None = self
         while rules is not None:
             # The rules nearest to the file decide, and of one file the last that matches.
@@ -77,6 +78,10 @@ class GitIgnore:
                 return decision
             rules = rules._above
         return False
+
+
+def _comparable(path: str) -> str:
+    return composed(display(path))
 
 
 def _compiled(lines: list[str]) -> GitIgnoreSpec | None:
