@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import count
 from typing import Any
 
 import httpx
@@ -26,36 +27,30 @@ TIMEOUT = 300.0
 COMPLETION = "the job is complete"
 
 SECRETS = {
-    name: re.compile(pattern)
-    for name, pattern in {
-        "openai_api_key": r"sk-[A-Za-z0-9_-]{20,}",
-        "anthropic_api_key": r"sk-ant-api[A-Za-z0-9_-]{90,}",
-        "openrouter_api_key": r"sk-or-v1-[0-9A-Fa-f]{40,}",
-        "aws_access_key": r"AKIA[A-Z0-9]{16}",
-        "github_token": r"gh[pousr]_[A-Za-z0-9_]{36,}",
-        "github_fine_grained_pat": r"github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}",
-        "stripe_api_key": r"sk_(?:live|test)_[A-Za-z0-9]{24,}",
-        "nearai_session": r"sess_[A-Za-z0-9]{32,}",
-        "google_api_key": r"AIza[A-Za-z0-9_-]{35}",
-        "slack_token": r"xox[baprs]-[A-Za-z0-9-]{10,}",
-        "twilio_api_key": r"SK[0-9A-Fa-f]{32}",
-        "sendgrid_api_key": r"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}",
-        "bearer_token": r"Bearer\s+[A-Za-z0-9._-]{20,}",
-        "auth_header": r"(?i)authorization:\s*[a-z]+\s+[a-z0-9._-]{20,}",
-        "telegram_bot_token": r"[0-9]{8,12}:AA[A-Za-z0-9_-]{30,}",
-        "groq_api_key": r"gsk_[A-Za-z0-9]{30,}",
-    }.items()
+    "openai_api_key": re.compile(r"sk-[A-Za-z0-9_-]{20,}"),
+    "anthropic_api_key": re.compile(r"sk-ant-api[A-Za-z0-9_-]{90,}"),
+    "openrouter_api_key": re.compile(r"sk-or-v1-[0-9A-Fa-f]{40,}"),
+    "aws_access_key": re.compile(r"AKIA[A-Z0-9]{16}"),
+    "github_token": re.compile(r"gh[pousr]_[A-Za-z0-9_]{36,}"),
+    "github_fine_grained_pat": re.compile(r"github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}"),
+    "stripe_api_key": re.compile(r"sk_(?:live|test)_[A-Za-z0-9]{24,}"),
+    "nearai_session": re.compile(r"sess_[A-Za-z0-9]{32,}"),
+    "google_api_key": re.compile(r"AIza[A-Za-z0-9_-]{35}"),
+    "slack_token": re.compile(r"xox[baprs]-[A-Za-z0-9-]{10,}"),
+    "twilio_api_key": re.compile(r"SK[0-9A-Fa-f]{32}"),
+    "sendgrid_api_key": re.compile(r"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}"),
+    "bearer_token": re.compile(r"Bearer\s+[A-Za-z0-9._-]{20,}"),
+    "auth_header": re.compile(r"(?i)authorization:\s*[a-z]+\s+[a-z0-9._-]{20,}"),
+    "telegram_bot_token": re.compile(r"[0-9]{8,12}:AA[A-Za-z0-9_-]{30,}"),
+    "groq_api_key": re.compile(r"gsk_[A-Za-z0-9]{30,}"),
 }
 MARKS = [
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        r"(?:ignore|disregard|forget)\s+(?:all\s+)?(?:previous|prior|above)\s+instructions",
-        r"<\|(?:im_start|im_end|system|user|assistant)\|>",
-        r"^\s*system\s*:",
-        r"you\s+are\s+now\s+(?:a|an|the)\b",
-        r"new\s+instructions\s*:",
-        r"reveal\s+your\s+system\s+prompt",
-    )
+    re.compile(r"(?:ignore|disregard|forget)\s+(?:all\s+)?(?:previous|prior|above)\s+instructions", re.IGNORECASE),
+    re.compile(r"<\|(?:im_start|im_end|system|user|assistant)\|>", re.IGNORECASE),
+    re.compile(r"^\s*system\s*:", re.IGNORECASE),
+    re.compile(r"you\s+are\s+now\s+(?:a|an|the)\b", re.IGNORECASE),
+    re.compile(r"new\s+instructions\s*:", re.IGNORECASE),
+    re.compile(r"reveal\s+your\s+system\s+prompt", re.IGNORECASE),
 ]
 """One pattern for each kind of secret and each injection marker, applied one after the other."""
 
@@ -82,8 +77,7 @@ class Worker:
         self._messages: list[dict[str, Any]] = []
         self._output: str | None = None
 
-    async def run(self, max_iterations: int) -> bool:
-        """Run the job; whether it succeeded."""
+    async def run(self) -> None:
         job = await self._get("job")
         await self._get("credentials")
         await self._post("status", state="in_progress", message="Worker started, beginning execution", iteration=0)
@@ -91,14 +85,15 @@ class Worker:
             {"role": "system", "content": f"You are an autonomous agent. {job['title']}: {job['description']}"},
             {"role": "user", "content": job["description"]},
         ]
-        for iteration in range(1, max_iterations + 1):
+        for iteration in count(1):
             if iteration % STATUS_EVERY == 1:
                 await self._post("status", state="in_progress", message=f"Iteration {iteration}", iteration=iteration)
             message = await self._iterate()
             if message is not None:
-                return await self._end(message, iteration, success=True)
+                await self._event("result", success=True, message=message[:2000])
+                await self._post("complete", success=True, message=message, iterations=iteration)
+                return
             await trio.sleep(PAUSE)
-        return await self._end(f"max iterations ({max_iterations}) exceeded", max_iterations, success=False)
 
     async def _iterate(self) -> str | None:
         """Run one iteration; the message to report if the job is complete."""
@@ -135,11 +130,6 @@ class Worker:
         shown = f'<tool_output name="{name}" sanitized="false">\n{self._output[:MAX_OUTPUT]}\n</tool_output>'
         self._messages.append({"role": "tool", "content": shown, "tool_call_id": call["id"], "name": name})
 
-    async def _end(self, message: str, iterations: int, *, success: bool) -> bool:
-        await self._event("result", success=success, message=message[:2000])
-        await self._post("complete", success=success, message=message, iterations=iterations)
-        return success
-
     async def _event(self, kind: str, **data: object) -> None:
         await self._post("event", event_type=kind, data=data)
 
@@ -167,17 +157,16 @@ def _content(response: httpx.Response) -> Any:
     return response.json() if response.content else None
 
 
-async def main(job_id: str, url: str) -> bool:
-    """Run the job; whether it succeeded."""
+async def main(job_id: str, url: str) -> None:
     headers = {"Authorization": f"Bearer {os.environ['IRONCLAW_WORKER_TOKEN']}"}
     base = f"{url}/worker/{job_id}/"
     # Plain HTTP needs no certificates; loading them would dominate the start. trioworker skips it too.
-    verify = not url.startswith("http:")
+    verify = url.startswith("https:")
     async with httpx.AsyncClient(
         base_url=base, headers=headers, timeout=TIMEOUT, verify=verify, trust_env=False
     ) as http:
-        return await Worker(http).run(int(os.environ.get("IRONCLAW_MAX_ITERATIONS", "50")))
+        await Worker(http).run()
 
 
 if __name__ == "__main__":
-    sys.exit(not trio.run(main, sys.argv[1], sys.argv[2]))
+    trio.run(main, sys.argv[1], sys.argv[2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,20 +16,14 @@ OURS = "trioworker"
 BASELINE = "baseline"
 IMPORTS = "imports"
 """Names of what is measured; `imports` is a process that only imports the libraries."""
+NS_PER_MS = 1e6
 TOLERANCE = 2.0
 """A ratio this many times the recorded one is a regression: more than a busy machine does to a median."""
-HEADING = f"  {'':<15}{'median':>12}{'min':>12}{'max':>12}{'ratio':>20}"
-
-Ratios = dict[str, float]
-"""Recorded ratios by the figure's key."""
+HEADING = f"  {'':<15}{'median':>12}{'min':>12}{'max':>12}  ratio"
 
 
-class UnmeasuredError(Exception):
-    """A figure could not be measured; the message says why."""
-
-
-class RecordedRatiosError(Exception):
-    """The file of recorded ratios can't be used; the message says why."""
+class BenchError(Exception):
+    """A figure could not be measured, or the recorded ratios can't be used; the message says why."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -61,9 +55,9 @@ class Figure:
         """The figure's name in files."""
         return f"{self.measure}: {self.name}"
 
-    def add(self, subject: str, *values: float) -> None:
-        """Add values of another run."""
-        self.runs.setdefault(subject, []).extend(values)
+    def add(self, subject: str, value: float) -> None:
+        """Add the value of another run."""
+        self.runs.setdefault(subject, []).append(value)
 
     def give_up(self, subject: str, reason: str) -> None:
         """Discard the subject's values: the figure can't be measured for it."""
@@ -83,54 +77,44 @@ class Figure:
         reference = self.median(self.against)
         return own / reference if own is not None and reference else None
 
-    def target_met(self, subject: str) -> bool | None:
-        """Whether our targets are met; None for other subjects and for figures without a target."""
-        checks = ((self.ratio(subject), self.target), (self.median(subject), self.target_value))
-        targets = [(value, limit) for value, limit in checks if limit is not None]
-        if subject != OURS or not targets:
-            return None
-        return all(value is not None and value <= limit for value, limit in targets)
-
-    def as_json(self) -> dict[str, Any]:
-        """The figure for the JSON file."""
-        subjects: dict[str, dict[str, Any]] = {name: {"missing": reason} for name, reason in self.missing.items()}
-        for name, values in self.runs.items():
-            summary = {"median": self.median(name), "min": min(values), "max": max(values), "ratio": self.ratio(name)}
-            subjects[name] = {**summary, "target_met": self.target_met(name), "runs": values}
-        targets = {"target_ratio": self.target, "target_value": self.target_value}
-        described = {"measure": self.measure, "name": self.name, "unit": self.unit, "against": self.against or None}
-        return {**described, **targets, "subjects": subjects}
-
     def lines(self) -> Iterator[str]:
         """The figure's block in the printed table."""
-        limits = ((self.target_value, f" {self.unit}"), (self.target, f" of {self.against}" if self.against else ""))
-        targets = " and ".join(f"{_number(limit)}{unit}" for limit, unit in limits if limit is not None)
-        yield f"{self.key} [{self.unit}]" + (f", target: at most {targets}" if targets else "")
+        targets: list[str] = []
+        if self.target_value is not None:
+            targets.append(f"{_number(self.target_value)} {self.unit}")
+        if self.target is not None:
+            targets.append(f"{_number(self.target)} of {self.against}" if self.against else _number(self.target))
+        yield f"{self.key} [{self.unit}]" + (f", target: at most {' and '.join(targets)}" if targets else "")
         for subject, values in self.runs.items():
             numbers = (statistics.median(values), min(values), max(values))
             row = f"  {subject:<15}" + "".join(f"{_number(value):>12}" for value in numbers)
-            ratio = self.ratio(subject) if self.against and subject != self.against else None
-            text = f"{ratio:.3f} of {self.against}" if ratio is not None else ""
-            met = {None: "", True: "met", False: "missed"}[self.target_met(subject)]
-            yield f"{row}{text:>20}  {met}".rstrip()
+            ratio = self.ratio(subject)
+            if self.against and subject != self.against and ratio is not None:
+                row += f"  {ratio:.3f} of {self.against}"
+            if targets and subject == OURS:
+                row += "  met" if self._target_met() else "  missed"
+            yield row
         for subject, reason in self.missing.items():
             yield f"  {subject:<15}not measured: {reason}"
 
+    def _target_met(self) -> bool:
+        checks = ((self.ratio(OURS), self.target), (self.median(OURS), self.target_value))
+        return all(limit is None or (value is not None and value <= limit) for value, limit in checks)
 
-def recorded_ratios(path: Path, scale: str) -> Ratios:
-    """The ratios recorded for this scale.
+
+def recorded_ratios(path: Path, scale: str) -> dict[str, float]:
+    """The ratios recorded for this scale, by the figure's key.
 
     Raises:
-        RecordedRatiosError: the file is missing, invalid, or holds no ratios of this scale.
+        BenchError: the file is invalid, or holds no ratios of this scale.
     """
     recorded = _read(path).get(scale)
     if not recorded:
-        remedy = f"record them with: scripts/bench --{scale} --record FILE"
-        raise RecordedRatiosError(f"{path} holds no ratios of the scale {scale}; {remedy}")
+        raise BenchError(f"{path} holds no ratios of the scale {scale}; record them with: scripts/bench --record FILE")
     return recorded
 
 
-def regressions(recorded: Ratios, figures: Iterable[Figure]) -> dict[str, str]:
+def regressions(recorded: dict[str, float], figures: Iterable[Figure]) -> dict[str, str]:
     """A line for each figure whose ratio is over twice the recorded one, or that could not be measured; by its key."""
     found: dict[str, str] = {}
     for figure in figures:
@@ -147,28 +131,19 @@ def regressions(recorded: Ratios, figures: Iterable[Figure]) -> dict[str, str]:
 
 
 def record(path: Path, scale: str, figures: Iterable[Figure]) -> None:
-    """Write our ratios to the file; ratios of other figures and scales stay.
-
-    Raises:
-        RecordedRatiosError: the file is invalid or can't be written.
-    """
+    """Write our ratios to the file; ratios of other figures and scales stay."""
     recorded = _read(path) if path.exists() else {}
     ratios = {figure.key: figure.ratio(OURS) for figure in figures if not figure.sleeps}
     measured = {key: round(ratio, 4) for key, ratio in ratios.items() if ratio is not None}
     recorded[scale] = {**recorded.get(scale, {}), **measured}
-    try:
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(recorded, order="sorted"), indent=2) + b"\n")
-    except OSError as error:
-        raise RecordedRatiosError(f"{path}: {error.strerror}") from error
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(recorded, order="sorted"), indent=2) + b"\n")
 
 
-def _read(path: Path) -> dict[str, Ratios]:
+def _read(path: Path) -> dict[str, dict[str, float]]:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Ratios])
-    except OSError as error:
-        raise RecordedRatiosError(f"{path}: {error.strerror}") from error
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, float]])
     except msgspec.MsgspecError as error:
-        raise RecordedRatiosError(f"{path} holds no recorded ratios: {error}") from error
+        raise BenchError(f"{path} holds no recorded ratios: {error}") from error
 
 
 def _number(value: float) -> str:

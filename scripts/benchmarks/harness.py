@@ -1,64 +1,71 @@
-"""Runs workers as child processes against the benchmark's orchestrator, alternating between them: A B A B."""
+"""Runs workers as child processes against the benchmark's orchestrator, alternating between them: A B B A."""
 
 from __future__ import annotations
 
-import http.client
+import gc
 import os
-import select
-import shlex
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import msgspec
-from benchmarks.figures import BASELINE, OURS, UnmeasuredError
-from benchmarks.plan import NOOP_FILE, Log
+from benchmarks.figures import BASELINE, OURS, BenchError
+from benchmarks.orchestrator import NOOP_FILE, Job, Orchestrator, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from benchmarks.figures import Figure
-    from benchmarks.plan import Plan, Scale
 
 JOB_TIMEOUT = 300.0
 """Seconds: several times the longest job of the slowest worker."""
-CONTROL_TIMEOUT = 30.0
-"""Seconds for a reply of the benchmark's orchestrator, which replies at once."""
 JOB_VARIABLES = ("IRONCLAW_", "TRIOWORKER_", "OTEL_")
 """Prefixes of variables that would change a worker's behaviour."""
 SLOWING = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"})
 """Without bytecode each start would compile the program; in production it is installed with its bytecode."""
+PROGRAM = Path(sys.executable).with_name("trioworker")
+COMMANDS = {
+    OURS: (str(PROGRAM), "worker", "--job-id", "{job_id}", "--orchestrator-url", "{url}"),
+    BASELINE: (sys.executable, "-m", "benchmarks.baseline", "{job_id}", "{url}"),
+}
+"""Of each worker, with placeholders for those of the job."""
 
 
-class Contender(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker: its command, with `{job_id}` and `{url}` for those of the job."""
+class Scale(msgspec.Struct, frozen=True, kw_only=True):
+    """How much is measured; by default, in full. `model_seconds` exceeds our minimum iteration interval of 0.1 s."""
 
-    name: str
-    command: tuple[str, ...]
+    name: str = "full"
+    runs: int = 5
+    short_runs: int = 15  # of start and tracing
+    long_runs: int = 5  # of growth, memory and safety
+    iterations: int = 50
+    model_seconds: float = 0.15
+    delays_ms: tuple[int, ...] = (0, 20, 100)
+    sizes: tuple[int, ...] = (10, 100, 1_000, 5_000)
+    probes: int = 10
+    results: int = 50
+    output_bytes: int = 200_000_000
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """A job that ended: the start of its worker (ns of `perf_counter_ns`), CPU seconds, and the orchestrator's log."""
-
-    began: int
-    cpu: float
-    log: Log
-
-
-def contenders(peers: Iterable[str]) -> list[Contender]:
-    """This worker by its console script if installed, the baseline, and the peers by their commands."""
-    script = Path(sys.executable).with_name("trioworker")
-    program = (str(script),) if script.exists() else (sys.executable, "-m", "trioworker")
-    ours = (*program, "worker", "--job-id", "{job_id}", "--orchestrator-url", "{url}")
-    baseline = (sys.executable, "-m", "benchmarks.baseline", "{job_id}", "{url}")
-    commands: dict[str, tuple[str, ...]] = {OURS: ours, BASELINE: baseline}
-    commands.update((f"peer {number}", tuple(shlex.split(command))) for number, command in enumerate(peers, 1))
-    return [Contender(name=name, command=command) for name, command in commands.items()]
+FULL = Scale()
+QUICK = Scale(
+    name="quick",
+    runs=3,
+    short_runs=5,
+    long_runs=1,
+    iterations=6,
+    model_seconds=0.11,
+    delays_ms=(0, 40),
+    sizes=(10, 200),
+    probes=5,
+    results=5,
+    output_bytes=20_000_000,
+)
+"""For CI: under 90 s on two cores. Its ratios differ from those of the full scale."""
 
 
 def environment() -> dict[str, str]:
@@ -72,192 +79,94 @@ def environment() -> dict[str, str]:
 
 
 def child_output(*arguments: str) -> str:
-    """The standard output of Python with these arguments.
-
-    Raises:
-        UnmeasuredError: it failed.
-    """
-    ended = subprocess.run(
-        [sys.executable, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        env=environment(),
-        check=False,
-    )
-    if ended.returncode:
-        raise UnmeasuredError(_last_line(ended.stderr) or f"exit code {ended.returncode}")
+    """The standard output of Python with these arguments."""
+    command = [sys.executable, *arguments]
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment())
+    _check_exit(ended.returncode, ended.stderr)
     return ended.stdout
 
 
-class Control:
-    """The benchmark's connection to its orchestrator."""
-
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=CONTROL_TIMEOUT)
-
-    def new_job(self, plan: Plan) -> str:
-        """Create a job; its id."""
-        return msgspec.json.decode(self._request("POST", "", msgspec.json.encode(plan)), type=str)
-
-    def set_process(self, job_id: str, pid: int) -> None:
-        """Name the worker's process, so that the orchestrator logs its CPU time."""
-        self._request("PUT", job_id, msgspec.json.encode(pid))
-
-    def log(self, job_id: str) -> Log:
-        """The job's log; the orchestrator forgets the job."""
-        return msgspec.json.decode(self._request("DELETE", job_id), type=Log)
-
-    def _request(self, method: str, job_id: str, body: bytes | None = None) -> bytes:
-        self._connection.request(method, f"/control/{job_id}", body)
-        return self._connection.getresponse().read()
-
-
-@contextmanager
-def orchestrator() -> Generator[Control]:
-    """Run the orchestrator inside the block."""
-    command = [sys.executable, "-m", "benchmarks.orchestrator"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            port = process.stdout.readline().strip() if process.stdout else ""
-            if not port:
-                raise UnmeasuredError("the benchmark's orchestrator did not start")
-            yield Control(int(port))
-        finally:
-            if process.stdin:
-                process.stdin.close()
-
-
-class RunningWorker:
-    """A worker's process."""
-
-    def __init__(
-        self, contender: Contender, plan: Plan, control: Control, workspace: Path, variables: Mapping[str, str]
-    ) -> None:
-        self._control = control
-        self._job_id = control.new_job(plan)
-        # Closed by `wait` and `kill`.
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
-        settings = {
-            "IRONCLAW_WORKER_TOKEN": "benchmark-token",
-            "IRONCLAW_WORKSPACE": str(workspace),
-            "IRONCLAW_MAX_ITERATIONS": "500",
-        }
-        command = [word.replace("{job_id}", self._job_id).replace("{url}", control.url) for word in contender.command]
-        self._began = perf_counter_ns()
-        try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._stderr,
-                cwd=workspace,
-                env={**environment(), **settings, **variables},
-            )
-        except OSError as error:
-            control.log(self._job_id)
-            raise UnmeasuredError(f"{command[0]} can't be started: {error.strerror}") from error
-        control.set_process(self._job_id, self._process.pid)
-
-    def kill(self) -> None:
-        """Kill it if it still runs."""
-        if self._process.returncode is None:
-            self._process.kill()
-            self._process.wait()
-            self._stderr.close()
-
-    def wait(self) -> Run:
-        """Wait for its end.
-
-        Raises:
-            UnmeasuredError: it failed, or took too long.
-        """
-        in_time = self._ends_in_time()
-        if not in_time:
-            self._process.kill()
-        _, status, usage = os.wait4(self._process.pid, 0)
-        self._process.returncode = os.waitstatus_to_exitcode(status)
-        with self._stderr:
-            self._stderr.seek(0)
-            line = _last_line(self._stderr.read().decode("utf-8", "replace"))
-        log = self._control.log(self._job_id)
-        if not in_time:
-            raise UnmeasuredError(f"it did not end within {JOB_TIMEOUT:g} s")
-        if self._process.returncode:
-            raise UnmeasuredError(f"exit code {self._process.returncode}: {line[:200] or 'no output'}")
-        return Run(began=self._began, cpu=usage.ru_utime + usage.ru_stime, log=log)
-
-    def _ends_in_time(self) -> bool:
-        """Wait without reaping it: `wait4` returns its CPU time."""
-        descriptor = os.pidfd_open(self._process.pid)
-        try:
-            poll = select.poll()
-            poll.register(descriptor, select.POLLIN)
-            return bool(poll.poll(JOB_TIMEOUT * 1000))
-        finally:
-            os.close(descriptor)
-
-
 class Bench:
-    """The orchestrator, the contenders, the scale and the workspace; no worker outlives the context."""
+    """The scale, the workspace, an orchestrator, and the workers' commands."""
 
-    def __init__(self, control: Control, contenders: Sequence[Contender], scale: Scale, workspace: Path) -> None:
-        self.contenders = contenders
+    def __init__(self, scale: Scale, workspace: Path, commands: Mapping[str, Sequence[str]] = COMMANDS) -> None:
         self.scale = scale
         self.workspace = workspace
-        self._control = control
-        self._workers: list[RunningWorker] = []
+        self._commands = commands
+        self._orchestrator = Orchestrator()
         (workspace / NOOP_FILE).touch()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Without an orchestrator the workers would retry for minutes."""
-        for worker in self._workers:
-            worker.kill()
-
-    def start(self, contender: Contender, plan: Plan, variables: Mapping[str, str] | None = None) -> RunningWorker:
-        """Start a worker on a job."""
-        worker = RunningWorker(contender, plan, self._control, self.workspace, variables or {})
-        self._workers.append(worker)
-        return worker
-
-    def run(self, contender: Contender, plan: Plan, variables: Mapping[str, str] | None = None) -> Run:
-        """Run a job to its end.
+    def run(self, contender: str, plan: Plan, variables: Mapping[str, str] | None = None) -> Job:
+        """Run a job to its end; the worker is killed if the benchmark is stopped.
 
         Raises:
-            UnmeasuredError: it did not succeed.
+            BenchError: the worker failed, or took too long.
         """
-        return self.start(contender, plan, variables).wait()
+        job = self._orchestrator.new_job(plan)
+        settings = {
+            "IRONCLAW_WORKER_TOKEN": "benchmark-token",
+            "IRONCLAW_WORKSPACE": str(self.workspace),
+            "IRONCLAW_MAX_ITERATIONS": "500",
+        }
+        with tempfile.TemporaryFile("w+", errors="replace") as errors:
+            # A collection would count as the worker's delay.
+            gc.disable()
+            used = _children_cpu()
+            job.began = perf_counter_ns()
+            process = subprocess.Popen(
+                [word.format(job_id=job.id, url=self._orchestrator.url) for word in self._commands[contender]],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                cwd=self.workspace,
+                env={**environment(), **settings, **(variables or {})},
+            )
+            try:
+                job.pid = process.pid
+                process.wait(JOB_TIMEOUT)
+            except subprocess.TimeoutExpired as error:
+                raise BenchError(f"it did not end within {JOB_TIMEOUT:g} s") from error
+            finally:
+                process.kill()
+                process.wait()
+                gc.enable()
+            errors.seek(0)
+            _check_exit(process.returncode, errors.read())
+        job.cpu = _children_cpu() - used
+        return job
 
     def alternate(
         self,
         figures: Iterable[Figure],
-        once: Callable[[Contender, int], None],
+        once: Callable[[str], None],
         *,
-        others: Mapping[str, Callable[[], None]] | None = None,
+        subjects: Sequence[str] = (OURS, BASELINE),
         runs: int | None = None,
     ) -> None:
-        """Call `once` for each contender and each of the `others`, then again: A B A B.
+        """Call `once` for each subject, then again in reverse order: whatever runs second finds another machine.
 
         A subject that fails once is left out from then on, and the figures hold the reason.
         """
-        figures = list(figures)
         failed: set[str] = set()
         for number in range(runs or self.scale.runs):
-            calls: dict[str, Callable[[], None]] = {one.name: partial(once, one, number) for one in self.contenders}
-            for name, call in {**calls, **(others or {})}.items():
-                if name in failed:
+            for subject in subjects if number % 2 == 0 else reversed(subjects):
+                if subject in failed:
                     continue
                 try:
-                    call()
-                except UnmeasuredError as error:
-                    failed.add(name)
+                    once(subject)
+                except BenchError as error:
+                    failed.add(subject)
                     for figure in figures:
-                        figure.give_up(name, str(error))
+                        figure.give_up(subject, str(error))
 
 
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or [""])[-1]
+def _children_cpu() -> float:
+    """CPU seconds of all children that have ended."""
+    usage = getrusage(RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _check_exit(code: int, errors: str) -> None:
+    if code:
+        last_line = (errors.strip().splitlines() or ["no output"])[-1]
+        raise BenchError(f"exit code {code}: {last_line[:200]}")

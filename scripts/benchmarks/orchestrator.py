@@ -1,225 +1,165 @@
 """The benchmark's orchestrator: replies at once or after a fixed delay, and logs the times.
 
-`python -m benchmarks.orchestrator` prints its port. It speaks only the HTTP/1.1 that workers use: keep-alive and
-`Content-Length`. It validates nothing, since that would be measured too. `/control/` is for the benchmark itself.
+It runs in a thread of the benchmark, whose main thread only waits meanwhile. It speaks only the HTTP/1.1 that workers
+use: keep-alive and `Content-Length`. It validates nothing, since that would be measured too.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import sys
+import re
+import threading
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import Any
 
 import msgspec
-from benchmarks.plan import Exchange, Log, Plan, Turn
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-SETTLED_SECONDS = 0.25
-"""Silence after which a worker has nothing left to post: longer than any pause between two posts of a queue."""
+NOOP_FILE = "empty.txt"
+"""Reading an empty file stands for a tool that does nothing: every worker has it, it starts no process and returns
+some 100 bytes, and the call still takes the worker's whole path."""
 WHOLE_PROCESS_CLOCK = 2
 """CPUCLOCK_SCHED of the kernel's posix-timers.h: user and system time of all threads, including ended ones."""
+BUFFER_BYTES = 2**26
+"""More than any request: the server never pauses reading."""
 FINAL_TEXT = "The file is empty. The job is complete."
-
-_encode = msgspec.json.encode
-_NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
+_CONTENT_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 
-def response(body: bytes = b"") -> bytes:
-    """A whole HTTP response."""
-    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """The reply to one LLM request: `calls` calls of the tool."""
+
+    calls: int = 1
+    name: str = "read_file"
+    arguments: dict[str, Any] = msgspec.field(default_factory=lambda: {"path": NOOP_FILE})
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A job: its turns, then completion; the seconds that an LLM request and any other request take."""
+
+    turns: tuple[Turn, ...] = ()
+    model_seconds: float = 0.0
+    other_seconds: float = 0.0
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """A request: the times of its head and of its reply's last byte, in ns of `perf_counter_ns`.
+
+    Only LLM requests have `messages`, and `cpu`: the CPU time in ns that the worker's process had used.
+    """
+
+    path: str
+    began: int
+    replied: int
+    messages: int
+    cpu: int
 
 
 class Job:
-    """One job: its plan, its progress, and its log."""
+    """A job: its plan, its worker, and its exchanges in the order of their replies."""
 
     def __init__(self, plan: Plan) -> None:
-        self.pid: int | None = None
-        self._plan = plan
-        self._turns = 0
-        self._exchanges: list[Exchange] = []
-        self._posted_at = 0.0
-        self._peak_kib: int | None = None
+        self.id = str(uuid.uuid4())
+        self.plan = plan
+        self.exchanges: list[Exchange] = []
+        # Of the worker: its process, its start in ns, its CPU seconds in all, its peak memory at its report.
+        self.pid = 0
+        self.began = 0
+        self.cpu = 0.0
+        self.peak_kib = 0
+        self._turns = enumerate(plan.turns)
 
-    @property
-    def log(self) -> Log:
-        return Log(exchanges=tuple(self._exchanges), peak_kib=self._peak_kib)
+    def exchanges_of(self, prefix: str) -> list[Exchange]:
+        """The exchanges whose path starts with the prefix."""
+        return [one for one in self.exchanges if one.path.startswith(prefix)]
 
-    def handle(self, path: str, began: int, body: bytes, send: Callable[[bytes], None]) -> None:
+    async def handle(self, path: str, began: int, body: bytes, writer: asyncio.StreamWriter) -> None:
         """Reply to a worker's request after its delay, and log it."""
-        cpu: int | None = None
-        messages = 0
+        messages, cpu = 0, 0
         if path.startswith("llm/"):
-            cpu = cpu_ns(self.pid) if self.pid else None
-            messages = body.count(b'"role"')
-            settled, reply = self._next_turn()
-            delay = self._plan.model_seconds
+            messages, cpu = body.count(b'"role"'), cpu_ns(self.pid)
+            reply, delay = self._next_reply(), self.plan.model_seconds
         else:
-            settled, reply = False, _RESPONSES.get(path, response())
-            delay = self._plan.other_seconds
-        if path in ("event", "status"):
-            self._posted_at = asyncio.get_running_loop().time()
-        if path == "complete" and self.pid:
-            self._peak_kib = peak_kib(self.pid)
+            reply, delay = _RESPONSES.get(path, _OK), self.plan.other_seconds
+        await asyncio.sleep(delay)
+        if path == "complete":
+            self.peak_kib = peak_kib(self.pid)
+        writer.write(reply)
+        replied = perf_counter_ns()
+        self.exchanges.append(Exchange(path=path, began=began, replied=replied, messages=messages, cpu=cpu))
 
-        def reply_now() -> None:
-            send(reply)
-            replied = perf_counter_ns()
-            self._exchanges.append(Exchange(path=path, began=began, replied=replied, messages=messages, cpu=cpu))
-
-        if settled:
-            self._when_silent(reply_now)
-        elif delay:
-            asyncio.get_running_loop().call_later(delay, reply_now)
-        else:
-            reply_now()
-
-    def _next_turn(self) -> tuple[bool, bytes]:
-        number = self._turns
-        self._turns += 1
-        if number >= len(self._plan.turns):
-            return False, _FINAL
-        turn = self._plan.turns[number]
-        return turn.settled, response(_encode(_tool_reply(number, turn)))
-
-    def _when_silent(self, act: Callable[[], None]) -> None:
-        loop = asyncio.get_running_loop()
-        left = self._posted_at + SETTLED_SECONDS - loop.time()
-        if left > 0:
-            loop.call_later(left, self._when_silent, act)
-        else:
-            act()
+    def _next_reply(self) -> bytes:
+        """The model's next reply."""
+        number, turn = next(self._turns, (0, None))
+        if turn is None:
+            return _model_reply("stop", content=FINAL_TEXT, tool_calls=[])
+        call = {"name": turn.name, "arguments": turn.arguments}
+        calls = [{"id": f"call_{number}_{index}", **call} for index in range(turn.calls)]
+        return _model_reply("tool_calls", content=None, tool_calls=calls)
 
 
-class Connection(asyncio.Protocol):
-    """A connection: splits the stream into requests."""
+class Orchestrator:
+    """The server, in a thread that ends with the benchmark."""
 
-    def __init__(self, jobs: dict[str, Job]) -> None:
-        self._jobs = jobs
-        self._buffer = bytearray()
-        self._began = 0
-        self._head = b""
-        self._end = 0
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        loop = asyncio.new_event_loop()
+        server = loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0, limit=BUFFER_BYTES))
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        threading.Thread(target=loop.run_forever, daemon=True).start()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport):
-            self._write = transport.write
+    def new_job(self, plan: Plan) -> Job:
+        """Create a job."""
+        job = Job(plan)
+        self._jobs[job.id] = job
+        return job
 
-    def data_received(self, data: bytes) -> None:
-        if not self._buffer:
-            self._began = perf_counter_ns()
-        self._buffer += data
-        if not self._head:
-            head, end, _ = self._buffer.partition(b"\r\n\r\n")
-            if not end:
-                return
-            self._head = bytes(head)
-            self._end = len(head) + 4 + _content_length(self._head)
-        if len(self._buffer) < self._end:
-            return
-        body = bytes(self._buffer[len(self._head) + 4 : self._end])
-        method, path, _ = self._head.split(b"\r\n", 1)[0].decode().split(" ", 2)
-        self._head = b""
-        self._buffer.clear()
-        self._handle(method, path, body)
-
-    def _handle(self, method: str, path: str, body: bytes) -> None:
-        _, side, job_id, rest = [*path.split("/", 3), "", "", ""][:4]
-        if side == "worker":
-            self._jobs[job_id].handle(rest, self._began, body, self._write)
-        else:
-            self._write(self._control(method, job_id, body))
-
-    def _control(self, method: str, job_id: str, body: bytes) -> bytes:
-        """`POST /control/` creates a job, `PUT` names its worker's process, `DELETE` returns its log and forgets it."""
-        if method == "POST" and not job_id:
-            job_id = str(uuid.uuid4())
-            self._jobs[job_id] = Job(msgspec.json.decode(body, type=Plan))
-            return response(_encode(job_id))
-        if method == "PUT":
-            self._jobs[job_id].pid = msgspec.json.decode(body, type=int)
-        elif method == "DELETE":
-            return response(_encode(self._jobs.pop(job_id).log))
-        return response()
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a connection until the worker closes it or has ended."""
+        with suppress(EOFError, OSError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                began = perf_counter_ns()
+                length = _CONTENT_LENGTH.search(head)
+                body = await reader.readexactly(int(length[1]) if length else 0)
+                _, _, job_id, path = head.split(b" ", 2)[1].decode().split("/", 3)
+                await self._jobs[job_id].handle(path, began, body, writer)
+        writer.close()
 
 
-def cpu_ns(pid: int) -> int | None:
-    """CPU time of a process in ns; None if it has ended.
+def cpu_ns(pid: int) -> int:
+    """CPU time of a process in ns.
 
     Builds the clock's id as `clock_getcpuclockid(3)` does, which Python lacks.
     """
-    try:
-        return time.clock_gettime_ns((~pid << 3) | WHOLE_PROCESS_CLOCK)
-    except OSError:
-        return None
+    return time.clock_gettime_ns((~pid << 3) | WHOLE_PROCESS_CLOCK)
 
 
-def peak_kib(pid: int) -> int | None:
-    """Peak resident memory of a process in KiB; None if it has ended.
+def peak_kib(pid: int) -> int:
+    """Peak resident memory of a process in KiB.
 
     Not a child's `ru_maxrss`, which includes its parent's memory at the fork.
     """
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return None
-    lines = (line.split() for line in status.splitlines())
-    return next((int(words[1]) for words in lines if words[:1] == ["VmHWM:"]), None)
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0])
 
 
-def _content_length(head: bytes) -> int:
-    for line in head.split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        if name.strip().lower() == b"content-length":
-            return int(value)
-    return 0
+def _response(content: object) -> bytes:
+    body = msgspec.json.encode(content)
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
-def _tool_reply(number: int, turn: Turn) -> dict[str, object]:
-    calls = [
-        {"id": f"call_{number}_{index}", "name": turn.name, "arguments": turn.arguments} for index in range(turn.calls)
-    ]
-    return {
-        "content": None,
-        "tool_calls": calls,
-        "input_tokens": 1000,
-        "output_tokens": 20,
-        "finish_reason": "tool_calls",
-    }
+def _model_reply(finish_reason: str, **message: object) -> bytes:
+    return _response({**message, "input_tokens": 1000, "output_tokens": 20, "finish_reason": finish_reason})
 
 
-_FINAL = response(
-    _encode(
-        {"content": FINAL_TEXT, "tool_calls": [], "input_tokens": 1000, "output_tokens": 20, "finish_reason": "stop"}
-    )
-)
+_OK = _response({"status": "ok"})
+_NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 _RESPONSES = {
-    "job": response(
-        _encode({"title": "Benchmark", "description": f"Read a file. Say: {FINAL_TEXT}", "project_dir": None})
-    ),
+    "job": _response({"title": "Benchmark", "description": f"Read a file. Say: {FINAL_TEXT}", "project_dir": None}),
     "credentials": _NO_CONTENT,
     "prompt": _NO_CONTENT,
-    "complete": response(b'{"status": "ok"}'),
 }
-
-
-async def _serve() -> None:
-    jobs: dict[str, Job] = {}
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(jobs), "127.0.0.1", 0)
-    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
-    sys.stdout.flush()
-    # The benchmark holds our standard input open until it ends.
-    await asyncio.to_thread(sys.stdin.read)
-    server.close()
-
-
-if __name__ == "__main__":
-    # A collection would count as a worker's delay; the garbage of a benchmark fits into memory.
-    gc.disable()
-    asyncio.run(_serve())

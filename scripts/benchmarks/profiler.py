@@ -11,9 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.figures import UnmeasuredError
-from benchmarks.harness import Contender, RunningWorker, orchestrator
-from benchmarks.plan import FULL, NOOP_FILE, Plan, Turn
+from benchmarks.figures import BenchError
+from benchmarks.harness import FULL, Bench
+from benchmarks.orchestrator import Plan, Turn
 from pyinstrument.processors import remove_first_pyinstrument_frames_processor
 from pyinstrument.renderers import ConsoleRenderer, HTMLRenderer, SpeedscopeRenderer
 from pyinstrument.session import Session
@@ -33,7 +33,7 @@ def main() -> int:
     session = options.out / "session.pyisession"
     try:
         profile(session, options.turns)
-    except UnmeasuredError as error:
+    except BenchError as error:
         sys.stderr.write(f"scripts/profile: {error}\n")
         return 1
     samples = Session.load(session)
@@ -51,10 +51,9 @@ def profile(session: Path, turns: int) -> None:
     pyinstrument = ("-m", "pyinstrument", "-r", "pyisession", "-o", str(session.absolute()), "-i", str(INTERVAL))
     arguments = ("worker", "--job-id", "{job_id}", "--orchestrator-url", "{url}")
     command = (sys.executable, *pyinstrument, "-m", "trioworker", *arguments)
-    with orchestrator() as control, tempfile.TemporaryDirectory() as workspace:
-        Path(workspace, NOOP_FILE).touch()
+    with tempfile.TemporaryDirectory() as workspace:
         plan = Plan(turns=(Turn(),) * turns, model_seconds=FULL.model_seconds)
-        RunningWorker(Contender(name="profiled", command=command), plan, control, Path(workspace), {}).wait()
+        Bench(FULL, Path(workspace), {"profiled": command}).run("profiled", plan)
 
 
 def timeline(samples: Session) -> str:

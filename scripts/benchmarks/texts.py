@@ -57,13 +57,8 @@ def _filled(part: str, size: int) -> str:
 
 
 def _source_code(size: int) -> str:
-    files = sorted(Path(os.__file__).parent.glob("*.py"), key=lambda path: path.name)
-    text = ""
-    for path in files:
-        text += path.read_text(encoding="utf-8", errors="replace")
-        if len(text) >= size:
-            break
-    return _filled(text, size)
+    files = sorted(Path(os.__file__).parent.glob("*.py"))
+    return _filled("".join(path.read_text("utf-8", errors="replace") for path in files), size)
 
 
 def _logs(size: int) -> str:

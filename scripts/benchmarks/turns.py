@@ -11,18 +11,16 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import msgspec
 from benchmarks.baseline import PAUSE
-from benchmarks.figures import BASELINE, OURS, Figure, UnmeasuredError
-from benchmarks.plan import Plan, Turn
+from benchmarks.figures import BASELINE, NS_PER_MS, OURS, BenchError, Figure
+from benchmarks.orchestrator import Plan, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from benchmarks.harness import Bench, Contender
-    from benchmarks.plan import Exchange
+    from benchmarks.harness import Bench
+    from benchmarks.orchestrator import Exchange
 
-NS_PER_MS = 1e6
 TARGET_MS, TARGET_RATIO = 3.0, 1 / 30
 """Upper limits of the time between reply and request, and of its ratio to the baseline's."""
 TARGET_DELAY_MS, TARGET_DELAY_FACTOR = 100, 1.5
@@ -39,13 +37,6 @@ UNCOMPACTED = {"TRIOWORKER_CONTEXT_LIMIT": "100000000"}
 """A limit that no conversation here reaches: a compacted one would not be comparable."""
 
 
-class Turns(msgspec.Struct, frozen=True):
-    """Medians of one job's turns, in ms: between reply and request, and the CPU time."""
-
-    gap: float
-    cpu: float
-
-
 def overhead(bench: Bench) -> Iterator[Figure]:
     """Turns of a short conversation."""
     figure = partial(Figure, measure="overhead", unit="ms")
@@ -53,14 +44,11 @@ def overhead(bench: Bench) -> Iterator[Figure]:
     work = figure(name="reply to next request, without the pause")
     cpu = figure(name="CPU per turn")
 
-    def once(contender: Contender, _: int) -> None:
-        turns = _short_job(bench, contender, delay_ms=0)
-        gap.add(contender.name, turns.gap)
-        cpu.add(contender.name, turns.cpu)
-        if contender.name in SLEEPS_MS:
-            work.add(contender.name, turns.gap - SLEEPS_MS[contender.name])
-        else:
-            work.give_up(contender.name, "it is unknown whether it sleeps")
+    def once(contender: str) -> None:
+        gap_ms, cpu_ms = _short_job(bench, contender, delay_ms=0)
+        gap.add(contender, gap_ms)
+        work.add(contender, gap_ms - SLEEPS_MS[contender])
+        cpu.add(contender, cpu_ms)
 
     bench.alternate([gap, work, cpu], once)
     yield from (gap, work, cpu)
@@ -75,79 +63,81 @@ def hiding(bench: Bench) -> Iterator[Figure]:
     if delays[-1] >= TARGET_DELAY_MS:
         factors[-1].target = TARGET_DELAY_FACTOR
 
-    def once(contender: Contender, _: int) -> None:
-        values = [_short_job(bench, contender, delay_ms=delay).gap for delay in delays]
+    def once(contender: str) -> None:
+        values = [_short_job(bench, contender, delay_ms=delay)[0] for delay in delays]
         for one, value in zip(gaps, values, strict=True):
-            one.add(contender.name, value)
+            one.add(contender, value)
         for one, value in zip(factors, values[1:], strict=True):
-            one.add(contender.name, value / values[0])
+            one.add(contender, value / values[0])
 
     bench.alternate([*gaps, *factors], once)
     yield from (*gaps, *factors)
 
 
 def growth(bench: Bench) -> Iterator[Figure]:
-    """Turns at each of the scale's sizes, in one job that grows; measured after the worker has posted everything."""
+    """Turns at each of the scale's sizes, in one job that grows."""
     sizes, probes = bench.scale.sizes, bench.scale.probes
     figure = partial(Figure, measure="growth")
     gaps = [figure(name=f"reply to next request at {size} messages", unit="ms", sleeps=True) for size in sizes]
     cpus = [figure(name=f"CPU per turn at {size} messages", unit="ms") for size in sizes]
-    target = TARGET_GROWTH if sizes[-1] >= TARGET_SIZE else None
     factor_name = f"CPU per turn at {sizes[-1]} messages over that at {sizes[0]}"
-    factor = figure(name=factor_name, unit="x", against="", target=target)
-    turns = tuple(_growing_turns(bench))
+    factor = figure(name=factor_name, unit="x", against="")
+    if sizes[-1] >= TARGET_SIZE:
+        factor.target = TARGET_GROWTH
+    turns, starts = _growing_turns(sizes, probes)
     plan = Plan(turns=turns, model_seconds=bench.scale.model_seconds)
 
-    def once(contender: Contender, _: int) -> None:
+    def once(contender: str) -> None:
         requests = _llm_requests(bench, contender, plan, UNCOMPACTED)
-        values: list[float] = []
-        for size, gap, cpu in zip(sizes, gaps, cpus, strict=True):
-            first = next(index for index, turn in enumerate(turns) if turn.label == str(size))
-            probed = requests[first : first + probes + 1]
-            if not size <= probed[0].messages <= probed[-1].messages <= size + 2 * probes + INITIAL_MESSAGES:
-                raise UnmeasuredError(f"it sent {probed[0].messages} messages, expected {size}")
-            measured = _turns(probed)
-            gap.add(contender.name, measured.gap)
-            cpu.add(contender.name, measured.cpu)
-            values.append(measured.cpu)
-        factor.add(contender.name, values[-1] / values[0])
+        cpu_times: list[float] = []
+        for size, first, gap, cpu in zip(sizes, starts, gaps, cpus, strict=True):
+            messages = requests[first].messages
+            if not size <= messages <= size + INITIAL_MESSAGES:
+                raise BenchError(f"it sent {messages} messages, expected {size}")
+            gap_ms, cpu_ms = _turn_ms(requests[first : first + probes + 1])
+            gap.add(contender, gap_ms)
+            cpu.add(contender, cpu_ms)
+            cpu_times.append(cpu_ms)
+        factor.add(contender, cpu_times[-1] / cpu_times[0])
 
     bench.alternate([*gaps, *cpus, factor], once, runs=bench.scale.long_runs)
     yield from (*gaps, *cpus, factor)
 
 
-def _growing_turns(bench: Bench) -> Iterator[Turn]:
-    """Turns that bring a conversation to each size, and those measured there."""
+def _growing_turns(sizes: Sequence[int], probes: int) -> tuple[tuple[Turn, ...], list[int]]:
+    """Turns that bring a conversation to each size and those measured there; the index of each first measured turn."""
+    turns: list[Turn] = []
+    starts: list[int] = []
     messages = INITIAL_MESSAGES
-    for size in bench.scale.sizes:
+    for size in sizes:
         while (missing := size - messages - 2) > 1:
             calls = min(CALLS_PER_TURN, missing - 1)
-            yield Turn(calls=calls)
+            turns.append(Turn(calls=calls))
             messages += calls + 1
-        yield Turn(settled=True)
-        yield from (Turn(label=str(size)),) * bench.scale.probes
-        messages += 2 * (bench.scale.probes + 1)
+        # Not measured: the worker still posts the events of the turns before.
+        turns.append(Turn())
+        starts.append(len(turns))
+        turns += [Turn()] * probes
+        messages += 2 * (probes + 1)
+    return tuple(turns), starts
 
 
-def _short_job(bench: Bench, contender: Contender, *, delay_ms: int) -> Turns:
+def _short_job(bench: Bench, contender: str, *, delay_ms: int) -> tuple[float, float]:
     turns = (Turn(),) * bench.scale.iterations
     plan = Plan(turns=turns, model_seconds=bench.scale.model_seconds, other_seconds=delay_ms / 1000)
     # A worker may send another request after the last reply, which is a text.
-    return _turns(_llm_requests(bench, contender, plan)[: len(turns) + 1])
+    return _turn_ms(_llm_requests(bench, contender, plan)[: len(turns) + 1])
 
 
-def _llm_requests(
-    bench: Bench, contender: Contender, plan: Plan, variables: dict[str, str] | None = None
-) -> list[Exchange]:
-    requests = bench.run(contender, plan, variables).log.of("llm/")
+def _llm_requests(bench: Bench, contender: str, plan: Plan, variables: dict[str, str] | None = None) -> list[Exchange]:
+    requests = bench.run(contender, plan, variables).exchanges_of("llm/")
     if len(requests) <= len(plan.turns):
-        raise UnmeasuredError(f"it sent {len(requests)} LLM requests, expected {len(plan.turns) + 1}")
+        raise BenchError(f"it sent {len(requests)} LLM requests, expected {len(plan.turns) + 1}")
     return requests
 
 
-def _turns(requests: Sequence[Exchange]) -> Turns:
-    first, last = requests[0].cpu, requests[-1].cpu
-    if first is None or last is None:
-        raise UnmeasuredError("the CPU time of its process could not be read")
-    gaps = [(after.began - before.replied) / NS_PER_MS for before, after in pairwise(requests)]
-    return Turns(statistics.median(gaps), (last - first) / NS_PER_MS / (len(requests) - 1))
+def _turn_ms(requests: Sequence[Exchange]) -> tuple[float, float]:
+    """The milliseconds of a turn: the median between reply and next request, and the mean of its CPU time."""
+    gaps = [after.began - before.replied for before, after in pairwise(requests)]
+    cpu = (requests[-1].cpu - requests[0].cpu) / len(gaps)
+    return statistics.median(gaps) / NS_PER_MS, cpu / NS_PER_MS
