@@ -20,8 +20,7 @@ from integration.container.running import container, container_job, orchestrator
 if TYPE_CHECKING:
     from integration.container.engine import Engine
 
-# One group: where tests run in parallel, these run in one process, which builds the image.
-pytestmark = [pytest.mark.integration, pytest.mark.container, pytest.mark.xdist_group("container")]
+pytestmark = [pytest.mark.integration, pytest.mark.container]
 
 STOP_LIMIT = 8.0
 """Seconds from SIGTERM to the reported end: the worker's grace."""
