@@ -19,6 +19,7 @@ const timeline = new Timeline();
 let stream = null;
 let shown = null; // the job, as last received
 let following = true;
+let scrolledTo = 0;
 const stopping = new Set();
 
 function open(id) {
@@ -28,6 +29,7 @@ function open(id) {
   shown = null;
   showStop();
   following = true;
+  scrolledTo = 0;
   byId("events").setAttribute("aria-live", "off");
   byId("welcome").hidden = Boolean(id);
   byId("job").hidden = !id;
@@ -103,6 +105,7 @@ function showConnection(state) {
 }
 
 function toBottom() {
+  following = true;
   log.scrollTop = log.scrollHeight;
   byId("to-bottom").hidden = true;
 }
@@ -150,8 +153,12 @@ async function stop() {
 }
 
 log.addEventListener("scroll", () => {
-  following = log.scrollHeight - log.scrollTop - log.clientHeight < AT_BOTTOM;
-  if (following) byId("to-bottom").hidden = true;
+  // New events may have moved the bottom since the page scrolled there, so only scrolling up ends the following.
+  if (log.scrollHeight - log.scrollTop - log.clientHeight < AT_BOTTOM) {
+    following = true;
+    byId("to-bottom").hidden = true;
+  } else if (log.scrollTop < scrolledTo) following = false;
+  scrolledTo = log.scrollTop;
 });
 byId("to-bottom").addEventListener("click", toBottom);
 byId("jobs-toggle").addEventListener("click", () => showJobs(document.body.dataset.jobs !== "open"));
