@@ -68,6 +68,17 @@ def test_call_that_runs_twice_is_caught(monkeypatch: pytest.MonkeyPatch) -> None
     assert "started 2 times" in broken_by(plans[::SAMPLE])
 
 
+def never_revoke_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the orchestrator accept requests after the report, which would otherwise be refused."""
+    handle = World.handle_async_request
+
+    async def never_revoked(self: World, request: Request) -> Response:
+        self.revoked = False
+        return await handle(self, request)
+
+    monkeypatch.setattr(World, "handle_async_request", never_revoked)
+
+
 def test_second_report_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     report_once = OrchestratorClient.report
 
@@ -75,13 +86,8 @@ def test_second_report_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
         await report_once(self, report, delivery)
         await report_once(self, report, delivery)
 
-    async def never_revoked(self: World, request: Request) -> Response:
-        self.revoked = False
-        return await handle(self, request)
-
-    handle = World.handle_async_request
     monkeypatch.setattr(OrchestratorClient, "report", report_twice)
-    monkeypatch.setattr(World, "handle_async_request", never_revoked)
+    never_revoke_the_token(monkeypatch)
     assert "2 reports were accepted" in broken_by([Plan(0)])
 
 
@@ -94,13 +100,8 @@ def test_event_after_the_report_is_caught(monkeypatch: pytest.MonkeyPatch) -> No
             await self._client.post(post.path, msgspec.json.encode(post.body))
             self._job.commit(EventDelivered())
 
-    async def never_revoked(self: World, request: Request) -> Response:
-        self.revoked = False
-        return await handle(self, request)
-
-    handle = World.handle_async_request
     monkeypatch.setattr(EventShipper, "_drain", report_first)
-    monkeypatch.setattr(World, "handle_async_request", never_revoked)
+    never_revoke_the_token(monkeypatch)
     assert "answered after the report" in broken_by([Plan(0)])
 
 

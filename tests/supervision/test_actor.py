@@ -47,6 +47,13 @@ async def supervise_for(actor: Actor, start: Callable[[], Awaitable[None]], seco
         actor.stop()
 
 
+async def crash_when_cancelled() -> None:
+    try:
+        await trio.sleep_forever()
+    finally:
+        raise LookupError("in the clean-up")
+
+
 async def test_actor_that_returns_has_ended() -> None:
     actor = new_actor()
     assert (actor.state, actor.restarts) == ("waiting", 0)
@@ -137,24 +144,12 @@ async def test_stop_between_a_restart_and_its_first_checkpoint_ends_the_actor(au
 
 
 async def test_crash_of_a_stopped_actor_causes_no_restart(autojump_clock: MockClock) -> None:
-    async def crash_when_cancelled() -> None:
-        try:
-            await trio.sleep_forever()
-        finally:
-            raise LookupError("in the clean-up")
-
     actor = new_actor()
     await supervise_for(actor, crash_when_cancelled, 1)
     assert (actor.state, actor.restarts) == ("ended", 0)
 
 
 async def test_crash_of_a_stopped_actor_that_restarted_often_does_not_fail_it(autojump_clock: MockClock) -> None:
-    async def crash_when_cancelled() -> None:
-        try:
-            await trio.sleep_forever()
-        finally:
-            raise LookupError("in the clean-up")
-
     actor = new_actor()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(actor.supervise, crash_when_cancelled, FOREVER)
@@ -181,12 +176,6 @@ async def test_deadline_in_the_past_cancels_the_first_checkpoint(autojump_clock:
 
 
 async def test_crash_at_the_deadline_causes_no_restart(autojump_clock: MockClock) -> None:
-    async def crash_when_cancelled() -> None:
-        try:
-            await trio.sleep_forever()
-        finally:
-            raise LookupError("in the clean-up")
-
     actor = new_actor()
     await actor.supervise(crash_when_cancelled, trio.current_time() + 5)
     assert (actor.state, actor.restarts) == ("ended", 0)
