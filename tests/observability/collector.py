@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import trio
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from support.tcp_server import tcp_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -34,11 +35,8 @@ class Collector:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[str]:
         """Serve while the block runs; gives the URL."""
-        async with trio.open_nursery() as nursery:
-            listeners = await nursery.start(partial(trio.serve_tcp, self._serve, 0, host="127.0.0.1"))
-            port: int = listeners[0].socket.getsockname()[1]
+        async with tcp_server(self._serve) as port:
             yield f"http://127.0.0.1:{port}"
-            nursery.cancel_scope.cancel()
 
     def named(self, name: str) -> list[Span]:
         return [span for span in self.spans if span.name == name]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import trio
 
 from support.http_messages import HttpMessages, IncompleteMessageError
+from support.tcp_server import tcp_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -34,11 +34,8 @@ class Loopback:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[str]:
         """Serve while the block runs; gives the URL."""
-        async with trio.open_nursery() as nursery:
-            listeners = await nursery.start(partial(trio.serve_tcp, self._serve, 0, host="127.0.0.1"))
-            port: int = listeners[0].socket.getsockname()[1]
+        async with tcp_server(self._serve) as port:
             yield f"http://127.0.0.1:{port}"
-            nursery.cancel_scope.cancel()
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         self.connections += 1

@@ -15,6 +15,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.tcp_server import tcp_server
 from trioworker.errors import BadReplyError, OrchestratorError
 from trioworker.worker.client.connection import open_connection
 from trioworker.worker.client.exchange import CONNECT_TIMEOUT, HttpRequest, HttpResponse, TransientError
@@ -75,13 +76,10 @@ async def _request(stream: trio.SocketStream) -> bytes:
 
 @asynccontextmanager
 async def served(server: Server, path: str = "/worker/1/") -> AsyncGenerator[Connection]:
-    async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(partial(trio.serve_tcp, server.serve, 0, host="127.0.0.1"))
-        port = listeners[0].socket.getsockname()[1]
+    async with tcp_server(server.serve) as port:
         connection = open_connection(f"http://127.0.0.1:{port}{path}", {"Authorization": "Bearer t"})
         yield connection
         await connection.aclose()
-        nursery.cancel_scope.cancel()
 
 
 async def ask(

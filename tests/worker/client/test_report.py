@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -20,6 +19,7 @@ import trio.testing
 from support.loopback import Loopback
 from support.requests import REPORT, connect, send_report
 from support.scripted_transport import ScriptedTransport, drip, hang, status
+from support.tcp_server import tcp_server
 from trioworker.errors import RefusedError
 from trioworker.worker.cancellation import ReportDelivery
 from trioworker.worker.client.retries import BACKOFF_FIRST
@@ -147,9 +147,8 @@ async def test_delivery_awaits_no_answer_while_the_body_is_being_sent(path: str,
         finished.set()
         await trio.sleep_forever()
 
-    async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
-        url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}{path}"
+    async with tcp_server(serve) as port:
+        url = f"http://127.0.0.1:{port}{path}"
         async with reporting(url, delivery, message="x" * HUGE):
             assert not delivery.awaits_answer
         assert not delivery.may_have_arrived
@@ -160,7 +159,6 @@ async def test_delivery_awaits_no_answer_while_the_body_is_being_sent(path: str,
             await trio.testing.wait_all_tasks_blocked(0.01)
             assert delivery.awaits_answer
         assert delivery.may_have_arrived
-        nursery.cancel_scope.cancel()
 
 
 @implementations
