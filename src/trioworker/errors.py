@@ -45,6 +45,24 @@ class BadReplyError(OrchestratorError):
     """The orchestrator responded with a 2xx status and a body that violates the contract."""
 
 
+class ModelRefusedError(OrchestratorError):
+    """The model server refused a request for a reason that no retry can change: a wrong key, an unknown model, a quota.
+
+    The message quotes the server's own words.
+    """
+
+
+class ContextLengthError(OrchestratorError):
+    """The model server refused a request because the conversation is longer than the model's context.
+
+    `limit` is the length of that context in tokens, None if the server didn't say.
+    """
+
+    def __init__(self, message: str, limit: int | None = None) -> None:
+        super().__init__(message)
+        self.limit = limit
+
+
 class ReasoningError(WorkerError):
     """The model makes no progress; the job fails with this reason."""
 

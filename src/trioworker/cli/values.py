@@ -46,6 +46,23 @@ def cores(text: str) -> float:
     return float(text)
 
 
+class Names(tuple[str, ...]):
+    """Names; `str` gives the option's value, to pass it on."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ",".join(self)
+
+
+def variable_names(text: str) -> Names:
+    """Names of environment variables, separated by commas."""
+    names = Names(name.strip() for name in text.split(",") if name.strip())
+    if not names or not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) for name in names):
+        raise ValueError("a list of variable names separated by commas, such as PGHOST,PGUSER")
+    return names
+
+
 def switch(text: str) -> bool:
     """On or off, in the spellings that are common for variables."""
     if text.lower() in {"1", "true", "yes", "on"}:

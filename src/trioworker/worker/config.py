@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from trioworker.protocol.limits import DEFAULT_CONTEXT_TOKENS, DEFAULT_EVENT_QUEUE
+from trioworker.protocol.limits import DEFAULT_CONTEXT_TOKENS, DEFAULT_EVENT_QUEUE, KIB
 
 ReasoningMode = Literal["single", "two-phase"]
 ContainmentMode = Literal["auto", "require", "off"]
@@ -20,6 +20,12 @@ DEFAULT_TIMEOUT = 590.0
 """Seconds of a job. The host gives up 600 s after it created the container, on a clock that starts before ours."""
 DEFAULT_GRACE = 8.0
 """Seconds of the shutdown after a signal or at the deadline: a container gets 10 s from SIGTERM to SIGKILL."""
+DEFAULT_LLM_TIMEOUT = 300.0
+"""Seconds that one attempt of a request to the model may take: long thoughts of slow models arrive in one piece."""
+DEFAULT_MAX_TOKENS = 16_384
+"""Tokens that a reply may have (contract, 'HTTP'): a long file doesn't fit into the original's 4,096."""
+DEFAULT_OUTPUT_LIMIT = 30 * KIB
+"""Bytes of a tool's result that the model sees (contract, 'Tools')."""
 DEFAULT_POLL_INTERVAL = 1.0
 """Seconds between two polls for a follow-up prompt."""
 
@@ -41,12 +47,19 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     poll_interval: float = DEFAULT_POLL_INTERVAL
     event_queue: int = DEFAULT_EVENT_QUEUE
     context_limit: int = DEFAULT_CONTEXT_TOKENS
+    token_budget: int | None = None
+    """Input plus output tokens of the whole job; None means no limit."""
+    max_tokens: int = DEFAULT_MAX_TOKENS
+    llm_timeout: float = DEFAULT_LLM_TIMEOUT
+    output_limit: int = DEFAULT_OUTPUT_LIMIT
     state_dir: Path | None = None
     """The folder of the journal; without one, the job does not survive its process."""
     containment: ContainmentMode = "auto"
     """Run commands in the sandbox that the kernel offers; `require` refuses a partial one, and `off` uses none."""
     allow_write: tuple[Path, ...] | None = None
     """Where commands may write, besides the workspace and temporary folders."""
+    pass_env: tuple[str, ...] | None = None
+    """Names of variables that commands inherit in addition."""
     trace: Path | None = None
     """The file to write a trace of the job to."""
     health_socket: Path | None = None

@@ -5,18 +5,17 @@ It is a loop over the job's state, so a new incarnation continues exactly where 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import msgspec
 import trio
 
 from trioworker.errors import WorkerError
-from trioworker.protocol import wire
 from trioworker.protocol.limits import BYTES_PER_TOKEN, MAX_PROMPT_BYTES, MAX_REQUEST_BYTES, REQUEST_RESERVE_BYTES
 from trioworker.protocol.text import truncate
 from trioworker.worker.actors.messages import TurnOpened, wake
+from trioworker.worker.actors.model import Answer, Model
 from trioworker.worker.llm import loop_detection
-from trioworker.worker.llm.interpretation import Context, Interpretation, holds_calls, interpret
+from trioworker.worker.llm.interpretation import Context, Interpretation, interpret
 from trioworker.worker.state.conversation import encode_message, message_record
 from trioworker.worker.state.records import (
     FollowUpsJoined,
@@ -38,17 +37,6 @@ MIN_ITERATION_INTERVAL = 0.1
 """Minimum seconds from the start of one iteration to that of the next (contract, 'A job, in order')."""
 STATUS_EVERY = 5
 """A status is sent on iteration 1, 6, 11, … (contract, 'A job, in order')."""
-SELECT_TOKENS = 1024
-RESPOND_TOKENS = 4096
-TEMPERATURE = 0.7
-"""The values of the LLM requests (contract, 'HTTP')."""
-
-
-class Cost(NamedTuple):
-    """What a reply cost: requests to the model, and seconds."""
-
-    requests: int
-    seconds: float
 
 
 class Reasoner:
@@ -64,10 +52,9 @@ class Reasoner:
         settled: trio.MemoryReceiveChannel[TurnSettled],
     ) -> None:
         self._job = job
-        self._client = services.client
         self._registry = services.registry
         self._events = services.events
-        self._mode = services.config.reasoning
+        self._model = Model(services.client, services.registry, services.config)
         self._max_iterations = services.config.max_iterations
         self._context_limit = services.config.context_limit
         self._publisher = publisher
@@ -138,11 +125,13 @@ class Reasoner:
 
     async def _ask_and_act(self) -> None:
         await self._compact()
-        started, requests = trio.current_time(), self._client.llm_requests
-        reply = await self._ask()
-        cost = Cost(requests=self._client.llm_requests - requests, seconds=trio.current_time() - started)
+        answer = await self._model.ask(
+            self._job.conversation.snapshot(),
+            with_tools=not self._job.loop_state.text_only,
+            has_calls=self._job.conversation.has_calls,
+        )
         interpretation = interpret(
-            reply,
+            answer.reply,
             Context(
                 tools=self._registry.names,
                 taken=self._job.call_ids,
@@ -150,7 +139,7 @@ class Reasoner:
                 last_output=self._job.last_output,
             ),
         )
-        await self._publisher.commit(*self._records(reply, interpretation, cost))
+        await self._publisher.commit(*self._records(answer, interpretation))
         if not self._job.turn:
             # A reply with calls is synced before the first of them starts.
             await self._job.sync()
@@ -168,40 +157,15 @@ class Reasoner:
                 break
             self._job.commit(compaction)
 
-    async def _ask(self) -> wire.Reply:
-        messages = self._job.conversation.snapshot()
-        if self._job.loop_state.text_only:
-            return await self._client.complete_chat(
-                wire.CompletionRequest(messages=messages, max_tokens=RESPOND_TOKENS, temperature=TEMPERATURE)
-            )
-        if self._mode == "two-phase":
-            reply = await self._client.complete_with_tools(self._request(messages, SELECT_TOKENS, None))
-            if holds_calls(reply, self._registry.names):
-                return reply
-            response = await self._client.complete_with_tools(self._request(messages, RESPOND_TOKENS, TEMPERATURE))
-            return _with_tokens_of_both(reply, response)
-        return await self._client.complete_with_tools(self._request(messages, RESPOND_TOKENS, TEMPERATURE))
-
-    def _request(
-        self, messages: tuple[msgspec.Raw, ...], max_tokens: int, temperature: float | None
-    ) -> wire.ToolCompletionRequest:
-        return wire.ToolCompletionRequest(
-            messages=messages,
-            tools=self._registry.encoded,
-            max_tokens=max_tokens,
-            temperature=temperature,
-            tool_choice="auto",
-        )
-
-    def _records(self, reply: wire.Reply, interpretation: Interpretation, cost: Cost) -> list[Record]:
+    def _records(self, answer: Answer, interpretation: Interpretation) -> list[Record]:
         changes: list[Record] = [
             ReplyAccepted(
                 loop_state=interpretation.loop_state,
                 calls=interpretation.calls,
-                input_tokens=reply.input_tokens or 0,
-                output_tokens=reply.output_tokens or 0,
-                requests=cost.requests,
-                seconds=cost.seconds,
+                input_tokens=answer.reply.input_tokens or 0,
+                output_tokens=answer.reply.output_tokens or 0,
+                requests=answer.requests,
+                seconds=answer.seconds,
             )
         ]
         if interpretation.said is not None:
@@ -219,11 +183,3 @@ class Reasoner:
         if status:
             changes.append(self._events.status(status))
         return changes
-
-
-def _with_tokens_of_both(select: wire.Reply, response: wire.Reply) -> wire.Reply:
-    return msgspec.structs.replace(
-        response,
-        input_tokens=(select.input_tokens or 0) + (response.input_tokens or 0),
-        output_tokens=(select.output_tokens or 0) + (response.output_tokens or 0),
-    )

@@ -17,7 +17,7 @@ from trioworker.worker.actors.messages import TurnSettled, wake
 from trioworker.worker.processes.ownership import job_mark
 from trioworker.worker.processes.processes import Processes
 from trioworker.worker.state.records import CallAnnounced, CallEnded, CallStarted
-from trioworker.worker.tools.base import ToolContext, parse_arguments
+from trioworker.worker.tools.base import ToolContext, ToolResult, parse_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -170,5 +170,9 @@ async def _run_within_limit(tool: AnyTool, parameters: Parameters, context: Tool
     limit = tool.time_limit(parameters)
     with trio.move_on_after(limit):
         result = await tool.run(parameters, context)
+        if isinstance(result, ToolResult):
+            return result.text
+        if isinstance(result, str):
+            return result
         return msgspec.json.format(msgspec.json.encode(result), indent=2).decode()
     raise ToolError(f"timed out after {limit:g} s")

@@ -61,6 +61,11 @@ class Conversation:
         return (_decode(raw) for raw in self._messages)
 
     @property
+    def has_calls(self) -> bool:
+        """Whether the model has called a tool: providers then refuse requests without `tools`."""
+        return "tool" in self._roles
+
+    @property
     def last_role(self) -> wire.Role | None:
         """The role of the last message, None when there is no message."""
         return self._roles[-1] if self._roles else None

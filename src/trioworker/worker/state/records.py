@@ -88,13 +88,15 @@ class CallStarted(Record, frozen=True):
 class CallEnded(Record, frozen=True):
     """A call was answered, with `content` for the model and `output` for events.
 
-    `seconds` is how long the job waited for it. Of calls that ran concurrently, the first has the time of all.
+    `kept` is the path of the file with the whole output, empty if there is none. `seconds` is how long the job waited
+    for the call. Of calls that ran concurrently, the first has the time of all.
     """
 
     call_id: str
     content: str
     output: str
     outcome: CallOutcome
+    kept: str = ""
     seconds: float = 0.0
 
 

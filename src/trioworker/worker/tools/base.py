@@ -33,6 +33,20 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Base of a tool's parameters. Field types, `Meta` bounds and descriptions make the schema."""
 
 
+class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a call, with what events show beside it.
+
+    Attributes:
+        text: the result as the model sees it.
+        exit_code: that of a command.
+        diff: a unified diff of the files that the call changed.
+    """
+
+    text: str
+    exit_code: int | None = None
+    diff: str = ""
+
+
 P = TypeVar("P", bound=Parameters, contravariant=True)
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
@@ -75,7 +89,10 @@ class Tool(ABC, Generic[P]):
 
     @abstractmethod
     async def run(self, parameters: P, context: ToolContext) -> object:
-        """Run the tool. The result is a value that msgspec can encode; the model gets it as JSON.
+        """Run the tool.
+
+        The result is text, which the model gets as it is; a `ToolResult`; or any value that msgspec can encode, which
+        the model gets as JSON.
 
         Raises:
             ToolError: the call failed; the message is one line for the model, and the job continues.
