@@ -19,6 +19,7 @@ from benchmarks.costs import memory, start, tracing
 from benchmarks.figures import HEADING, BenchError, record, recorded_ratios, regressions
 from benchmarks.harness import FULL, QUICK, Bench
 from benchmarks.safety import safety
+from benchmarks.tokens import tokens
 from benchmarks.turns import growth, hiding, overhead
 
 if TYPE_CHECKING:
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
     from benchmarks.figures import Figure
 
 MEASURES: dict[str, Callable[[Bench], Iterator[Figure]]] = {
-    measure.__name__: measure for measure in (overhead, hiding, start, growth, memory, safety, tracing)
+    measure.__name__: measure for measure in (overhead, hiding, start, growth, memory, safety, tokens, tracing)
 }
 CHECKS = 3
 """How often a ratio has to exceed its limit to be a regression."""
 MEASURED, REGRESSED, BAD_USAGE = 0, 1, 2
-EXIT_CODES = "exit codes: 0 measured; 1 a ratio is over twice the recorded one (--check); 2 bad usage"
+EXIT_CODES = "exit codes: 0 measured; 1 a ratio exceeds the recorded one too far (--check); 2 bad usage"
 
 
 def main() -> int:

@@ -18,7 +18,7 @@ IMPORTS = "imports"
 """Names of what is measured; `imports` is a process that only imports the libraries."""
 NS_PER_MS = 1e6
 TOLERANCE = 2.0
-"""A ratio this many times the recorded one is a regression: more than a busy machine does to a median."""
+"""By default: more than a busy machine does to a median."""
 HEADING = f"  {'':<15}{'median':>12}{'min':>12}{'max':>12}  ratio"
 
 
@@ -31,6 +31,7 @@ class Figure:
     """One quantity; less is better.
 
     Attributes:
+        tolerance: a ratio this many times the recorded one is a regression.
         against: the subject whose median the ratios divide by; empty for a figure that is a ratio itself.
         sleeps: the reference mostly sleeps, for the same time on any machine, so the ratio depends on the machine
             and is not recorded or compared.
@@ -47,6 +48,7 @@ class Figure:
     sleeps: bool = False
     target: float | None = None
     target_value: float | None = None
+    tolerance: float = TOLERANCE
     runs: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     missing: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -115,7 +117,7 @@ def recorded_ratios(path: Path, scale: str) -> dict[str, float]:
 
 
 def regressions(recorded: dict[str, float], figures: Iterable[Figure]) -> dict[str, str]:
-    """A line for each figure whose ratio is over twice the recorded one, or that could not be measured; by its key."""
+    """A line for each figure whose ratio exceeds the recorded one too far, or that wasn't measured; by its key."""
     found: dict[str, str] = {}
     for figure in figures:
         before = recorded.get(figure.key)
@@ -125,7 +127,7 @@ def regressions(recorded: dict[str, float], figures: Iterable[Figure]) -> dict[s
         if now is None:
             reason = figure.missing.get(OURS, "no reference")
             found[figure.key] = f"{figure.key}: recorded {before:.3f}, not measured: {reason}"
-        elif now > before * TOLERANCE:
+        elif now > before * figure.tolerance:
             found[figure.key] = f"{figure.key}: ratio {now:.3f}, recorded {before:.3f}"
     return found
 

@@ -25,6 +25,8 @@ WHOLE_PROCESS_CLOCK = 2
 """CPUCLOCK_SCHED of the kernel's posix-timers.h: user and system time of all threads, including ended ones."""
 BUFFER_BYTES = 2**26
 """More than any request: the server never pauses reading."""
+BYTES_PER_TOKEN = 4
+"""Of the model here, which counts the bytes of the whole request."""
 FINAL_TEXT = "The file is empty. The job is complete."
 _CONTENT_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
@@ -38,17 +40,21 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A job: its turns, then completion; the seconds that an LLM request and any other request take."""
+    """A job: its turns, then completion; the seconds that an LLM request and any other request take.
+
+    With `keeps_bodies` the exchanges hold what the model was sent.
+    """
 
     turns: tuple[Turn, ...] = ()
     model_seconds: float = 0.0
     other_seconds: float = 0.0
+    keeps_bodies: bool = False
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     """A request: the times of its head and of its reply's last byte, in ns of `perf_counter_ns`.
 
-    Only LLM requests have `messages`, and `cpu`: the CPU time in ns that the worker's process had used.
+    Only LLM requests have `messages`, `body`, and `cpu`: the CPU time in ns that the worker's process had used.
     """
 
     path: str
@@ -56,6 +62,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     replied: int
     messages: int
     cpu: int
+    body: bytes = b""
 
 
 class Job:
@@ -81,7 +88,7 @@ class Job:
         messages, cpu = 0, 0
         if path.startswith("llm/"):
             messages, cpu = body.count(b'"role"'), cpu_ns(self.pid)
-            reply, delay = self._next_reply(), self.plan.model_seconds
+            reply, delay = self._next_reply(len(body) // BYTES_PER_TOKEN), self.plan.model_seconds
         else:
             reply, delay = _RESPONSES.get(path, _OK), self.plan.other_seconds
         await asyncio.sleep(delay)
@@ -89,16 +96,18 @@ class Job:
             self.peak_kib = peak_kib(self.pid)
         writer.write(reply)
         replied = perf_counter_ns()
-        self.exchanges.append(Exchange(path=path, began=began, replied=replied, messages=messages, cpu=cpu))
+        kept = body if messages and self.plan.keeps_bodies else b""
+        exchange = Exchange(path=path, began=began, replied=replied, messages=messages, cpu=cpu, body=kept)
+        self.exchanges.append(exchange)
 
-    def _next_reply(self) -> bytes:
+    def _next_reply(self, input_tokens: int) -> bytes:
         """The model's next reply."""
         number, turn = next(self._turns, (0, None))
         if turn is None:
-            return _model_reply("stop", content=FINAL_TEXT, tool_calls=[])
+            return _model_reply("stop", input_tokens=input_tokens, content=FINAL_TEXT, tool_calls=[])
         call = {"name": turn.name, "arguments": turn.arguments}
         calls = [{"id": f"call_{number}_{index}", **call} for index in range(turn.calls)]
-        return _model_reply("tool_calls", content=None, tool_calls=calls)
+        return _model_reply("tool_calls", input_tokens=input_tokens, content=None, tool_calls=calls)
 
 
 class Orchestrator:
@@ -153,7 +162,7 @@ def _response(content: object) -> bytes:
 
 
 def _model_reply(finish_reason: str, **message: object) -> bytes:
-    return _response({**message, "input_tokens": 1000, "output_tokens": 20, "finish_reason": finish_reason})
+    return _response({**message, "output_tokens": 20, "finish_reason": finish_reason})
 
 
 _OK = _response({"status": "ok"})
