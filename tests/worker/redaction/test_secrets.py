@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from linear_time import assert_linear
 from trioworker.worker.redaction.secret_kinds import KINDS, Shape
 from trioworker.worker.redaction.secrets import Redaction, Redactor
-from worker.redaction.secret_samples import DASHES, HEX, MIXED, NEAR_MISSES, SAMPLES, key_block
+from worker.redaction.secret_samples import DASHES, HEX, MIXED, NEAR_MISSES, SAMPLES
 
 REDACTOR = Redactor()
 REDACTED = "REDACTED"
-CREDENTIAL = 'swordfish "7" and\ncrab'
 
 
 def redacted(text: str) -> str:
@@ -69,18 +68,6 @@ def test_overlapping_secrets_become_one_named_after_the_first() -> None:
     assert redaction.kinds == ("auth_header", "bearer_token", "openai_api_key")
 
 
-@pytest.mark.parametrize("label", ["RSA PRIVATE KEY", "PGP PRIVATE KEY BLOCK"])
-def test_unclosed_private_key_extends_to_the_end_of_the_text(label: str) -> None:
-    text = key_block(label).rpartition("\n")[0]
-    assert redacted(f"before\n{text}\nmore of it").partition("\n")[2].startswith("[REDACTED:")
-    assert "more of it" not in redacted(f"{text}\nmore of it")
-
-
-def test_text_between_two_private_keys_stays() -> None:
-    key = key_block("EC PRIVATE KEY")
-    assert redacted(f"{key}\nbetween\n{key}") == "[REDACTED:pem_private_key]\nbetween\n[REDACTED:pem_private_key]"
-
-
 @pytest.mark.parametrize("digest", [HEX[:64], HEX[:64].upper()])
 def test_64_hex_digits_cause_a_warning_only(digest: str) -> None:
     text = f"{digest}  dist/package.whl\n"
@@ -101,13 +88,6 @@ def test_redacted_token_causes_no_warning() -> None:
 def test_warning_is_given_beside_a_secret() -> None:
     redaction = Redactor(token=HEX[:64]).redact(f"{HEX[:64]} {HEX[1:65]}")
     assert redaction == Redaction(f"[REDACTED:worker_token] {HEX[1:65]}", ("worker_token",), ("high_entropy_hex",))
-
-
-def test_credentials_are_redacted_plain_and_in_json() -> None:
-    redactor = Redactor(credentials=[CREDENTIAL + "\n", "pässword"])
-    assert redactor.redact(f"[{CREDENTIAL}]").text == "[[REDACTED:granted_credential]]"
-    output = msgspec.json.encode({"content": f"{CREDENTIAL} pässword"}).decode()
-    assert redactor.redact(output).text == '{"content":"[REDACTED:granted_credential] [REDACTED:granted_credential]"}'
 
 
 def test_credential_shorter_than_six_characters_is_not_redacted() -> None:
@@ -243,6 +223,11 @@ UNITS = [
     f"{DASHES}BEGIN PRIVATE KEY{DASHES}",
     f"{DASHES}END PRIVATE KEY{DASHES}",
     "PRIVATE KEY" + DASHES,
+    f"{DASHES}BEGIN PRIVATE KEY{DASHES}\n",
+    f"\n{DASHES}END PRIVATE KEY{DASHES}",
+    f"A\n{DASHES}END PRIVATE KEY{DASHES}",
+    "A" * 64 + f"\\n{DASHES}END PRIVATE KEY{DASHES}",
+    "\\",
     "[REDACTED:openai_api_key]swordfish",
     "swordfish",
     HEX[:64] + " ",

@@ -11,12 +11,13 @@ compiling all of them takes milliseconds.
 
 from __future__ import annotations
 
-import bisect
 import re
 import string
 from collections.abc import Callable, Iterable
 from operator import attrgetter, methodcaller
 from typing import NamedTuple
+
+from trioworker.worker.redaction.key_blocks import MAX_UNCLOSED_LINES, key_blocks
 
 Span = tuple[int, int]
 """Start and end of a secret, in bytes."""
@@ -130,36 +131,6 @@ def _lone_digests(data: bytes) -> Iterable[Span]:
         start = digits.find(_DIGEST, end)
 
 
-def _blocks(label: bytes) -> Finder:
-    """A finder of key blocks. An unclosed block extends to the end of the text.
-
-    When a tool has cut off the beginning of a block, it extends from the cut to its end.
-    """
-    # A pattern that starts with a literal is searched for many times faster than one that starts with alternatives.
-    pattern = rb"-----(?:(BEGIN)|END)" + label
-
-    def find(data: bytes) -> Iterable[Span]:
-        cuts = [match.span() for match in re.compile(rb"\[truncated [0-9]+ bytes\] \.\.\.").finditer(data)]
-        opened = None
-        reached = 0
-        for mark in re.compile(pattern).finditer(data):
-            if mark.lastindex:
-                opened = mark.start() if opened is None else opened
-                continue
-            if opened is None:
-                # The last cut after the previous block.
-                index = bisect.bisect_left(cuts, (mark.start(), 0)) - 1
-                opened = cuts[index][1] if index >= 0 and cuts[index][0] >= reached else None
-            if opened is not None:
-                yield opened, mark.end()
-                opened = None
-                reached = mark.end()
-        if opened is not None:
-            yield opened, len(data)
-
-    return find
-
-
 _INNER_OPENAI_KEY = rb"(?<=[_-])sk-[A-Za-z0-9_-]{20}"
 # What precedes `sk-`, checked after it, since a pattern that starts with a literal is fast. In JSON, a line break is a
 # backslash and an `n`. A `]` may end the marker of an earlier redaction, and redacting again must not find more.
@@ -207,13 +178,13 @@ KINDS = (
         "pem_private_key",
         "-----BEGIN PRIVATE KEY-----",
         "PRIVATE KEY-----",
-        _blocks(_PEM_LABEL),
+        key_blocks(_PEM_LABEL, MAX_UNCLOSED_LINES),
     ),
     Kind(
         "pgp_private_key",
         "-----BEGIN PGP PRIVATE KEY BLOCK-----",
         "PGP PRIVATE KEY BLOCK-----",
-        _blocks(b" PGP PRIVATE KEY BLOCK-----"),
+        key_blocks(b" PGP PRIVATE KEY BLOCK-----"),
     ),
     Kind("high_entropy_hex", "", "[0-9A-Fa-f]{64}", _lone_digests, warn_only=True),
 )

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 MIN_VALUE_CHARACTERS = 6
 """Shorter values of credentials are ordinary words (contract, `granted_credential`)."""
 
+MIN_LINE_CHARACTERS = 8
+"""Shorter lines of a credential, such as `}`, are not searched for on their own."""
+_KEY_BOUNDARY = ("-----BEGIN ", "-----END ")
+"""A key's first and last line, which are no secret and occur in ordinary code."""
+
 GRANTED_KINDS = ("worker_token", "granted_credential")
 """The kinds that are found by their values and not by their shapes."""
 
@@ -45,7 +50,8 @@ class Redactor:
     """Replaces each secret by `[REDACTED:kind]`.
 
     `token` is the job's bearer token, and `credentials` are the values granted to the job. Both are also found in their
-    escaped form, in JSON text.
+    escaped forms, in JSON text. A credential of several lines is found line by line, since a tool may number or indent
+    them, or show only some.
     """
 
     def __init__(self, *, token: str = "", credentials: Iterable[str] = ()) -> None:
@@ -97,15 +103,22 @@ tuples would take several times as long to create.
 
 
 def _forms(name: str, value: str, min_length: int) -> Iterator[tuple[str, bytes]]:
+    """What to search for: the value and each line of it, plain, escaped, and escaped twice."""
     value = value.strip()
     if len(value) < min_length:
         return
-    plain = value.encode("utf-8", "surrogatepass")
-    yield name, plain
-    # JSON text can't contain a lone surrogate, so a value with one has no escaped form.
-    escaped = msgspec.json.encode(plain.decode("utf-8", "replace"))[1:-1]
-    if escaped != plain:
-        yield name, escaped
+    lines = [line.strip() for line in value.splitlines()]
+    long_lines = [line for line in lines if len(line) >= MIN_LINE_CHARACTERS and not line.startswith(_KEY_BOUNDARY)]
+    for part in dict.fromkeys([value, *long_lines]):
+        plain = part.encode("utf-8", "surrogatepass")
+        # JSON text can't contain a lone surrogate, so a value with one has no escaped form.
+        escaped = _escaped(plain.decode("utf-8", "replace"))
+        for form in dict.fromkeys([plain, escaped, _escaped(escaped.decode())]):
+            yield name, form
+
+
+def _escaped(text: str) -> bytes:
+    return msgspec.json.encode(text)[1:-1]
 
 
 def _candidates(data: bytes) -> list[Kind]:
