@@ -30,6 +30,7 @@ from trioworker.worker.state.events import Events
 from trioworker.worker.state.job import Job
 from trioworker.worker.state.journal_file import open_journal
 from trioworker.worker.tools.registry import BUILTIN_TOOLS, Registry
+from trioworker.worker.tools.temporary_files import remove_temporary_files
 from trioworker.worker.tools.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ async def open_job(
     stop = stop or StopRequest()
     registry = Registry(BUILTIN_TOOLS if tools is None else tools)
     with _attached(instruments), _local_resources(config, journal) as local:
-        job = await _replayed(local.journal)
+        job = await _replayed(local)
         if job.opened:
             deadline -= max(0.0, now - job.started_at)
         async with (
@@ -154,7 +155,7 @@ def _attached(instruments: Iterable[trio.abc.Instrument]) -> Generator[None]:
 @contextmanager
 def _local_resources(config: WorkerConfig, given: Journal | None) -> Generator[_LocalResources]:
     """Step 2: the workspace, the sandbox and the journal."""
-    with Workspace.open(config.workspace) as workspace, open_sandbox(config) as sandbox:
+    with Workspace.open(config.workspace, job_id=config.job_id) as workspace, open_sandbox(config) as sandbox:
         journal = given
         if journal is None and config.state_dir is not None:
             if config.state_dir.resolve().is_relative_to(config.workspace.resolve()):
@@ -169,13 +170,15 @@ def _local_resources(config: WorkerConfig, given: Journal | None) -> Generator[_
                 journal.close()
 
 
-async def _replayed(journal: Journal | None) -> Job:
-    """Step 3: the job, as an earlier worker left it in the journal; what that worker left running is terminated."""
-    job = Job(journal)
-    if journal is not None:
-        job.replay(journal.past)
+async def _replayed(local: _LocalResources) -> Job:
+    """Step 3: the job, as an earlier worker left it in the journal; its processes and temporary files are removed."""
+    job = Job(local.journal)
+    if local.journal is not None:
+        job.replay(local.journal.past)
     if job.opened:
         await terminate_orphans(job_mark(job.job_id, job.started_at))
+        interrupted = [call.planned.arguments for call in job.turn if call.started and not call.ended]
+        await trio.to_thread.run_sync(remove_temporary_files, local.workspace, interrupted)
     return job
 
 

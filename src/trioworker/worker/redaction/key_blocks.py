@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from trioworker.worker.redaction.secret_kinds import Span
+Span = tuple[int, int]
+"""Start and end of a secret, in bytes."""
 
 MAX_UNCLOSED_LINES = 100
 """Lines that a PEM block without its END hides, the BEGIN included (contract, `pem_private_key`)."""

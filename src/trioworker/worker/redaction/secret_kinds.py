@@ -17,10 +17,7 @@ from collections.abc import Callable, Iterable
 from operator import attrgetter, methodcaller
 from typing import NamedTuple
 
-from trioworker.worker.redaction.key_blocks import MAX_UNCLOSED_LINES, key_blocks
-
-Span = tuple[int, int]
-"""Start and end of a secret, in bytes."""
+from trioworker.worker.redaction.key_blocks import MAX_UNCLOSED_LINES, Span, key_blocks
 
 TELEGRAM_DIGITS = (8, 12)
 """The minimum and the maximum number of digits before the colon (contract, `telegram_bot_token`)."""

@@ -32,6 +32,15 @@ class Text(msgspec.Struct, frozen=True):
     encoding: str
     mark: bytes = b""
 
+    @property
+    def line_end(self) -> str:
+        """What ends each of its lines; empty if there are none, or they differ."""
+        ends = self.content.count("\n")
+        windows = self.content.count("\r\n")
+        if ends == 0 or 0 < windows < ends:
+            return ""
+        return "\r\n" if windows else "\n"
+
     def encode(self, content: str, shown: str) -> bytes:
         """Encode another content in the same encoding, after the same mark. `shown` names the file in errors.
 

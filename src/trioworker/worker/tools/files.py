@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from trioworker.errors import ToolError
 from trioworker.worker.tools.encoding import decode
-from trioworker.worker.tools.workspace import translate_oserror
+from trioworker.worker.tools.file_attributes import copy_attributes
+from trioworker.worker.tools.workspace import READ_FILE, TEMPORARY_SUFFIX, translate_oserror
 
 if TYPE_CHECKING:
     from trioworker.worker.tools.encoding import Text
@@ -24,6 +26,11 @@ MAX_WRITE_BYTES = 5 * MEBIBYTE
 
 NEW_FILE_MODE = 0o666
 """The mode of a new file before the umask, as any program's."""
+PRIVATE_MODE = 0o600
+"""The mode of a temporary file until it gets that of the file that it replaces, before any content."""
+NO_RENAME = frozenset((errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV))
+"""Errors of creating or renaming a temporary file after which the file itself may still be writable: its folder isn't
+writable, or it is a mount point."""
 
 
 def read_text(workspace: Workspace, path: str) -> Text:
@@ -46,6 +53,27 @@ def binary_file_error(shown: str) -> ToolError:
     return ToolError(f"cannot read {shown}: it is a binary file; look at it by shell, with file, strings or xxd")
 
 
+def text_to_replace(workspace: Workspace, path: str) -> Text | None:
+    """The text of the file that a write will replace; None if there is none, or it can't be read as text.
+
+    Of a file larger than `MAX_READ_BYTES`, only the lines within this limit are read.
+    """
+    try:
+        descriptor = workspace.open_file(path)
+    except OSError:
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        with translate_oserror("read", workspace.shown(path)):
+            data = _read_up_to(descriptor, MAX_READ_BYTES + 1)
+    finally:
+        os.close(descriptor)
+    if len(data) > MAX_READ_BYTES:
+        data = data[: data.rfind(b"\n", 0, MAX_READ_BYTES) + 1]
+    return decode(data)
+
+
 def read_regular(descriptor: int, shown: str) -> bytes:
     """All bytes of an open file, which is closed.
 
@@ -55,18 +83,22 @@ def read_regular(descriptor: int, shown: str) -> bytes:
     """
     try:
         check_regular(descriptor, shown)
-        # Files in /proc claim a size of 0, so the limit counts what was read.
-        pieces: list[bytes] = []
-        total = 0
-        while piece := os.read(descriptor, MEBIBYTE):
-            pieces.append(piece)
-            total += len(piece)
-            if total > MAX_READ_BYTES:
-                limit = MAX_READ_BYTES // MEBIBYTE
-                raise ToolError(f"cannot read {shown}: it is larger than {limit} MiB; read parts by shell, or use grep")
-        return b"".join(pieces)
+        data = _read_up_to(descriptor, MAX_READ_BYTES + 1)
+        if len(data) > MAX_READ_BYTES:
+            limit = MAX_READ_BYTES // MEBIBYTE
+            raise ToolError(f"cannot read {shown}: it is larger than {limit} MiB; read parts by shell, or use grep")
+        return data
     finally:
         os.close(descriptor)
+
+
+def _read_up_to(descriptor: int, limit: int) -> bytes:
+    """At most the next `limit` bytes. Files in /proc claim a size of 0, so only reading tells how many there are."""
+    pieces: list[bytes] = []
+    while limit and (piece := os.read(descriptor, min(limit, MEBIBYTE))):
+        pieces.append(piece)
+        limit -= len(piece)
+    return b"".join(pieces)
 
 
 def check_regular(descriptor: int, shown: str) -> os.stat_result:
@@ -84,37 +116,32 @@ def check_regular(descriptor: int, shown: str) -> os.stat_result:
 
 
 def replace_file(workspace: Workspace, path: str, data: bytes) -> None:
-    """Make `data` the content of `path` atomically, and keep the mode of the file that it replaces.
+    """Make `data` the content of `path`, and keep everything else of the file that it replaces.
 
-    Missing parents are created. A symbolic link stays, and its target is replaced.
+    The new content is written to a temporary file, which replaces the old one atomically. Where that would change more
+    than the content (another owner, hard links) or isn't possible (a mount, a read-only folder), the file is written in
+    place: then a worker that is killed meanwhile leaves a mixture. Missing parents are created. A symbolic link stays,
+    and its target is replaced.
 
     Raises:
         ToolError: the path isn't that of a file, or the file system refuses.
     """
     shown = workspace.shown(path)
     with translate_oserror("write", shown), workspace.parent(path, create=True) as (parent, name):
-        mode = _mode_of_existing(parent, name, shown)
-        temporary = f".trioworker-{secrets.token_hex(8)}.tmp"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(temporary, flags, NEW_FILE_MODE, dir_fd=parent)
-        try:
-            with open(descriptor, "wb", buffering=0) as file:
-                _write_all(file.fileno(), data)
-                if mode is not None:
-                    os.fchmod(descriptor, mode)
-                os.fsync(descriptor)
-            os.replace(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary, dir_fd=parent)
-            raise
+        links = _links_of_existing(parent, name, shown)
+        temporary = f"{workspace.temporary_prefix}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+        if links == 0:
+            _write_by_rename(parent, name, temporary, data)
+        elif links > 1 or not _replaced(parent, name, temporary, data):
+            _write_in_place(parent, name, data)
 
 
-def _mode_of_existing(parent: int, name: bytes, shown: str) -> int | None:
+def _links_of_existing(parent: int, name: bytes, shown: str) -> int:
+    """How many names a file has; 0 if there is none yet."""
     try:
         found = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
-        return None
+        return 0
     if stat.S_ISDIR(found.st_mode):
         raise ToolError(f"cannot write {shown}: it is a directory")
     if not stat.S_ISREG(found.st_mode):
@@ -122,7 +149,67 @@ def _mode_of_existing(parent: int, name: bytes, shown: str) -> int | None:
     # A rename needs no permission to write the file, but a read-only file was made so on purpose.
     if not os.access(name, os.W_OK, dir_fd=parent, effective_ids=True):
         raise ToolError(f"cannot write {shown}: permission denied")
-    return stat.S_IMODE(found.st_mode)
+    return found.st_nlink
+
+
+def _replaced(parent: int, name: bytes, temporary: str, data: bytes) -> bool:
+    """Replace an existing file, unless it has to be written in place."""
+    try:
+        existing = os.open(name, READ_FILE | os.O_NOFOLLOW, dir_fd=parent)
+    except PermissionError:
+        return False  # its attributes can't be read
+    try:
+        return _write_by_rename(parent, name, temporary, data, existing)
+    except OSError as error:
+        if error.errno in NO_RENAME:
+            return False
+        raise
+    finally:
+        os.close(existing)
+
+
+def _write_by_rename(parent: int, name: bytes, temporary: str, data: bytes, existing: int | None = None) -> bool:
+    """Write a temporary file with the attributes of the open file `existing`, and rename it.
+
+    Returns False, and changes nothing, if the attributes can't be copied.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    mode = NEW_FILE_MODE if existing is None else PRIVATE_MODE
+    with open(os.open(temporary, flags, mode, dir_fd=parent), "wb", buffering=0) as file:
+        try:
+            if existing is not None and not copy_attributes(existing, file.fileno()):
+                os.unlink(temporary, dir_fd=parent)
+                return False
+            _write_all(file.fileno(), data)
+            os.fsync(file.fileno())
+            os.replace(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=parent)
+            raise
+    return True
+
+
+def _write_in_place(parent: int, name: bytes, data: bytes) -> None:
+    """Overwrite a file. If the disk refuses, the old content is written back."""
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    readable = os.access(name, os.R_OK, dir_fd=parent, effective_ids=True)
+    descriptor = os.open(name, flags | (os.O_RDWR if readable else os.O_WRONLY), dir_fd=parent)
+    with open(descriptor, "wb", buffering=0):
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+        overwritten = os.pread(descriptor, len(data), 0) if readable else b""
+        try:
+            _write_all(descriptor, data)
+            # Last, so that no content is lost before the new one is there.
+            os.ftruncate(descriptor, len(data))
+        except OSError:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            _write_all(descriptor, overwritten)
+            os.ftruncate(descriptor, before.st_size)
+            raise
+        os.fsync(descriptor)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -10,6 +10,7 @@ import errno
 import os
 import threading
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 DIRECTORY_ONLY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 READ_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 """Flags for reading: a FIFO without a writer must not block, and a terminal must not become our controlling one."""
+TEMPORARY_SUFFIX = ".tmp"
 MAX_PATH_BYTES = 4095
 """Bytes of a path: the kernel's PATH_MAX without its NUL (linux/limits.h)."""
 
@@ -53,8 +55,10 @@ class Workspace:
     A name that doesn't exist as given is looked for in Unicode's other normal form.
     """
 
-    def __init__(self, directory: Path, descriptor: int, opener: Opener) -> None:
+    def __init__(self, directory: Path, descriptor: int, opener: Opener, job_id: str) -> None:
         self.root = directory
+        self.temporary_prefix = f".trioworker-{sha256(job_id.encode()).hexdigest()[:16]}-"
+        """How the names of this job's temporary files begin."""
         self._descriptor = descriptor
         self._opener = opener
         self._lock = threading.Lock()
@@ -62,8 +66,8 @@ class Workspace:
         self._prefixes = tuple(names)
 
     @classmethod
-    def open(cls, directory: Path, opener: Opener | None = None) -> Self:
-        """Open `directory`. `opener` resolves paths; by default the kernel does, where it can.
+    def open(cls, directory: Path, opener: Opener | None = None, *, job_id: str = "") -> Self:
+        """Open `directory` for a job. `opener` resolves paths; by default the kernel does, where it can.
 
         Raises:
             ConfigError: it is not a directory, or may not be entered.
@@ -75,7 +79,7 @@ class Workspace:
             raise ConfigError(
                 f"workspace {display(str(absolute))}: {reason(error)}; give a directory by --workspace",
             ) from error
-        return cls(absolute, descriptor, opener or choose_opener(descriptor))
+        return cls(absolute, descriptor, opener or choose_opener(descriptor), job_id)
 
     def close(self) -> None:
         """Close the directory. May be called twice."""

@@ -1,18 +1,27 @@
-"""`write_file`: creates a file, or replaces all of it."""
+"""`write_file`: creates a file, or replaces all of it.
+
+Models send `\\n` and UTF-8. A file that is replaced keeps its line ends, its encoding and its byte order mark, since
+programs that read it may need them; the result says so.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 from msgspec import Meta
 
 from trioworker.errors import ToolError
-from trioworker.worker.tools.base import Parameters, Tool
-from trioworker.worker.tools.files import MAX_WRITE_BYTES, MEBIBYTE, replace_file
+from trioworker.worker.tools.base import Parameters, Tool, ToolResult
+from trioworker.worker.tools.diff import unified_diff
+from trioworker.worker.tools.encoding import Text
+from trioworker.worker.tools.files import MAX_WRITE_BYTES, MEBIBYTE, replace_file, text_to_replace
+from trioworker.worker.tools.redaction_marks import check_marks
 
 if TYPE_CHECKING:
     from trioworker.worker.tools.base import ToolContext
+    from trioworker.worker.tools.workspace import Workspace
+
+_LINE_ENDS = {"\n": "LF", "\r\n": "CRLF"}
 
 
 class WriteFileParameters(Parameters, frozen=True, kw_only=True):
@@ -22,36 +31,61 @@ class WriteFileParameters(Parameters, frozen=True, kw_only=True):
     content: Annotated[str, Meta(description="The whole new content; may be empty.")]
 
 
-class WriteFileResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The file, and how much was written."""
-
-    path: str
-    bytes_written: int
-    success: bool = True
-
-
 class WriteFile(Tool[WriteFileParameters]):
-    """Writes a file atomically: a reader sees the old content or the new, never a part."""
+    """Writes a file atomically where that is possible: a reader sees the old content or the new, never a part."""
 
     name = "write_file"
-    description = "Write a file of the workspace as UTF-8, replacing its content. To change a part, use apply_patch."
+    description = (
+        "Write a file of the workspace, replacing its content. A new file is UTF-8; an existing one keeps its encoding "
+        "and line ends. To change a part, use apply_patch."
+    )
     parameters = WriteFileParameters
 
-    async def run(self, parameters: WriteFileParameters, context: ToolContext) -> WriteFileResult:
+    async def run(self, parameters: WriteFileParameters, context: ToolContext) -> ToolResult:
         """Write in a thread that is waited for on cancellation, so that no write follows it."""
-        workspace = context.workspace
-        shown = workspace.shown(parameters.path)
-        data = _encoded(parameters.content, shown)
-        await context.run_in_thread(replace_file, workspace, parameters.path, data)
-        return WriteFileResult(path=shown, bytes_written=len(data))
+        return await context.run_in_thread(_write, context.workspace, parameters.path, parameters.content)
 
 
-def _encoded(content: str, shown: str) -> bytes:
-    try:
-        data = content.encode()
-    except UnicodeEncodeError as error:
-        raise ToolError(f"cannot write {shown}: content is not valid Unicode at character {error.start}") from error
+def _write(workspace: Workspace, path: str, content: str) -> ToolResult:
+    shown = workspace.shown(path)
+    _check_unicode(content, shown)
+    old = text_to_replace(workspace, path) or Text("", "utf-8")
+    check_marks(old.content, content, shown)
+    new, data, notes = _like(old, content)
     if len(data) > MAX_WRITE_BYTES:
         limit = MAX_WRITE_BYTES // MEBIBYTE
         raise ToolError(f"cannot write {shown}: {len(data)} bytes are over the limit of {limit} MiB; write it in parts")
-    return data
+    replace_file(workspace, path, data)
+    unit = "byte" if len(data) == 1 else "bytes"
+    text = "; ".join([f"wrote {len(data)} {unit} to {shown}", *notes])
+    return ToolResult(text=text, diff=unified_diff(shown, old.content, new))
+
+
+def _check_unicode(content: str, shown: str) -> None:
+    try:
+        content.encode()
+    except UnicodeEncodeError as error:
+        raise ToolError(f"cannot write {shown}: content is not valid Unicode at character {error.start}") from error
+
+
+def _like(old: Text, content: str) -> tuple[str, bytes, list[str]]:
+    """The content with the line ends of the old one, its bytes in the old encoding, and what the model should know."""
+    kept: list[str] = []
+    notes: list[str] = []
+    new = content.removeprefix("\ufeff") if old.mark else content
+    ends = new.replace("\r\n", "\n").replace("\n", old.line_end) if old.line_end else new
+    if ends != new:
+        kept.append(f"{_LINE_ENDS[old.line_end]} line ends")
+    if old.mark:
+        kept.append(f"{old.encoding} byte order mark")
+    try:
+        data = old.mark + ends.encode(old.encoding)
+    except UnicodeEncodeError as error:
+        data = ends.encode()
+        notes.append(f"it is UTF-8 now: its encoding, {old.encoding}, has no {ends[error.start]!r}")
+    else:
+        if old.encoding != "utf-8" and not old.mark:
+            kept.append(f"encoding, {old.encoding}")
+    if kept:
+        notes.append(f"kept its {' and '.join(kept)}")
+    return ends, data, notes

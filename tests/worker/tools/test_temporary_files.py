@@ -1,0 +1,90 @@
+"""Temporary files of a killed worker are removed when its job is resumed, and no others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+import trio
+
+from chaos.disk import Disk, DiskStorage
+from support.world import DONE, JOB_ID, World, calling
+from trioworker import open_job
+from trioworker.worker.state.journal import Journal
+from trioworker.worker.tools.temporary_files import remove_temporary_files
+from trioworker.worker.tools.workspace import Workspace
+from trioworker.worker.tools.write_file import WriteFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+    from trioworker.worker.tools.base import ToolContext, ToolResult
+    from trioworker.worker.tools.write_file import WriteFileParameters
+
+
+class HangingWrite(WriteFile):
+    """A write that takes longer than the test."""
+
+    async def run(self, parameters: WriteFileParameters, context: ToolContext) -> ToolResult:
+        await trio.sleep(30)
+        return await super().run(parameters, context)
+
+
+def leave(folder: Path, job_id: str = JOB_ID) -> Path:
+    """A temporary file as a job leaves it."""
+    with Workspace.open(folder, job_id=job_id) as workspace:
+        path = folder / f"{workspace.temporary_prefix}0123.tmp"
+    path.write_text("half")
+    return path
+
+
+async def test_temporary_files_of_a_killed_worker_are_removed_at_resume(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    (workspace / "sub").mkdir()
+    turns = [calling(("write_file", {"path": "sub/file", "content": "x"})), DONE]
+    world = World(turns)
+    disk = Disk()
+    config = world.config(workspace)
+    async with open_job(config, transport=world, tools=[HangingWrite()], journal=Journal(DiskStorage(disk))):
+        await trio.sleep(10)
+        recorded = bytes(disk.content)
+    ours, foreign = leave(workspace / "sub"), leave(workspace / "sub", "another job")
+    disk.content[:] = recorded
+    disk.start_process()
+    again = World(turns)
+    async with open_job(config, transport=again, journal=Journal(DiskStorage(disk), recorded)) as job:
+        assert (await job.wait()).success
+    assert not ours.exists()
+    assert foreign.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"file_path": "sub/file"},
+        {"edits": [{"path": "sub/missing"}]},
+        {"patch": "*** Begin Patch\n*** Update File: sub/file\n@@\n-a\n+b\n*** End Patch\n"},
+        {"input": "*** Begin Patch\r\n*** Add File: sub/file\r\n+b\r\n"},
+        {"path": "link"},
+    ],
+)
+def test_folder_is_found_by_any_form_of_a_call(workspace: Path, arguments: dict[str, object]) -> None:
+    (workspace / "sub").mkdir()
+    (workspace / "link").symlink_to("sub/file")
+    left = leave(workspace / "sub")
+    with Workspace.open(workspace, job_id=JOB_ID) as opened:
+        assert remove_temporary_files(opened, [msgspec.json.encode(arguments)]) == 1
+    assert not left.exists()
+
+
+def test_folders_outside_the_workspace_are_left_alone(workspace: Path) -> None:
+    left = leave(workspace.parent)
+    with Workspace.open(workspace, job_id=JOB_ID) as opened:
+        assert (
+            remove_temporary_files(opened, [b'{"path": "../file"}', b'"x"', b"null", b'{"content": "a\\u0000"}']) == 0
+        )
+    assert left.exists()
