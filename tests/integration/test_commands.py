@@ -81,7 +81,7 @@ async def test_commands_have_no_input_to_wait_for(store: Store, workspace: Path)
     cat, asking, committing, paging, terminal = (result_in(content) for content in job.model.received("tool"))
     assert (cat["output"], cat["exit_code"]) == ("", 0)
     assert "EOFError" in asking["output"]
-    assert "empty commit message" in committing["output"]
+    assert "there is no editor here" in committing["output"]
     assert committing["exit_code"] != 0
     assert paging["output"].endswith("over\n")
     assert "/dev/tty" in terminal["output"]

@@ -19,10 +19,12 @@ from trioworker.worker.cancellation import StopRequest
 from trioworker.worker.client.orchestrator_client import OrchestratorClient
 from trioworker.worker.health_state import HealthState
 from trioworker.worker.lifecycle import RunningJob
+from trioworker.worker.processes.cache_folders import with_writable_caches
 from trioworker.worker.processes.environment import child_environment
 from trioworker.worker.processes.orphans import terminate_orphans
 from trioworker.worker.processes.ownership import job_mark
 from trioworker.worker.processes.sandbox.sandbox import open_sandbox
+from trioworker.worker.processes.sandbox.writable_paths import in_container, is_within, writable_paths
 from trioworker.worker.redaction.safety_layer import SafetyLayer
 from trioworker.worker.redaction.secrets import Redactor
 from trioworker.worker.services import Services
@@ -35,7 +37,7 @@ from trioworker.worker.tools.workspace import Workspace
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 
     import httpx
 
@@ -211,9 +213,28 @@ def _services(
         safety=safety,
         events=Events(safety),
         workspace=local.workspace,
-        environment=child_environment(os.environ, {one.env_var: one.value for one in fetched.credentials}),
+        environment=_tools_environment(config, local.sandbox, safety, fetched),
         sandbox=local.sandbox,
         tool_threads=trio.CapacityLimiter(MAX_TOOL_THREADS),
         tracer=tracer,
         recorder=recorder,
     )
+
+
+def _tools_environment(
+    config: WorkerConfig, sandbox: Sandbox, safety: SafetyLayer, fetched: FetchedJob
+) -> Mapping[str, str]:
+    contained = in_container()
+    environment = child_environment(
+        os.environ,
+        {one.env_var: one.value for one in fetched.credentials},
+        contained=contained,
+        pass_env=config.pass_env or (),
+        holds_secret=lambda value: safety.redact(value) != value,
+    )
+    if not sandbox.landlock:
+        return with_writable_caches(environment, lambda _: True)
+    places = writable_paths(
+        config.workspace, environment, state_dir=config.state_dir, more=config.allow_write or (), contained=contained
+    )
+    return with_writable_caches(environment, lambda path: is_within(path, places))

@@ -1,7 +1,7 @@
 """The environment of commands, and how the bearer token is wiped from ours.
 
-A command inherits only allowed variables. Settings that keep programs from asking for input and the job's credentials
-are added. The token is wiped from our memory before the first tool runs, including the copy in `/proc/PID/environ`.
+Settings that keep programs from asking for input, and the job's credentials, are added to the variables that a command
+inherits. The token is wiped from our memory before the first tool runs, including the copy in `/proc/PID/environ`.
 """
 
 from __future__ import annotations
@@ -13,42 +13,36 @@ from typing import TYPE_CHECKING
 
 from trioworker.linux.syscalls import forbid_inspection
 from trioworker.protocol.values import TOKEN_VARIABLE
+from trioworker.worker.processes.git_config import git_config_entries, git_config_variables, inherited_entries
+from trioworker.worker.processes.inherited_variables import inherited
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 TOKEN_VARIABLES = (TOKEN_VARIABLE, "TRIOWORKER_TOKEN")
 """Variables that may hold the bearer token; no command gets them."""
 
-_SESSION = """
-    PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ TERM COLORTERM TMPDIR TEMP TMP HOSTNAME XDG_CACHE_HOME XDG_CONFIG_HOME
-    XDG_DATA_HOME XDG_RUNTIME_DIR XDG_STATE_HOME
-"""
-_TOOLCHAINS = """
-    CARGO_HOME RUSTUP_HOME RUSTUP_TOOLCHAIN GOPATH GOROOT GOPROXY GOFLAGS GOCACHE GOMODCACHE JAVA_HOME M2_HOME
-    MAVEN_HOME GRADLE_USER_HOME GRADLE_HOME ANDROID_HOME DOTNET_ROOT NVM_DIR NODE_PATH NODE_OPTIONS NPM_CONFIG_CACHE
-    NPM_CONFIG_PREFIX NPM_CONFIG_REGISTRY PNPM_HOME YARN_CACHE_FOLDER BUN_INSTALL DENO_DIR PYENV_ROOT VIRTUAL_ENV
-    CONDA_PREFIX PYTHONPATH PIP_CACHE_DIR PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST UV_CACHE_DIR UV_INDEX_URL
-    UV_DEFAULT_INDEX UV_PYTHON_INSTALL_DIR POETRY_HOME GEM_HOME GEM_PATH BUNDLE_PATH RBENV_ROOT COMPOSER_HOME
-    CC CXX CFLAGS CXXFLAGS LDFLAGS MAKEFLAGS PKG_CONFIG_PATH LD_LIBRARY_PATH SOURCE_DATE_EPOCH
-"""
-_NETWORK = """
-    HTTP_PROXY HTTPS_PROXY FTP_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy ftp_proxy all_proxy no_proxy
-    SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE GIT_SSL_CAINFO NODE_EXTRA_CA_CERTS PIP_CERT
-"""
-_GIT = """
-    GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL GIT_CONFIG_GLOBAL GIT_CONFIG_NOSYSTEM
-"""
-ALLOWED = frozenset(f"{_SESSION} {_TOOLCHAINS} {_NETWORK} {_GIT}".split())
-"""Variables that a command inherits. Any other may be a secret."""
 
-ALLOWED_PREFIXES = ("LC_",)
+def _failing_editor(message: str) -> str:
+    """An editor that only prints a message; git passes the file's name to it by a shell."""
+    return f"sh -c 'echo \"{message}\" >&2; exit 1'"
 
+
+_NO_EDITOR = _failing_editor(
+    "there is no editor here: give the message by -m, --no-edit or -C; to keep the text as it is, as "
+    "git rebase --continue needs it, set GIT_EDITOR=true"
+)
+_NO_SEQUENCE_EDITOR = _failing_editor(
+    "there is no editor here: set GIT_SEQUENCE_EDITOR to a command that edits the list, such as sed -i SCRIPT"
+)
 UNATTENDED = {
+    "CARGO_TERM_PROGRESS_WHEN": "never",
     "CI": "1",
     "DEBIAN_FRONTEND": "noninteractive",
-    "GIT_EDITOR": "true",
+    "EDITOR": _NO_EDITOR,
+    "GIT_EDITOR": _NO_EDITOR,
     "GIT_PAGER": "cat",
+    "GIT_SEQUENCE_EDITOR": _NO_SEQUENCE_EDITOR,
     "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
     "GIT_TERMINAL_PROMPT": "0",
     "MANPAGER": "cat",
@@ -56,10 +50,20 @@ UNATTENDED = {
     "PAGER": "cat",
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PIP_NO_INPUT": "1",
+    "PIP_PROGRESS_BAR": "off",
     "PYTHONUNBUFFERED": "1",
     "SYSTEMD_PAGER": "cat",
+    "VISUAL": _NO_EDITOR,
+    "npm_config_progress": "false",
 }
-"""Keeps programs from waiting for an answer, a pager or an editor. Unbuffered output is not lost at a time-out."""
+"""Keeps programs from waiting for an answer, a pager or an editor, and from drawing progress bars.
+
+An editor fails, since one that does nothing would keep an unfinished text in silence. Unbuffered output is not lost at
+a time-out.
+"""
+
+GIT_CONFIG = (("core.quotepath", "false"),)
+"""Git shows names that aren't ASCII as they are, so that the model can use them."""
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """PATH of commands if ours is not set; Debian's default."""
@@ -67,14 +71,35 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def child_environment(environ: Mapping[str, str], credentials: Mapping[str, str]) -> dict[str, str]:
+def child_environment(
+    environ: Mapping[str, str],
+    credentials: Mapping[str, str],
+    *,
+    contained: bool = False,
+    pass_env: Collection[str] = (),
+    holds_secret: Callable[[str], bool] = lambda _: False,
+) -> dict[str, str]:
     """The environment of commands, from our environment and the job's credentials.
 
     Omits credentials whose name or value is invalid in an environment, and those with a name of the token.
+
+    Args:
+        environ: our environment.
+        credentials: those granted to the job.
+        contained: whether we run in a container, where commands inherit more.
+        pass_env: names of variables that commands inherit in addition, even in place of `UNATTENDED`.
+        holds_secret: whether a value is or contains a secret.
     """
-    allowed = {name: value for name, value in environ.items() if name in ALLOWED or name.startswith(ALLOWED_PREFIXES)}
+    taken = inherited(environ, contained=contained, pass_env=pass_env, holds_secret=holds_secret)
+    passed = {name: value for name, value in taken.items() if name in pass_env}
     granted = {name: value for name, value in credentials.items() if _NAME.fullmatch(name) and "\0" not in value}
-    child = {"PATH": DEFAULT_PATH, "LANG": "C.UTF-8", **allowed, **UNATTENDED, **granted}
+    entries = [
+        *inherited_entries(environ, pass_env=pass_env, holds_secret=holds_secret),
+        *git_config_entries(granted),
+        *GIT_CONFIG,
+    ]
+    child = {"PATH": DEFAULT_PATH, "LANG": "C.UTF-8", **taken, **UNATTENDED, **passed, **granted}
+    child |= git_config_variables(entries)
     # Container engines set HOME to "/", which is not writable, for a user without an entry in /etc/passwd.
     if child.get("HOME", "") in ("", "/"):
         child["HOME"] = _home() or child.get("TMPDIR", "/tmp")  # noqa: S108 - the last resort, not a file of ours
