@@ -209,6 +209,10 @@ def _write_in_place(parent: int, name: bytes, data: bytes) -> None:
             _write_all(descriptor, overwritten)
             os.ftruncate(descriptor, before.st_size)
             raise
+        # The kernel takes set-ID bits away from a file that is written.
+        if os.fstat(descriptor).st_mode != before.st_mode:
+            with suppress(OSError):
+                os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
         os.fsync(descriptor)
 
 
