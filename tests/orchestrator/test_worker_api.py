@@ -158,14 +158,16 @@ async def test_a_text_completion_returns_string_content_and_sends_no_tools() -> 
         (LlmError("the model is busy", retry_after="7"), 502, "7"),
         (LlmError("the model is gone"), 502, None),
         (LlmRefusedError("the key is wrong"), 422, None),
+        (LlmRefusedError("too long", "context_length"), 422, None),
     ],
 )
-async def test_a_model_failure_is_reported_in_one_line(error: LlmError, status: int, retry_after: str | None) -> None:
+async def test_a_model_failure_is_reported_with_its_kind(error: LlmError, status: int, retry_after: str | None) -> None:
     async with orchestrator(ScriptedModel(error)) as server:
         worker = await server.new_job()
         response = await worker.post("llm/complete", ASK)
 
-        assert (response.status_code, response.text) == (status, str(error))
+        assert response.status_code == status
+        assert response.json() == {"error": {"kind": error.kind, "message": str(error)}}
         assert response.headers.get("retry-after") == retry_after
 
 
@@ -173,8 +175,8 @@ async def test_without_a_model_the_error_names_the_option() -> None:
     async with orchestrator() as server:
         response = await (await server.new_job()).post("llm/complete", ASK)
 
-        assert response.status_code == 502
-        assert "--llm script:FILE or openai:BASE_URL" in response.text
+        assert response.status_code == 422
+        assert "--llm script:FILE or openai:BASE_URL" in response.json()["error"]["message"]
 
 
 async def test_a_worker_that_disconnects_cancels_the_model_request() -> None:

@@ -59,7 +59,11 @@ class WorkerApi:
 
     def _route(self, method: str, path: str, handler: Handler) -> Route:
         async def authorized(request: Request) -> Response:
-            return await handler(request, self._authorized(request))
+            job_id = self._authorized(request)
+            try:
+                return await handler(request, job_id)
+            except LlmError as error:
+                return _llm_error(error)
 
         return Route(f"/worker/{{job_id}}/{path}", authorized, methods=[method])
 
@@ -127,7 +131,7 @@ class WorkerApi:
                 failure = error
             nursery.cancel_scope.cancel()
         if failure is not None:
-            raise _http_error(failure)
+            raise failure
         if reply is None:
             raise HTTPException(400, "the client disconnected")
         self._store.add_usage(job_id, reply)
@@ -153,8 +157,10 @@ async def _cancel_on_disconnect(request: Request, scope: trio.CancelScope) -> No
     scope.cancel()
 
 
-def _http_error(error: LlmError) -> HTTPException:
-    if isinstance(error, LlmRefusedError):
-        return HTTPException(LLM_REFUSED, str(error))
-    headers = {} if error.retry_after is None else {"Retry-After": error.retry_after}
-    return HTTPException(LLM_FAILED, str(error), headers)
+def _llm_error(error: LlmError) -> Response:
+    """The response for an error of the model (contract, 'Additions of the embedded orchestrator')."""
+    status = LLM_REFUSED if isinstance(error, LlmRefusedError) else LLM_FAILED
+    response = json_response({"error": {"kind": error.kind, "message": str(error)}}, status)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = error.retry_after
+    return response

@@ -5,9 +5,11 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import msgspec
 import pytest
 import trio
+import trio.testing
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -15,14 +17,13 @@ from starlette.routing import Route
 from orchestrator.serving import serving
 from trioworker.orchestrator.backends.base import LlmError, LlmRefusedError, LlmRequest
 from trioworker.orchestrator.backends.openai import OpenAIBackend
-from trioworker.protocol.wire import Message, ToolCall, ToolDefinition
+from trioworker.protocol.wire import Message, ToolDefinition
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from starlette.requests import Request
 
-    from trioworker.protocol.wire import Reply
 
 KEY = "sk-test-0123456789abcdef"
 SHELL = ToolDefinition(name="shell", description="runs", parameters={"type": "object", "properties": {}})
@@ -57,17 +58,19 @@ class Server:
         return JSONResponse({"data": [{"id": name} for name in self._models]})
 
 
+class Strict(Server):
+    """Refuses `max_tokens`."""
+
+    async def _chat(self, request: Request) -> Response:
+        self.bodies.append(msgspec.json.decode(await request.body()))
+        await trio.sleep(0.05)
+        if "max_tokens" in self.bodies[-1]:
+            return refusal(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")
+        return completion({"content": "hi"})
+
+
 def completion(message: dict[str, Any], finish_reason: str | None = "stop", **fields: Any) -> Response:
     return JSONResponse({"choices": [{"message": message, "finish_reason": finish_reason}], **fields})
-
-
-def calling(arguments: object, **fields: Any) -> Response:
-    call = {"id": "c1", "type": "function", "function": {"name": "shell", "arguments": arguments}, **fields}
-    return completion({"content": None, "tool_calls": [call]}, "tool_calls")
-
-
-def calls_of(reply: Reply) -> list[ToolCall]:
-    return list(reply.tool_calls or ())
 
 
 def refusal(status: int, message: str, **headers: str) -> Response:
@@ -100,133 +103,6 @@ async def test_text_and_token_counts_are_returned() -> None:
     assert server.keys == [f"Bearer {KEY}"]
 
 
-async def test_a_request_is_converted_to_openais_format() -> None:
-    call = ToolCall(id="c1", name="shell", arguments={"command": "ls"}, signature=msgspec.Raw(b'{"s":1}'))
-    request = msgspec.structs.replace(
-        ASK,
-        messages=(
-            Message(role="system", content="You are"),
-            Message(role="assistant", content="", tool_calls=(call,), reasoning=msgspec.Raw(b'"because"')),
-            Message(role="tool", content="a.py", tool_call_id="c1", name="shell"),
-        ),
-        stop_sequences=("END",),
-    )
-    server = Server(completion({"content": "hi"}))
-    async with backend(server) as model:
-        await model.complete(request)
-
-    function = {"name": "shell", "arguments": '{"command":"ls"}'}
-    assert server.bodies == [
-        {
-            "model": "m",
-            "messages": [
-                {"role": "system", "content": "You are"},
-                {
-                    "role": "assistant",
-                    "content": "",
-                    "tool_calls": [{"id": "c1", "type": "function", "function": function, "extra_content": {"s": 1}}],
-                    "reasoning": "because",
-                },
-                {"role": "tool", "content": "a.py", "tool_call_id": "c1"},
-            ],
-            "max_tokens": 1024,
-            "temperature": 0.7,
-            "stop": ["END"],
-            "tools": [
-                {
-                    "type": "function",
-                    "function": {
-                        "name": "shell",
-                        "description": "runs",
-                        "parameters": {"type": "object", "properties": {}},
-                    },
-                }
-            ],
-            "tool_choice": "auto",
-        }
-    ]
-
-
-async def test_without_tools_neither_tools_nor_tool_choice_is_sent() -> None:
-    server = Server(completion({"content": "hi"}))
-    async with backend(server) as model:
-        await model.complete(msgspec.structs.replace(ASK, tools=None))
-        await model.complete(msgspec.structs.replace(ASK, tools=()))
-
-    assert not any({"tools", "tool_choice"} & body.keys() for body in server.bodies)
-
-
-@pytest.mark.parametrize(
-    ("sent", "arguments", "problem"),
-    [
-        ('{"command": "ls"}', {"command": "ls"}, False),
-        ({"command": "ls"}, {"command": "ls"}, False),
-        ("", {}, False),
-        (None, {}, False),
-        ("[1]", [1], False),
-        ('{"command": "ls', {}, True),
-        ("[" * 100_000, {}, True),
-    ],
-)
-async def test_arguments_are_decoded(sent: object, arguments: object, problem: bool) -> None:
-    async with backend(Server(calling(sent))) as model:
-        reply = await model.complete(ASK)
-
-    assert reply.ended_by == "tool_use"
-    (call,) = calls_of(reply)
-    assert (call.id, call.name, call.arguments) == ("c1", "shell", arguments)
-    assert isinstance(call.arguments_parse_error, str) == problem
-
-
-async def test_a_call_without_an_id_gets_one_and_keeps_its_signature() -> None:
-    async with backend(Server(calling("{}", id=None, extra_content={"google": {"thought_signature": "x"}}))) as model:
-        (first,) = calls_of(await model.complete(ASK))
-        (second,) = calls_of(await model.complete(ASK))
-
-    assert first.id != second.id
-    assert isinstance(first.signature, msgspec.Raw)
-    assert msgspec.json.decode(first.signature) == {"google": {"thought_signature": "x"}}
-
-
-@pytest.mark.parametrize(
-    ("given", "reason"),
-    [
-        ("stop", "stop"),
-        ("length", "length"),
-        ("tool_calls", "tool_use"),
-        ("content_filter", "content_filter"),
-        ("odd", "unknown"),
-        (None, "unknown"),
-    ],
-)
-async def test_finish_reasons_are_mapped(given: str | None, reason: str) -> None:
-    async with backend(Server(completion({"content": "hi"}, given))) as model:
-        assert (await model.complete(ASK)).ended_by == reason
-
-
-@pytest.mark.parametrize(
-    ("message", "content"),
-    [
-        ({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, "ab"),
-        ({"content": None, "refusal": "I won't"}, "I won't"),
-        ({"content": ""}, ""),
-        ({}, None),
-    ],
-)
-async def test_each_form_of_content_is_accepted(message: dict[str, Any], content: str | None) -> None:
-    async with backend(Server(completion(message))) as model:
-        assert (await model.complete(ASK)).content == content
-
-
-async def test_null_reasoning_is_dropped_and_other_reasoning_is_kept() -> None:
-    responses = completion({"content": "a", "reasoning": None}), completion({"content": "a", "reasoning": "because"})
-    async with backend(Server(*responses)) as model:
-        absent, kept = await model.complete(ASK), await model.complete(ASK)
-
-    assert absent.reasoning is msgspec.UNSET
-    assert msgspec.json.encode(kept.reasoning) == b'"because"'
-
-
 async def test_requests_adapt_to_a_renamed_limit_and_a_refused_temperature() -> None:
     server = Server(
         refusal(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."),
@@ -252,17 +128,52 @@ async def test_a_server_that_keeps_refusing_is_asked_three_times() -> None:
     assert len(server.bodies) == 3
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
-async def test_a_final_refusal_quotes_the_reason_without_the_key(status: int) -> None:
-    async with backend(Server(refusal(status, f"Incorrect API key\nprovided: {KEY}"))) as model:
-        with pytest.raises(LlmRefusedError, match=rf"answered {status}: Incorrect API key provided: \[key\]\Z"):
+async def test_concurrent_requests_all_adapt() -> None:
+    server = Strict()
+    async with backend(server) as model, trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(model.complete, ASK)
+
+    assert len(server.bodies) == 10
+
+
+async def test_too_large_a_limit_does_not_rename_it() -> None:
+    reason = "'max_tokens' or 'max_completion_tokens' is too large: 16384. This model's maximum context length is 8192 "
+    server = Server(refusal(400, reason + "tokens and your request has 3000 input tokens (16384 > 8192 - 3000)."))
+    async with backend(server) as model:
+        with pytest.raises(LlmRefusedError) as caught:
+            await model.complete(ASK)
+
+    assert caught.value.kind == "max_tokens"
+    assert len(server.bodies) == 1
+
+
+async def test_thoughts_return_to_a_server_under_its_name() -> None:
+    server = Server(completion({"content": "hi", "reasoning_content": "because"}))
+    async with backend(server) as model:
+        reply = await model.complete(ASK)
+        said = Message(
+            role="assistant", content="hi", reasoning=reply.reasoning, reasoning_details=reply.reasoning_details
+        )
+        await model.complete(msgspec.structs.replace(ASK, messages=(*ASK.messages, said)))
+
+    assert server.bodies[1]["messages"][1] == {"role": "assistant", "content": "hi", "reasoning_content": "because"}
+
+
+async def test_a_refusal_quotes_the_reason_without_the_key() -> None:
+    async with backend(Server(refusal(401, f"Incorrect API key\nprovided: {KEY}"))) as model:
+        with pytest.raises(
+            LlmRefusedError,
+            match=r"\Athe model server rejected the API key \(401\): Incorrect API key "
+            r"provided: \[key\]\Z",
+        ):
             await model.complete(ASK)
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 503])
+@pytest.mark.parametrize("status", [408, 429, 500, 503, 529])
 async def test_a_transient_failure_forwards_retry_after(status: int) -> None:
     async with backend(Server(refusal(status, "busy", **{"Retry-After": "3"}))) as model:
-        with pytest.raises(LlmError, match=f"answered {status}: busy") as caught:
+        with pytest.raises(LlmError, match=rf"\({status}\): busy\Z") as caught:
             await model.complete(ASK)
 
     assert not isinstance(caught.value, LlmRefusedError)
@@ -270,28 +181,56 @@ async def test_a_transient_failure_forwards_retry_after(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("response", "message"),
+    ("response", "kind", "message"),
     [
-        (Response("<html>gateway</html>"), "is invalid: "),
-        (JSONResponse({"object": "x"}), "missing required field `choices`"),
-        (JSONResponse({"choices": []}), "has no choices"),
-        (Response("<html>\nbad gateway</html>", 502), "answered 502: <html> bad gateway</html>"),
-        (Response(status_code=500), "answered 500: no reason given"),
-        (JSONResponse({"error": "plain"}, 500), "answered 500: plain"),
+        (Response("<html>gateway</html>"), "unavailable", r"is no completion: .*: <html>gateway</html>\Z"),
+        (Response("[]"), "unavailable", "is no completion: not a JSON object"),
+        (JSONResponse({"object": "x"}), "unavailable", "is no completion: the response has no choices"),
+        (JSONResponse({"error": {"message": "no credits left", "code": 402}}), "quota", r"\(402\): no credits left\Z"),
+        (Response("<html>\nbad gateway</html>", 502), "unavailable", r"\(502\): <html> bad gateway</html>\Z"),
     ],
 )
-async def test_an_invalid_response_is_an_error_with_the_reason(response: Response, message: str) -> None:
+async def test_an_invalid_response_is_an_error_with_the_reason(response: Response, kind: str, message: str) -> None:
     async with backend(Server(response)) as model:
-        with pytest.raises(LlmError, match=message):
+        with pytest.raises(LlmError, match=message) as caught:
             await model.complete(ASK)
 
+    assert caught.value.kind == kind
 
-async def test_an_unreachable_server_is_an_error_with_its_url() -> None:
+
+async def test_odd_json_is_read() -> None:
+    body = b'\xef\xbb\xbf{"choices": [{"message": {"content": "a\\ud800"}}], "usage": {"prompt_tokens": 9.0}}'
+    async with backend(Server(Response(body))) as model:
+        reply = await model.complete(ASK)
+
+    assert (reply.content, reply.input_tokens) == ("a\ufffd", 9)
+
+
+async def test_an_unreachable_server_is_an_error_with_its_address() -> None:
     async with serving(Server(completion({})).app()) as url:
         pass
     model = OpenAIBackend(url, "m")
-    with pytest.raises(LlmError, match=r"POST http://127\.0\.0\.1:\d+/chat/completions: ConnectError"):
+    with pytest.raises(LlmError, match=r"\Aconnection refused \(127\.0\.0\.1:\d+\)\Z"):
         await model.complete(ASK)
+    await model.aclose()
+
+
+async def test_an_unknown_host_is_an_error_with_its_name() -> None:
+    model = OpenAIBackend("http://model.invalid/v1", "m")
+    with pytest.raises(LlmError, match=r"\(model\.invalid\)\Z"):
+        await model.complete(ASK)
+    await model.aclose()
+
+
+async def test_a_slow_reply_is_awaited(autojump_clock: trio.testing.MockClock) -> None:
+    del autojump_clock
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        await trio.sleep(3600)
+        return httpx.Response(200, json={"choices": [{"message": {"content": "late"}}]}, request=request)
+
+    model = OpenAIBackend("http://model.test/v1", "m", transport=httpx.MockTransport(answer))
+    assert (await model.complete(ASK)).content == "late"
     await model.aclose()
 
 
@@ -302,7 +241,7 @@ async def test_the_only_model_is_used_and_several_models_are_listed() -> None:
     assert server.bodies[0]["model"] == "only"
 
     async with backend(Server(completion({}), models=("a", "b")), model=None) as model:
-        with pytest.raises(LlmRefusedError, match=r"has 2 models; choose one with --model NAME: a, b"):
+        with pytest.raises(LlmRefusedError, match=r"lists 2 models; choose one with --model NAME: a, b"):
             await model.complete(ASK)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from trioworker.errors import WorkerError
 from trioworker.protocol.wire import Body, Message, Reply, ToolDefinition
+
+RefusalKind = Literal["rejected", "context_length", "max_tokens", "quota"]
+"""What can't pass (contract, 'Additions of the embedded orchestrator')."""
 
 
 class LlmRequest(Body, frozen=True):
@@ -22,13 +25,19 @@ class LlmRequest(Body, frozen=True):
 class LlmError(WorkerError):
     """The model couldn't answer; a retry may succeed (502). `retry_after` is the server's header, unchanged."""
 
+    kind: str = "unavailable"
+
     def __init__(self, message: str, *, retry_after: str | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
 
 class LlmRefusedError(LlmError):
-    """The model will never answer this request, so the worker must not retry it (422)."""
+    """The model will never answer this request, so the worker must not retry it as it is (422)."""
+
+    def __init__(self, message: str, kind: RefusalKind = "rejected") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class Backend(Protocol):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trioworker.errors import ConfigError
-from trioworker.orchestrator.backends.base import LlmError
+from trioworker.orchestrator.backends.base import LlmRefusedError
 
 if TYPE_CHECKING:
     from trioworker.orchestrator.backends.base import Backend, LlmRequest
@@ -41,8 +41,8 @@ class NoBackend:
     """The backend without `--llm`: fails each request with an error that says what to do."""
 
     async def complete(self, _: LlmRequest, /) -> Reply:
-        """Raise `LlmError`."""
-        raise LlmError(f"this orchestrator has no model; start it with --llm {SPEC_FORMS}")
+        """Raise `LlmRefusedError`: no retry gives this orchestrator a model."""
+        raise LlmRefusedError(f"this orchestrator has no model; start it with --llm {SPEC_FORMS}")
 
     async def aclose(self) -> None:
         """Nothing to close."""

@@ -7,6 +7,9 @@ without `temperature`.
 from __future__ import annotations
 
 import os
+import re
+import socket
+import ssl
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -16,21 +19,20 @@ import trio
 
 from trioworker.errors import ConfigError
 from trioworker.orchestrator.backends.base import LlmError, LlmRefusedError, LlmRequest
-from trioworker.orchestrator.backends.openai_wire import ModelList, chat_body, read_reply
+from trioworker.orchestrator.backends.lenient_json import read_json
+from trioworker.orchestrator.backends.openai_errors import Failure, error_of, failure_inside, failure_of
+from trioworker.orchestrator.backends.openai_reply import read_reply
+from trioworker.orchestrator.backends.openai_wire import chat_body
 
 if TYPE_CHECKING:
     from trioworker.protocol.wire import Reply
 
-REQUEST_TIMEOUT = 180.0
-"""Seconds for one request: below a worker's 200 s per attempt, so that the worker gets the reason."""
 CONNECT_TIMEOUT = 10.0
-"""Seconds to connect to the server."""
-MAX_REASON = 300
-"""Characters of the server's reason that an error quotes."""
-FINAL_STATUSES = frozenset({400, 401, 403, 404, 405, 410, 413, 415, 422})
-"""A wrong key, model, URL or request stays wrong on a retry."""
-MAX_ADAPTATIONS = 2
-"""Times that a request is adapted and sent again: there are two adaptations."""
+"""Seconds to connect to the server. A reply has no time limit here: the worker has one for each attempt, which may be
+any number of seconds, and the request is cancelled when the worker gives up.
+"""
+ADAPTABLE = frozenset({400, 422})
+"""The statuses with which servers reject a parameter."""
 
 
 class OpenAIBackend:
@@ -39,8 +41,10 @@ class OpenAIBackend:
     Without `model`, the server's only model is used.
     """
 
-    def __init__(self, base_url: str, model: str | None = None) -> None:
-        """Check the URL. Connects on the first request.
+    def __init__(
+        self, base_url: str, model: str | None = None, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        """Check the URL. Connects on the first request, or asks `transport`.
 
         Raises:
             ConfigError: the URL is invalid.
@@ -50,19 +54,24 @@ class OpenAIBackend:
         self._key = os.environ.get("OPENAI_API_KEY", "")
         self._limit_name = "max_tokens"
         self._sends_temperature = True
+        self._transport = transport
         self._client: httpx.AsyncClient | None = None
 
     async def complete(self, request: LlmRequest, /) -> Reply:
         """The server's first choice, converted to the contract's form."""
-        response: httpx.Response | None = None
-        with trio.move_on_after(REQUEST_TIMEOUT):
-            response = await self._request_completion(request)
-        if response is None:
-            raise LlmError(f"openai: no response from {self._base} within {REQUEST_TIMEOUT:g} s")
+        response = await self._request_completion(request)
         try:
-            return read_reply(response.content)
-        except msgspec.MsgspecError as error:
-            raise LlmError(f"openai: the response of {self._base}/chat/completions is invalid: {error}") from error
+            completion = read_json(response.content)
+            if not isinstance(completion, dict):
+                raise ValueError("not a JSON object")
+            completion = cast("dict[str, Any]", completion)
+            if failure := failure_inside(completion):
+                raise self._error(failure, response)
+            return read_reply(completion)
+        except ValueError as error:
+            # The usual reason is another server at this URL, such as a gateway's page.
+            start = " ".join(response.text[:100].split())
+            raise LlmError(f"the model server's response is no completion: {error}: {start}") from error
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -73,45 +82,44 @@ class OpenAIBackend:
     async def _request_completion(self, request: LlmRequest) -> httpx.Response:
         if self._model is None:
             self._model = await self._only_model()
-        for _ in range(MAX_ADAPTATIONS):
-            response = await self._send("POST", "/chat/completions", self._body(request))
-            if not (response.status_code == 400 and self._adapt(response.text)):
-                break
-        else:
-            response = await self._send("POST", "/chat/completions", self._body(request))
-        self._check(response)
-        return response
+        while True:
+            body = self._body(request)
+            response = await self._send("POST", "/chat/completions", msgspec.json.encode(body))
+            if response.is_success:
+                return response
+            failure = failure_of(response.status_code, response.content)
+            if not self._adapt(body, failure):
+                raise self._error(failure, response)
 
-    def _body(self, request: LlmRequest) -> bytes:
+    def _body(self, request: LlmRequest) -> dict[str, Any]:
         body = chat_body(request, self._model or "", self._limit_name)
         if not self._sends_temperature:
             body.pop("temperature", None)
-        return msgspec.json.encode(body)
+        return body
 
-    def _adapt(self, reason: str) -> bool:
-        """Adapt this and all later requests to the server's reason. False if there is nothing to adapt."""
-        if "max_completion_tokens" in reason and self._limit_name == "max_tokens":
+    def _adapt(self, body: dict[str, Any], failure: Failure) -> bool:
+        """Adapt all requests from now on to the reason why `body` was refused. False if nothing can be adapted."""
+        if failure.status not in ADAPTABLE or failure.refusal != "rejected":
+            return False
+        if "max_completion_tokens" in failure.reason and "max_tokens" in body:
             self._limit_name = "max_completion_tokens"
             return True
-        if "temperature" in reason and self._sends_temperature:
+        if "temperature" in failure.reason and "temperature" in body:
             self._sends_temperature = False
             return True
         return False
 
     async def _only_model(self) -> str:
         response = await self._send("GET", "/models")
-        self._check(response)
-        try:
-            names = [model.id for model in msgspec.json.decode(response.content, type=ModelList).data]
-        except msgspec.MsgspecError as error:
-            raise LlmRefusedError(
-                f"openai: {self._base}/models lists no models; choose one with --model NAME"
-            ) from error
+        if not response.is_success:
+            raise self._error(failure_of(response.status_code, response.content), response)
+        names = _model_names(response.content)
         if len(names) != 1:
             shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-            raise LlmRefusedError(
-                f"openai: {self._base} has {len(names)} models; choose one with --model NAME: {shown}"
+            listed = (
+                f"{len(names)} models; choose one with --model NAME: {shown}" if names else "no models; use --model"
             )
+            raise LlmRefusedError(f"the model server lists {listed}")
         return names[0]
 
     async def _send(self, method: str, path: str, body: bytes | None = None) -> httpx.Response:
@@ -121,7 +129,7 @@ class OpenAIBackend:
         try:
             return await self._client.request(method, self._base + path, content=body, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise LlmError(f"openai: {method} {self._base}{path}: {type(error).__name__}: {error}") from error
+            raise LlmError(f"{_describe(error)} ({urlsplit(self._base).netloc})") from error
 
     def _connect(self) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
@@ -130,18 +138,15 @@ class OpenAIBackend:
             timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT),
             # Unlimited: httpcore leaks the slot of a request that is cancelled while it waits for a connection.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
+            transport=self._transport,
         )
 
-    def _check(self, response: httpx.Response) -> None:
-        if response.is_success:
-            return
-        reason = _reason(response.content)
-        if self._key:
-            reason = reason.replace(self._key, "[key]")
-        message = f"openai: {response.request.url} answered {response.status_code}: {reason}"
-        if response.status_code in FINAL_STATUSES:
-            raise LlmRefusedError(message)
-        raise LlmError(message, retry_after=response.headers.get("retry-after"))
+    def _error(self, failure: Failure, response: httpx.Response) -> LlmError:
+        return error_of(
+            failure.without(self._key),
+            retry_after=response.headers.get("retry-after"),
+            has_key=bool(self._key),
+        )
 
 
 def _base_url(url: str) -> str:
@@ -155,14 +160,33 @@ def _base_url(url: str) -> str:
     return url.rstrip("/").removesuffix("/chat/completions")
 
 
-def _reason(body: bytes) -> str:
-    """The server's reason in one line: `error.message` of OpenAI's error format, otherwise the start of the body."""
-    text = body.decode("utf-8", "replace")
+def _model_names(body: bytes) -> list[str]:
     try:
-        value: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        value = None
-    for key in ("error", "message"):
-        if isinstance(value, dict) and key in value:
-            value = cast("dict[str, Any]", value)[key]
-    return " ".join((value if isinstance(value, str) else text).split())[:MAX_REASON] or "no reason given"
+        listed = read_json(body)
+    except ValueError:
+        return []
+    entries = cast("dict[str, Any]", listed).get("data") if isinstance(listed, dict) else None
+    models = cast("list[Any]", entries) if isinstance(entries, list) else []
+    ids = [cast("dict[str, Any]", model).get("id") for model in models if isinstance(model, dict)]
+    return [model_id for model_id in ids if isinstance(model_id, str)]
+
+
+def _describe(error: BaseException) -> str:
+    """The reason of a failed connection, which is that of the operating system behind httpx's."""
+    reason, cause = "", cast("BaseException | None", error)
+    while cause is not None:
+        if isinstance(cause, BaseExceptionGroup):
+            cause = cast("BaseExceptionGroup[BaseException]", cause).exceptions[-1]
+        if isinstance(cause, OSError) and cause.strerror:
+            # Errors of name servers and of TLS have numbers of their own. trio repeats the address in the text.
+            has_own_number = isinstance(cause, ssl.SSLError | socket.gaierror)
+            text = cause.strerror if has_own_number or cause.errno is None else os.strerror(cause.errno)
+            reason = re.sub(r"\[[^]]*\] ?", "", text)
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, httpx.ConnectTimeout):
+        reason = f"no connection within {CONNECT_TIMEOUT:g} s"
+    return _lower_first(reason or str(error) or type(error).__name__)
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text

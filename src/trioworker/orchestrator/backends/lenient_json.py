@@ -1,0 +1,43 @@
+"""Reads JSON of model servers that isn't quite JSON, into values that the worker's strict reader accepts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+import msgspec
+
+MAX_DIGITS = 300
+"""Digits of an integer, as in the largest float. Larger ones are null, as infinity is."""
+
+
+def read_json(data: bytes) -> Any:
+    """The value of `data`. Accepts a byte order mark, control characters in strings, lone surrogates, and any number.
+
+    Raises:
+        ValueError: it isn't JSON, or nested too deeply.
+    """
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    text = data.decode("utf-8-sig", "replace")
+    try:
+        return _without_surrogates(json.loads(text, strict=False, parse_int=_integer))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _integer(digits: str) -> int | None:
+    return int(digits) if len(digits) <= MAX_DIGITS else None
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        items = cast("dict[str, Any]", value).items()
+        return {_without_surrogates(name): _without_surrogates(item) for name, item in items}
+    return value
