@@ -37,6 +37,16 @@ async def test_children_of_an_embedding_program_are_kept(make: MakeProcesses, tm
         session.kill()
 
 
+async def test_children_of_a_program_are_kept_if_no_command_ran(make: MakeProcesses) -> None:
+    with foreign("sleep 300", session=True) as session:
+        # A process that is younger counts as undecided.
+        await trio.sleep(0.5)
+        async with make():
+            pass
+        assert alive(session.pid)
+        session.kill()
+
+
 def foreign(script: str, *, session: bool = False) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         ["sh", "-c", f"exec {script}" if "exit" not in script else script], start_new_session=session

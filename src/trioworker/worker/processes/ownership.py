@@ -84,7 +84,8 @@ class ProcessOwnership:
 
     def snapshot(self, number: int | None) -> ProcessSnapshot:
         """Find the living processes of a call, or of all calls for None."""
-        if not has_children():
+        # Before the first call, all children are the program's own.
+        if self._preexisting is None or not has_children():
             return ProcessSnapshot([])
         table = process_table()
         roots: list[ProcessEntry] = []
