@@ -18,7 +18,8 @@ from fuzz.profile import fuzzing
 from trioworker.errors import ToolError
 from trioworker.linux.secure_open import kernel_opener, walking_opener
 from trioworker.worker.processes.processes import Processes
-from trioworker.worker.tools.base import ToolContext, parse_arguments
+from trioworker.worker.tools.arguments import parse_arguments
+from trioworker.worker.tools.base import ToolContext
 from trioworker.worker.tools.registry import Registry
 from trioworker.worker.tools.workspace import Workspace
 

@@ -19,7 +19,8 @@ from fuzz.profile import fuzzing
 from trioworker.errors import InvalidParametersError, ToolError
 from trioworker.worker.processes.processes import Processes
 from trioworker.worker.tools.apply_patch import ApplyPatch, ApplyPatchParameters
-from trioworker.worker.tools.base import ToolContext, parse_arguments
+from trioworker.worker.tools.arguments import parse_arguments
+from trioworker.worker.tools.base import ToolContext
 from trioworker.worker.tools.command_denylist import REMEDIES, refusal
 from trioworker.worker.tools.registry import BUILTIN_TOOLS
 from trioworker.worker.tools.shell import MAX_COMMAND_BYTES

@@ -9,7 +9,8 @@ import msgspec
 import trio
 
 from trioworker.errors import InvalidParametersError, ToolError
-from trioworker.worker.tools.base import Parameters, Tool, parse_arguments
+from trioworker.worker.tools.arguments import parse_arguments
+from trioworker.worker.tools.base import Parameters, Tool
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from linear_time import assert_linear
 from trioworker.errors import InvalidParametersError
 from trioworker.worker.llm.call_markup import clean, recover_calls
-from trioworker.worker.tools.base import Parameters, parse_arguments
+from trioworker.worker.tools.arguments import parse_arguments
+from trioworker.worker.tools.base import Parameters
 
 TOOLS = ("shell", "read_file", "write_file")
 NONE_TAKEN: frozenset[str] = frozenset()

@@ -9,7 +9,8 @@ import pytest
 
 from trioworker.worker.processes.environment import child_environment
 from trioworker.worker.processes.processes import Processes
-from trioworker.worker.tools.base import ToolContext, parse_arguments
+from trioworker.worker.tools.arguments import parse_arguments
+from trioworker.worker.tools.base import ToolContext
 from trioworker.worker.tools.registry import Registry
 from trioworker.worker.tools.workspace import Workspace
 

@@ -9,7 +9,8 @@ import pytest
 import trio
 
 from trioworker.errors import InvalidParametersError, ToolError
-from trioworker.worker.tools.base import ToolContext, parse_arguments
+from trioworker.worker.tools.arguments import parse_arguments
+from trioworker.worker.tools.base import ToolContext
 from trioworker.worker.tools.shell import Shell, ShellParameters, ShellResult
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from trioworker.worker.actors.messages import TurnSettled, wake
 from trioworker.worker.processes.ownership import job_mark
 from trioworker.worker.processes.processes import Processes
 from trioworker.worker.state.records import CallAnnounced, CallEnded, CallStarted
-from trioworker.worker.tools.base import ToolContext, ToolResult, parse_arguments
+from trioworker.worker.tools.arguments import parse_arguments
+from trioworker.worker.tools.base import ToolContext, ToolResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

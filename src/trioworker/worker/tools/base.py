@@ -1,23 +1,22 @@
 """The base of all tools: a name, a description, a struct for the parameters, a time limit and `run`.
 
-The JSON Schema that the model sees and the validation of its arguments both come from the parameters' struct. Models
-send numbers as strings, objects as JSON strings and unknown fields; these are coerced or dropped here. All other errors
-are reported at once, each with its field's path.
+The JSON Schema that the model sees and the validation of its arguments both come from the parameters' struct.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, TypeVarTuple
 
 import msgspec
 import trio
 
-from trioworker.errors import InvalidParametersError
 from trioworker.protocol.limits import MAX_TOOL_THREADS
 from trioworker.protocol.wire import ToolDefinition
+from trioworker.worker.tools.other_names import OtherNames
+from trioworker.worker.tools.schema import plain_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,6 +30,9 @@ DEFAULT_TIMEOUT = 60.0
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of a tool's parameters. Field types, `Meta` bounds and descriptions make the schema."""
+
+    other_names: ClassVar[OtherNames] = MappingProxyType({})
+    """What models call the parameters that learned other agents' tools."""
 
 
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,78 +109,5 @@ AnyTool = Tool[Any]
 
 
 def definition(tool: AnyTool) -> ToolDefinition:
-    """The tool as requests describe it, with its schema inlined: some providers don't follow a top-level `$ref`."""
-    name = tool.parameters.__name__
-    schema = msgspec.json.schema(tool.parameters)
-    definitions: dict[str, Any] = schema["$defs"]
-    parameters: dict[str, Any] = definitions.pop(name)
-    parameters.pop("title", None)
-    if definitions:
-        parameters["$defs"] = definitions
-    return ToolDefinition(name=tool.name, description=tool.description, parameters=parameters)
-
-
-def parse_arguments(parameters: type[Parameters], arguments: Any) -> Parameters:
-    """Convert the model's arguments to the tool's struct.
-
-    Raises:
-        InvalidParametersError: some don't fit; it lists all of them.
-    """
-    if isinstance(arguments, str):
-        arguments = _decoded(arguments)
-    if arguments is None:
-        arguments = {}
-    try:
-        given = msgspec.convert(arguments, dict[str, Any])
-    except (msgspec.ValidationError, UnicodeEncodeError) as error:
-        raise InvalidParametersError([_problem("arguments", str(error))]) from error
-    values: dict[str, Any] = {}
-    problems: list[str] = []
-    for expected in _fields(parameters):
-        if expected.encode_name not in given:
-            if expected.required:
-                problems.append(f"{expected.encode_name}: required and missing")
-            continue
-        try:
-            values[expected.name] = _coerced(given[expected.encode_name], expected.type)
-        except (msgspec.ValidationError, UnicodeEncodeError) as error:
-            problems.append(_problem(expected.encode_name, str(error)))
-            continue
-        if _contains_nul(values[expected.name]):
-            problems.append(f"{expected.encode_name}: must not contain NUL bytes")
-    if problems:
-        raise InvalidParametersError(problems)
-    return parameters(**values)
-
-
-@cache
-def _fields(parameters: type[Parameters]) -> tuple[msgspec.structs.FieldInfo, ...]:
-    """Cached: resolving a class's annotations takes longer than the rest of a call's validation."""
-    return msgspec.structs.fields(parameters)
-
-
-def _coerced(value: Any, wanted: Any) -> Any:
-    try:
-        return msgspec.convert(value, wanted, strict=False)
-    except msgspec.ValidationError:
-        parsed = _decoded(value) if isinstance(value, str) else value
-        if isinstance(parsed, str | int | float | bool) or parsed is value:
-            raise
-        return msgspec.convert(parsed, wanted, strict=False)
-
-
-def _decoded(text: str) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
-        return text
-
-
-def _problem(field: str, message: str) -> str:
-    """msgspec's message, `Expected X, got Y - at `$[1].z``, with the path moved to the field's name."""
-    text, _, path = message.partition(" - at `$")
-    return f"{field}{path.rstrip('`')}: {text}"
-
-
-def _contains_nul(value: Any) -> bool:
-    return isinstance(value, str) and "\0" in value
+    """The tool as requests describe it."""
+    return ToolDefinition(name=tool.name, description=tool.description, parameters=plain_schema(tool.parameters))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import posixpath
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -13,6 +13,7 @@ from trioworker.errors import ToolError
 from trioworker.worker.tools import skipped as reasons
 from trioworker.worker.tools.base import Parameters, Tool
 from trioworker.worker.tools.glob_pattern import GlobPattern
+from trioworker.worker.tools.other_names import FOLDER_NAMES, OtherNames, ignored, names_of
 from trioworker.worker.tools.skipped import Skipped
 from trioworker.worker.tools.walk import Walk
 from trioworker.worker.tools.workspace import display, translate_oserror
@@ -31,10 +32,18 @@ MAX_FILES = 200
 class GlobParameters(Parameters, frozen=True, kw_only=True):
     """Parameters of `glob`."""
 
-    pattern: Annotated[str, Meta(description="As `src/**/*.py`; without a slash it matches names in any folder.")]
-    path: Annotated[str, Meta(description="Where to look, relative to the workspace; default: all of it.")] | None = (
-        None
-    )
+    other_names: ClassVar[OtherNames] = {
+        **names_of("pattern", "glob", "glob_pattern", "file_pattern", "include", "query", "search_pattern"),
+        **names_of("path", *FOLDER_NAMES),
+        # The tool's own limit holds: more than was asked for does no harm.
+        **dict.fromkeys(("limit", "head_limit", "max_results"), ignored),
+    }
+
+    pattern: Annotated[str, Meta(description="E.g. `src/**/*.py`; without a slash it matches names in any folder.")]
+    path: (
+        Annotated[str, Meta(description="The folder to search, relative to the workspace (default: the workspace).")]
+        | None
+    ) = None
 
 
 class GlobResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -58,8 +67,8 @@ class Glob(Tool[GlobParameters]):
 
     name = "glob"
     description = (
-        "Find files by a pattern of their path (`*`, `**`, `?`, `[a-z]`, `{a,b}`), newest first, at most 200. What git "
-        "ignores is not searched, unless path names it."
+        "Find files by a pattern of their path (`*`, `**`, `?`, `[a-z]`, `{a,b}`), newest first, at most 200. Skips "
+        "what git ignores, unless path names it."
     )
     parameters = GlobParameters
     reads_only = True

@@ -6,7 +6,7 @@ import os
 import posixpath
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 import trio
@@ -19,13 +19,23 @@ from trioworker.worker.tools.files import MAX_READ_BYTES, MEBIBYTE, binary_file_
 from trioworker.worker.tools.glob_pattern import GlobPattern
 from trioworker.worker.tools.line_blocks import BinaryFileError, Block, read_blocks
 from trioworker.worker.tools.line_search import LineFinder, SpanFinder, lines_with_context, matching_lines
+from trioworker.worker.tools.other_names import (
+    FILE_NAMES,
+    FOLDER_NAMES,
+    Converter,
+    OtherNames,
+    ignored,
+    ignored_if,
+    names_of,
+    opposite_of,
+)
 from trioworker.worker.tools.regex import search_pattern
 from trioworker.worker.tools.skipped import Skipped
 from trioworker.worker.tools.walk import Walk
 from trioworker.worker.tools.workspace import display, translate_oserror
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
     from trioworker.worker.tools.base import ToolContext
     from trioworker.worker.tools.line_search import Line
@@ -47,22 +57,59 @@ TOO_LARGE = f"files not searched, since they are larger than {MAX_READ_BYTES // 
 Mode = Literal["content", "files_with_matches", "count"]
 
 
+def _lines_around(parameter: str) -> Converter:
+    """Lines around matches are shown in mode content only: who asks for some, and for no mode, means that one."""
+
+    def convert(value: Any, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        mode = {} if "mode" in given or str(value) == "0" else {"mode": "content"}
+        return {parameter: value, **mode}
+
+    return convert
+
+
+_regular_expressions_only = "pattern is always a regular expression; escape its special characters with a backslash"
+
+
 class GrepParameters(Parameters, frozen=True, kw_only=True):
     """Parameters of `grep`."""
 
-    pattern: Annotated[str, Meta(description="A regular expression in RE2 syntax.")]
+    other_names: ClassVar[OtherNames] = {
+        **names_of("pattern", "regex", "regexp", "query", "search", "search_pattern", "search_term"),
+        **names_of("path", *FOLDER_NAMES, *FILE_NAMES),
+        **names_of("glob", "include", "include_pattern", "file_pattern", "glob_pattern", "includes"),
+        **names_of("mode", "output_mode"),
+        **names_of("context", "context_lines", "-C"),
+        **names_of("before", "lines_before", "before_context", "-B"),
+        **names_of("after", "lines_after", "after_context", "-A"),
+        **names_of("ignore_case", "case_insensitive", "insensitive", "-i"),
+        **names_of("multiline", "multi_line", "dotall", "-U"),
+        "context": _lines_around("context"),
+        "before": _lines_around("before"),
+        "after": _lines_around("after"),
+        "case_sensitive": opposite_of("ignore_case"),
+        "is_regexp": ignored_if(True, _regular_expressions_only),
+        "is_regex": ignored_if(True, _regular_expressions_only),
+        "fixed_strings": ignored_if(False, _regular_expressions_only),
+        # Lines always have their numbers, and the tool's own limit holds: more than was asked for does no harm.
+        **dict.fromkeys(("-n", "line_numbers", "head_limit", "limit", "max_results", "max_matches"), ignored),
+    }
+
+    pattern: Annotated[str, Meta(description="A regular expression (RE2 syntax).")]
     path: (
-        Annotated[str, Meta(description="A folder or file, relative to the workspace; default: all of it.")] | None
+        Annotated[str, Meta(description="A folder or file, relative to the workspace (default: the workspace).")] | None
     ) = None
-    glob: Annotated[str, Meta(description="Only files whose path matches, as `*.py` or `src/**/*.ts`.")] | None = None
-    mode: Annotated[Mode, Meta(description="Lines as `path:number:text`, paths, or `path:number of lines`.")] | None = (
-        None
-    )
-    context: Annotated[int, Meta(description="Lines before and after each match in mode content.")] | None = None
+    glob: Annotated[str, Meta(description="Only files whose path matches, e.g. `*.py` or `src/**/*.ts`.")] | None = None
+    mode: (
+        Annotated[Mode, Meta(description="Show lines, paths (default), or the number of matching lines per file.")]
+        | None
+    ) = None
+    context: (
+        Annotated[int, Meta(description="Lines to show before and after each match; implies mode content.")] | None
+    ) = None
     before: Annotated[int, Meta(description="Lines before each match, instead of context.")] | None = None
     after: Annotated[int, Meta(description="Lines after each match, instead of context.")] | None = None
     ignore_case: Annotated[bool, Meta(description="Ignore case.")] | None = None
-    multiline: Annotated[bool, Meta(description="Matches may span lines, and `.` matches line ends.")] | None = None
+    multiline: Annotated[bool, Meta(description="Let matches span lines; `.` then matches line ends.")] | None = None
 
 
 class GrepResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -86,9 +133,8 @@ class Grep(Tool[GrepParameters]):
 
     name = "grep"
     description = (
-        "Search the workspace's text files for a regular expression (RE2 syntax). Gives paths by default; mode content "
-        "gives `path:number:text`, and `path-number-text` for context lines. At most 250 entries and 30 KiB. What git "
-        "ignores is not searched, unless path names it."
+        "Search text files for a regular expression. Returns paths; in mode content `path:number:line`, and "
+        "`path-number-line` for context. At most 250 entries and 30 KiB. Skips what git ignores, unless path names it."
     )
     parameters = GrepParameters
     reads_only = True

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta
 
 from trioworker.worker.tools.base import Parameters, Tool
+from trioworker.worker.tools.other_names import FOLDER_NAMES, OtherNames, ignored_if, names_of, whole_number
 from trioworker.worker.tools.walk import NO_LIMIT, Found, Walk
 from trioworker.worker.tools.workspace import display, translate_oserror
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trioworker.worker.tools.base import ToolContext
     from trioworker.worker.tools.workspace import Workspace
 
@@ -24,14 +27,31 @@ DEFAULT_DEPTH = 3
 KILO = 1024
 
 
+def _depth(value: Any, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Levels of entries, as other agents count them: 1 is the folder alone."""
+    levels = whole_number(value)
+    if "recursive" in given:
+        return {"max_depth": levels}
+    return {"recursive": levels > 1, "max_depth": max(levels - 1, 1)}
+
+
 class ListDirParameters(Parameters, frozen=True, kw_only=True):
     """Parameters of `list_dir`."""
 
-    path: Annotated[str, Meta(description="The folder, relative to the workspace; default: the workspace.")] | None = (
+    other_names: ClassVar[OtherNames] = {
+        **names_of("path", *FOLDER_NAMES, "file_path"),
+        "depth": _depth,
+        "show_hidden": ignored_if(True, "hidden entries are always listed"),
+        "include_hidden": ignored_if(True, "hidden entries are always listed"),
+    }
+
+    path: Annotated[str, Meta(description="The folder, relative to the workspace (default: the workspace).")] | None = (
         None
     )
-    recursive: Annotated[bool, Meta(description="List the folders in it too.")] | None = None
-    max_depth: Annotated[int, Meta(description="Levels of folders to enter; 0: all.")] | None = DEFAULT_DEPTH
+    recursive: Annotated[bool, Meta(description="Also list the folders in it.")] | None = None
+    max_depth: Annotated[int, Meta(description="Levels of folders to enter if recursive (0: all).")] | None = (
+        DEFAULT_DEPTH
+    )
 
 
 class ListDirResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,8 +68,8 @@ class ListDir(Tool[ListDirParameters]):
 
     name = "list_dir"
     description = (
-        "List a folder of the workspace: folders as `name/`, files as `name (1.2KB)`. Folders that git "
-        "ignores, node_modules and the like are listed and not entered. At most 500 entries."
+        "List a folder: folders as `name/`, files as `name (1.2KB)`, at most 500 entries. Folders that git ignores, "
+        "node_modules and the like are listed but not entered."
     )
     parameters = ListDirParameters
     reads_only = True

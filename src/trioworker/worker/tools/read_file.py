@@ -2,25 +2,69 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import re
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 import msgspec
 from msgspec import Meta
 
 from trioworker.worker.tools.base import Parameters, Tool
 from trioworker.worker.tools.files import read_text
+from trioworker.worker.tools.other_names import FILE_NAMES, OtherNames, ignored_if, names_of, whole_number
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trioworker.worker.tools.base import ToolContext
     from trioworker.worker.tools.workspace import Workspace
+
+RANGE_LENGTH = 2
+
+
+def _last_line(value: Any, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The number of the last line, which is shown too; -1 is that of the file."""
+    first = max(whole_number(given.get("offset") or 1), 1)
+    last = whole_number(value)
+    if last == -1:
+        return {}
+    if last < first:
+        raise ValueError(f"must be at least the first line, {first}")
+    return {"limit": last - first + 1}
+
+
+def _range(value: Any, _given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The first and the last line, as a list or as `10-20`."""
+    parts = value if isinstance(value, list) else re.split(r"[-,:]", str(value).strip("[]() "), maxsplit=1)
+    ends = cast("list[Any]", parts)
+    if len(ends) != RANGE_LENGTH:
+        raise ValueError("expected the first and the last line, as [10, 20]")
+    first = {"offset": whole_number(ends[0])}
+    return {**first, **_last_line(ends[1], first)}
+
+
+def _lines(value: Any, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How many lines, or which."""
+    return {"limit": value} if isinstance(value, int) else _range(value, given)
 
 
 class ReadFileParameters(Parameters, frozen=True, kw_only=True):
     """Parameters of `read_file`."""
 
+    other_names: ClassVar[OtherNames] = {
+        **names_of("path", *FILE_NAMES),
+        **names_of("offset", "start_line", "start", "line_start", "from_line", "first_line", "line_offset"),
+        **names_of("offset", "start_line_one_indexed"),
+        **names_of("limit", "num_lines", "max_lines", "line_count", "line_limit"),
+        **dict.fromkeys(("end_line", "end", "line_end", "to_line", "last_line"), _last_line),
+        "end_line_one_indexed_inclusive": _last_line,
+        **dict.fromkeys(("view_range", "line_range", "range"), _range),
+        "lines": _lines,
+        "command": ignored_if("view", "read_file only reads; use write_file or apply_patch"),
+    }
+
     path: Annotated[str, Meta(description="The file, relative to the workspace.")]
-    offset: Annotated[int, Meta(description="The first line to show, counted from 1.")] | None = None
-    limit: Annotated[int, Meta(description="How many lines to show; 0 or absent: all.")] | None = None
+    offset: Annotated[int, Meta(description="The first line to show (default: 1).")] | None = None
+    limit: Annotated[int, Meta(description="How many lines to show (default: all).")] | None = None
 
 
 class ReadFileResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,8 +81,8 @@ class ReadFile(Tool[ReadFileParameters]):
 
     name = "read_file"
     description = (
-        "Read a text file of the workspace. Lines come numbered, as `     1│ text`; the number and the bar are not "
-        "part of the file. Up to 10 MiB."
+        "Read a text file. Each line is shown as its number, a tab and its text; number and tab are not part of the "
+        "file. At most 30 KiB per call; the last line then gives the next offset."
     )
     parameters = ReadFileParameters
     reads_only = True

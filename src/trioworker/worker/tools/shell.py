@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Annotated
+import posixpath
+import shlex
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 import msgspec
 from msgspec import Meta
@@ -12,9 +14,19 @@ from msgspec import Meta
 from trioworker.errors import ToolError
 from trioworker.worker.processes.termination import KILL_DELAY, TERMINATION_TIMEOUT
 from trioworker.worker.tools.base import Parameters, Tool
+from trioworker.worker.tools.other_names import (
+    FOLDER_NAMES,
+    OtherNames,
+    ignored,
+    ignored_if,
+    names_of,
+    whole_number,
+)
 from trioworker.worker.tools.workspace import translate_oserror
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trioworker.worker.tools.base import ToolContext
 
 DEFAULT_TIMEOUT = 120.0
@@ -27,12 +39,66 @@ SIGNAL_BASE = 128
 """A command that signal N killed has the exit code 128 + N, as in shells."""
 
 
+SHELLS = frozenset({"bash", "sh"})
+COMMAND_OF_SHELL = 3
+"""Words of `bash -c COMMAND`."""
+MAX_SECONDS = 3600.0
+"""A larger time-out is taken as milliseconds (several agents' tools count in them): commands don't take hours."""
+
+
+def _command_line(value: Any, _given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A list of words (OpenAI's `shell` has one) as a command line."""
+    if not isinstance(value, list):
+        return {"command": value}
+    words = cast("list[Any]", value)
+    if not words or not all(isinstance(word, str) for word in words):
+        raise ValueError("expected a command line, or a list of words")
+    if posixpath.basename(words[0]) == "apply_patch":
+        raise ValueError("to change files, call the tool apply_patch")
+    if len(words) == COMMAND_OF_SHELL and posixpath.basename(words[0]) in SHELLS and words[1] in ("-c", "-lc"):
+        return {"command": words[2]}
+    return {"command": shlex.join(words)}
+
+
+def _seconds(value: Any, _given: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return {"timeout": value}
+    return {"timeout": seconds / 1000 if seconds > MAX_SECONDS else value}
+
+
+def _milliseconds(value: Any, _given: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"timeout": whole_number(value) / 1000}
+
+
+_not_in_background = ignored_if(False, "to run a command in the background, end it with ` &`")
+
+
 class ShellParameters(Parameters, frozen=True, kw_only=True):
     """Parameters of `shell`."""
 
+    other_names: ClassVar[OtherNames] = {
+        **names_of("command", "cmd", "script", "command_line", "shell_command", "bash_command", "commands"),
+        **names_of("workdir", *FOLDER_NAMES, "working_directory", "working_dir", "work_dir"),
+        **names_of("timeout", "timeout_seconds", "timeout_secs", "timeout_sec", "timeout_s"),
+        "command": _command_line,
+        "timeout": _seconds,
+        "timeout_ms": _milliseconds,
+        "timeout_milliseconds": _milliseconds,
+        "run_in_background": _not_in_background,
+        "is_background": _not_in_background,
+        "background": _not_in_background,
+        "requires_approval": ignored,
+        "security_risk": ignored,
+    }
+
     command: Annotated[str, Meta(description="The command line, for bash.")]
-    workdir: Annotated[str, Meta(description="Where to run it, relative to the workspace.")] | None = None
-    timeout: Annotated[float, Meta(gt=0, description="Seconds it may take; default: 120.")] | None = None
+    workdir: (
+        Annotated[str, Meta(description="The folder to run it in, relative to the workspace (default: the workspace).")]
+        | None
+    ) = None
+    timeout: Annotated[float, Meta(gt=0, description="Time limit in seconds (default: 120).")] | None = None
 
 
 class ShellResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,8 +115,8 @@ class Shell(Tool[ShellParameters]):
 
     name = "shell"
     description = (
-        "Run a command line in the workspace by bash. It gets no input. Output is standard output and error, "
-        "at most 64 KiB, head and tail. Start servers in the background with `&`."
+        "Run a command line with bash, without input. Returns stdout and stderr together, at most 30 KiB. Start "
+        "servers in the background with `&`."
     )
     parameters = ShellParameters
     timeout = DEFAULT_TIMEOUT

@@ -6,7 +6,7 @@ programs that read it may need them; the result says so.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -15,6 +15,7 @@ from trioworker.worker.tools.base import Parameters, Tool, ToolResult
 from trioworker.worker.tools.diff import unified_diff
 from trioworker.worker.tools.encoding import Text
 from trioworker.worker.tools.files import MAX_WRITE_BYTES, MEBIBYTE, replace_file, text_to_replace
+from trioworker.worker.tools.other_names import FILE_NAMES, OtherNames, ignored, ignored_if, names_of
 from trioworker.worker.tools.redaction_marks import check_marks
 
 if TYPE_CHECKING:
@@ -27,8 +28,18 @@ _LINE_ENDS = {"\n": "LF", "\r\n": "CRLF"}
 class WriteFileParameters(Parameters, frozen=True, kw_only=True):
     """Parameters of `write_file`."""
 
-    path: Annotated[str, Meta(description="The file, relative to the workspace. Missing folders are created.")]
-    content: Annotated[str, Meta(description="The whole new content; may be empty.")]
+    other_names: ClassVar[OtherNames] = {
+        **names_of("path", *FILE_NAMES),
+        **names_of("content", "contents", "text", "file_text", "file_content", "file_contents", "data", "code"),
+        **names_of("content", "code_content", "new_content"),
+        "overwrite": ignored_if(True, "write_file always overwrites; check by list_dir whether the file exists"),
+        "mode": ignored_if("overwrite", "write_file always overwrites; to add text, use apply_patch or shell"),
+        "command": ignored_if("create", "write_file only creates and overwrites; use read_file or apply_patch"),
+        "line_count": ignored,
+    }
+
+    path: Annotated[str, Meta(description="The file, relative to the workspace.")]
+    content: Annotated[str, Meta(description="The whole new content.")]
 
 
 class WriteFile(Tool[WriteFileParameters]):

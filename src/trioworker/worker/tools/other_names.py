@@ -1,0 +1,76 @@
+"""Other names of parameters: how a tool's table says what a model means that learned another agent's tools.
+
+A tool's parameters have such a table as `other_names`. Only what is unambiguous belongs in it: everything else is an
+error that names the parameters, and the model's next call is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+Converter: TypeAlias = Callable[[Any, Mapping[str, Any]], Mapping[str, Any]]
+"""Gets a value, and all arguments under their real names; returns the real arguments that the value means.
+
+It raises ValueError, with one line that says what is accepted, for a value that it can't convert.
+"""
+OtherNames: TypeAlias = Mapping[str, str | Converter]
+"""What each other name means: a parameter, or a conversion. A parameter's own name may have a conversion too."""
+
+FILE_NAMES = (
+    "file_path", "filepath", "file", "filename", "file_name", "absolute_path", "abs_path", "relative_path",
+    "target_file", "relative_workspace_path",
+)  # fmt: skip
+FOLDER_NAMES = (
+    "directory", "dir", "folder", "dir_path", "directory_path", "folder_path", "dirname", "absolute_path",
+    "target_directory", "relative_workspace_path", "search_path", "search_directory", "root", "cwd",
+)  # fmt: skip
+
+
+def names_of(parameter: str, *names: str) -> dict[str, str | Converter]:
+    """A table in which all of `names` mean `parameter`."""
+    return dict.fromkeys(names, parameter)
+
+
+def ignored(_value: Any, _given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """For an argument that changes nothing here."""
+    return {}
+
+
+def ignored_if(accepted: object, remedy: str) -> Converter:
+    """For an argument that changes nothing if it is `accepted`, given as such or as text, and otherwise is an error."""
+
+    def convert(value: Any, _given: Mapping[str, Any]) -> Mapping[str, Any]:
+        if str(value).lower() != str(accepted).lower():
+            raise ValueError(remedy)
+        return {}
+
+    return convert
+
+
+def opposite_of(parameter: str) -> Converter:
+    """For a switch whose name says the opposite of `parameter`."""
+
+    def convert(value: Any, _given: Mapping[str, Any]) -> Mapping[str, Any]:
+        switch = str(value).lower()
+        if switch not in ("true", "false"):
+            raise ValueError("expected true or false")
+        return {parameter: switch == "false"}
+
+    return convert
+
+
+def whole_number(value: Any) -> int:
+    """A whole number, given as such or as text.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    text = str(value).strip()
+    if len(text) > MAX_DIGITS or not text.removeprefix("-").isdecimal():
+        raise ValueError("expected a whole number")
+    return int(text)
+
+
+MAX_DIGITS = 15
+"""Digits of a number that a conversion reads; no file has more lines."""
