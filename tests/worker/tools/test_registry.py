@@ -4,7 +4,10 @@ import msgspec
 import pytest
 
 from trioworker.errors import ConfigError, ToolError
+from trioworker.worker.tools.base import Parameters
+from trioworker.worker.tools.read_file import ReadFile
 from trioworker.worker.tools.registry import Registry
+from trioworker.worker.tools.schema import plain_schema
 from trioworker.worker.tools.shell import Shell
 
 CONTRACT = {
@@ -12,7 +15,7 @@ CONTRACT = {
     "read_file": ({"path"}, {"offset", "limit"}),
     "write_file": ({"path", "content"}, set[str]()),
     "list_dir": (set[str](), {"path", "recursive", "max_depth"}),
-    "apply_patch": ({"path", "old_string", "new_string"}, {"replace_all"}),
+    "apply_patch": (set[str](), {"path", "old_string", "new_string", "replace_all", "edits", "patch"}),
     "glob": ({"pattern"}, {"path"}),
     "grep": ({"pattern"}, {"path", "glob", "mode", "context", "before", "after", "ignore_case", "multiline"}),
 }
@@ -40,9 +43,81 @@ def test_only_tools_that_read_run_concurrently() -> None:
     assert reading == {"read_file", "list_dir", "glob", "grep"}
 
 
-def test_unknown_tool_is_an_error_with_its_name() -> None:
-    with pytest.raises(ToolError, match=r"^tool 'nothing' not found$"):
+def test_schemas_have_neither_references_nor_null() -> None:
+    encoded = bytes(Registry().encoded).decode()
+    assert "$ref" not in encoded
+    assert "$defs" not in encoded
+    assert "null" not in encoded
+    assert "anyOf" not in encoded
+
+
+class Folder(Parameters, frozen=True):
+    title: str
+    parts: list[Folder] = []  # noqa: RUF012 - msgspec copies it
+    default: str | None = None
+
+
+def test_schema_keeps_the_reference_of_a_type_within_itself() -> None:
+    schema = plain_schema(Folder)
+    assert schema["properties"] == {
+        "title": {"type": "string"},
+        "parts": {"type": "array", "items": {"$ref": "#/$defs/Folder"}, "default": []},
+        "default": {"type": "string"},
+    }
+    assert "Folder" in schema["$defs"]
+
+
+def test_unknown_tool_is_an_error_with_the_tools_that_there_are() -> None:
+    with pytest.raises(ToolError) as caught:
         Registry().get("nothing")
+    assert str(caught.value) == (
+        "tool 'nothing' not found; the tools are shell, read_file, write_file, list_dir, apply_patch, glob, grep"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("bash", "use shell"),
+        ("functions.shell", "use shell"),
+        ("default_api.shell", "use shell"),
+        ("functions.shell:0", "use shell"),
+        ("shell<|channel|>commentary", "use shell"),
+        ("mcp__files__read_file", "use read_file"),
+        ("Shell", "use shell"),
+        ("ReadFile", "use read_file"),
+        ("read-file", "use read_file"),
+        ("Read", "use read_file"),
+        ("MultiEdit", "use apply_patch"),
+        ("LS", "use list_dir"),
+        ("run_terminal_cmd", "use shell"),
+        ("execute_command", "use shell"),
+        ("container.exec", "use shell"),
+        ("create_file", "use write_file"),
+        ("find", "use glob or shell"),
+        ("search_files", "use grep or glob"),
+        ("str_replace_editor", "use read_file, write_file or apply_patch"),
+        ("str_replace_based_edit_tool", "use read_file, write_file or apply_patch"),
+    ],
+)
+def test_name_of_another_agents_tool_is_answered_with_the_tool_that_does_it(name: str, remedy: str) -> None:
+    with pytest.raises(ToolError) as caught:
+        Registry().get(name)
+    assert str(caught.value) == f"tool {name!r} not found; {remedy}"
+
+
+def test_only_tools_of_the_job_are_named() -> None:
+    with pytest.raises(ToolError, match=r"^tool 'bash' not found; the tools are read_file$"):
+        Registry([ReadFile()]).get("bash")
+    with pytest.raises(ToolError, match=r"^tool 'edit' not found; there are no tools$"):
+        Registry([]).get("edit")
+
+
+def test_odd_name_is_shown_on_one_line_and_in_part() -> None:
+    with pytest.raises(ToolError) as caught:
+        Registry().get("a\n" * 1000)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
 
 
 def test_duplicate_name_is_a_configuration_error() -> None:

@@ -6,7 +6,6 @@ tools have. What is unambiguous is converted. All other problems are reported at
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
@@ -15,6 +14,7 @@ import msgspec
 
 from trioworker.errors import InvalidParametersError
 from trioworker.protocol.text import truncate
+from trioworker.worker.tools.other_names import snake_case
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,17 +139,13 @@ class _Meant:
 
 def _meaning(name: str, fields: Mapping[str, Any], other_names: OtherNames) -> str | None:
     """The parameter or the conversion that a name stands for; None if it is unknown."""
-    for form in (name, _snake_case(name)):
+    for form in (name, snake_case(name[:MAX_NAME_BYTES])):
         if form in fields:
             return form
         if form in other_names:
             meaning = other_names[form]
             return meaning if isinstance(meaning, str) else form
     return None
-
-
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name[:MAX_NAME_BYTES]).lower().replace("-", "_")
 
 
 def _means_absent(value: Any, field: msgspec.structs.FieldInfo | None) -> bool:

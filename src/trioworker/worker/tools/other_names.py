@@ -6,6 +6,7 @@ error that names the parameters, and the model's next call is right.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -25,6 +26,10 @@ FOLDER_NAMES = (
     "directory", "dir", "folder", "dir_path", "directory_path", "folder_path", "dirname", "absolute_path",
     "target_directory", "relative_workspace_path", "search_path", "search_directory", "root", "cwd",
 )  # fmt: skip
+
+
+MAX_DIGITS = 15
+"""Digits of a number that a conversion reads; no file has more lines."""
 
 
 def names_of(parameter: str, *names: str) -> dict[str, str | Converter]:
@@ -60,6 +65,11 @@ def opposite_of(parameter: str) -> Converter:
     return convert
 
 
+def snake_case(name: str) -> str:
+    """The name in lower case, its words joined by `_`: other agents' tools have `filePath`, `ReadFile`, `old-text`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("-", "_")
+
+
 def whole_number(value: Any) -> int:
     """A whole number, given as such or as text.
 
@@ -70,7 +80,3 @@ def whole_number(value: Any) -> int:
     if len(text) > MAX_DIGITS or not text.removeprefix("-").isdecimal():
         raise ValueError("expected a whole number")
     return int(text)
-
-
-MAX_DIGITS = 15
-"""Digits of a number that a conversion reads; no file has more lines."""

@@ -14,6 +14,7 @@ from trioworker.worker.tools.grep import Grep
 from trioworker.worker.tools.list_dir import ListDir
 from trioworker.worker.tools.read_file import ReadFile
 from trioworker.worker.tools.shell import Shell
+from trioworker.worker.tools.tool_names import MAX_QUOTED, instead_of
 from trioworker.worker.tools.write_file import WriteFile
 
 if TYPE_CHECKING:
@@ -64,9 +65,9 @@ class Registry:
         """The tool of that name.
 
         Raises:
-            ToolError: no tool has that name.
+            ToolError: no tool has that name; the message says which one to use instead.
         """
-        try:
-            return self._tools[name]
-        except KeyError:
-            raise ToolError(f"tool {name!r} not found") from None
+        tool = self._tools.get(name)
+        if tool is None:
+            raise ToolError(f"tool {name[:MAX_QUOTED]!r} not found; {instead_of(name, self.names)}")
+        return tool
