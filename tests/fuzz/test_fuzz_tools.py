@@ -22,6 +22,9 @@ from trioworker.worker.tools.apply_patch import ApplyPatch, ApplyPatchParameters
 from trioworker.worker.tools.arguments import parse_arguments
 from trioworker.worker.tools.base import ToolContext
 from trioworker.worker.tools.command_denylist import REMEDIES, refusal
+from trioworker.worker.tools.line_ends import flat
+from trioworker.worker.tools.patch_format import UpdateFile, parse_patch
+from trioworker.worker.tools.patch_hunks import patched
 from trioworker.worker.tools.registry import BUILTIN_TOOLS
 from trioworker.worker.tools.shell import MAX_COMMAND_BYTES
 from trioworker.worker.tools.workspace import Workspace
@@ -111,10 +114,27 @@ def test_patch_changes_only_what_it_quotes(
         after = file.read_bytes()
         assert os.listdir(folder) == ["f"]
     if error:
-        assert len(error.splitlines()) == 1
         assert after == content
     elif _is_plain(content) and "\r" not in old + new:
         assert after.decode() == decoded.replace(old, new)
+
+
+@fuzzing()
+@given(texts, st.lists(st.tuples(st.sampled_from([" ", "-", "+", "@@ ", "*** ", ""]), texts), max_size=8))
+@example("a\r\nb", [("-", "b"), ("+", "c")])
+def test_any_patch_is_applied_or_refused(content: str, lines: list[tuple[str, str]]) -> None:
+    body = "\n".join(mark + line for mark, line in lines)
+    try:
+        sections = parse_patch(f"*** Begin Patch\n*** Update File: f\n{body}\n*** End Patch")
+        hunks = [hunk for section in sections if isinstance(section, UpdateFile) for hunk in section.hunks]
+        changed = patched(content, hunks, "f")
+    except ToolError:
+        return
+    lines_before, lines_after = flat(content).split("\n"), flat(changed.text).split("\n")
+    removed = [line for hunk in hunks for mark, line in hunk.lines if mark == "-"]
+    added = [line for hunk in hunks for mark, line in hunk.lines if mark == "+"]
+    assert abs(len(lines_after) - len(lines_before) - len(added) + len(removed)) <= 1
+    assert not {*added} - {*lines_after, ""}
 
 
 def _is_plain(content: bytes) -> bool:

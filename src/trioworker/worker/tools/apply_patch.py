@@ -1,45 +1,96 @@
-"""`apply_patch`: replaces exact text of a file; everything else stays byte for byte.
+"""`apply_patch`: replaces exact text of a file, or applies a patch to several; everything else stays byte for byte.
 
-Models see and send `\\n`. In a file whose lines end with `\\r\\n`, both texts get those line ends.
+A call changes all that it asks for, or nothing: every file is read and every change is checked before the first write.
 """
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 import msgspec
 from msgspec import Meta
 
-from trioworker.errors import ToolError
-from trioworker.worker.tools.base import Parameters, Tool
-from trioworker.worker.tools.files import MAX_READ_BYTES, MEBIBYTE, read_text, replace_file
+from trioworker.errors import InvalidParametersError
+from trioworker.protocol.text import truncate
+from trioworker.worker.tools.arguments import with_real_names
+from trioworker.worker.tools.base import Parameters, Tool, ToolResult
+from trioworker.worker.tools.changed_lines import MAX_LINES, changed_lines
+from trioworker.worker.tools.diff import MAX_DIFF_BYTES, unified_diff
+from trioworker.worker.tools.edits import MAX_EDITS, Replacement
+from trioworker.worker.tools.file_changes import FileChange, edit_file, plan_patch, write_changes
+from trioworker.worker.tools.line_ends import flat
+from trioworker.worker.tools.other_names import FILE_NAMES, OtherNames, ignored, ignored_if, names_of
+from trioworker.worker.tools.patch_format import parse_patch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from trioworker.worker.tools.base import ToolContext
     from trioworker.worker.tools.workspace import Workspace
 
-MAX_LINES_LISTED = 20
-"""Line numbers that an error lists; more would not help to choose."""
+OLD_NAMES = ("old_str", "old_text", "old_content", "old_code", "old", "search", "find", "original")
+NEW_NAMES = ("new_str", "new_text", "new_content", "new_code", "new", "replace", "replacement", "updated")
+
+
+class Edit(Parameters, frozen=True, kw_only=True):
+    """One replacement of several."""
+
+    other_names: ClassVar[OtherNames] = {
+        **names_of("old_string", *OLD_NAMES),
+        **names_of("new_string", *NEW_NAMES),
+        **names_of("replace_all", "allow_multiple", "all"),
+    }
+
+    old_string: str
+    new_string: str
+    replace_all: bool = False
+
+
+def _edits(value: Any, _given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Edits with their parameters under other names, as JSON in a text, or a single one."""
+    if isinstance(value, str):
+        try:
+            value = msgspec.json.decode(value)
+        except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+            raise ValueError("expected a list of objects with old_string and new_string") from None
+    items = cast("list[Any]", value) if isinstance(value, list) else [value]
+    edits: list[Any] = []
+    for index, item in enumerate(items):
+        if not isinstance(item, dict):
+            raise ValueError("expected a list of objects with old_string and new_string")
+        try:
+            edits.append(with_real_names(Edit, cast("dict[str, Any]", item)))
+        except InvalidParametersError as error:
+            raise ValueError(f"item {index}: {'; '.join(error.problems)}") from None
+    return {"edits": edits}
 
 
 class ApplyPatchParameters(Parameters, frozen=True, kw_only=True):
     """Parameters of `apply_patch`."""
 
-    path: Annotated[str, Meta(description="The file, relative to the workspace.")]
-    old_string: Annotated[str, Meta(description="The text to replace, exactly as in the file, without line numbers.")]
-    new_string: Annotated[str, Meta(description="The text to put in its place; may be empty.")]
-    replace_all: Annotated[
-        bool, Meta(description="Replace every match; otherwise old_string must occur only once.")
-    ] = False
+    other_names: ClassVar[OtherNames] = {
+        **Edit.other_names,
+        **names_of("path", *FILE_NAMES),
+        **names_of("edits", "changes", "replacements"),
+        **names_of("patch", "input", "diff"),
+        "edits": _edits,
+        "expected_replacements": ignored_if(1, "to replace every match, set replace_all"),
+        "command": ignored_if("str_replace", "apply_patch only replaces text; use read_file or write_file"),
+        "dry_run": ignored_if(False, "apply_patch always writes"),
+        "instruction": ignored,
+        "instructions": ignored,
+    }
 
-
-class ApplyPatchResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How many matches were replaced."""
-
-    path: str
-    replacements: int
-    success: bool = True
+    path: Annotated[str, Meta(description="The file, relative to the workspace.")] | None = None
+    old_string: Annotated[str, Meta(description="The text to replace, exactly as in the file.")] | None = None
+    new_string: Annotated[str, Meta(description="The text to put in its place.")] | None = None
+    replace_all: Annotated[bool, Meta(description="Replace every match.")] = False
+    edits: (
+        Annotated[list[Edit], Meta(description="Several replacements in the file, instead of old_string.")] | None
+    ) = None
+    patch: (
+        Annotated[str, Meta(description="Or changes of several files: `*** Begin Patch` … `*** End Patch`.")] | None
+    ) = None
 
 
 class ApplyPatch(Tool[ApplyPatchParameters]):
@@ -47,110 +98,65 @@ class ApplyPatch(Tool[ApplyPatchParameters]):
 
     name = "apply_patch"
     description = (
-        "Replace old_string by new_string in a file. old_string must match exactly, white space included, and occur "
-        "only once unless replace_all is true; quote enough lines around it."
+        "Replace text in a file. old_string must match exactly, white space included, and occur only once unless "
+        "replace_all is true: quote enough lines around it. All edits are made, or none."
     )
     parameters = ApplyPatchParameters
 
-    async def run(self, parameters: ApplyPatchParameters, context: ToolContext) -> ApplyPatchResult:
+    async def run(self, parameters: ApplyPatchParameters, context: ToolContext) -> ToolResult:
         """Edit in a thread that is waited for on cancellation."""
         return await context.run_in_thread(_apply, parameters, context.workspace)
 
 
-def _apply(parameters: ApplyPatchParameters, workspace: Workspace) -> ApplyPatchResult:
-    shown = workspace.shown(parameters.path)
-    text = read_text(workspace, parameters.path)
-    old, new = _with_line_ends_of(text.content, parameters.old_string, parameters.new_string)
-    if not old:
-        if text.content:
-            raise ToolError("old_string is empty; quote the text to replace, or use write_file for the whole file")
-        count, content = 1, new
+def _apply(parameters: ApplyPatchParameters, workspace: Workspace) -> ToolResult:
+    if parameters.patch and parameters.patch.strip():
+        _refuse_with("patch", parameters, ("old_string", "new_string", "edits"))
+        changes = plan_patch(workspace, parse_patch(parameters.patch))
+        _check_path(parameters.path, changes, workspace)
     else:
-        count = _checked_count(text.content, old, parameters, shown)
-        # Before replacing: a short text that occurs a million times could grow without bound.
-        _check_size(len(text.content) + count * (len(new) - len(old)), shown)
-        content = text.content.replace(old, new)
-    data = text.encode(content, shown)
-    _check_size(len(data), shown)
-    replace_file(workspace, parameters.path, data)
-    return ApplyPatchResult(path=shown, replacements=count)
+        if not parameters.path:
+            raise InvalidParametersError(["path: required and missing"])
+        changes = [edit_file(workspace, parameters.path, _replacements(parameters))]
+    write_changes(workspace, changes)
+    return _result(changes)
 
 
-def _checked_count(content: str, old: str, parameters: ApplyPatchParameters, shown: str) -> int:
-    if parameters.old_string == parameters.new_string:
-        raise ToolError("old_string and new_string are the same; nothing would change")
-    count = content.count(old)
-    if count == 0:
-        raise ToolError(f"old_string is not in {shown}; {_hint(content, old)}")
-    if count > 1 and not parameters.replace_all:
-        raise ToolError(
-            f"old_string occurs {count} times in {shown}, on lines {_lines(content, old)}; "
-            "quote more lines around it, or set replace_all",
-        )
-    return count
+def _replacements(parameters: ApplyPatchParameters) -> list[Replacement]:
+    everywhere = parameters.replace_all
+    if parameters.edits:
+        _refuse_with("edits", parameters, ("old_string", "new_string"))
+        if len(parameters.edits) > MAX_EDITS:
+            raise InvalidParametersError([f"edits: at most {MAX_EDITS} are accepted, not {len(parameters.edits)}"])
+        return [
+            Replacement(edit.old_string, edit.new_string, edit.replace_all or everywhere) for edit in parameters.edits
+        ]
+    old, new = parameters.old_string, parameters.new_string
+    if old is None or new is None:
+        missing = [name for name in ("old_string", "new_string") if getattr(parameters, name) is None]
+        raise InvalidParametersError([f"{', '.join(missing)}: required without edits or patch, and missing"])
+    return [Replacement(old, new, everywhere)]
 
 
-def _check_size(size: int, shown: str) -> None:
-    if size > MAX_READ_BYTES:
-        limit = MAX_READ_BYTES // MEBIBYTE
-        raise ToolError(f"cannot write {shown}: it would be larger than {limit} MiB, and could not be read again")
+def _refuse_with(name: str, parameters: ApplyPatchParameters, others: Sequence[str]) -> None:
+    """Refuse a call that gives two kinds of changes."""
+    given = [other for other in others if getattr(parameters, other)]
+    if given:
+        raise InvalidParametersError([f"{', '.join(given)}: can't be combined with {name}; give one of them"])
 
 
-def _with_line_ends_of(content: str, old: str, new: str) -> tuple[str, str]:
-    ends = content.count("\r\n")
-    if ends == 0:
-        if "\r\n" in old and old not in content:
-            return _lf(old), _lf(new)
-        return old, new
-    if ends == content.count("\n") or old not in content:
-        return _crlf(old), _crlf(new)
-    return old, new
+def _check_path(path: str | None, changes: Sequence[FileChange], workspace: Workspace) -> None:
+    """Refuse a path beside a patch that doesn't change it."""
+    if path and workspace.shown(path) not in {change.shown for change in changes}:
+        raise InvalidParametersError([f"path: the patch does not change {workspace.shown(path)}; leave path out"])
 
 
-def _crlf(text: str) -> str:
-    return _lf(text).replace("\n", "\r\n")
-
-
-def _lf(text: str) -> str:
-    return text.replace("\r\n", "\n")
-
-
-def _lines(content: str, old: str) -> str:
-    numbers: list[str] = []
-    line, position = 1, 0
-    found = content.find(old)
-    while found >= 0:
-        if len(numbers) == MAX_LINES_LISTED:
-            numbers.append("…")
-            break
-        line += content.count("\n", position, found)
-        numbers.append(str(line))
-        position = found
-        found = content.find(old, found + len(old))
-    return ", ".join(numbers)
-
-
-def _hint(content: str, old: str) -> str:
-    """What to do about the probable mistake."""
-    if re.search(r"^ *\d+│", old, re.MULTILINE):
-        return "leave out the line numbers that read_file shows"
-    line = _line_ignoring_white_space(content, old)
-    if line:
-        return f"line {line} differs only in white space: quote it exactly"
-    return "read the file again and quote it exactly"
-
-
-def _line_ignoring_white_space(content: str, old: str) -> int:
-    """The line where `old` matches except for indentation and trailing spaces; 0 if there is none."""
-    wanted = _stripped(old.strip())
-    if not wanted.strip():
-        return 0
-    lines = _stripped(content)
-    # One search in one text, since comparing lists of lines at each line would be quadratic.
-    found = lines.find(wanted)
-    return lines.count("\n", 0, found + 1) if found >= 0 else 0
-
-
-def _stripped(text: str) -> str:
-    """Each line without white space around it, and with a line end before and after."""
-    return "".join(["\n", *(line.strip() + "\n" for line in text.split("\n"))])
+def _result(changes: Sequence[FileChange]) -> ToolResult:
+    lines: list[str] = []
+    room = MAX_LINES
+    for change in changes:
+        lines.append(change.summary)
+        shown = changed_lines(flat(change.after or ""), change.spans, room) if room else []
+        room = max(room - len(shown), 0)
+        lines += shown
+    diffs = (unified_diff(change.target or change.shown, change.before, change.after or "") for change in changes)
+    return ToolResult(text="\n".join(lines), diff=truncate("\n".join(filter(None, diffs)), MAX_DIFF_BYTES))

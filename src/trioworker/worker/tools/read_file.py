@@ -34,8 +34,9 @@ def _last_line(value: Any, given: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _range(value: Any, _given: Mapping[str, Any]) -> Mapping[str, Any]:
     """The first and the last line, as a list or as `10-20`."""
-    parts = value if isinstance(value, list) else re.split(r"[-,:]", str(value).strip("[]() "), maxsplit=1)
-    ends = cast("list[Any]", parts)
+    if not isinstance(value, list):
+        value = re.split(r"[-,:]", str(value).strip("[]() "), maxsplit=1)
+    ends = cast("list[Any]", value)
     if len(ends) != RANGE_LENGTH:
         raise ValueError("expected the first and the last line, as [10, 20]")
     first = {"offset": whole_number(ends[0])}

@@ -1,0 +1,129 @@
+"""Replaces quoted text of a file, exactly or not at all."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, NamedTuple
+
+from trioworker.errors import ToolError
+from trioworker.worker.tools.files import MAX_READ_BYTES, MEBIBYTE
+from trioworker.worker.tools.line_ends import Change, Changed, apply_changes, flat, narrowed
+from trioworker.worker.tools.near_text import where_it_nearly_matches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+MAX_EDITS = 500
+"""Edits of one call: each is a search in all of the file."""
+MAX_LINES_LISTED = 20
+"""Line numbers that an error lists; more would not help to choose."""
+
+
+class Replacement(NamedTuple):
+    """One edit: `old` is replaced by `new`, everywhere or, by default, where it must occur only once."""
+
+    old: str
+    new: str
+    everywhere: bool = False
+
+
+class Edited(NamedTuple):
+    """A text after edits, the parts that changed (see `Changed`), and how often text was replaced."""
+
+    text: str
+    spans: list[tuple[int, int]]
+    replacements: int
+
+
+def edited(text: str, replacements: Sequence[Replacement], shown: str) -> Edited:
+    """Replace one after the other, each in the result of those before. `shown` is the file's name for errors.
+
+    Raises:
+        ToolError: a text to replace is missing or ambiguous, or the result would be too large.
+    """
+    result = Edited(text, [], 0)
+    for number, replacement in enumerate(replacements):
+        try:
+            result = _edited_once(result, replacement, shown)
+        except ToolError as error:
+            if len(replacements) == 1:
+                raise
+            raise ToolError(f"no edit was made, since edits[{number}] failed: {error}") from None
+    return result
+
+
+def check_size(size: int, shown: str) -> None:
+    """Refuse to write a text of `size` bytes or characters that could not be edited again.
+
+    Raises:
+        ToolError: it is over `MAX_READ_BYTES`.
+    """
+    if size > MAX_READ_BYTES:
+        limit = MAX_READ_BYTES // MEBIBYTE
+        raise ToolError(f"cannot write {shown}: it would be larger than {limit} MiB, and could not be read again")
+
+
+def _edited_once(before: Edited, replacement: Replacement, shown: str) -> Edited:
+    content, old, new = flat(before.text), flat(replacement.old), replacement.new
+    if "\r\n" in before.text or old != replacement.old:
+        new = flat(new)
+    if not old:
+        if content:
+            raise ToolError("old_string is empty; quote the text to replace, or use write_file for the whole file")
+        return Edited(new, [(0, len(new))], before.replacements + 1)
+    count = content.count(old)
+    _check(content, replacement, count, shown)
+    # Before replacing: a short text that occurs a million times could grow without bound.
+    check_size(len(before.text) + count * (len(new) - len(old)), shown)
+    pattern = narrowed(Change(0, len(old), new), old)
+    changed = apply_changes(before.text, (_at(pattern, start) for start in _starts(content, old)))
+    earlier = _moved(before.spans, changed, len(old) - len(new), pattern.end - pattern.start)
+    return Edited(changed.text, [*earlier, *changed.spans], before.replacements + count)
+
+
+def _check(content: str, replacement: Replacement, count: int, shown: str) -> None:
+    old, new = flat(replacement.old), flat(replacement.new)
+    if old == new:
+        differ = "differ only in line ends, which are kept" if replacement.old != replacement.new else "are the same"
+        raise ToolError(f"old_string and new_string {differ}; nothing would change")
+    if count == 0:
+        raise ToolError(f"old_string is not in {shown}; {where_it_nearly_matches(content, old, new)}")
+    if count > 1 and not replacement.everywhere:
+        raise ToolError(
+            f"old_string occurs {count} times in {shown}, on lines {_lines(content, old)}; "
+            "quote more lines around it, or set replace_all",
+        )
+
+
+def _at(pattern: Change, start: int) -> Change:
+    return Change(pattern.start + start, pattern.end + start, pattern.text)
+
+
+def _starts(content: str, old: str) -> Iterator[int]:
+    found = content.find(old)
+    while found >= 0:
+        yield found
+        found = content.find(old, found + len(old))
+
+
+def _moved(spans: Iterable[tuple[int, int]], changed: Changed, shrinkage: int, size: int) -> list[tuple[int, int]]:
+    """Where spans are after later changes, each of which replaced `size` characters, `shrinkage` more than it added."""
+    ends = [start + number * shrinkage + size for number, (start, _) in enumerate(changed.spans)]
+
+    def moved(position: int) -> int:
+        return position - bisect_right(ends, position) * shrinkage
+
+    return [(moved(start), moved(end)) for start, end in spans]
+
+
+def _lines(content: str, old: str) -> str:
+    numbers: list[str] = []
+    line, position = 1, 0
+    for start in _starts(content, old):
+        if len(numbers) == MAX_LINES_LISTED:
+            numbers.append("…")
+            break
+        line += content.count("\n", position, start)
+        numbers.append(str(line))
+        position = start
+    return ", ".join(numbers)
