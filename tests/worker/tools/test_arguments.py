@@ -83,11 +83,6 @@ def test_other_name_is_taken_as_the_parameter_that_it_means(
     assert parsed(tool, **given) == meant
 
 
-@pytest.mark.parametrize(("timeout", "seconds"), [(3600, 3600), ("90", 90), (120_000, 120), ("3601", 3.601)])
-def test_timeout_over_an_hour_is_read_as_milliseconds(timeout: Any, seconds: float) -> None:
-    assert parsed("shell", command="ls", timeout=timeout) == {"command": "ls", "timeout": seconds}
-
-
 @pytest.mark.parametrize(
     ("tool", "given", "message"),
     [

@@ -11,11 +11,10 @@ import msgspec
 from msgspec import Meta
 
 from trioworker.errors import InvalidParametersError
-from trioworker.protocol.text import truncate
 from trioworker.worker.tools.arguments import with_real_names
 from trioworker.worker.tools.base import Parameters, Tool, ToolResult
 from trioworker.worker.tools.changed_lines import MAX_LINES, changed_lines
-from trioworker.worker.tools.diff import MAX_DIFF_BYTES, unified_diff
+from trioworker.worker.tools.diff import unified_diff
 from trioworker.worker.tools.edits import MAX_EDITS, Replacement
 from trioworker.worker.tools.file_changes import FileChange, edit_file, plan_patch, write_changes
 from trioworker.worker.tools.line_ends import flat
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
 
     from trioworker.worker.tools.base import ToolContext
     from trioworker.worker.tools.workspace import Workspace
+
+MAX_DIFF_BYTES = 8_000
+"""Bytes of the diffs of all files (contract, 'Events')."""
 
 OLD_NAMES = ("old_str", "old_text", "old_content", "old_code", "old", "search", "find", "original")
 NEW_NAMES = ("new_str", "new_text", "new_content", "new_code", "new", "replace", "replacement", "updated")
@@ -158,5 +160,17 @@ def _result(changes: Sequence[FileChange]) -> ToolResult:
         shown = changed_lines(flat(change.after or ""), change.spans, room) if room else []
         room = max(room - len(shown), 0)
         lines += shown
-    diffs = (unified_diff(change.target or change.shown, change.before, change.after or "") for change in changes)
-    return ToolResult(text="\n".join(lines), diff=truncate("\n".join(filter(None, diffs)), MAX_DIFF_BYTES))
+    return ToolResult(text="\n".join(lines), diff=_diff(changes))
+
+
+def _diff(changes: Sequence[FileChange]) -> str:
+    """The diffs of the first files, as many as fit."""
+    shown: list[str] = []
+    room = MAX_DIFF_BYTES
+    for change in changes:
+        diff = unified_diff(change.target or change.shown, change.before, change.after or "")
+        room -= len(diff.encode(errors="replace")) + 1
+        if shown and room < 0:
+            break
+        shown.append(diff)
+    return "\n".join(filter(None, shown))

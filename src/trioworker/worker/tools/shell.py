@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trioworker.worker.tools.base import ToolContext
+    from trioworker.worker.tools.workspace import Workspace
 
 DEFAULT_TIMEOUT = 120.0
 """Seconds that a command may run by default (contract, 'Tools')."""
@@ -42,8 +43,6 @@ SIGNAL_BASE = 128
 SHELLS = frozenset({"bash", "sh"})
 COMMAND_OF_SHELL = 3
 """Words of `bash -c COMMAND`."""
-MAX_SECONDS = 3600.0
-"""A larger time-out is taken as milliseconds (several agents' tools count in them): commands don't take hours."""
 
 
 def _command_line(value: Any, _given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -58,14 +57,6 @@ def _command_line(value: Any, _given: Mapping[str, Any]) -> Mapping[str, Any]:
     if len(words) == COMMAND_OF_SHELL and posixpath.basename(words[0]) in SHELLS and words[1] in ("-c", "-lc"):
         return {"command": words[2]}
     return {"command": shlex.join(words)}
-
-
-def _seconds(value: Any, _given: Mapping[str, Any]) -> Mapping[str, Any]:
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return {"timeout": value}
-    return {"timeout": seconds / 1000 if seconds > MAX_SECONDS else value}
 
 
 def _milliseconds(value: Any, _given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -83,7 +74,6 @@ class ShellParameters(Parameters, frozen=True, kw_only=True):
         **names_of("workdir", *FOLDER_NAMES, "working_directory", "working_dir", "work_dir"),
         **names_of("timeout", "timeout_seconds", "timeout_secs", "timeout_sec", "timeout_s"),
         "command": _command_line,
-        "timeout": _seconds,
         "timeout_ms": _milliseconds,
         "timeout_milliseconds": _milliseconds,
         "run_in_background": _not_in_background,
@@ -135,8 +125,7 @@ class Shell(Tool[ShellParameters]):
         seconds = parameters.timeout or self.timeout
         workdir = parameters.workdir or "."
         shown = context.workspace.shown(workdir)
-        with translate_oserror("enter", shown):
-            directory = await context.run_in_thread(context.workspace.open_directory, workdir)
+        directory = await context.run_in_thread(_opened, context.workspace, workdir)
         try:
             with translate_oserror("run in", shown):
                 ended = await context.processes.run(
@@ -151,6 +140,11 @@ class Shell(Tool[ShellParameters]):
             raise ToolError(f"timed out after {seconds:g} s; output until then:\n{ended.output}")
         code = ended.exit_code if ended.exit_code >= 0 else SIGNAL_BASE - ended.exit_code
         return ShellResult(output=ended.output, exit_code=code, success=code == 0)
+
+
+def _opened(workspace: Workspace, workdir: str) -> int:
+    with translate_oserror("enter", workspace.shown(workdir)):
+        return workspace.open_directory(workdir)
 
 
 def _check(command: str) -> None:

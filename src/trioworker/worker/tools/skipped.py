@@ -8,6 +8,9 @@ MAX_NAMES = 3
 """Names per reason; the others are only counted."""
 MAX_NAME_BYTES = 200
 
+NOT_ENTERED = frozenset({"node_modules", "target", ".git", "__pycache__", "venv", ".venv"})
+"""Folders that are listed and not entered (contract, 'Tools'): large, and made by programs."""
+
 FOLDERS = "folders not searched, since git ignores them or a program made them (to search one, give it as path)"
 IGNORED_FILES = "files not searched, since git ignores them (to search one, give it as path)"
 BINARY_FILES = "files not searched, since they are binary"

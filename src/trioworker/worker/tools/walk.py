@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from trioworker.worker.tools.workspace import Workspace
 
-NOT_ENTERED = frozenset({"node_modules", "target", ".git", "__pycache__", "venv", ".venv"})
-"""Folders that are listed and not entered (contract, 'Tools'): large, and made by programs."""
 NOT_REPORTED = frozenset({".git"})
 """Folders that a search leaves out without reporting it: every repository has one."""
 
@@ -105,7 +103,7 @@ class Walk:
         return rules
 
     def _is_entered(self, entry: Found) -> bool:
-        return posixpath.basename(entry.path) not in NOT_ENTERED and entry.path not in self._ignored
+        return posixpath.basename(entry.path) not in reasons.NOT_ENTERED and entry.path not in self._ignored
 
     def _shown(self, path: str) -> str:
         return display(posixpath.join(self.location, path))

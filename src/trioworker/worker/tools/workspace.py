@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from trioworker.errors import ConfigError, ToolError
 from trioworker.linux.secure_open import MAX_LINKS, choose_opener, relative_to
+from trioworker.worker.tools.near_names import near_names
 from trioworker.worker.tools.unicode_forms import stored_form
 
 if TYPE_CHECKING:
@@ -46,6 +47,19 @@ REASONS = {
     errno.ENXIO: "it is not a regular file",
     errno.EAGAIN: "the path keeps changing; try again",
 }
+
+
+class MissingPathError(FileNotFoundError):
+    """A path that doesn't exist in a workspace."""
+
+    def __init__(self, workspace: Workspace, path: bytes) -> None:
+        super().__init__(errno.ENOENT, os.strerror(errno.ENOENT))
+        self._workspace = workspace
+        self._path = path
+
+    def near_names(self) -> list[str]:
+        """Paths that may be meant instead."""
+        return [display(name) for name in near_names(self._workspace, os.fsdecode(self._path))]
 
 
 class Workspace:
@@ -139,7 +153,7 @@ class Workspace:
         except FileNotFoundError:
             stored = stored_form(relative, self._exists)
             if stored == relative:
-                raise
+                raise MissingPathError(self, relative) from None
             return self._open_exactly(stored, flags)
 
     def _open_exactly(self, relative: bytes, flags: int) -> int:
@@ -200,11 +214,17 @@ class Workspace:
 def translate_oserror(action: str, shown: str) -> Generator[None]:
     """Turn an `OSError` into `cannot ACTION PATH: REASON`.
 
+    For a path that doesn't exist it searches the workspace for near ones, which blocks.
+
     Raises:
         ToolError: instead of any OSError.
     """
     try:
         yield
+    except MissingPathError as error:
+        near = error.near_names()
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise ToolError(f"cannot {action} {shown}: {reason(error)}{hint}") from error
     except OSError as error:
         raise ToolError(f"cannot {action} {shown}: {reason(error)}") from error
 
