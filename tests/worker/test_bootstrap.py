@@ -126,11 +126,14 @@ async def test_conversation_starts_with_the_system_message_and_the_job(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
     world = World()
-    await run_job(world.config(workspace), transport=world)
+    async with open_job(world.config(workspace), transport=world, wall_clock=lambda: 86_400.0 * 365) as running:
+        await running.wait()
     system, user = world.conversations()[0]
     assert system["role"] == "system"
     assert user == {"role": "user", "content": f"{world.description.title}\n\n{world.description.description}"}
-    assert world.description.description in system["content"]
+    assert world.description.description not in system["content"]
+    assert f"Working directory: {workspace}." in system["content"]
+    assert "Date: 1971-01-01." in system["content"]
     assert TOKEN not in system["content"]
     first = world.asked("status")[0].body
     assert first == {"state": "in_progress", "message": "Worker started, beginning execution", "iteration": 0}

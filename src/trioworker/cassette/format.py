@@ -15,7 +15,7 @@ import msgspec
 from trioworker.cassette.bodies import NO_PARTS, BodyParts, restore
 from trioworker.errors import ConfigError
 from trioworker.protocol.values import http_url
-from trioworker.worker.config import ReasoningMode
+from trioworker.worker.config import DEFAULT_MAX_TOKENS, ReasoningMode
 from trioworker.worker.state.records import CallOutcome, Status
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ class CassetteHeader(CassetteLine, frozen=True, kw_only=True, tag="cassette", om
     reasoning: ReasoningMode
     context_limit: int
     timeout: float
+    token_budget: int | None = None
+    max_tokens: int = DEFAULT_MAX_TOKENS
 
 
 class RecordedRequest(CassetteLine, frozen=True, tag="request"):

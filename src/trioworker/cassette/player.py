@@ -12,9 +12,11 @@ from trioworker.cassette.recorded_orchestrator import Divergence, RecordedOrches
 from trioworker.cassette.recorded_tools import RecordedOutputs, replayed
 from trioworker.cassette.recorder import open_recorder
 from trioworker.errors import WorkerError
+from trioworker.protocol.wire import Message
 from trioworker.supervision.nurseries import unwrap_single_exception
 from trioworker.worker.api import open_job
 from trioworker.worker.config import WorkerConfig
+from trioworker.worker.llm.prompts import environment_of
 from trioworker.worker.redaction.secrets import Redactor
 from trioworker.worker.tools.registry import BUILTIN_TOOLS
 
@@ -47,9 +49,10 @@ class DivergedError(WorkerError):
 
 
 class Replay:
-    """The arguments of `open_job` that replay a job: `config`, `transport` and `tools`.
+    """The arguments of `open_job` that replay a job: `config`, `transport`, `tools`, `machine` and `extra_time`.
 
-    `check` compares the outcome with the recording. With trio's `MockClock`, a replay takes no real time.
+    `machine` is what the recorded system message says about its machine: the one of the replay is another. `check`
+    compares the outcome with the recording. With trio's `MockClock`, a replay takes no real time.
     """
 
     def __init__(
@@ -63,6 +66,8 @@ class Replay:
         tools = tuple(tools)
         self.cassette = cassette
         self._redact = _redactor()
+        self.extra_time = 0.0 if cassette.end.status == "stuck" else EXTRA_TIMEOUT
+        self.machine = _machine(cassette)
         self.transport = RecordedOrchestrator(cassette, self._redact, on_event)
         outputs = RecordedOutputs(cassette, tools, self.transport.wait_if_stopped)
         self.tools: tuple[AnyTool, ...] = tuple(replayed(tool, outputs) for tool in tools)
@@ -70,7 +75,6 @@ class Replay:
     def config(self, workspace: Path, **more: Any) -> WorkerConfig:
         """Return the recorded job's configuration, changed by `more`. `workspace` may be any folder."""
         header = self.cassette.header
-        out_of_time = self.cassette.end.status == "stuck"
         recorded = WorkerConfig(
             job_id=header.job_id,
             token=TOKEN,
@@ -79,7 +83,9 @@ class Replay:
             max_iterations=header.max_iterations,
             reasoning=header.reasoning,
             context_limit=header.context_limit,
-            timeout=header.timeout if out_of_time else header.timeout + EXTRA_TIMEOUT,
+            token_budget=header.token_budget,
+            max_tokens=header.max_tokens,
+            timeout=header.timeout,
         )
         return msgspec.structs.replace(recorded, **more)
 
@@ -148,7 +154,15 @@ async def replay(
     recording = nullcontext() if record is None else open_recorder(config, record)
     with recording as recorder, unwrap_single_exception():
         async with (
-            open_job(config, transport=player.transport, tools=player.tools, stop=stop, recorder=recorder) as job,
+            open_job(
+                config,
+                transport=player.transport,
+                tools=player.tools,
+                stop=stop,
+                recorder=recorder,
+                machine=player.machine,
+                extra_time=player.extra_time,
+            ) as job,
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(player.stop_where_recorded, job)
@@ -157,6 +171,22 @@ async def replay(
     if stop is None or stop.reason is None:
         player.check(outcome)
     return outcome
+
+
+def _machine(cassette: Cassette) -> str | None:
+    """What the system message of the first request says about the machine; None if it isn't one of ours."""
+    try:
+        request = _opening(cassette.exchanges[0].request)
+        return environment_of(request.messages[0].content)
+    except (LookupError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+class _Opening(msgspec.Struct):
+    messages: list[Message]
+
+
+_opening = msgspec.json.Decoder(_Opening).decode
 
 
 def _redactor() -> Callable[[str], str]:

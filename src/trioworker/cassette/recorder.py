@@ -87,6 +87,8 @@ class CassetteRecorder:
                 max_iterations=self._config.max_iterations,
                 reasoning=self._config.reasoning,
                 context_limit=self._config.context_limit,
+                token_budget=self._config.token_budget,
+                max_tokens=self._config.max_tokens,
                 timeout=self._config.timeout,
             )
         )

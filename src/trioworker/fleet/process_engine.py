@@ -13,6 +13,7 @@ import trio
 
 from trioworker.fleet.engine import Attempt, attempt_from_exit
 from trioworker.fleet.launch import STOP_TIMEOUT, start_job
+from trioworker.protocol.limits import MAX_KEPT_OUTPUT_BYTES
 from trioworker.worker.child_process import kill_worker
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
     from trioworker.fleet.jobs import FleetJob
 
-MAX_OUTPUT_BYTES = 64 * 1024
-"""Bytes that are read from the end of a worker's output, the last line of which is its outcome."""
+MAX_OUTPUT_BYTES = 6 * MAX_KEPT_OUTPUT_BYTES + 64 * 1024
+"""Bytes that are read from the end of a worker's output. Its last line has the report, in up to six bytes for one."""
 
 
 class ProcessEngine:

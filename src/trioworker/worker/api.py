@@ -63,6 +63,8 @@ async def open_job(
     journal: Journal | None = None,
     recorder: RecordingHooks | None = None,
     wall_clock: Callable[[], float] = time.time,
+    machine: str | None = None,
+    extra_time: float = 0.0,
 ) -> AsyncGenerator[RunningJob]:
     """Run a job while the block runs; leaving it early stops the job and reports that.
 
@@ -79,6 +81,8 @@ async def open_job(
         journal: in place of the one in the configuration's `state_dir`.
         recorder: records the job, such as `trioworker.cassette.open_recorder`.
         wall_clock: seconds since the epoch, by which a restart knows how long ago the job was opened.
+        machine: what the model is told about the machine and the limits, in place of what holds here.
+        extra_time: seconds that the job may take beyond the time limit that the model is held to.
 
     Raises:
         ConfigError: the workspace doesn't exist, the journal or the trace can't be used, or the required sandbox is
@@ -102,8 +106,8 @@ async def open_job(
             services = _services(config, local, client, registry, tracer, recorder, fetched)
             if recorder is not None and not fetched.has_ended:
                 recorder.job_fetched(fetched.description, job, services.safety.redact)
-            open_or_resume(job, fetched, services, now=now)
-            running = health.running = RunningJob(job, services, deadline=deadline)
+            open_or_resume(job, fetched, services, now=now, machine=machine)
+            running = health.running = RunningJob(job, services, deadline=deadline, extra_time=extra_time)
             stop.listen(running.stop_on_signal)
             with unwrap_single_exception():
                 async with trio.open_nursery() as nursery:

@@ -10,7 +10,8 @@ from loguru import logger
 
 from trioworker.errors import BadReplyError, OrchestratorError, RefusedError
 from trioworker.protocol import wire
-from trioworker.worker.llm.prompts import job_prompt, system_prompt
+from trioworker.worker.llm.prompts import environment, job_prompt, system_prompt
+from trioworker.worker.llm.surroundings import surroundings
 from trioworker.worker.state.conversation import message_record
 from trioworker.worker.state.records import EventQueued, JobOpened, OutcomeDecided, Record, ReportAccepted
 
@@ -93,8 +94,14 @@ async def bootstrap(client: OrchestratorClient, job: Job, stop: StopRequest) -> 
     return FetchedJob(description=description, credentials=credentials, failure=failure)
 
 
-def open_or_resume(job: Job, fetched: FetchedJob, services: Services, *, now: float) -> None:
-    """Open the conversation, or resume the one from the journal; `now` is in seconds since the epoch."""
+def open_or_resume(
+    job: Job, fetched: FetchedJob, services: Services, *, now: float, machine: str | None = None
+) -> None:
+    """Open the conversation, or resume the one from the journal.
+
+    `now` is in seconds since the epoch. `machine` is what the system message says about the machine and the limits; by
+    default, what holds here.
+    """
     if fetched.has_ended:
         if not job.report_accepted:
             job.commit(ReportAccepted())
@@ -104,7 +111,7 @@ def open_or_resume(job: Job, fetched: FetchedJob, services: Services, *, now: fl
         job.commit(JobOpened(job_id=services.config.job_id, title="", description="", started_at=now))
         job.commit(OutcomeDecided(status="failed", message=reason))
     elif not job.opened:
-        job.commit(*_opening(fetched.description, services, now), _sandbox_status(services))
+        job.commit(*_opening(fetched.description, services, now, machine), _sandbox_status(services))
     elif not job.outbox_sealed:
         restarted = services.events.status(f"The worker was restarted and continues at iteration {job.iteration}")
         job.commit(restarted, _sandbox_status(services))
@@ -112,7 +119,11 @@ def open_or_resume(job: Job, fetched: FetchedJob, services: Services, *, now: fl
         job.commit(OutcomeDecided(status="failed", message=f"Execution failed: {fetched.failure}"))
 
 
-def _opening(description: wire.JobDescription, services: Services, now: float) -> tuple[Record, ...]:
+def _opening(
+    description: wire.JobDescription, services: Services, now: float, machine: str | None
+) -> tuple[Record, ...]:
+    if machine is None:
+        machine = environment(surroundings(services.config, services.sandbox, services.environment, now=now))
     return (
         JobOpened(
             job_id=services.config.job_id,
@@ -120,7 +131,7 @@ def _opening(description: wire.JobDescription, services: Services, now: float) -
             description=description.description,
             started_at=now,
         ),
-        message_record("system", system_prompt(description, services.registry.definitions)),
+        message_record("system", system_prompt(machine)),
         message_record("user", job_prompt(description)),
         services.events.progress("Worker started, beginning execution", 0),
     )

@@ -50,12 +50,13 @@ class RunningJob:
         stop_reason: why the job was stopped, if it was.
     """
 
-    def __init__(self, job: Job, services: Services, *, deadline: float) -> None:
-        """`deadline` is the job's, in seconds of trio's clock."""
+    def __init__(self, job: Job, services: Services, *, deadline: float, extra_time: float = 0.0) -> None:
+        """`deadline` is the job's, in seconds of trio's clock; it is enforced `extra_time` seconds later."""
         self.job, self.services = job, services
         self.actors = {name: Actor(name, services.tracer) for name in (POLLER, REASONER, EXECUTOR, SHIPPER)}
         self.stop_reason: str | None = None
-        self._scopes = JobScopes(deadline=deadline, grace=services.config.grace)
+        self._deadline = deadline
+        self._scopes = JobScopes(deadline=deadline + extra_time, grace=services.config.grace)
         self._delivery = ReportDelivery(may_have_arrived=job.report_started)
         self._meter = Meter(job, services.client, self.actors.values())
         self._ended = trio.Event()
@@ -104,7 +105,7 @@ class RunningJob:
     async def wait(self) -> JobOutcome:
         """How the job ended, once its end is reported or can't be."""
         await self._ended.wait()
-        return outcome_of(self.job, self._meter.metrics())
+        return outcome_of(self.job, self._meter.metrics(), self.services.safety.redact)
 
     def stop(self, reason: str) -> None:
         """End the job now, and report that it was stopped and why. Has no effect on a job that has ended."""
@@ -139,7 +140,7 @@ class RunningJob:
     async def _reasoner(self) -> None:
         publisher = Publisher(self.job, self._posts.clone(), self.services.tracer)
         ends = (self._follow_ups_out.clone(), self._turns.clone(), self._settled_out.clone())
-        await Reasoner(self.job, self.services, publisher, *ends).run()
+        await Reasoner(self.job, self.services, publisher, *ends, deadline=self._deadline).run()
 
     async def _executor(self) -> None:
         publisher = Publisher(self.job, self._posts.clone(), self.services.tracer)

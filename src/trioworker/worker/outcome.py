@@ -8,10 +8,13 @@ import msgspec
 import trio
 
 from trioworker.protocol.exit_codes import FAILED, STOPPED, SUCCEEDED, UNREPORTED
-from trioworker.worker.state.records import OutboxSealed, OutcomeDecided, Status
+from trioworker.protocol.limits import MAX_KEPT_OUTPUT_BYTES
+from trioworker.protocol.text import truncate
+from trioworker.worker.llm.limit_report import TIMED_OUT, limit_report
+from trioworker.worker.state.records import OutboxSealed, OutcomeDecided, Status, WrapUpStarted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from trioworker.supervision.actor import Actor
     from trioworker.worker.client.orchestrator_client import OrchestratorClient
@@ -96,21 +99,23 @@ def seal_outbox(job: Job, events: Events, metrics: Metrics, stop_reason: str | N
     if job.decided is None and stop_reason is not None:
         job.commit(OutcomeDecided(status="cancelled", message=f"Execution stopped: {stop_reason}"))
     elif job.decided is None:
-        job.commit(OutcomeDecided(status="stuck", message="Execution timed out"))
+        end = job.wrap_up or WrapUpStarted(status="stuck", reason=TIMED_OUT)
+        report = limit_report(end.reason, job.conversation.last_text())
+        job.commit(OutcomeDecided(status=end.status, message=report))
     if not job.outbox_sealed and (decided := job.decided) is not None:
         costs = msgspec.structs.asdict(metrics)
         job.commit(events.result(decided.status, decided.message, job.iteration, costs), OutboxSealed())
 
 
-def outcome_of(job: Job, metrics: Metrics) -> JobOutcome:
-    """The outcome of a job that has been decided."""
+def outcome_of(job: Job, metrics: Metrics, redact: Callable[[str], str]) -> JobOutcome:
+    """The outcome of a job that has been decided. `redact` removes secrets: the model may repeat one."""
     decided = job.decided
     if decided is None:
         raise RuntimeError("the job has not ended yet")
     return JobOutcome(
         status=decided.status,
         success=decided.status == "completed",
-        message=decided.message,
+        message=truncate(redact(decided.message), MAX_KEPT_OUTPUT_BYTES),
         iterations=job.iteration,
         reported=job.report_accepted,
         metrics=metrics,

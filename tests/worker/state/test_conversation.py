@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from support.wire_rules import assert_well_formed
 from trioworker.protocol import wire
-from trioworker.worker.state.conversation import KEPT_TURNS, Conversation, encode_message
+from trioworker.worker.state.compaction import encode_message
+from trioworker.worker.state.conversation import KEPT_TURNS, Conversation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,13 +57,8 @@ def assert_size_is_real(conversation: Conversation) -> None:
 
 
 def compact(conversation: Conversation, limit: int) -> None:
-    """Compact as the reasoner does before each request."""
-    compaction = conversation.next_compaction(limit)
-    if compaction is not None:
-        conversation.compact(compaction)
-    for compaction in conversation.emergency_compactions():
-        if conversation.size <= limit:
-            break
+    """Compact as before each request."""
+    for compaction in conversation.compactions(limit):
         conversation.compact(compaction)
 
 
@@ -75,7 +71,7 @@ def test_new_conversation_is_empty() -> None:
     assert len(conversation) == 0
     assert conversation.last_role is None
     assert conversation.snapshot() == ()
-    assert conversation.next_compaction(0) is None
+    assert list(conversation.compactions(0)) == []
 
 
 def test_messages_are_sent_as_they_were_encoded() -> None:
@@ -91,10 +87,10 @@ def test_no_compaction_within_the_limit() -> None:
     conversation = opened()
     for number in range(50):
         take_turn(conversation, number, ["x" * 1_000])
-    assert conversation.next_compaction(conversation.size) is None
+    assert list(conversation.compactions(conversation.size)) == []
 
 
-def test_compaction_changes_only_old_results() -> None:
+def test_compaction_shortens_the_oldest_turns_and_nothing_else() -> None:
     conversation = opened()
     for number in range(30):
         take_turn(conversation, number, ["x" * 9_000, "short"], arguments={"command": "y" * 500}, content="Look. " * 90)
@@ -103,42 +99,86 @@ def test_compaction_changes_only_old_results() -> None:
     before = list(conversation)
     compact(conversation, LIMIT)
     after = list(conversation)
-    assert conversation.size <= LIMIT
-    kept_from = [index for index, message in enumerate(before) if message.role == "assistant"][-KEPT_TURNS]
-    for index, (old, new) in enumerate(zip(before, after, strict=True)):
-        if old.role == "tool" and len(old.content) > 1_000 and index < kept_from:
-            assert new.content.startswith("[compacted to save room: a result of 9000 characters")
+    assert len(after) == len(before)
+    assert conversation.size <= LIMIT / 2
+    changed = [index for index, pair in enumerate(zip(before, after, strict=True)) if pair[0] != pair[1]]
+    for index in range(2, max(changed) + 1):
+        old, new = before[index], after[index]
+        if old.role == "tool" and len(old.content) > 1_000:
+            assert new.content.startswith('[compacted to save room: shell {"command":"yyy')
+            assert "gave 9000 bytes; they begin: xxx" in new.content
             assert (new.tool_call_id, new.name) == (old.tool_call_id, old.name)
+        elif old.role == "assistant":
+            assert new.content == old.content
+            assert [call.id for call in new.tool_calls or ()] == [call.id for call in old.tool_calls or ()]
         else:
             assert new == old
+    starts = [index for index, message in enumerate(before) if message.role == "assistant"]
+    assert max(changed) < starts[-KEPT_TURNS]
     assert_size_is_real(conversation)
     assert_well_formed(map(msgspec.json.decode, conversation.snapshot()))
 
 
-def test_compaction_continues_where_it_stopped() -> None:
+def test_compacted_result_names_the_file_with_the_whole_output() -> None:
     conversation = opened()
-    for number in range(100):
+    for number in range(30):
+        take_turn(conversation, number, ["x" * 9_000])
+        conversation.kept_outputs[f"call_{number}_0"] = f"/tmp/job/output-{number}.txt"
+    compact(conversation, LIMIT)
+    assert "gave 9000 bytes; the whole is in /tmp/job/output-0.txt; they begin" in contents(conversation)[3]
+
+
+def test_one_compaction_frees_enough_for_many_turns() -> None:
+    conversation = opened()
+    compacted_at: list[int] = []
+    for number in range(200):
         take_turn(conversation, number, [f"{number:6}" + "x" * 9_000])
-        compaction = conversation.next_compaction(LIMIT)
-        if compaction is not None:
+        for compaction in conversation.compactions(LIMIT):
             conversation.compact(compaction)
+            compacted_at.append(number)
         assert conversation.size <= LIMIT
         assert_size_is_real(conversation)
-    whole = [content for content in contents(conversation) if content.endswith("x")]
-    assert len(whole) >= KEPT_TURNS
-    assert whole[-1].startswith("    99")
-    assert conversation.next_compaction(LIMIT) is None
+    turns = sorted(set(compacted_at))
+    assert len(turns) < 200 / 8
+    assert contents(conversation)[-1].endswith("x")
+    assert_well_formed(map(msgspec.json.decode, conversation.snapshot()))
 
 
-def test_emergency_compaction_includes_the_last_turns() -> None:
+def test_shortened_turns_that_fill_the_conversation_are_left_out_with_one_note() -> None:
     conversation = opened()
-    for number in range(3):
-        take_turn(conversation, number, ["x" * 95_000])
-    assert conversation.next_compaction(LIMIT) is None
-    compact(conversation, LIMIT)
-    assert conversation.size <= LIMIT
+    for number in range(1_500):
+        take_turn(conversation, number, ["y" * 1_000])
+        compact(conversation, LIMIT)
+    notes = [content for content in contents(conversation) if "were left out to save room" in content]
+    assert len(notes) == 1
+    assert contents(conversation)[2] == notes[0]
+    left_out = int(notes[0].split()[0].removeprefix("["))
+    # Two messages of each turn, besides the opening and the note.
+    assert left_out + len(conversation) == 2 * 1_500 + 3
+    assert contents(conversation)[-3::2] == ["y" * 1_000] * 2
     assert_size_is_real(conversation)
     assert_well_formed(map(msgspec.json.decode, conversation.snapshot()))
+
+
+def test_last_turns_over_the_limit_keep_head_and_tail() -> None:
+    conversation = opened()
+    for number in range(3):
+        take_turn(conversation, number, [f"HEAD{number}" + "x" * 95_000 + "TAIL"])
+    compact(conversation, LIMIT)
+    assert conversation.size <= LIMIT
+    last = contents(conversation)[-1]
+    assert last.startswith("HEAD2xxx")
+    assert last.endswith("xxxTAIL")
+    assert_size_is_real(conversation)
+    assert_well_formed(map(msgspec.json.decode, conversation.snapshot()))
+
+
+def test_last_text_is_that_of_the_last_turn_that_has_one() -> None:
+    conversation = opened()
+    assert conversation.last_text() == ""
+    take_turn(conversation, 1, ["ok"], content="First I look.")
+    take_turn(conversation, 2, ["ok"])
+    assert conversation.last_text() == "First I look."
 
 
 @pytest.mark.parametrize(
@@ -172,7 +212,7 @@ def test_small_arguments_are_kept_beside_a_large_one() -> None:
     assert calls is not None
     assert calls[0].arguments["path"] == "a.py"
     assert calls[0].arguments["mode"] == {"bits": 420}
-    assert calls[0].arguments["content"].endswith("...")
+    assert calls[0].arguments["content"].endswith("xxx... [compacted to save room: 300000 characters in all]")
 
 
 def test_reasoning_that_fits_into_no_request_is_removed_whole() -> None:

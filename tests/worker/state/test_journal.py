@@ -134,14 +134,14 @@ def test_other_file_is_refused_and_left_unchanged(content: bytes, tmp_path: Path
             b"1",
             r"is of format 1, written by an older trioworker; finish the job with that version, or move the file away",
         ),
-        (b"3", r"is of format 3, newer than this program; use a newer trioworker, or move the file away"),
+        (b"4", r"is of format 4, newer than this program; use a newer trioworker, or move the file away"),
         (b"12", r"is of format 12, newer than this program; use a newer trioworker, or move the file away"),
         (b"two", r"is not a trioworker journal; move the file away, or choose another --state-dir"),
         (b"", r"is not a trioworker journal; move the file away, or choose another --state-dir"),
         (b"\xb2", r"is not a trioworker journal; move the file away, or choose another --state-dir"),
         (b"9" * 5000, r"is not a trioworker journal; move the file away, or choose another --state-dir"),
     ],
-    ids=["0", "1", "3", "12", "word", "nothing", "not ASCII", "very long"],
+    ids=["0", "1", "4", "12", "word", "nothing", "not ASCII", "very long"],
 )
 def test_journal_of_another_format_is_refused_and_left_unchanged(version: bytes, message: str, tmp_path: Path) -> None:
     content = b"trioworker journal " + version + b"\n" + FRAMES[0]

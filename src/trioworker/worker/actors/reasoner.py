@@ -8,14 +8,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import trio
+from loguru import logger
 
-from trioworker.errors import WorkerError
-from trioworker.protocol.limits import BYTES_PER_TOKEN, MAX_PROMPT_BYTES, MAX_REQUEST_BYTES, REQUEST_RESERVE_BYTES
+from trioworker.errors import ContextLengthError, OrchestratorError, WorkerError
+from trioworker.protocol.limits import MAX_PROMPT_BYTES
 from trioworker.protocol.text import truncate
+from trioworker.worker.actors.context_fitting import ContextFitting
+from trioworker.worker.actors.job_limits import JobLimits
 from trioworker.worker.actors.messages import TurnOpened, wake
 from trioworker.worker.actors.model import Answer, Model
 from trioworker.worker.llm import loop_detection
+from trioworker.worker.llm.call_markup import clean
 from trioworker.worker.llm.interpretation import Context, Interpretation, interpret
+from trioworker.worker.llm.limit_report import limit_report
+from trioworker.worker.llm.prompts import wrap_up
 from trioworker.worker.state.conversation import encode_message, message_record
 from trioworker.worker.state.records import (
     FollowUpsJoined,
@@ -25,6 +31,7 @@ from trioworker.worker.state.records import (
     Record,
     ReplyAccepted,
     TurnClosed,
+    WrapUpStarted,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +39,7 @@ if TYPE_CHECKING:
     from trioworker.worker.actors.publisher import Publisher
     from trioworker.worker.services import Services
     from trioworker.worker.state.job import Job
+    from trioworker.worker.state.records import LoopState, PlannedCall
 
 MIN_ITERATION_INTERVAL = 0.1
 """Minimum seconds from the start of one iteration to that of the next (contract, 'A job, in order')."""
@@ -50,13 +58,16 @@ class Reasoner:
         follow_ups: trio.MemoryReceiveChannel[FollowUpWaiting],
         turns: trio.MemorySendChannel[TurnOpened],
         settled: trio.MemoryReceiveChannel[TurnSettled],
+        *,
+        deadline: float,
     ) -> None:
+        """`deadline` is the job's, in seconds of trio's clock."""
         self._job = job
         self._registry = services.registry
         self._events = services.events
         self._model = Model(services.client, services.registry, services.config)
-        self._max_iterations = services.config.max_iterations
-        self._context_limit = services.config.context_limit
+        self._context = ContextFitting(job, services)
+        self._limits = JobLimits(job, services.config, deadline)
         self._publisher = publisher
         self._follow_ups = follow_ups
         self._turns = turns
@@ -75,6 +86,10 @@ class Reasoner:
     async def _step(self) -> None:
         if self._job.turn:
             await self._finish_turn()
+        elif self._job.wrap_up is not None:
+            await self._wrap_up(self._job.wrap_up)
+        elif (reached := self._limits.reached()) is not None:
+            await self._start_wrap_up(reached)
         elif not self._job.awaiting_reply:
             await self._start_iteration()
         else:
@@ -91,17 +106,41 @@ class Reasoner:
 
     async def _start_iteration(self) -> None:
         number = self._job.iteration + 1
-        if number > self._max_iterations:
-            message = f"Execution failed: max iterations ({self._max_iterations}) exceeded"
-            self._job.commit(OutcomeDecided(status="failed", message=message))
-            return
         with self._tracer.span("wait", "pace", iteration=number):
             await trio.sleep_until(self._job.last_iteration_at + MIN_ITERATION_INTERVAL)
         self._job.last_iteration_at = trio.current_time()
         changes: list[Record] = [IterationStarted(number=number)]
         if number % STATUS_EVERY == 1:
             changes.append(self._events.progress(f"Iteration {number}", number))
-        await self._publisher.commit(*changes, *self._joined_follow_ups())
+        if number == 1:
+            changes += self._context.check_opening()
+        joined = self._joined_follow_ups()
+        if not joined and self._job.conversation.last_role == "assistant":
+            joined = [message_record("user", loop_detection.GO_ON)]
+        await self._publisher.commit(*changes, *joined, *self._limits.note(number))
+
+    async def _start_wrap_up(self, reached: WrapUpStarted) -> None:
+        status = self._events.status(f"{reached.reason}: the model is asked for its report")
+        request = message_record("user", wrap_up(reached.reason))
+        await self._publisher.commit(reached, *self._joined_follow_ups(), request, status)
+
+    async def _wrap_up(self, reached: WrapUpStarted) -> None:
+        """Ask for the report, which is no iteration. If none comes, report what the model wrote before."""
+        text = ""
+        changes: list[Record] = []
+        try:
+            answer, sent = await self._ask(with_tools=False)
+        except OrchestratorError as error:
+            logger.warning("the model gave no report: {}", error)
+        else:
+            if answer is None:
+                return
+            text = clean(answer.reply.content or "")
+            changes.append(self._accepted(answer, sent, self._job.loop_state))
+            if text:
+                changes.append(self._events.message("assistant", text))
+        report = limit_report(reached.reason, text or self._job.conversation.last_text())
+        await self._publisher.commit(*changes, OutcomeDecided(status=reached.status, message=report))
 
     def _joined_follow_ups(self) -> list[Record]:
         self._discard_messages()
@@ -111,8 +150,6 @@ class Reasoner:
             changes += [message_record("user", text), self._events.message("user", text)]
         if changes:
             changes.append(FollowUpsJoined(count=len(self._job.follow_ups)))
-        elif self._job.conversation.last_role == "assistant":
-            changes.append(message_record("user", loop_detection.GO_ON))
         return changes
 
     def _discard_messages(self) -> None:
@@ -124,12 +161,9 @@ class Reasoner:
             pass
 
     async def _ask_and_act(self) -> None:
-        await self._compact()
-        answer = await self._model.ask(
-            self._job.conversation.snapshot(),
-            with_tools=not self._job.loop_state.text_only,
-            has_calls=self._job.conversation.has_calls,
-        )
+        answer, sent = await self._ask(with_tools=not self._job.loop_state.text_only)
+        if answer is None:
+            return
         interpretation = interpret(
             answer.reply,
             Context(
@@ -139,41 +173,56 @@ class Reasoner:
                 last_output=self._job.last_output,
             ),
         )
-        await self._publisher.commit(*self._records(answer, interpretation))
+        accepted = self._accepted(answer, sent, interpretation.loop_state, interpretation.calls)
+        await self._publisher.commit(accepted, *self._consequences(interpretation))
         if not self._job.turn:
             # A reply with calls is synced before the first of them starts.
             await self._job.sync()
 
-    async def _compact(self) -> None:
-        """Keep the next request within the limits of the model and of the orchestrator."""
-        limit = MAX_REQUEST_BYTES - REQUEST_RESERVE_BYTES
-        conversation = self._job.conversation
-        compaction = conversation.next_compaction(min(limit, self._context_limit * BYTES_PER_TOKEN))
-        if compaction is not None:
-            status = self._events.status("Old tool results were compacted to keep the conversation short")
-            await self._publisher.commit(compaction, status)
-        for compaction in conversation.emergency_compactions():
-            if conversation.size <= limit:
-                break
-            self._job.commit(compaction)
+    async def _ask(self, *, with_tools: bool) -> tuple[Answer | None, int]:
+        """Ask the model. Returns the answer, and the size of the request in bytes.
 
-    def _records(self, answer: Answer, interpretation: Interpretation) -> list[Record]:
-        changes: list[Record] = [
-            ReplyAccepted(
-                loop_state=interpretation.loop_state,
-                calls=interpretation.calls,
-                input_tokens=answer.reply.input_tokens or 0,
-                output_tokens=answer.reply.output_tokens or 0,
-                requests=answer.requests,
-                seconds=answer.seconds,
+        No answer means that the request was too long for the model. The conversation is shorter now: ask again.
+        """
+        if statuses := self._context.compact():
+            await self._publisher.commit(*statuses)
+        conversation, size = self._job.conversation, self._context.request_size(with_tools=with_tools)
+        try:
+            answer = await self._model.ask(
+                conversation.snapshot(), with_tools=with_tools, has_calls=conversation.has_calls
             )
-        ]
+        except ContextLengthError as error:
+            await self._publisher.commit(*self._context.shrink(size, error))
+            return None, size
+        return answer, size
+
+    @staticmethod
+    def _accepted(
+        answer: Answer, sent: int, loop_state: LoopState, calls: tuple[PlannedCall, ...] = ()
+    ) -> ReplyAccepted:
+        reply = answer.reply
+        return ReplyAccepted(
+            loop_state=loop_state,
+            calls=calls,
+            input_tokens=reply.input_tokens or 0,
+            cached_tokens=(reply.cache_read_input_tokens or 0) + (reply.cache_creation_input_tokens or 0),
+            output_tokens=reply.output_tokens or 0,
+            requests=answer.requests,
+            request_bytes=sent if answer.requests == 1 else 0,
+            seconds=answer.seconds,
+        )
+
+    def _consequences(self, interpretation: Interpretation) -> list[Record]:
+        changes: list[Record] = []
         if interpretation.said is not None:
             changes.append(MessageAppended(role="assistant", message=encode_message(interpretation.said)))
         if interpretation.text:
             changes.append(self._events.message("assistant", interpretation.text))
-        if interpretation.finished is not None and not self._job.follow_ups:
-            changes.append(OutcomeDecided(status="completed", message=interpretation.finished))
+        if not self._job.follow_ups:
+            if interpretation.finished is not None:
+                changes.append(OutcomeDecided(status="completed", message=interpretation.finished))
+            elif interpretation.failed is not None:
+                changes.append(OutcomeDecided(status="failed", message=interpretation.failed))
         return changes + self._nudge(interpretation.note, interpretation.status)
 
     def _nudge(self, note: str, status: str) -> list[Record]:

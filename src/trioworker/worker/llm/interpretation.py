@@ -42,6 +42,7 @@ class Interpretation(msgspec.Struct, frozen=True, kw_only=True):
         note: a user message to add after `said`.
         status: a line for a `status` event.
         finished: the report of the job, if the reply completes it.
+        failed: the report of the job, if the reply says that it can't be done.
     """
 
     loop_state: LoopState
@@ -51,6 +52,7 @@ class Interpretation(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
     status: str = ""
     finished: str | None = None
+    failed: str | None = None
 
 
 def interpret(reply: wire.Reply, context: Context) -> Interpretation:

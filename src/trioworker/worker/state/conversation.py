@@ -1,17 +1,25 @@
 """The conversation with the model: its messages, in order, each encoded once, and their compaction.
 
 Successive requests of a long job differ by only a few messages. Each message is therefore stored as the JSON that is
-sent, and a request joins them. When they exceed the limit, old tool results are each replaced by one line.
+sent, and a request joins them. `compactions` says what to shorten when they exceed a limit. One compaction frees
+enough for many turns: providers cache a conversation only as long as its beginning doesn't change.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from bisect import bisect_right
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from trioworker.protocol import wire
-from trioworker.protocol.text import truncate
+from trioworker.worker.state.compaction import (
+    COMPACTABLE_BYTES,
+    cut_message,
+    encode_message,
+    result_line,
+    shortened_turn,
+)
 from trioworker.worker.state.records import HistoryCompacted, MessageAppended
 
 if TYPE_CHECKING:
@@ -19,23 +27,18 @@ if TYPE_CHECKING:
 
 OPENING = 2
 """The number of messages at the start, the system message and the job, that are never shortened."""
-KEPT_TURNS = 10
-"""The number of turns at the end whose tool results are kept whole as long as they fit into one request."""
-COMPACTABLE_BYTES = 400
-"""Messages up to this length aren't compacted: it would save too little."""
-COMPACTED_SHARE = 0.75
-"""A compaction reduces the conversation to this share of the limit."""
-SHORTENED_BYTES = 200
-"""The length that texts and arguments are cut to when the conversation fits into no request otherwise."""
-MANY_FIELDS = 10
-"""Arguments whose shortened fields exceed `SHORTENED_BYTES` times this are replaced as a whole."""
-EMERGENCY_STEPS = (64 * 1024, 4 * 1024, COMPACTABLE_BYTES)
-"""The maximum length of a message at each step of the emergency compaction."""
+KEPT_TURNS = 2
+"""The number of turns at the end that stay whole, unless they alone exceed the limit."""
+COMPACTED_SHARE = 0.4
+"""A compaction reduces what follows the opening to this share of its room."""
+HISTORY_SHARE = 0.3
+"""When shortened turns take more than this share of the room, the oldest are left out, down to half of it."""
+CUT_STEPS = (64 * 1024, 32 * 1024, 16 * 1024, 8 * 1024, 4 * 1024, 1024, COMPACTABLE_BYTES)
+"""The maximum length of a message at each step of cutting the last turns."""
 LEAVE_OUT = 0
-"""As `HistoryCompacted.over`: remove the turns entirely, since even shortened ones don't fit."""
+"""As `HistoryCompacted.over`: remove the turns entirely."""
 
 _decode = msgspec.json.Decoder(wire.Message).decode
-encode_message = msgspec.json.Encoder().encode
 
 
 def message_record(role: wire.Role, content: str) -> MessageAppended:
@@ -44,15 +47,23 @@ def message_record(role: wire.Role, content: str) -> MessageAppended:
 
 
 class Conversation:
-    """All messages so far. `size` is their length in bytes when joined for a request."""
+    """All messages so far.
+
+    Attributes:
+        size: their length in bytes when joined for a request.
+        kept_outputs: the files with the whole output of calls, by the calls' ids.
+    """
 
     def __init__(self) -> None:
         self.size = 0
+        self.kept_outputs: dict[str, str] = {}
         self._messages: list[msgspec.Raw] = []
         self._sizes: list[int] = []
         self._roles: list[wire.Role] = []
         self._turn_starts: list[int] = []
-        self._compacted_before = 0
+        self._compacted_before = OPENING
+        self._left_out = 0
+        self._last_calls: tuple[msgspec.Raw | None, tuple[wire.ToolCall, ...]] = None, ()
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -70,6 +81,18 @@ class Conversation:
         """The role of the last message, None when there is no message."""
         return self._roles[-1] if self._roles else None
 
+    @property
+    def opening_size(self) -> int:
+        """The length of the messages that are never shortened."""
+        return sum(size + 1 for size in self._sizes[:OPENING])
+
+    def last_text(self) -> str:
+        """The last text that the model wrote, empty if there is none."""
+        for start in reversed(self._turn_starts):
+            if content := _decode(self._messages[start]).content:
+                return content
+        return ""
+
     def snapshot(self) -> tuple[msgspec.Raw, ...]:
         """The messages, encoded, for a request."""
         return tuple(self._messages)
@@ -83,113 +106,112 @@ class Conversation:
         self._roles.append(role)
         self.size += len(message) + 1
 
-    def next_compaction(self, limit: int) -> HistoryCompacted | None:
-        """The compaction of the oldest tool results that brings `size` under `limit` bytes.
+    def compactions(self, limit: int) -> Iterator[HistoryCompacted]:
+        """Yield compactions, ever stronger ones, until `size` is within `limit` bytes or nothing more can be shortened.
 
-        None when `size` is within the limit, or no tool result is left to compact: only results older than the last
-        `KEPT_TURNS` turns are compacted. It shortens more than necessary, so that the next turns need no compaction:
-        providers cache a conversation only as long as its beginning doesn't change.
+        Apply each with `compact` before asking for the next. Old turns are shortened first, then left out; the last
+        `KEPT_TURNS` are cut only when that isn't enough.
         """
-        if self.size <= limit or len(self._turn_starts) < KEPT_TURNS:
-            return None
-        wanted = self.size - int(limit * COMPACTED_SHARE)
-        before = start = self._compacted_before
-        end = self._turn_starts[-KEPT_TURNS]
-        while before < end and wanted > 0:
-            if self._roles[before] == "tool" and self._sizes[before] > COMPACTABLE_BYTES:
-                wanted -= self._sizes[before] - COMPACTABLE_BYTES // 2
-            before += 1
-        return HistoryCompacted(before=before, over=COMPACTABLE_BYTES) if before > start else None
-
-    def emergency_compactions(self) -> Iterator[HistoryCompacted]:
-        """Yield ever stronger compactions, for a conversation that exceeds a request; only the opening is exempt.
-
-        Apply each with `compact` before asking for the next.
-        """
-        for over in EMERGENCY_STEPS:
-            yield HistoryCompacted(before=len(self._messages), over=over, everything=True)
-        while len(self._turn_starts) > 1:
-            middle = self._turn_starts[len(self._turn_starts) // 2]
-            yield HistoryCompacted(before=middle, over=LEAVE_OUT, everything=True)
+        if self.size <= limit:
+            return
+        room = max(0, limit - self.opening_size)
+        if (before := self._shortened_until(self.opening_size + int(room * COMPACTED_SHARE))) is not None:
+            yield HistoryCompacted(before=before, over=COMPACTABLE_BYTES)
+        if (before := self._left_out_until(int(room * HISTORY_SHARE))) is not None:
+            yield HistoryCompacted(before=before, over=LEAVE_OUT)
+        for over in CUT_STEPS:
+            if self.size <= limit:
+                return
+            if any(size > over for size in self._sizes[OPENING:]):
+                yield HistoryCompacted(before=len(self), over=over, everything=True)
+        while self.size > limit and len(self._turn_starts) > 1:
+            yield HistoryCompacted(before=self._turn_starts[len(self._turn_starts) // 2], over=LEAVE_OUT)
 
     def compact(self, compaction: HistoryCompacted) -> None:
-        """Apply a compaction that `next_compaction` or `emergency_compactions` proposed."""
+        """Apply a compaction that `compactions` proposed."""
         if compaction.over == LEAVE_OUT:
             self._leave_out(compaction.before)
-            return
-        start = 0 if compaction.everything else self._compacted_before
-        for index in range(start, compaction.before):
-            if self._sizes[index] > compaction.over:
-                self._replace(index, self._shortened(index, compaction))
-        self._compacted_before = max(self._compacted_before, 0 if compaction.everything else compaction.before)
+        elif compaction.everything:
+            for index in range(OPENING, min(compaction.before, len(self))):
+                if self._sizes[index] > compaction.over:
+                    self._replace(index, cut_message(_decode(self._messages[index]), compaction.over))
+        else:
+            for index in range(self._compacted_before, min(compaction.before, len(self))):
+                if (shortened := self._shortened(index)) is not None:
+                    self._replace(index, shortened)
+            self._compacted_before = max(self._compacted_before, compaction.before)
+
+    @property
+    def _kept_from(self) -> int:
+        """The index of the first message of the last turns."""
+        return self._turn_starts[-KEPT_TURNS] if len(self._turn_starts) > KEPT_TURNS else OPENING
+
+    def _shortened_until(self, target: int) -> int | None:
+        """The index before which to shorten the oldest turns to bring `size` to `target`. None: none is left."""
+        size, before = self.size, self._compacted_before
+        while before < self._kept_from and size > target:
+            if (shortened := self._shortened(before)) is not None:
+                size += len(encode_message(shortened)) - self._sizes[before]
+            before += 1
+        return before if before > self._compacted_before else None
+
+    def _left_out_until(self, share: int) -> int | None:
+        """The index before which to leave out turns, if all old ones are shortened and take more than `share` bytes."""
+        end = self._kept_from
+        if self._compacted_before < end:
+            return None
+        history = sum(self._sizes[index] + 1 for index in range(OPENING, end) if self._roles[index] != "user")
+        if history <= share:
+            return None
+        index = OPENING
+        while history > share // 2:
+            if self._roles[index] != "user":
+                history -= self._sizes[index] + 1
+            index += 1
+        return next(start for start in self._turn_starts if start >= index)
+
+    def _shortened(self, index: int) -> wire.Message | None:
+        """The message of an old turn, shortened; None if that would save nothing."""
+        role = self._roles[index]
+        if self._sizes[index] <= COMPACTABLE_BYTES or role not in {"assistant", "tool"}:
+            return None
+        message = _decode(self._messages[index])
+        if role == "assistant":
+            shortened = shortened_turn(message)
+        else:
+            shortened = result_line(
+                message, self._calls_of_turn(index), self.kept_outputs.get(message.tool_call_id or "", "")
+            )
+        return shortened if len(encode_message(shortened)) < self._sizes[index] else None
+
+    def _calls_of_turn(self, index: int) -> tuple[wire.ToolCall, ...]:
+        """The calls of the turn that the message at `index` belongs to."""
+        turn = bisect_right(self._turn_starts, index)
+        if turn == 0:
+            return ()
+        raw = self._messages[self._turn_starts[turn - 1]]
+        # A turn may have many results, and its calls megabytes of arguments.
+        if self._last_calls[0] is not raw:
+            self._last_calls = raw, _decode(raw).tool_calls or ()
+        return self._last_calls[1]
 
     def _leave_out(self, before: int) -> None:
         """Remove whole turns, calls and answers together, but keep the messages from people."""
         raws, roles, compacted_before = self._messages, self._roles, self._compacted_before
-        kept = [index for index in range(len(raws)) if index < OPENING or index >= before or roles[index] == "user"]
-        note = wire.Message(
-            role="user", content=f"[{len(raws) - len(kept)} earlier messages were left out to save room]"
-        )
+        first = OPENING + bool(self._left_out)
+        kept = [index for index in range(first, len(raws)) if index >= before or roles[index] == "user"]
+        self._left_out += len(raws) - first - len(kept)
+        note = wire.Message(role="user", content=f"[{self._left_out} earlier messages were left out to save room]")
         self.size, self._messages, self._sizes, self._roles, self._turn_starts = 0, [], [], [], []
-        for index in kept:
-            if len(self) == OPENING:
-                self.append("user", encode_message(note))
+        for index in range(OPENING):
             self.append(roles[index], bytes(raws[index]))
-        self._compacted_before = sum(index < compacted_before for index in kept) + 1
+        self.append("user", encode_message(note))
+        for index in kept:
+            self.append(roles[index], bytes(raws[index]))
+        self._compacted_before = OPENING + 1 + sum(index < compacted_before for index in kept)
 
-    def _replace(self, index: int, message: wire.Message | None) -> None:
-        if message is not None:
-            encoded = encode_message(message)
-            self.size += len(encoded) - self._sizes[index]
-            self._messages[index] = msgspec.Raw(encoded)
-            self._sizes[index] = len(encoded)
-
-    def _shortened(self, index: int, compaction: HistoryCompacted) -> wire.Message | None:
-        role = self._roles[index]
-        if role == "tool":
-            message = _decode(self._messages[index])
-            size = len(message.content)
-            note = f"[compacted to save room: a result of {size} characters; call the tool again if needed]"
-            return msgspec.structs.replace(message, content=note)
-        if not compaction.everything or index < OPENING:
-            return None
-        message = _decode(self._messages[index])
-        if role == "assistant":
-            return _shortened_turn(message)
-        return msgspec.structs.replace(message, content=truncate(message.content, compaction.over))
-
-
-def _shortened_turn(message: wire.Message) -> wire.Message:
-    """Shorten an assistant message. Opaque provider data can't be shortened, so it is removed."""
-    return msgspec.structs.replace(
-        message,
-        content=truncate(message.content, SHORTENED_BYTES),
-        tool_calls=message.tool_calls and tuple(_shortened_call(call) for call in message.tool_calls),
-        reasoning=wire.ABSENT,
-        reasoning_details=wire.ABSENT,
-    )
-
-
-def _shortened_call(call: wire.ToolCall) -> wire.ToolCall:
-    return msgspec.structs.replace(
-        call, arguments=_shortened_arguments(call.arguments), reasoning=wire.ABSENT, signature=wire.ABSENT
-    )
-
-
-def _shortened_arguments(arguments: Any) -> Any:
-    try:
-        fields = msgspec.convert(arguments, dict[str, Any])
-    except msgspec.ValidationError:
-        return _shortened_value(arguments)
-    shortened = {name: _shortened_value(value) for name, value in fields.items()}
-    encoded = encode_message(shortened)
-    if len(encoded) <= SHORTENED_BYTES * MANY_FIELDS:
-        return shortened
-    return {"compacted": truncate(encoded.decode(), SHORTENED_BYTES)}
-
-
-def _shortened_value(value: Any) -> Any:
-    if isinstance(value, str):
-        return truncate(value, SHORTENED_BYTES)
-    encoded = encode_message(value)
-    return value if len(encoded) <= SHORTENED_BYTES else truncate(encoded.decode(), SHORTENED_BYTES)
+    def _replace(self, index: int, message: wire.Message) -> None:
+        encoded = encode_message(message)
+        self.size += len(encoded) - self._sizes[index]
+        self._messages[index] = msgspec.Raw(encoded)
+        self._sizes[index] = len(encoded)

@@ -15,6 +15,7 @@ import msgspec
 from trioworker.errors import ConfigError
 from trioworker.protocol import wire
 from trioworker.worker.state import records
+from trioworker.worker.state.context_limit import ContextLimit
 from trioworker.worker.state.conversation import Conversation
 from trioworker.worker.state.records import LoopState
 
@@ -47,6 +48,9 @@ class Job:
 
     Attributes:
         conversation: the messages to the model.
+        context_limit: how long the conversation may become.
+        noted: the limits of the job that the model was told are near.
+        wrap_up: how the job ends after the model's report; None until a limit is reached.
         iteration: the number of the current iteration, 0 before the first.
         last_iteration_at: the start of that iteration in trio's time. Set by the reasoner and by no record, since it
             has no meaning in another process.
@@ -78,6 +82,9 @@ class Job:
         self.title = ""
         self.started_at = 0.0
         self.conversation = Conversation()
+        self.context_limit = ContextLimit()
+        self.noted: set[records.Limit] = set()
+        self.wrap_up: records.WrapUpStarted | None = None
         self.iteration = 0
         self.last_iteration_at = -math.inf
         self.awaiting_reply = False
@@ -151,6 +158,12 @@ class Job:
                 self.conversation.append(role, message)
             case records.HistoryCompacted():
                 self.conversation.compact(change)
+            case records.ContextLimitLowered(limit=limit):
+                self.context_limit.lowered = limit
+            case records.LimitsNoted(limits=limits):
+                self.noted.update(limits)
+            case records.WrapUpStarted():
+                self.wrap_up = change
             case records.IterationStarted(number=number):
                 self.iteration, self.awaiting_reply = number, True
             case records.ReplyAccepted():
@@ -201,6 +214,7 @@ class Job:
         self.call_ids.update(planned.call_id for planned in reply.calls)
         self.llm_requests += reply.requests
         self.llm_seconds += reply.seconds
+        self.context_limit.observe(reply.request_bytes, reply.input_tokens, reply.cached_tokens)
         self.input_tokens += reply.input_tokens
         self.output_tokens += reply.output_tokens
 
@@ -211,6 +225,8 @@ class Job:
                     role="tool", content=call.ended.content, tool_call_id=call.planned.call_id, name=call.planned.name
                 )
                 self.conversation.append("tool", msgspec.json.encode(answer))
+                if call.ended.kept:
+                    self.conversation.kept_outputs[call.planned.call_id] = call.ended.kept
         self.turn = ()
         self.loop_state = loop_state
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from trioworker.worker.state.records import Record
 
-FORMAT = 2
+FORMAT = 3
 """The number of the format. Increase it with each change that another version would misread, such as a record's tag."""
 FORMAT_LINE = b"trioworker journal %d\n" % FORMAT
 """The first line of a journal."""
@@ -40,6 +40,9 @@ AnyRecord = (
     records.JobOpened
     | records.MessageAppended
     | records.HistoryCompacted
+    | records.ContextLimitLowered
+    | records.LimitsNoted
+    | records.WrapUpStarted
     | records.IterationStarted
     | records.ReplyAccepted
     | records.CallAnnounced

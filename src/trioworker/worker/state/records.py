@@ -17,6 +17,9 @@ from trioworker.protocol.wire import Role
 Status = Literal["completed", "failed", "cancelled", "stuck"]
 """How a job ended (contract, 'Events')."""
 
+Limit = Literal["iterations", "time", "tokens"]
+"""A limit of the whole job."""
+
 CallOutcome = Literal["success", "failure", "interrupted"]
 """How a call ended. A command that ran and exited with an error is a success: the tool worked."""
 
@@ -42,15 +45,34 @@ class MessageAppended(Record, frozen=True):
 
 
 class HistoryCompacted(Record, frozen=True):
-    """The messages before index `before` that are longer than `over` bytes were shortened.
+    """The turns before index `before` were shortened: results to one line, arguments to their beginning.
 
-    Only tool results are shortened, unless `everything` is true: then long texts and arguments are, too. An `over` of
-    `conversation.LEAVE_OUT` removes the messages instead.
+    With `everything`, all messages over `over` bytes were cut, also the last ones and those from people. An `over` of
+    `conversation.LEAVE_OUT` removes the turns instead.
     """
 
     before: int
     over: int
     everything: bool = False
+
+
+class ContextLimitLowered(Record, frozen=True):
+    """The model server refused a request as too long. The limit is `limit` tokens for the rest of the job."""
+
+    limit: int
+
+
+class LimitsNoted(Record, frozen=True):
+    """The model was told how much of these limits is left."""
+
+    limits: tuple[Limit, ...]
+
+
+class WrapUpStarted(Record, frozen=True):
+    """A limit is reached: the model is asked for its report, and the job ends with `status` and `reason`."""
+
+    status: Status
+    reason: str
 
 
 class IterationStarted(Record, frozen=True):
@@ -62,14 +84,17 @@ class IterationStarted(Record, frozen=True):
 class ReplyAccepted(Record, frozen=True):
     """The reply of the current iteration was interpreted, and its calls are the new turn.
 
-    It took `requests` requests to the model and `seconds` in all, including retries.
+    It took `requests` requests to the model and `seconds` in all, including retries. `request_bytes` is the size of the
+    request that had `input_tokens`, 0 if there were several; `cached_tokens` may be among them or not.
     """
 
     loop_state: LoopState
     calls: tuple[PlannedCall, ...] = ()
     input_tokens: int = 0
+    cached_tokens: int = 0
     output_tokens: int = 0
     requests: int = 1
+    request_bytes: int = 0
     seconds: float = 0.0
 
 

@@ -1,0 +1,266 @@
+"""The context limit of a job: what is sent stays within it, begins as the request before, and survives refusals."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+import pytest
+import trio
+
+from chaos.disk import Disk, DiskStorage
+from support.tools import Log, Probe
+from support.wire_rules import assert_well_formed
+from support.world import DONE, World, calling
+from trioworker import open_job, run_job
+from trioworker.errors import ContextLengthError
+from trioworker.protocol import limits, wire
+from trioworker.worker.actors.model import Model
+from trioworker.worker.state.conversation import KEPT_TURNS, OPENING
+from trioworker.worker.state.journal import Journal
+from trioworker.worker.tools.base import Parameters, Tool
+from trioworker.worker.tools.registry import BUILTIN_TOOLS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import httpx
+    from trio.testing import MockClock
+
+    from support.world import Exchange
+    from trioworker.worker.actors.model import Answer
+    from trioworker.worker.tools.base import ToolContext
+
+BYTES_PER_TOKEN = 3.2
+"""Those of the model's tokenizer."""
+
+
+class Tokenizing(World):
+    """A model that reports the tokens of each request. `sizes` are the bytes of each."""
+
+    def __init__(self, turns: Sequence[Any], bytes_per_token: float = BYTES_PER_TOKEN) -> None:
+        super().__init__(turns)
+        self.bytes_per_token = bytes_per_token
+        self.sizes: list[int] = []
+        self._size = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if "/llm/" in request.url.path:
+            self._size = len(await request.aread())
+            self.sizes.append(self._size)
+        return await super().handle_async_request(request)
+
+    async def _think(self, exchange: Exchange) -> tuple[int, bytes]:
+        status, body = await super()._think(exchange)
+        reply = msgspec.json.decode(body, type=wire.Reply)
+        counted = msgspec.structs.replace(reply, input_tokens=int(self._size / self.bytes_per_token))
+        return status, msgspec.json.encode(counted)
+
+
+class SimulatedReadParameters(Parameters, frozen=True):
+    """The path of the file."""
+
+    path: str
+
+
+class SimulatedRead(Tool[SimulatedReadParameters]):
+    """Returns the numbered lines of a file of 13 KB, without a thread: those take real time."""
+
+    name: ClassVar[str] = "read_file"
+    description: ClassVar[str] = "Read a file."
+    parameters: ClassVar[type[Parameters]] = SimulatedReadParameters
+
+    async def run(self, parameters: SimulatedReadParameters, context: ToolContext) -> str:
+        await trio.lowlevel.checkpoint()
+        line = f"    total = total + measure(sample, name='{parameters.path}')\n"
+        return "".join(f"{number}\t{line}" for number in range(1, 13_000 // len(line) + 1))
+
+
+TOOLS = (SimulatedRead(), *(tool for tool in BUILTIN_TOOLS if tool.name != "read_file"))
+
+
+def reads(count: int) -> list[Any]:
+    return [calling(("read_file", {"path": f"module_{number}.py"})) for number in range(count)]
+
+
+def long_turns(count: int, size: int) -> list[Any]:
+    return [calling(("probe", {"text": f"{number:4}" + "x" * size})) for number in range(count)]
+
+
+def shared_share(world: World) -> float:
+    """The share of all bytes sent as messages that the request before began with."""
+    sent = [[msgspec.json.encode(message) for message in request] for request in world.conversations()]
+    shared = 0
+    for before, after in pairwise(sent):
+        for one, other in zip(before, after, strict=False):
+            if one != other:
+                break
+            shared += len(one)
+    return shared / sum(len(message) for request in sent for message in request)
+
+
+async def test_thirty_reads_stay_within_the_limit_and_mostly_repeat_the_request_before(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    limit = 40_000
+    world = Tokenizing([*reads(30), DONE])
+    outcome = await run_job(world.config(workspace, context_limit=limit), transport=world, tools=TOOLS)
+    assert outcome.success
+    assert len(world.sizes) == 31
+    assert max(world.sizes) / BYTES_PER_TOKEN <= 1.1 * limit
+    assert shared_share(world) >= 0.7
+
+
+async def test_compacted_results_say_what_they_were_and_the_last_turns_stay_whole(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = Tokenizing([*reads(20), DONE])
+    async with open_job(world.config(workspace, context_limit=30_000), transport=world, tools=TOOLS) as job:
+        await trio.sleep(5)
+        world.prompts.append(wire.Prompt(content="Use tabs. " * 50))
+        outcome = await job.wait()
+    assert outcome.success
+    first, last = world.conversations()[0], world.conversations()[-1]
+    assert last[:OPENING] == first
+    assert [message["content"] for message in last if message["role"] == "user"][1:] == ["Use tabs. " * 50]
+    results = [message["content"] for message in last if message["role"] == "tool"]
+    assert all(len(result) > 12_000 for result in results[-KEPT_TURNS:])
+    assert results[0].startswith('[compacted to save room: read_file {"path":"module_0.py"} gave ')
+    assert "total = total + measure" in results[0]
+    assert "call it again to see it" in results[0]
+    assert len(results[0]) < 500
+    assert_well_formed(last)
+    assert any("were compacted" in data["message"] for data in world.of_type("status"))
+
+
+@pytest.mark.parametrize("bytes_per_token", [1.5, 3.2, 6.0])
+async def test_bytes_per_token_are_learned_from_the_replies(
+    bytes_per_token: float, workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = Tokenizing([*long_turns(40, 1_000), DONE], bytes_per_token=bytes_per_token)
+    outcome = await run_job(world.config(workspace, context_limit=12_000), transport=world, tools=[Probe(Log())])
+    assert outcome.success
+    assert 9_000 < max(world.sizes) / bytes_per_token <= 12_000
+
+
+async def test_long_arguments_of_old_turns_are_compacted(workspace: Path, autojump_clock: MockClock) -> None:
+    turns = [calling(("probe", {"text": f"{number}", "error": "x" * 9_000})) for number in range(30)]
+    world = Tokenizing([*turns, DONE])
+    outcome = await run_job(world.config(workspace, context_limit=20_000), transport=world, tools=[Probe(Log())])
+    assert outcome.success
+    assert max(world.sizes) / BYTES_PER_TOKEN <= 20_000
+    first = next(message for message in world.conversations()[-1] if message.get("tool_calls"))
+    assert "9000 characters in all" in first["tool_calls"][0]["arguments"]["error"]
+    assert int(first["tool_calls"][0]["arguments"]["text"]) < 20
+
+
+async def test_last_turns_that_exceed_the_limit_are_cut_to_head_and_tail(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    text = "HEAD" + "x" * 150_000 + "TAIL"
+    world = Tokenizing([calling(("probe", {"text": text})), DONE])
+    outcome = await run_job(world.config(workspace, context_limit=20_000), transport=world, tools=[Probe(Log())])
+    assert outcome.success
+    assert max(world.sizes) / BYTES_PER_TOKEN <= 1.1 * 20_000
+    (result,) = (message["content"] for message in world.conversations()[-1] if message["role"] == "tool")
+    assert "HEADxxx" in result[:200]
+    assert "xxxTAIL" in result[-200:]
+    assert "bytes were left out to save room" in result
+
+
+@pytest.mark.parametrize("limit", [1, 1_000, 4_000])
+async def test_job_text_over_the_context_limit_is_sent_whole_and_people_are_told(
+    limit: int, workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = Tokenizing([*long_turns(25, 9_000), DONE])
+    world.description = wire.JobDescription(title="Summarize", description="Summarize this. " * 2_000)
+    outcome = await run_job(world.config(workspace, context_limit=limit), transport=world, tools=[Probe(Log())])
+    assert outcome.success
+    assert all(world.description.description in request[1]["content"] for request in world.conversations())
+    told = [data["message"] for data in world.of_type("status") if "--context-limit" in data["message"]]
+    assert len(told) == 1
+    assert max(world.sizes) < 32_000 + 16 * 1024
+
+
+async def test_requests_stay_under_the_orchestrators_limit_whatever_the_context(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = Tokenizing([*long_turns(40, 90_000), DONE])
+    outcome = await run_job(world.config(workspace, context_limit=100_000_000), transport=world, tools=[Probe(Log())])
+    assert outcome.success
+    assert max(world.sizes) <= limits.MAX_REQUEST_BYTES
+
+
+class Refusals:
+    """Makes every request of more than `tokens` tokens raise `ContextLengthError`, as the model's server would.
+
+    `asked` and `refused` have the sizes of the requests, and `refusal` is set at the first that was refused.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, tokens: int, stated: int | None) -> None:
+        self.asked: list[int] = []
+        self.refused: list[int] = []
+        self.refusal = trio.Event()
+        ask = Model.ask
+
+        async def limited(model: Model, messages: tuple[msgspec.Raw, ...], **more: bool) -> Answer:
+            size = sum(len(bytes(message)) for message in messages)
+            self.asked.append(size)
+            if size / BYTES_PER_TOKEN > tokens:
+                self.refused.append(size)
+                self.refusal.set()
+                raise ContextLengthError(f"the model's context has {tokens} tokens", stated)
+            return await ask(model, messages, **more)
+
+        monkeypatch.setattr(Model, "ask", limited)
+
+
+@pytest.mark.parametrize("stated", [None, 10_000, 1_000_000], ids=["no limit", "the limit", "a wrong limit"])
+async def test_refused_request_is_compacted_and_asked_again_and_the_limit_stays_lower(
+    stated: int | None, workspace: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Refusals(monkeypatch, 10_000, stated)
+    world = Tokenizing([*long_turns(40, 4_000), DONE])
+    outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
+    assert outcome.success
+    assert outcome.iterations == 41
+    assert len(model.refused) == 1
+    assert any("the limit is now" in data["message"] for data in world.of_type("status"))
+
+
+async def test_lowered_limit_holds_after_a_restart(
+    workspace: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk()
+    world = Tokenizing([*long_turns(40, 4_000), DONE])
+    model = Refusals(monkeypatch, 10_000, None)
+    async with open_job(
+        world.config(workspace), transport=world, tools=[Probe(Log())], journal=Journal(DiskStorage(disk))
+    ) as job:
+        await model.refusal.wait()
+        await trio.sleep(2)
+        content = bytes(disk.content)
+        lowered = job.job.context_limit.lowered
+    assert lowered is not None
+    world.revoked = False
+    disk.content[:] = content
+    async with open_job(
+        world.config(workspace), transport=world, tools=[Probe(Log())], journal=Journal(DiskStorage(disk), content)
+    ) as job:
+        assert job.job.context_limit.lowered == lowered
+        outcome = await job.wait()
+    assert outcome.success
+    assert len(model.refused) == 1
+
+
+async def test_conversation_that_is_too_long_at_its_shortest_fails_with_the_servers_words(
+    workspace: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Refusals(monkeypatch, 10, None)
+    world = Tokenizing([DONE])
+    outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
+    assert outcome.status == "failed"
+    assert outcome.message == "Execution failed: the model's context has 10 tokens"
+    assert len(model.asked) == 1
