@@ -60,8 +60,13 @@ async def test_replay_sends_the_recorded_requests_byte_for_byte(
     cassette = load_cassette(path)
     player = Replay(cassette)
     tap = Wiretap(player.transport)
-    config = player.config(workspace, timeout=60.0)
-    async with open_job(config, transport=tap, tools=player.tools) as job:
+    async with open_job(
+        player.config(workspace),
+        transport=tap,
+        tools=player.tools,
+        machine=player.machine,
+        extra_time=player.extra_time,
+    ) as job:
         await job.wait() if cassette.end.status != "cancelled" else await player.transport.reached_stop.wait()
 
     assert tap.requests == [(exchange.path, exchange.request) for exchange in cassette.exchanges]
@@ -129,7 +134,7 @@ async def test_follow_up_joins_the_recorded_request(workspace: Path, autojump_cl
 async def test_cancelled_actors_get_the_same_replies(workspace: Path, autojump_clock: MockClock) -> None:
     player = Replay(_named("fix-a-bug"))
     tap = Wiretap(player.transport)
-    async with open_job(player.config(workspace), transport=tap, tools=player.tools) as job:
+    async with open_job(player.config(workspace), transport=tap, tools=player.tools, machine=player.machine) as job:
         # In the middle of a request, which is repeated and gets the same reply.
         while job.job.iteration < 3:  # noqa: ASYNC110 - there is no event for an iteration
             await trio.sleep(0.01)

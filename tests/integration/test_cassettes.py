@@ -72,7 +72,9 @@ async def test_job_recorded_against_a_live_server_replays_offline(
     elsewhere.mkdir()
     player = Replay(load_cassette(path))
     tap = Wiretap(player.transport)
-    async with open_job(player.config(elsewhere), transport=tap, tools=player.tools) as replayed:
+    async with open_job(
+        player.config(elsewhere), transport=tap, tools=player.tools, machine=player.machine
+    ) as replayed:
         outcome = await replayed.wait()
 
     player.check(outcome)
