@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
+
 import pytest
 
 from trioworker.fleet.engine import attempt_from_exit
+from trioworker.fleet.process_engine import read_tail
+from trioworker.protocol.limits import MAX_KEPT_OUTPUT_BYTES
 
 OUTCOME = b'{"status":"failed","success":false,"message":"no way","iterations":1,"reported":true,"metrics":{}}\n'
 
@@ -29,3 +33,11 @@ def test_last_line_of_stderr_is_the_message(code: int) -> None:
 def test_killed_worker_is_lost() -> None:
     attempt = attempt_from_exit(-9, b"", b"", "here")
     assert (attempt.exit_code, attempt.message) == (None, "the worker was killed by signal 9")
+
+
+def test_outcome_with_the_longest_report_is_read_whole() -> None:
+    outcome = OUTCOME.replace(b"no way", b"\\u0001" * MAX_KEPT_OUTPUT_BYTES)
+    with tempfile.TemporaryFile() as out:
+        out.write(b"words\n" * 100_000 + outcome)
+        attempt = attempt_from_exit(1, read_tail(out), b"", "here")
+    assert attempt.message == "\x01" * MAX_KEPT_OUTPUT_BYTES

@@ -138,6 +138,14 @@ async def test_report_has_no_thoughts(workspace: Path, autojump_clock: MockClock
     assert outcome.message == "Execution failed: max iterations (2) exceeded\n\nHalf of it."
 
 
+async def test_report_with_a_secret_is_redacted_everywhere(workspace: Path, autojump_clock: MockClock) -> None:
+    secret = "-".join(("sk", "proj", "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7"))
+    world = World([*turns(2), saying(f"The key is {secret}.")])
+    outcome = await run(world, workspace, max_iterations=2)
+    assert "The key is " in outcome.message
+    assert secret not in outcome.message + str(world.reports) + str(world.events)
+
+
 async def test_job_cut_at_its_deadline_reports_what_the_model_wrote_last(
     workspace: Path, autojump_clock: MockClock
 ) -> None:

@@ -194,6 +194,7 @@ async def test_report_of_megabytes_is_cut(workspace: Path, autojump_clock: MockC
     outcome = await run_job(world.config(workspace), transport=world, tools=[])
     assert outcome.success
     assert len(world.reports[0]["message"]) <= limits.MAX_KEPT_OUTPUT_BYTES + len("...")
+    assert outcome.message == world.reports[0]["message"]
 
 
 async def test_turns_that_compaction_cannot_shorten_are_left_out_with_a_note(

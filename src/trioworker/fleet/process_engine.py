@@ -49,7 +49,7 @@ class ProcessEngine:
                 await _ended(process, stopping)
             finally:
                 kill_worker(process)
-            return attempt_from_exit(process.returncode, _tail(out), _tail(err), self._node)
+            return attempt_from_exit(process.returncode, read_tail(out), read_tail(err), self._node)
 
     def _log(self, job: FleetJob) -> IO[bytes]:
         if self._logs is None:
@@ -84,6 +84,7 @@ async def _stop(process: subprocess.Popen[bytes], stopping: trio.Event, waiting:
     waiting.cancel()
 
 
-def _tail(file: IO[bytes]) -> bytes:
+def read_tail(file: IO[bytes]) -> bytes:
+    """The end of a worker's output."""
     file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_OUTPUT_BYTES))
     return file.read()
