@@ -1,4 +1,7 @@
-"""Every case of the contract's vectors, from the contract beside the checkout or from the copy in the fixtures."""
+"""Every case of the contract's vectors, from the contract beside the checkout or from the copy in the fixtures.
+
+Where `vectors` and `vectors-next` have a file of one name, the newer one holds.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,24 @@ from typing import Any
 import msgspec
 import pytest
 
-from trioworker.protocol.text import COMPLETION_DENIALS, COMPLETION_PHRASES, signals_completion, truncate
+from trioworker.protocol.text import (
+    AGREED_PHRASES,
+    COMPLETION_DENIALS,
+    COMPLETION_PHRASES,
+    FAILURE_PHRASES,
+    NEXT_STEPS,
+    signals_completion,
+    signals_failure,
+    truncate,
+)
 from trioworker.worker.llm.call_markup import clean, recover_calls
 from trioworker.worker.redaction.secret_kinds import KINDS
 from trioworker.worker.redaction.secrets import GRANTED_KINDS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-CONTRACT = REPOSITORY.parent / "shared" / "contract" / "vectors"
-COPY = REPOSITORY / "tests" / "fixtures" / "contract" / "vectors"
+CONTRACT = REPOSITORY.parent / "shared" / "contract"
+COPY = REPOSITORY / "tests" / "fixtures" / "contract"
+FOLDERS = ("vectors-next", "vectors")
 
 
 class Cut(msgspec.Struct):
@@ -32,11 +45,15 @@ class Cleaning(msgspec.Struct):
 class CompletionCase(msgspec.Struct):
     text: str
     done: bool
+    failed: bool = False
 
 
 class Completion(msgspec.Struct):
     phrases: tuple[str, ...]
     denials: tuple[str, ...]
+    next_steps: tuple[str, ...]
+    failures: tuple[str, ...]
+    agreed: tuple[str, ...]
     cases: list[CompletionCase]
 
 
@@ -67,7 +84,8 @@ class Secrets(msgspec.Struct):
 
 
 def vector(name: str) -> bytes:
-    return ((CONTRACT if CONTRACT.is_dir() else COPY) / name).read_bytes()
+    root = CONTRACT if CONTRACT.is_dir() else COPY
+    return next(path for folder in FOLDERS if (path := root / folder / name).is_file()).read_bytes()
 
 
 COMPLETION = msgspec.json.decode(vector("completion.json"), type=Completion)
@@ -75,9 +93,10 @@ RECOVERY = msgspec.json.decode(vector("recovery.json"), type=RecoveryVectors)
 
 
 @pytest.mark.skipif(not CONTRACT.is_dir(), reason="the contract is not beside this checkout")
-def test_copy_equals_the_contract() -> None:
-    contract = {path.name: path.read_bytes() for path in CONTRACT.iterdir()}
-    assert {path.name: path.read_bytes() for path in COPY.iterdir()} == contract
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_copy_equals_the_contract(folder: str) -> None:
+    contract = {path.name: path.read_bytes() for path in (CONTRACT / folder).iterdir()}
+    assert {path.name: path.read_bytes() for path in (COPY / folder).iterdir()} == contract
 
 
 @pytest.mark.parametrize("case", msgspec.json.decode(vector("truncate.json"), type=list[Cut]), ids=str)
@@ -93,10 +112,13 @@ def test_cleaning_matches_the_vectors(case: Cleaning) -> None:
 @pytest.mark.parametrize("case", COMPLETION.cases, ids=str)
 def test_completion_matches_the_vectors(case: CompletionCase) -> None:
     assert signals_completion(case.text) is case.done
+    assert signals_failure(case.text) is case.failed
 
 
-def test_phrases_and_denials_are_the_vectors() -> None:
+def test_phrases_are_the_vectors() -> None:
     assert (COMPLETION.phrases, COMPLETION.denials) == (COMPLETION_PHRASES, COMPLETION_DENIALS)
+    assert (COMPLETION.next_steps, COMPLETION.agreed) == (NEXT_STEPS, AGREED_PHRASES)
+    assert COMPLETION.failures == FAILURE_PHRASES
 
 
 @pytest.mark.parametrize("phrase", COMPLETION.phrases)
@@ -107,6 +129,18 @@ def test_every_phrase_signals_completion(phrase: str) -> None:
 @pytest.mark.parametrize("denial", COMPLETION.denials)
 def test_every_denial_revokes_completion(denial: str) -> None:
     assert not signals_completion(f"The job is done. A part is {denial}.")
+
+
+@pytest.mark.parametrize("step", COMPLETION.next_steps)
+@pytest.mark.parametrize("phrase", COMPLETION.phrases)
+def test_next_step_revokes_every_phrase_that_is_not_agreed(phrase: str, step: str) -> None:
+    assert signals_completion(f"Well, {phrase}. Now, {step} the printer.") is (phrase in COMPLETION.agreed)
+
+
+@pytest.mark.parametrize("phrase", COMPLETION.failures)
+def test_every_failure_phrase_signals_failure(phrase: str) -> None:
+    assert signals_failure(f"I tried. {phrase}: there is no compiler.")
+    assert not signals_failure(f"{phrase} so far. I try again.")
 
 
 @pytest.mark.parametrize("case", RECOVERY.cases, ids=lambda case: case.text)

@@ -7,7 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linear_time import assert_linear
-from trioworker.protocol.text import signals_completion, truncate
+from trioworker.protocol.text import (
+    says_only_that_it_is_complete,
+    signals_completion,
+    signals_failure,
+    truncate,
+)
 
 
 @given(st.text(), st.integers(0, 50))
@@ -46,8 +51,44 @@ def test_early_denial_does_not_veto_the_last_sentence() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "failed"),
+    [
+        ("The job can\u2019t be completed: no compiler.", True),
+        ("**The job cannot be completed: no compiler.**\n", True),
+        ("There is no key here,\nso the task cannot be completed.\n\n...", True),
+        ("The job can\u2019t be done with sed, instead I use Python.", False),
+        ("The job cannot be completed yet; next, I will install the compiler.", False),
+        ("The job cannot be completed. Or can it?", False),
+        ("...", False),
+    ],
+)
+def test_last_sentence_without_another_attempt_signals_failure(text: str, *, failed: bool) -> None:
+    assert signals_failure(text) is failed
+
+
+@pytest.mark.parametrize(
+    ("text", "alone"),
+    [
+        ("The job is complete.", True),
+        ("**The job is complete!**", True),
+        ("\u2705 The task is done.\n\nThe job is complete.", True),
+        ("job is finished", True),
+        ("I fixed the parser. The job is complete.", False),
+        ("The job is complete: I fixed the parser.", False),
+        ("", False),
+        ("...", False),
+    ],
+)
+def test_agreed_sentence_by_itself_is_recognized(text: str, *, alone: bool) -> None:
+    assert says_only_that_it_is_complete(text) is alone
+
+
+@pytest.mark.parametrize(
     "unit", [".", "!?.", "\n", " \n", "a. ", "not done. "[:-1], "\u201c", '"', "now ", "let me ", "- ", "`", "'.'"]
 )
 def test_text_rules_take_linear_time(unit: str) -> None:
     assert_linear(signals_completion, unit)
+    assert_linear(signals_failure, unit)
+    assert_linear(lambda text: signals_failure("The job can't be done. " + text), unit)
+    assert_linear(says_only_that_it_is_complete, unit)
     assert_linear(lambda text: truncate(text, 2000), unit)

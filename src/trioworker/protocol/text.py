@@ -1,4 +1,4 @@
-"""The contract's text rules: truncation, and the signal of completion."""
+"""The contract's text rules: truncation, and the signals of completion and of failure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_BYTES_OF_A_CHARACTER = 4
 CURLY_APOSTROPHE = "\u2019"
 """Models write it in place of the ASCII apostrophe."""
 
-COMPLETION_PHRASES = (
+AGREED_PHRASES = (
     "job is complete",
     "job is done",
     "job is finished",
@@ -20,6 +20,11 @@ COMPLETION_PHRASES = (
     "work is complete",
     "work is done",
     "work is finished",
+)
+"""Completion phrases that say all of it: an announced next step doesn't revoke them (`vectors-next/completion.json`)."""
+
+COMPLETION_PHRASES = (
+    *AGREED_PHRASES,
     "successfully completed",
     "have completed the job",
     "have completed the task",
@@ -32,7 +37,7 @@ COMPLETION_PHRASES = (
     "all done",
     "all tasks complete",
 )
-"""Phrases that signal completion (contract, `vectors/completion.json`)."""
+"""Phrases that signal completion (contract, `vectors-next/completion.json`)."""
 
 COMPLETION_DENIALS = (
     "not complete",
@@ -47,7 +52,37 @@ COMPLETION_DENIALS = (
     "not yet complete",
     "not yet finished",
 )
-"""Phrases that revoke it, in the same sentence or a later one (contract, `vectors/completion.json`)."""
+"""Phrases that revoke it, in the same sentence or a later one (contract, `vectors-next/completion.json`)."""
+
+NEXT_STEPS = (
+    "next i will",
+    "next, i will",
+    "next i'll",
+    "next, i'll",
+    "i will now",
+    "i'll now",
+    "then i will",
+    "then i'll",
+    "now i will",
+    "let me now",
+    "moving on to",
+)
+"""Phrases that announce more work. In a later sentence, they revoke a phrase that isn't agreed."""
+
+FAILURE_PHRASES = (
+    "job cannot be completed",
+    "job can't be completed",
+    "task cannot be completed",
+    "task can't be completed",
+    "unable to complete the job",
+    "unable to complete the task",
+    "job cannot be done",
+    "job can't be done",
+)
+"""Phrases that signal failure, in the last sentence (contract, `vectors-next/completion.json`)."""
+
+OTHER_WAYS = ("so i'll", "so i will", "instead i")
+"""Phrases that announce another attempt in the sentence that says what failed."""
 
 
 def truncate(text: str, limit: int) -> str:
@@ -62,22 +97,56 @@ def truncate(text: str, limit: int) -> str:
 
 
 def signals_completion(text: str) -> bool:
-    """Whether a sentence contains a completion phrase, and neither it nor a later sentence contains a denial."""
-    plain = text.replace(CURLY_APOSTROPHE, "'").replace("*", "")
+    """Whether a sentence contains a completion phrase, and nothing in it or after it revokes that.
+
+    A denial revokes any phrase, in the same sentence or a later one. A next step in a later sentence revokes only
+    phrases that aren't agreed.
+    """
+    plain = _plain(text)
     if not _contains(plain, COMPLETION_PHRASES):
         return False
-    for sentence in reversed(re.split(_SENTENCE_END, plain)):
+    continues = False
+    for sentence in reversed(_sentences(plain)):
         if _contains(sentence, COMPLETION_DENIALS):
             return False
-        if _contains(sentence, COMPLETION_PHRASES):
+        if _contains(sentence, AGREED_PHRASES if continues else COMPLETION_PHRASES):
             return True
+        continues = continues or _contains(sentence, NEXT_STEPS)
     return False
 
 
+def signals_failure(text: str) -> bool:
+    """Whether the last sentence says that the job can't be completed, and announces no other attempt."""
+    plain = _plain(text)
+    if not _contains(plain, FAILURE_PHRASES):
+        return False
+    last = next(sentence for sentence in reversed(_sentences(plain)) if re.search(r"\w", sentence))
+    return _contains(last, FAILURE_PHRASES) and not _contains(last, NEXT_STEPS + OTHER_WAYS)
+
+
+def says_only_that_it_is_complete(text: str) -> bool:
+    """Whether every sentence is an agreed phrase, such as "The job is complete."."""
+    sentences = [sentence for sentence in _sentences(_plain(text)) if re.search(r"\w", sentence)]
+    return bool(sentences) and all(re.fullmatch(_AGREED_SENTENCE, _words(sentence)) for sentence in sentences)
+
+
+def _plain(text: str) -> str:
+    return text.replace(CURLY_APOSTROPHE, "'").replace("*", "")
+
+
+def _sentences(plain: str) -> list[str]:
+    return re.split(_SENTENCE_END, plain)
+
+
 def _contains(text: str, phrases: tuple[str, ...]) -> bool:
-    words = " ".join(text.casefold().split())
+    words = _words(text)
     return bool(words) and any(phrase in words for phrase in phrases)
+
+
+def _words(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 # A line that starts with a lower-case letter continues the sentence of the line before.
 _SENTENCE_END = r"[.!?](?=[\"')\]]*(?:\s|$))|\n(?![ \t]*[a-z])"
+_AGREED_SENTENCE = rf"\W*+(?:(?:the|this) )?(?:{'|'.join(AGREED_PHRASES)})\W*+"
