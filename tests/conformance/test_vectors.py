@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from trioworker.protocol import wire
 from trioworker.protocol.text import (
     AGREED_PHRASES,
     COMPLETION_DENIALS,
@@ -22,8 +23,10 @@ from trioworker.protocol.text import (
     truncate,
 )
 from trioworker.worker.llm.call_markup import clean, recover_calls
+from trioworker.worker.llm.interpretation import Context, interpret
 from trioworker.worker.redaction.secret_kinds import KINDS
 from trioworker.worker.redaction.secrets import GRANTED_KINDS
+from trioworker.worker.state.records import LoopState
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONTRACT = REPOSITORY.parent / "shared" / "contract"
@@ -74,6 +77,22 @@ class RecoveryVectors(msgspec.Struct):
     cases: list[RecoveryCase]
 
 
+class MarkupCall(msgspec.Struct):
+    name: str
+    arguments: dict[str, Any]
+
+
+class MarkupCase(msgspec.Struct):
+    name: str
+    text: str
+    calls: list[MarkupCall]
+    told: str = ""
+
+
+class MarkupVectors(msgspec.Struct):
+    cases: list[MarkupCase]
+
+
 class KindVector(msgspec.Struct):
     name: str
     action: str
@@ -89,6 +108,11 @@ def vector(name: str) -> bytes:
 
 
 COMPLETION = msgspec.json.decode(vector("completion.json"), type=Completion)
+CLEANING = [
+    *msgspec.json.decode(vector("cleaning.json"), type=list[Cleaning]),
+    *msgspec.json.decode(vector("cleaning_thoughts.json"), type=list[Cleaning]),
+]
+MARKUP = msgspec.json.decode(vector("call_markup.json"), type=MarkupVectors)
 RECOVERY = msgspec.json.decode(vector("recovery.json"), type=RecoveryVectors)
 
 
@@ -104,7 +128,7 @@ def test_truncation_matches_the_vectors(case: Cut) -> None:
     assert truncate(case.text, case.max) == case.want
 
 
-@pytest.mark.parametrize("case", msgspec.json.decode(vector("cleaning.json"), type=list[Cleaning]), ids=str)
+@pytest.mark.parametrize("case", CLEANING, ids=str)
 def test_cleaning_matches_the_vectors(case: Cleaning) -> None:
     assert clean(case.text) == case.want
 
@@ -148,6 +172,17 @@ def test_recovery_matches_the_vectors(case: RecoveryCase) -> None:
     recovery = recover_calls(case.text, RECOVERY.tools, frozenset[str]())
     assert [Call(call.id, call.name, call.arguments) for call in recovery.calls] == case.calls
     assert recovery.rest == case.rest
+
+
+@pytest.mark.parametrize("case", MARKUP.cases, ids=lambda case: case.name)
+def test_call_markup_matches_the_vectors(case: MarkupCase) -> None:
+    recovery = recover_calls(case.text, RECOVERY.tools, frozenset[str]())
+    assert [MarkupCall(call.name, call.arguments) for call in recovery.calls] == case.calls
+    reply = wire.Reply(content=case.text, finish_reason="stop")
+    interpretation = interpret(reply, Context(tools=RECOVERY.tools, taken=(), loop_state=LoopState()))
+    assert case.told in interpretation.note
+    assert bool(case.told) == bool(interpretation.note)
+    assert "empty" not in interpretation.note
 
 
 def test_kinds_of_secrets_and_their_actions_are_the_vectors() -> None:

@@ -21,7 +21,13 @@ NESTED = st.integers(0, 1500).map(lambda depth: b"[" * depth + b"]" * depth)
 
 FRAGMENTS = [
     *(f"<{slash}{tag}{end}" for slash in ("", "/", "|", "|/") for tag in ("thinking", "tool_call", "tool_calls",
-      "function_call") for end in (">", "|>", " a='b'>")),
+      "function_call", "think", "invoke name=shell", "function=shell", "parameter=a")
+      for end in (">", "|>", " a='b'>")),
+    "</function>", "</invoke>", "</parameter>", "<arg_key>a</arg_key>", "<arg_value>", "</arg_value>", "[TOOL_CALLS]",
+    "<|python_tag|>", "<|channel|>analysis<|message|>", "<|channel|>final<|message|>", "to=functions.shell", "<|end|>",
+    *(f"<\uff5ctool\u2581{name}\uff5c>" for name in ("calls\u2581begin", "call\u2581begin", "sep", "call\u2581end",
+      "calls\u2581end")),
+    "[ARGS]",
     '{"name": "shell", "arguments": {"command": "ls"}}', '{"name": "read_file"}', '{"name": 3}', "shell", "{", "}",
     "```", "~~~", "```\n", "`", "``", "> ", "- ", "1. ", "\\`", "\n", "\n\n\n", "  ", "\t", "\r\n", "<", ">", "|",
     "The job is complete.", "not yet done", "I will now run the tests", "Let me use shell:", "'", '"', ".",

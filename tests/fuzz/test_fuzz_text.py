@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -9,7 +11,7 @@ from fuzz.foreign import ANY_TEXT, FRAGMENTS, MARKUP
 from fuzz.profile import fuzzing
 from linear_time import assert_linear
 from trioworker.protocol.limits import MAX_CALLS, MAX_DEPTH, MAX_ID_BYTES, MAX_NAME_BYTES
-from trioworker.protocol.text import signals_completion, truncate
+from trioworker.protocol.text import says_only_that_it_is_complete, signals_completion, signals_failure, truncate
 from trioworker.protocol.wire import ToolCall
 from trioworker.worker.llm.call_limits import clamp_calls
 from trioworker.worker.llm.call_markup import clean, pieces, recover_calls
@@ -29,6 +31,13 @@ def test_cleaning_and_recovery_accept_any_text(text: str) -> None:
     assert {call.name for call in recovery.calls} <= set(KNOWN)
     ids = [call.id for call in recovery.calls]
     assert len({*ids, *TAKEN}) == len(ids) + len(TAKEN)
+    # Whatever was dropped is run, explained, or a thought.
+    assert recovery.rest or recovery.calls or recovery.problems or recovery.has_thoughts or not _says(text)
+
+
+def _says(text: str) -> bool:
+    """Whether the text has more than white space and marks of channels."""
+    return bool(re.sub(r"<\|[^>]*>|assistant", "", text).strip())
 
 
 @fuzzing()
@@ -54,6 +63,8 @@ def test_quoted_text_contains_no_calls(text: str) -> None:
 @given(ANY_TEXT | MARKUP)
 def test_completion_signal_accepts_any_text(text: str) -> None:
     assert isinstance(signals_completion(text), bool)
+    assert isinstance(signals_failure(text), bool)
+    assert isinstance(says_only_that_it_is_complete(text), bool)
 
 
 @fuzzing()

@@ -21,7 +21,7 @@ AGREED_PHRASES = (
     "work is done",
     "work is finished",
 )
-"""Completion phrases that say all of it: an announced next step doesn't revoke them (`vectors-next/completion.json`)."""
+"""Completion phrases that an announced next step doesn't revoke (contract, `vectors-next/completion.json`)."""
 
 COMPLETION_PHRASES = (
     *AGREED_PHRASES,

@@ -96,7 +96,7 @@ def test_empty_tag_has_no_content() -> None:
 
 
 def test_other_tags_are_kept() -> None:
-    text = "<tool_callers>x</tool_callers> <b>y</b> </thinking> List<thinkings>"
+    text = "<tool_callers>x</tool_callers> <b>y</b> List<thinkings> <thinkingcap>"
     assert clean(text) == text
 
 
@@ -151,9 +151,13 @@ def test_arguments_of_another_type_are_refused_by_the_tool() -> None:
 @pytest.mark.parametrize(
     "body", ['{"name": 7}', "{}", '["shell"]', "", "shell ls", '{"name": "shell"} x', '{"a":' * 5000]
 )
-def test_malformed_call_is_dropped_with_its_block(body: str) -> None:
+def test_malformed_call_is_dropped_with_its_block_and_explained(body: str) -> None:
     recovery = recover_calls(f"a<tool_call>{body}</tool_call>b", TOOLS, NONE_TAKEN)
     assert (recovery.calls, recovery.rest) == ((), "ab")
+    (problem,) = recovery.problems
+    assert problem.reason
+    assert "\n" not in problem.reason
+    assert len(problem.reason) < 300
 
 
 def test_gaps_are_reduced_around_blocks_but_not_in_code() -> None:
@@ -191,6 +195,30 @@ BACKTICKS = "".join("`" * length + " " for length in range(1, 1400))
         "<|tool_call|>",
         "<thinking></thinking>",
         '<tool_call>{"a":"</tool_call>',
+        "<function=shell>",
+        "<function=shell></function>",
+        "<function=shell><parameter=a>",
+        "<function=shell>" + "<parameter=a>x</parameter>" * 2000 + "</function>",
+        "<function=shell><parameter=a>" + "</parameter> " * 2000 + "x</function>",
+        "<tool_call>shell<arg_key>a</arg_key>",
+        "<tool_call>shell" + "<arg_key>a</arg_key><arg_value>b</arg_value>" * 2000 + "</tool_call>",
+        "<tool_call><function_call><tool_calls><function_calls>",
+        "<tool_call><function_call>" * 500 + "</function_call></tool_call>" * 500,
+        "<a:invoke name=b>",
+        "<a-b",
+        "[TOOL_CALLS]",
+        "[TOOL_CALLS][",
+        "[TOOL_CALLS]a{}",
+        '<|python_tag|>{"a":"',
+        "<\uff5ctool\u2581calls\u2581begin\uff5c>",
+        "<\uff5ctool\u2581calls\u2581begin\uff5c><\uff5ctool\u2581call\u2581begin\uff5c>"
+        "<\uff5ctool\u2581calls\u2581end\uff5c>",
+        "<|start|>",
+        "<|channel|>",
+        "<|channel|>analysis<|message|>",
+        "<|channel|>final<|message|><|end|>",
+        "</think>",
+        "<think></think></think>",
         '<tool_call>{",":"</tool_call>","',
         "<tool_call>{</tool_call>",
         CALL,

@@ -154,8 +154,29 @@ def test_quoted_call_stays_text(quoted: str) -> None:
 # Text
 
 
-def test_completion_reports_the_last_output() -> None:
-    assert interpret(text(COMPLETE), context(output='{"n": 1}')).finished == '{"n": 1}'
+def test_completion_reports_the_closing_text() -> None:
+    closing = "<think>It is done.</think>I fixed the parser.\n\nThe job is complete."
+    interpretation = interpret(text(closing), context(output="4 passed"))
+    assert interpretation.finished == "I fixed the parser.\n\nThe job is complete."
+
+
+def test_completion_by_the_agreed_sentence_only_reports_the_last_output() -> None:
+    assert interpret(text("**The job is complete.**"), context(output="4 passed")).finished == "4 passed"
+    assert interpret(text("The job is complete."), context()).finished == "The job is complete."
+
+
+def test_last_sentence_that_says_failure_fails_the_job_with_the_text() -> None:
+    said = "I looked everywhere. The job cannot be completed: there is no compiler."
+    interpretation = interpret(text(said), context(output="x"))
+    assert interpretation.failed == said
+    assert interpretation.finished is None
+    assert sent(interpretation) == {"role": "assistant", "content": said}
+
+
+def test_failure_in_a_cut_text_or_beside_calls_does_not_fail_the_job() -> None:
+    said = "The job cannot be completed with sed"
+    assert interpret(text(said, "length"), context()).failed is None
+    assert interpret(calling(call(), content=said), context()).failed is None
 
 
 def test_completion_without_output_reports_the_text() -> None:

@@ -26,20 +26,33 @@ def after(*turns: list[TurnCall], loop_state: LoopState | None = None) -> loop_d
 
 
 def test_empty_replies_cause_a_note_then_a_text_turn_then_failure() -> None:
-    first = loop_detection.on_empty_reply(LoopState())
+    first = loop_detection.on_unusable_reply(LoopState(), loop_detection.EMPTY_REPLY)
     assert first.note == loop_detection.REPLY_EMPTY
     assert not first.loop_state.text_only
-    second = loop_detection.on_empty_reply(first.loop_state)
+    second = loop_detection.on_unusable_reply(first.loop_state, loop_detection.EMPTY_REPLY)
     assert second.note == loop_detection.TEXT_WANTED
     assert second.loop_state.text_only
     assert first.status
     assert second.status
     with pytest.raises(ReasoningError, match="three empty replies in a row"):
-        loop_detection.on_empty_reply(second.loop_state)
+        loop_detection.on_unusable_reply(second.loop_state, loop_detection.EMPTY_REPLY)
 
 
 def test_empty_reply_in_a_text_turn_restores_the_tools() -> None:
-    assert not loop_detection.on_empty_reply(LoopState(text_only=True)).loop_state.text_only
+    nudge = loop_detection.on_unusable_reply(LoopState(text_only=True), loop_detection.EMPTY_REPLY)
+    assert not nudge.loop_state.text_only
+
+
+def test_calls_that_cannot_be_run_are_explained_four_times_before_the_job_fails() -> None:
+    unreadable = loop_detection.unreadable_call(["it is not valid JSON"])
+    loop_state = LoopState()
+    for _ in range(4):
+        nudge = loop_detection.on_unusable_reply(loop_state, unreadable)
+        assert "not valid JSON" in nudge.note
+        loop_state = nudge.loop_state
+        assert not loop_state.text_only
+    with pytest.raises(ReasoningError, match="5 replies in a row with tool calls that can't be run: it is not valid"):
+        loop_detection.on_unusable_reply(loop_state, unreadable)
 
 
 def test_two_failures_cause_no_note() -> None:
@@ -100,8 +113,8 @@ def test_successful_turn_keeps_the_rest_of_the_state() -> None:
     assert after([ended("success")], loop_state=loop_state).loop_state == loop_state
 
 
-def test_cut_text_causes_a_note() -> None:
-    nudge = loop_detection.on_cut_text(LoopState(empty_replies=1))
+def test_cut_reply_causes_a_note() -> None:
+    nudge = loop_detection.on_cut_reply(LoopState(empty_replies=1), loop_detection.REPLY_CUT)
     assert nudge.loop_state == LoopState(empty_replies=1)
     assert nudge.note
     assert nudge.status

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from trioworker.protocol import wire
-from trioworker.protocol.text import signals_completion
+from trioworker.protocol.text import (
+    says_only_that_it_is_complete,
+    signals_completion,
+    signals_failure,
+    truncate,
+)
 from trioworker.worker.llm import loop_detection
 from trioworker.worker.llm.call_limits import clamp_calls
-from trioworker.worker.llm.call_markup import clean, recover_calls
+from trioworker.worker.llm.call_markup import Recovery, recover_calls, recovered_ids
 from trioworker.worker.state.records import LoopState, PlannedCall
 
 if TYPE_CHECKING:
@@ -22,7 +27,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What the meaning of a reply depends on.
 
     `tools` are the names of the tools, and `taken` the ids of the calls so far. `last_output` is the output of the last
-    successful call, which a completed job reports.
+    successful call, which a completed job reports if the model says no more than that it is complete.
     """
 
     tools: tuple[str, ...]
@@ -42,7 +47,7 @@ class Interpretation(msgspec.Struct, frozen=True, kw_only=True):
         note: a user message to add after `said`.
         status: a line for a `status` event.
         finished: the report of the job, if the reply completes it.
-        failed: the report of the job, if the reply says that it can't be done.
+        failed: the report of the job, if the reply says that it can't be completed.
     """
 
     loop_state: LoopState
@@ -55,21 +60,29 @@ class Interpretation(msgspec.Struct, frozen=True, kw_only=True):
     failed: str | None = None
 
 
+UNREADABLE_CALL = "unreadable_call"
+"""The name of a call, written as text, whose own name can't be read."""
+SHOWN_MARKUP_BYTES = 2_000
+"""The part of a reply without text that the model sees again, to correct its call."""
+MAX_REASONS = 3
+"""How many calls that can't be run are explained."""
+
+
 def interpret(reply: wire.Reply, context: Context) -> Interpretation:
     """Interpret a reply.
 
     Raises:
-        ReasoningError: the model gave too many empty replies.
+        ReasoningError: the model gave too many replies in a row without text or a call that can be run.
     """
-    if context.loop_state.text_only:
-        calls, text = (), clean(reply.content or "")
-    else:
-        calls, text = _read(reply, context)
-    if calls:
-        return _act(reply, calls, text, context)
-    if not text:
-        return _on_empty(reply, context)
-    return _on_text(reply, text, context)
+    recovery = recover_calls(reply.content or "", context.tools, context.taken)
+    if not context.loop_state.text_only and (calls := _calls(reply, recovery, context)):
+        return _act(reply, calls, recovery.rest, context)
+    if _is_silence(reply) and context.loop_state.last_text:
+        # After a text, an empty reply means that the model has nothing to add.
+        return Interpretation(loop_state=context.loop_state, finished=context.loop_state.last_text)
+    if recovery.rest:
+        return _on_text(reply, recovery, context)
+    return _on_no_text(reply, recovery, context)
 
 
 def holds_calls(reply: wire.Reply, tools: Collection[str]) -> bool:
@@ -79,12 +92,27 @@ def holds_calls(reply: wire.Reply, tools: Collection[str]) -> bool:
     return bool(reply.tool_calls) or bool(recover_calls(reply.content or "", tools, ()).calls)
 
 
-def _read(reply: wire.Reply, context: Context) -> tuple[tuple[wire.ToolCall, ...], str]:
-    """The calls of the reply, native or written as text, within their limits, and its cleaned text."""
+def _calls(reply: wire.Reply, recovery: Recovery, context: Context) -> tuple[wire.ToolCall, ...]:
+    """The calls of the reply, native or written as text, within their limits.
+
+    Beside calls that can be run, those that can't are calls too, so that each is answered with its own error.
+    """
     if reply.tool_calls:
-        return clamp_calls(reply.tool_calls, context.taken), clean(reply.content or "")
-    recovery = recover_calls(reply.content or "", context.tools, context.taken)
-    return clamp_calls(recovery.calls, context.taken), recovery.rest
+        return clamp_calls(reply.tool_calls, context.taken)
+    if not recovery.calls:
+        return ()
+    ids = recovered_ids({call.id for call in recovery.calls})
+    broken = (
+        wire.ToolCall(
+            id=next(call_id for call_id in ids if call_id not in context.taken),
+            name=problem.name or UNREADABLE_CALL,
+            arguments={},
+            # The executor answers the call of an unknown tool.
+            arguments_parse_error=wire.ABSENT if problem.is_unknown_tool else problem.reason,
+        )
+        for problem in recovery.problems
+    )
+    return clamp_calls((*recovery.calls, *broken), context.taken)
 
 
 def _act(reply: wire.Reply, calls: tuple[wire.ToolCall, ...], text: str, context: Context) -> Interpretation:
@@ -99,37 +127,69 @@ def _act(reply: wire.Reply, calls: tuple[wire.ToolCall, ...], text: str, context
 
 
 def _planned(call: wire.ToolCall, *, cut: bool) -> PlannedCall:
-    refusal = loop_detection.CALL_CUT if cut else ""
-    if call.arguments_parse_error:
+    refusal = ""
+    if cut:
+        refusal = loop_detection.CALL_CUT
+    elif call.arguments_parse_error:
         refusal = f"invalid parameters: arguments: {call.arguments_parse_error}"
     return PlannedCall(call_id=call.id, name=call.name, arguments=msgspec.json.encode(call.arguments), refusal=refusal)
 
 
-def _on_empty(reply: wire.Reply, context: Context) -> Interpretation:
-    if context.loop_state.last_text and _is_silence(reply):
-        # After a text, an empty reply means that the model has nothing to add.
-        return Interpretation(
-            loop_state=context.loop_state, finished=context.last_output or context.loop_state.last_text
-        )
-    nudge = loop_detection.on_empty_reply(context.loop_state)
-    filtered = " (stopped by the provider's content filter)" if reply.ended_by == "content_filter" else ""
-    return Interpretation(loop_state=nudge.loop_state, note=nudge.note, status=nudge.status + filtered)
-
-
 def _is_silence(reply: wire.Reply) -> bool:
     """Whether the model chose to say nothing, rather than that its text or calls were cut, filtered or dropped."""
-    return not (reply.content or "").strip() and reply.ended_by in {"stop", "unknown"}
+    return not ((reply.content or "").strip() or reply.tool_calls) and reply.ended_by in {"stop", "unknown"}
 
 
-def _on_text(reply: wire.Reply, text: str, context: Context) -> Interpretation:
+def _on_text(reply: wire.Reply, recovery: Recovery, context: Context) -> Interpretation:
+    text = recovery.rest
     said = _assistant(reply, text)
     loop_state = _after_reply(context.loop_state)
     if reply.ended_by == "length":
-        return _nudged(loop_detection.on_cut_text(loop_state), said, text)
+        note = loop_detection.CALL_TEXT_CUT if recovery.problems else loop_detection.REPLY_CUT
+        return _nudged(loop_detection.on_cut_reply(loop_state, note), said, text)
+    if recovery.problems and not context.loop_state.text_only:
+        return _nudged(loop_detection.on_unusable_reply(context.loop_state, _unreadable(recovery)), said, text)
+    if signals_failure(text):
+        return Interpretation(loop_state=loop_state, said=said, text=text, failed=text)
     if signals_completion(text):
-        return Interpretation(loop_state=loop_state, said=said, text=text, finished=context.last_output or text)
+        report = (context.last_output if says_only_that_it_is_complete(text) else None) or text
+        return Interpretation(loop_state=loop_state, said=said, text=text, finished=report)
     loop_state = msgspec.structs.replace(loop_state, last_text=text)
     return Interpretation(loop_state=loop_state, said=said, text=text)
+
+
+def _on_no_text(reply: wire.Reply, recovery: Recovery, context: Context) -> Interpretation:
+    """A reply without text and without calls that can be run: the model is told what it consists of instead."""
+    loop_state = context.loop_state
+    is_cut = reply.ended_by == "length"
+    if recovery.problems and not loop_state.text_only:
+        # The model sees its call again, to correct it.
+        said = _assistant(reply, truncate((reply.content or "").strip(), SHOWN_MARKUP_BYTES))
+        if is_cut:
+            return _nudged(loop_detection.on_cut_reply(loop_state, loop_detection.CALL_TEXT_CUT), said, "")
+        return _nudged(loop_detection.on_unusable_reply(loop_state, _unreadable(recovery)), said, "")
+    if reply.tool_calls or recovery.calls or recovery.problems:
+        unusable = loop_detection.CALL_IN_TEXT_TURN_REPLY
+    elif is_cut:
+        unusable = loop_detection.THOUGHTS_CUT_REPLY
+    elif recovery.has_thoughts or _has_reasoning(reply):
+        unusable = loop_detection.THOUGHTS_ONLY_REPLY
+    else:
+        unusable = loop_detection.EMPTY_REPLY
+    is_filtered = reply.ended_by == "content_filter"
+    nudge = loop_detection.on_unusable_reply(loop_state, unusable, is_filtered=is_filtered)
+    return Interpretation(loop_state=nudge.loop_state, note=nudge.note, status=nudge.status)
+
+
+def _unreadable(recovery: Recovery) -> loop_detection.Unusable:
+    return loop_detection.unreadable_call(problem.reason for problem in recovery.problems[:MAX_REASONS])
+
+
+def _has_reasoning(reply: wire.Reply) -> bool:
+    return any(
+        isinstance(value, msgspec.Raw) and bytes(value) not in {b"null", b'""', b"[]"}
+        for value in (reply.reasoning, reply.reasoning_details)
+    )
 
 
 def _nudged(nudge: loop_detection.Nudge, said: wire.Message, text: str) -> Interpretation:

@@ -7,7 +7,7 @@ the model, and a status for people.
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -30,7 +30,27 @@ GO_ON = f'Go on with the job. Call a tool for the next step, or say "{COMPLETION
 REPLY_EMPTY = (
     f'Your last reply was empty. Call a tool for the next step, or say "{COMPLETION_PHRASE}." and what was done.'
 )
-TEXT_WANTED = "Your last replies were empty. Answer in plain text now, with no tool call: what is done, and what not?"
+ONLY_THOUGHTS = (
+    "Your last reply contained only thoughts, and neither text nor a tool call. Call a tool for the next step, or say "
+    f'"{COMPLETION_PHRASE}." and what was done.'
+)
+THOUGHTS_CUT = (
+    "Your last reply was cut off at the length limit while you were thinking: it contains no text and no tool call. "
+    "Think less this time, and take one small step: a single tool call."
+)
+TEXT_WANTED = (
+    "Your last replies contained no text and no tool call. Answer in plain text now, with no tool call: what is done, "
+    "and what not?"
+)
+CALL_IN_TEXT_TURN = "Tools are off for this turn, so your tool call was not run. Answer in plain text."
+CALL_UNREADABLE = (
+    "No tool was run, as the tool call in your last reply can't be: {}. Use the interface for tool calls, or write "
+    '<tool_call>{{"name": "NAME", "arguments": {{…}}}}</tool_call> with valid JSON.'
+)
+CALL_TEXT_CUT = (
+    "Your last reply was cut off at the length limit in the middle of a tool call, which was not run. Make it again "
+    "with less; write a long file in several parts."
+)
 REPLY_CUT = (
     "Your last reply was cut off at the length limit. Go on from where it stopped, in smaller pieces: several short "
     "replies or tool calls instead of one long one."
@@ -49,28 +69,80 @@ class Nudge(msgspec.Struct, frozen=True, kw_only=True):
     status: str = ""
 
 
-def on_empty_reply(loop_state: LoopState) -> Nudge:
-    """Ask for a reply after the first empty one, and for text only after the second.
+class Unusable(NamedTuple):
+    """A reply that neither says anything nor calls a tool.
+
+    Attributes:
+        note: what the model is told.
+        status: what people are told.
+        failure: the reason of the failed job after `limit` such replies in a row.
+        wants_text: whether the note after the second one in a row asks for text, without tools.
+    """
+
+    note: str
+    status: str
+    failure: str
+    wants_text: bool = True
+    limit: int = 3
+
+
+EMPTY_REPLY = Unusable(
+    note=REPLY_EMPTY,
+    status="Empty reply: the model was asked to continue",
+    failure="the model gave three empty replies in a row",
+)
+THOUGHTS_ONLY_REPLY = Unusable(
+    note=ONLY_THOUGHTS,
+    status="The reply contained only thoughts: the model was asked to continue",
+    failure="the model gave three replies in a row with thoughts and neither text nor a call",
+)
+THOUGHTS_CUT_REPLY = Unusable(
+    note=THOUGHTS_CUT,
+    status="The model's thinking used up the length limit of the reply",
+    failure="the model's thinking used up the length limit of three replies in a row; raise --max-tokens",
+    wants_text=False,
+)
+CALL_IN_TEXT_TURN_REPLY = Unusable(
+    note=CALL_IN_TEXT_TURN,
+    status="The model called a tool in a turn without tools",
+    failure="the model called tools where only text was asked for",
+)
+FILTERED = " (stopped by the provider's content filter)"
+
+
+def unreadable_call(reasons: Iterable[str]) -> Unusable:
+    """A reply whose calls, written as text, can't be run for these reasons."""
+    told = "; ".join(reasons)
+    return Unusable(
+        note=CALL_UNREADABLE.format(told),
+        status=f"A tool call written as text can't be run: {told}",
+        failure=f"the model wrote {FAILURES_STOPPED} replies in a row with tool calls that can't be run: {told}",
+        wants_text=False,
+        limit=FAILURES_STOPPED,
+    )
+
+
+def on_unusable_reply(loop_state: LoopState, reply: Unusable, *, is_filtered: bool = False) -> Nudge:
+    """Tell the model what is wrong with its reply; after the second one in a row, it may have to answer in text.
 
     Raises:
-        ReasoningError: this is the third empty reply in a row.
+        ReasoningError: this is the last such reply in a row that is accepted.
     """
-    match loop_state.empty_replies:
-        case 0:
-            nudged = msgspec.structs.replace(loop_state, empty_replies=1, text_only=False)
-            return Nudge(loop_state=nudged, note=REPLY_EMPTY, status="Empty reply: the model was asked to continue")
-        case 1:
-            nudged = msgspec.structs.replace(loop_state, empty_replies=2, text_only=True)
-            return Nudge(
-                loop_state=nudged, note=TEXT_WANTED, status="Empty reply again: the model was asked for text only"
-            )
-        case _:
-            raise ReasoningError("the model gave three empty replies in a row")
+    count = loop_state.empty_replies + 1
+    suffix = FILTERED if is_filtered else ""
+    if count >= reply.limit:
+        raise ReasoningError(reply.failure + suffix)
+    text_only = reply.wants_text and count > 1
+    return Nudge(
+        loop_state=msgspec.structs.replace(loop_state, empty_replies=count, text_only=text_only, last_text=""),
+        note=TEXT_WANTED if text_only and reply is not CALL_IN_TEXT_TURN_REPLY else reply.note,
+        status=reply.status + suffix,
+    )
 
 
-def on_cut_text(loop_state: LoopState) -> Nudge:
-    """Ask the model to continue a text that was cut at the length limit."""
-    return Nudge(loop_state=loop_state, note=REPLY_CUT, status="The reply was cut off at the length limit")
+def on_cut_reply(loop_state: LoopState, note: str) -> Nudge:
+    """Tell the model that a reply was cut at the length limit."""
+    return Nudge(loop_state=loop_state, note=note, status="The reply was cut off at the length limit")
 
 
 def after_turn(loop_state: LoopState, calls: Iterable[TurnCall]) -> Nudge:
