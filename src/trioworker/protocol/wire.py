@@ -6,9 +6,13 @@ that a worker only returns (`reasoning`, `signature`, …) keep their bytes, as 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_use", "content_filter", "unknown"]
@@ -19,11 +23,36 @@ ABSENT = msgspec.UNSET
 Untouched = msgspec.Raw | msgspec.UnsetType
 """A JSON value that is returned byte for byte, or `ABSENT`."""
 
-TokenCount = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-"""Tokens of one reply, up to what every JSON reader accepts as an integer (RFC 8259, 6). Sums fit into the journal."""
+MAX_TOKEN_COUNT = 2**53
+"""What every JSON reader accepts as an integer (RFC 8259, 6)."""
+
+TokenCount = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKEN_COUNT)]
+"""Tokens of one reply. Sums fit into the journal."""
 
 INTERRUPTED = "interrupted; its effects are unknown"
 """The answer to a call that was started and didn't end: it is never run a second time (design, rule 6)."""
+
+
+FINISH_REASONS: Mapping[str, FinishReason] = MappingProxyType(
+    {
+        "stop": "stop",
+        "end_turn": "stop",
+        "stop_sequence": "stop",
+        "length": "length",
+        "max_tokens": "length",
+        "max_output_tokens": "length",
+        "model_length": "length",
+        "model_context_window_exceeded": "length",
+        "tool_use": "tool_use",
+        "tool_calls": "tool_use",
+        "function_call": "tool_use",
+        "content_filter": "content_filter",
+        "refusal": "content_filter",
+        "safety": "content_filter",
+    }
+)
+"""Values of `finish_reason` and what they mean: those of the contract, and those of Anthropic, Google and Mistral,
+which some gateways pass on."""
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -118,14 +147,8 @@ class Reply(Body, frozen=True):
 
     @property
     def ended_by(self) -> FinishReason:
-        """`finish_reason` in the contract's terms: `tool_calls` means `tool_use`, any other value is `unknown`."""
-        match self.finish_reason:
-            case "tool_use" | "tool_calls":
-                return "tool_use"
-            case "stop" | "length" | "content_filter" as reason:
-                return reason
-            case _:
-                return "unknown"
+        """`finish_reason` in the contract's terms; a value that is not in `FINISH_REASONS` is `unknown`."""
+        return FINISH_REASONS.get((self.finish_reason or "").lower(), "unknown")
 
 
 class Prompt(Body, frozen=True):

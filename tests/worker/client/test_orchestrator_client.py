@@ -163,10 +163,17 @@ async def test_valid_response_after_malformed_ones_is_accepted(autojump_clock: M
 
 
 async def test_error_names_the_path_of_a_wrong_field(autojump_clock: MockClock) -> None:
-    transport = ScriptedTransport(json({"tool_calls": [{"id": "a", "name": None, "arguments": 1}]}))
+    transport = ScriptedTransport(json([{"env_var": "A", "value": "b"}, {"env_var": 3, "value": "b"}]))
     async with connect(transport) as client:
-        with pytest.raises(BadReplyError, match=r"POST llm/complete_with_tools: 200 .*tool_calls\[0\]\.name"):
-            await client.complete_with_tools(TOOL_CHAT)
+        with pytest.raises(BadReplyError, match=r"GET credentials: 200 .*\$\[1\]\.env_var"):
+            await client.credentials()
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"Hello"', b"null", b"{", b"\xef\xbb\xbf"])
+async def test_reply_that_is_no_object_is_malformed(body: bytes, autojump_clock: MockClock) -> None:
+    async with connect(ScriptedTransport(status(200, body))) as client:
+        with pytest.raises(BadReplyError, match="POST llm/complete: 200 with a body that violates the contract"):
+            await client.complete_chat(CHAT)
 
 
 async def test_malformed_prompt_is_not_retried(autojump_clock: MockClock) -> None:

@@ -13,6 +13,7 @@ from trioworker.errors import BadReplyError, RefusedError
 from trioworker.observability.spans import UNTRACED
 from trioworker.protocol import wire
 from trioworker.protocol.limits import MAX_LLM_REPLY_BYTES
+from trioworker.protocol.odd_replies import read_reply
 from trioworker.worker.client.connection import open_connection
 from trioworker.worker.client.exchange import HttpResponse, TransientError
 from trioworker.worker.client.retries import RequestLimits, RetryingSender
@@ -133,7 +134,7 @@ class OrchestratorClient:
     async def _llm_request(self, path: str, body: bytes) -> wire.Reply:
         self.llm_requests += 1
         with self._recorder.llm_request(path, body) if self._recorder else nullcontext():
-            return await self._decoded("POST", path, _reply, LLM_LIMITS, body=body)
+            return await self._decoded("POST", path, read_reply, LLM_LIMITS, body=body)
 
     async def _decoded(
         self,
@@ -168,7 +169,6 @@ def _ignore(_: HttpResponse) -> None:
 
 _encode = msgspec.json.encode
 _job = msgspec.json.Decoder(wire.JobDescription).decode
-_reply = msgspec.json.Decoder(wire.Reply).decode
 _decode_prompt = msgspec.json.Decoder(wire.Prompt).decode
 _decode_credentials = msgspec.json.Decoder(tuple[wire.Credential, ...]).decode
 

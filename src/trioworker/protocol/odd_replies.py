@@ -1,0 +1,163 @@
+"""Decoding of the model's replies: strictly first, and when that fails, each field on its own.
+
+Providers and gateways send usable JSON that deviates from the contract: token counts as floats, ids as integers,
+content as a list of parts, calls wrapped as functions, a byte order mark, lone surrogates. What can be read is taken.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from trioworker.protocol.wire import ABSENT, MAX_TOKEN_COUNT, Reply, ToolCall, Untouched
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INVALID = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for JSON that is malformed, of another type, or nested too deeply."""
+
+THOUGHT_PARTS = frozenset({"thinking", "reasoning", "redacted_thinking"})
+"""Types of parts of a content that are no speech."""
+
+
+class _Reply(msgspec.Struct):
+    content: Untouched = ABSENT
+    tool_calls: Untouched = ABSENT
+    input_tokens: Untouched = ABSENT
+    output_tokens: Untouched = ABSENT
+    cache_read_input_tokens: Untouched = ABSENT
+    cache_creation_input_tokens: Untouched = ABSENT
+    finish_reason: Untouched = ABSENT
+    reasoning: Untouched = ABSENT
+    reasoning_details: Untouched = ABSENT
+
+
+class _Call(msgspec.Struct):
+    id: Untouched = ABSENT
+    name: Untouched = ABSENT
+    arguments: Untouched = ABSENT
+    function: Untouched = ABSENT
+    reasoning: Untouched = ABSENT
+    signature: Untouched = ABSENT
+    arguments_parse_error: Untouched = ABSENT
+
+
+def read_reply(body: bytes) -> Reply:
+    """The reply in the body of a response.
+
+    Raises:
+        msgspec.MsgspecError: the body isn't a JSON object.
+        RecursionError: it is nested too deeply.
+    """
+    try:
+        return _strict(body)
+    except INVALID:
+        text = body.decode("utf-8-sig", "replace")
+        return _read_loosely(re.sub(_ESCAPE, _without_lone_surrogate, text))
+
+
+def _read_loosely(text: str) -> Reply:
+    reply = _loose(text)
+    reason = _value(reply.finish_reason)
+    return Reply(
+        content=_content(_value(reply.content)),
+        tool_calls=tuple(_calls(reply.tool_calls)) or None,
+        input_tokens=_count(reply.input_tokens),
+        output_tokens=_count(reply.output_tokens),
+        cache_read_input_tokens=_count(reply.cache_read_input_tokens),
+        cache_creation_input_tokens=_count(reply.cache_creation_input_tokens),
+        finish_reason=reason if isinstance(reason, str) else None,
+        reasoning=reply.reasoning,
+        reasoning_details=reply.reasoning_details,
+    )
+
+
+def _value(raw: Untouched) -> Any:
+    """The value of a field, None if it is absent or can't be decoded."""
+    if not isinstance(raw, msgspec.Raw):
+        return None
+    try:
+        return msgspec.json.decode(raw)
+    except INVALID:
+        return None
+
+
+def _content(value: Any) -> str | None:
+    match value:
+        case None | str():
+            return value
+        case list():
+            return "".join(map(_part, cast("list[Any]", value)))
+        case _:
+            return _part(value)
+
+
+def _part(value: Any) -> str:
+    """The text of a part of a content: a string, or an object with a text. Thoughts are none."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, dict):
+        return ""
+    part = cast("dict[str, Any]", value)
+    text = "" if part.get("type") in THOUGHT_PARTS else part.get("text") or part.get("refusal")
+    return text if isinstance(text, str) else ""
+
+
+def _calls(raw: Untouched) -> Iterator[ToolCall]:
+    for one in _elements(raw):
+        try:
+            call = msgspec.json.decode(one, type=_Call)
+            inner = msgspec.json.decode(call.function, type=_Call) if isinstance(call.function, msgspec.Raw) else call
+        except INVALID:
+            continue
+        arguments = _value(inner.arguments)
+        yield ToolCall(
+            id=_string(_value(call.id)),
+            name=_string(_value(inner.name)),
+            arguments={} if arguments is None else arguments,
+            reasoning=call.reasoning,
+            signature=call.signature,
+            arguments_parse_error=_string(_value(call.arguments_parse_error)) or ABSENT,
+        )
+
+
+def _elements(raw: Untouched) -> list[msgspec.Raw]:
+    """The elements of a list; an object by itself counts as one."""
+    if not isinstance(raw, msgspec.Raw):
+        return []
+    try:
+        return msgspec.json.decode(raw, type=list[msgspec.Raw])
+    except INVALID:
+        return [raw]
+
+
+def _string(value: Any) -> str:
+    """A string, or an integer in its place."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return ""
+    return str(value)
+
+
+def _count(raw: Untouched) -> int | None:
+    """A count of tokens: an integer, or a float or a string in its place, within what `TokenCount` allows."""
+    value = _value(raw)
+    if isinstance(value, str):
+        value = int(value) if re.fullmatch(r"[0-9]{1,30}", value) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return min(max(int(value), 0), MAX_TOKEN_COUNT)
+
+
+def _without_lone_surrogate(escape: re.Match[str]) -> str:
+    return "\\ufffd" if escape[1] else escape[0]
+
+
+_strict = msgspec.json.Decoder(Reply).decode
+_loose = msgspec.json.Decoder(_Reply).decode
+
+# Two escapes of a surrogate pair, one of a lone surrogate, or any other escape.
+_ESCAPE = r"(?s)\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
