@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,9 +13,11 @@ if TYPE_CHECKING:
 def conversation_errors(messages: Sequence[dict[str, Any]]) -> Iterator[str]:
     """What a provider would refuse in a conversation that is sent to it; nothing if it is well-formed.
 
-    One system message, at the start, then a user's; content is a string; each call is answered, in order, before any
-    other message; the last message isn't the assistant's.
+    One system message, at the start, then a user's, never two of a user in a row; content is a string, and not blank
+    without calls; each call has a valid name and an object as arguments, and is answered, in order, before any other
+    message; the last message isn't the assistant's.
     """
+    yield from _content_errors(messages)
     roles = [message["role"] for message in messages]
     if roles[:2] != ["system", "user"] or "system" in roles[1:]:
         yield f"starts with {roles[:3]}, and has {roles.count('system')} system messages"
@@ -34,6 +38,22 @@ def conversation_errors(messages: Sequence[dict[str, Any]]) -> Iterator[str]:
         unanswered = [call["id"] for call in message.get("tool_calls") or ()]
     if unanswered:
         yield f"calls without an answer: {unanswered}"
+
+
+def _content_errors(messages: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for before, message in pairwise(messages):
+        if before["role"] == message["role"] == "user":
+            yield f"two user messages in a row: {before['content'][:40]!r}, {message['content'][:40]!r}"
+    for message in messages:
+        calls = message.get("tool_calls") or ()
+        if not (str(message["content"]).strip() or calls):
+            yield f"a blank message of {message['role']}"
+        for name in (*(call["name"] for call in calls), message.get("name") or "valid"):
+            if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}", name):
+                yield f"name {name!r}"
+        for call in calls:
+            if not isinstance(call["arguments"], dict):
+                yield f"arguments {call['arguments']!r}"
 
 
 def assert_well_formed(messages: Iterable[dict[str, Any]]) -> None:

@@ -20,6 +20,7 @@ from trioworker.worker.state.compaction import (
     result_line,
     shortened_turn,
 )
+from trioworker.worker.state.normalization import merged, normalized_json
 from trioworker.worker.state.records import HistoryCompacted, MessageAppended
 
 if TYPE_CHECKING:
@@ -94,13 +95,14 @@ class Conversation:
         return ""
 
     def snapshot(self) -> tuple[msgspec.Raw, ...]:
-        """The messages, encoded, for a request."""
-        return tuple(self._messages)
+        """The messages, encoded, for a request that every provider accepts."""
+        return merged(self._roles, self._messages)
 
     def append(self, role: wire.Role, message: bytes) -> None:
         """Add an encoded message."""
         if role == "assistant":
             self._turn_starts.append(len(self._messages))
+        message = normalized_json(message)
         self._messages.append(msgspec.Raw(message))
         self._sizes.append(len(message))
         self._roles.append(role)
