@@ -87,3 +87,24 @@ def test_more_marks_of_a_kind_than_before_are_refused(before: str, after: str) -
 )
 def test_same_or_fewer_marks_and_text_like_marks_pass(before: str, after: str) -> None:
     check_marks(before, after, "file")
+
+
+async def test_a_patch_that_would_write_a_mark_changes_no_file(call: Call, root: Path) -> None:
+    (root / "a").write_text("one\n")
+    (root / "b").write_text(f"key: {KEY}\n")
+    patch = f"""\
+*** Begin Patch
+*** Update File: a
+-one
++two
+*** Update File: b
+-key: {KEY}
++key: {MARK}
+*** End Patch
+"""
+    with pytest.raises(ToolError, match=r"cannot write b: \[REDACTED:openai_api_key\] stands for a secret"):
+        await call("apply_patch", patch=patch)
+    assert (root / "a").read_text() == "one\n"
+    with pytest.raises(ToolError, match="stands for a secret"):
+        await call("apply_patch", path="b", old_string=KEY, new_string=MARK)
+    assert KEY in (root / "b").read_text()

@@ -14,6 +14,7 @@ from trioworker.worker.tools.encoding import Text
 from trioworker.worker.tools.files import MEBIBYTE, check_regular, read_text, replace_file
 from trioworker.worker.tools.patch_format import AddFile, DeleteFile, UpdateFile
 from trioworker.worker.tools.patch_hunks import patched
+from trioworker.worker.tools.redaction_marks import check_marks
 from trioworker.worker.tools.workspace import translate_oserror
 
 if TYPE_CHECKING:
@@ -98,12 +99,15 @@ def plan_patch(workspace: Workspace, sections: Iterable[Section]) -> list[FileCh
     return changes
 
 
-def write_changes(workspace: Workspace, changes: Iterable[FileChange]) -> None:
+def write_changes(workspace: Workspace, changes: Sequence[FileChange]) -> None:
     """Make planned changes.
 
     Raises:
-        ToolError: the file system refuses one. The message names those that were made before.
+        ToolError: one would write a redaction mark, and none was made; or the file system refuses one, and the message
+            names those that were made before.
     """
+    for change in changes:
+        check_marks(change.before, change.after or "", change.shown)
     made: list[str] = []
     for change in changes:
         try:
