@@ -104,7 +104,8 @@ async def test_job_fails_after_max_iterations(store: Store, workspace: Path) -> 
     assert ended.code == 1
     assert job.report.message == "Execution failed: max iterations (3) exceeded"
     assert job.report.iterations == ended.outcome["iterations"] == 3
-    assert len(job.model.requests) == 3
+    # The last request asks for the report.
+    assert len(job.model.requests) == 4
 
 
 async def test_two_phase_requests_tool_calls_first_and_then_a_response(store: Store, workspace: Path) -> None:

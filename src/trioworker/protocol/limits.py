@@ -44,9 +44,9 @@ ERROR_PREVIEW_BYTES = 500
 DEFAULT_EVENT_QUEUE = 256
 """Events in the outbox before reasoning and tools wait for their delivery."""
 DEFAULT_CONTEXT_TOKENS = 100_000
-"""Estimated tokens of the conversation. Models of 128,000 tokens then have room for a reply."""
+"""Tokens of a request and its reply. Models of 128,000 tokens then have room for an error of the estimate."""
 BYTES_PER_TOKEN = 4
-"""The estimate. For English and code it is accurate to a third, and the limits above leave that much room."""
+"""The estimate until the first reply. For English and code it is accurate to a third."""
 MAX_FRAME_BYTES = 128 * MIB
 """A frame of a journal: several times the largest reply with its calls. A greater length means damage."""
 MAX_JOURNAL_BYTES = 1024 * MIB
