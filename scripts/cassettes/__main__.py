@@ -10,13 +10,29 @@ import sys
 import tempfile
 from pathlib import Path
 
+import msgspec
 from cassettes.jobs import JOBS, KEY, Job
 
-from trioworker.cassette import load_cassette
+from trioworker.cassette import Replay, load_cassette
+from trioworker.worker.llm.prompts import environment
+from trioworker.worker.llm.surroundings import Surroundings
 
 ROOT = Path(__file__).parents[2]
 TURNS = Path(__file__).parent
 CASSETTES = ROOT / "tests" / "cassettes"
+MACHINE = environment(
+    Surroundings(
+        system="Debian GNU/Linux 12 (bookworm), x86_64",
+        user="worker",
+        date="2026-01-01",
+        workspace="/workspace",
+        writable=("/workspace",),
+        sandbox="landlock 7, no_new_privs, limits",
+        max_iterations=50,
+        timeout=590.0,
+    )
+)
+"""What the fixtures say about the machine that recorded them."""
 
 
 def main() -> int:
@@ -35,6 +51,7 @@ def _record(name: str, job: Job) -> int:
         for path, content in job.files.items():
             (workspace / path).write_text(content)
         code = _run(name, job, workspace, cassette)
+        _hide_machine(cassette)
         defect = _defect(job, code, cassette, folder)
         if defect:
             print(f"{name}: {defect}")
@@ -57,6 +74,19 @@ def _run(name: str, job: Job, workspace: Path, cassette: Path) -> int:
                 waiting = False
                 _intervene(job, program)
         return program.wait()
+
+
+def _hide_machine(cassette: Path) -> None:
+    """Replace what the system message says about this machine. A replay takes it from the cassette."""
+    machine = Replay(load_cassette(cassette)).machine
+    if machine:
+        text = cassette.read_text()
+        cassette.write_text(text.replace(_escaped(machine), _escaped(MACHINE)))
+
+
+def _escaped(text: str) -> str:
+    """The text within a JSON string, as the recorder writes it."""
+    return msgspec.json.encode(text).decode()[1:-1]
 
 
 def _intervene(job: Job, program: subprocess.Popen[str]) -> None:
