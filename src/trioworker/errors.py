@@ -52,6 +52,17 @@ class ModelRefusedError(OrchestratorError):
     """
 
 
+class MaxTokensError(ModelRefusedError):
+    """The model server refused the `max_tokens` of a request.
+
+    `allowed` is the highest value that it accepts, None if it didn't say.
+    """
+
+    def __init__(self, message: str, allowed: int | None = None) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
 class ContextLengthError(OrchestratorError):
     """The model server refused a request because the conversation is longer than the model's context.
 

@@ -33,7 +33,7 @@ async def test_job_of_three_tools_runs_to_its_end(workspace: Path, autojump_cloc
     assert outcome.status == "completed"
     assert outcome.reported
     assert outcome.iterations == 3
-    assert outcome.message == '{\n  "did": "three"\n}'
+    assert outcome.message == DONE.content
     assert log.texts == ["one", "two", "three"]
     assert world.reports == [{"success": True, "message": outcome.message, "iterations": 3}]
     assert world.exchanges[-1].path == "complete"

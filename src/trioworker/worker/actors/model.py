@@ -6,19 +6,23 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import trio
+from loguru import logger
 
+from trioworker.errors import MaxTokensError
 from trioworker.protocol import wire
 from trioworker.worker.llm.interpretation import holds_calls
 
 if TYPE_CHECKING:
     from trioworker.worker.client.orchestrator_client import OrchestratorClient
+    from trioworker.worker.client.retries import OnRetry
     from trioworker.worker.config import WorkerConfig
     from trioworker.worker.tools.registry import Registry
 
 SELECT_TOKENS = 1024
-RESPOND_TOKENS = 4096
 TEMPERATURE = 0.7
 """The values of the LLM requests (contract, 'HTTP')."""
+FALLBACK_TOKENS = 4096
+"""`max_tokens` when the model server refuses the value and doesn't say which one it accepts (contract, 'HTTP')."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,15 +36,21 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class Model:
     """The model, as the reasoner sees it."""
 
-    def __init__(self, client: OrchestratorClient, registry: Registry, config: WorkerConfig) -> None:
+    def __init__(
+        self, client: OrchestratorClient, registry: Registry, config: WorkerConfig, on_retry: OnRetry | None = None
+    ) -> None:
+        """`on_retry` gets the reason why a request is sent a second time."""
         self._client = client
         self._registry = registry
         self._mode = config.reasoning
+        self._max_tokens = config.max_tokens
+        self._on_retry = on_retry
 
     async def ask(self, messages: tuple[msgspec.Raw, ...], *, with_tools: bool, has_calls: bool) -> Answer:
         """Send the conversation, and return the reply. Without tools the reply is text.
 
-        `has_calls` says whether the conversation contains tool calls.
+        `has_calls` says whether the conversation contains tool calls: providers refuse such a conversation in a request
+        that defines no tools.
 
         Raises:
             ContextLengthError: the conversation is longer than the model's context.
@@ -48,33 +58,65 @@ class Model:
             OrchestratorError: no reply came.
         """
         started, requests = trio.current_time(), self._client.llm_requests
-        reply = await (self._with_tools(messages) if with_tools else self._text(messages))
+        if with_tools:
+            reply = await self._with_tools(messages)
+        elif has_calls:
+            reply = await self._request(messages, "none")
+        else:
+            reply = await self._request(messages, None)
         return Answer(reply=reply, requests=self._client.llm_requests - requests, seconds=trio.current_time() - started)
-
-    async def _text(self, messages: tuple[msgspec.Raw, ...]) -> wire.Reply:
-        return await self._client.complete_chat(
-            wire.CompletionRequest(messages=messages, max_tokens=RESPOND_TOKENS, temperature=TEMPERATURE)
-        )
 
     async def _with_tools(self, messages: tuple[msgspec.Raw, ...]) -> wire.Reply:
         if self._mode == "single":
-            return await self._client.complete_with_tools(self._request(messages, RESPOND_TOKENS, TEMPERATURE))
-        reply = await self._client.complete_with_tools(self._request(messages, SELECT_TOKENS, None))
+            return await self._request(messages, "auto")
+        reply = await self._request(messages, "auto", limit=SELECT_TOKENS, temperature=None)
         if holds_calls(reply, self._registry.names):
             return reply
-        response = await self._client.complete_with_tools(self._request(messages, RESPOND_TOKENS, TEMPERATURE))
-        return _with_tokens_of_both(reply, response)
+        return _with_tokens_of_both(reply, await self._request(messages, "auto"))
 
-    def _request(
-        self, messages: tuple[msgspec.Raw, ...], max_tokens: int, temperature: float | None
-    ) -> wire.ToolCompletionRequest:
-        return wire.ToolCompletionRequest(
+    async def _request(
+        self,
+        messages: tuple[msgspec.Raw, ...],
+        tool_choice: str | None,
+        *,
+        limit: int | None = None,
+        temperature: float | None = TEMPERATURE,
+    ) -> wire.Reply:
+        """Send a request, again with a lower `max_tokens` as long as the model server refuses its value."""
+        while True:
+            max_tokens = min(limit or self._max_tokens, self._max_tokens)
+            try:
+                return await self._send(messages, tool_choice, max_tokens, temperature)
+            except MaxTokensError as error:
+                self._max_tokens = _lowered(max_tokens, error)
+                logger.info("max_tokens {} was refused, asking for {}: {}", max_tokens, self._max_tokens, error)
+
+    async def _send(
+        self, messages: tuple[msgspec.Raw, ...], tool_choice: str | None, max_tokens: int, temperature: float | None
+    ) -> wire.Reply:
+        if tool_choice is None:
+            text_request = wire.CompletionRequest(messages=messages, max_tokens=max_tokens, temperature=temperature)
+            return await self._client.complete_chat(text_request, self._on_retry)
+        request = wire.ToolCompletionRequest(
             messages=messages,
             tools=self._registry.encoded,
             max_tokens=max_tokens,
             temperature=temperature,
-            tool_choice="auto",
+            tool_choice=tool_choice,
         )
+        return await self._client.complete_with_tools(request, self._on_retry)
+
+
+def _lowered(max_tokens: int, error: MaxTokensError) -> int:
+    """The value to try after `max_tokens` was refused: what the model server accepts, or the fallback.
+
+    Raises:
+        MaxTokensError: neither is lower.
+    """
+    for lower in (error.allowed, FALLBACK_TOKENS):
+        if lower is not None and 0 < lower < max_tokens:
+            return lower
+    raise error
 
 
 def _with_tokens_of_both(select: wire.Reply, response: wire.Reply) -> wire.Reply:

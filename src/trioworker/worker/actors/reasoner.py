@@ -65,7 +65,7 @@ class Reasoner:
         self._job = job
         self._registry = services.registry
         self._events = services.events
-        self._model = Model(services.client, services.registry, services.config)
+        self._model = Model(services.client, services.registry, services.config, self._report_retry)
         self._context = ContextFitting(job, services)
         self._limits = JobLimits(job, services.config, deadline)
         self._publisher = publisher
@@ -178,6 +178,11 @@ class Reasoner:
         if not self._job.turn:
             # A reply with calls is synced before the first of them starts.
             await self._job.sync()
+
+    async def _report_retry(self, reason: str) -> None:
+        remaining = trio.current_effective_deadline() - trio.current_time()
+        text = f"the model does not answer: {reason}; retrying for up to {remaining:.0f} s"
+        await self._publisher.commit(self._events.status(text))
 
     async def _ask(self, *, with_tools: bool) -> tuple[Answer | None, int]:
         """Ask the model. Returns the answer, and the size of the request in bytes.

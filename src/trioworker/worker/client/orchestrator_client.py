@@ -13,9 +13,9 @@ from trioworker.errors import BadReplyError, RefusedError
 from trioworker.observability.spans import UNTRACED
 from trioworker.protocol import wire
 from trioworker.protocol.limits import MAX_LLM_REPLY_BYTES
-from trioworker.protocol.odd_replies import read_reply
 from trioworker.worker.client.connection import open_connection
 from trioworker.worker.client.exchange import HttpResponse, TransientError
+from trioworker.worker.client.model_errors import model_failure, reply_or_failure
 from trioworker.worker.client.retries import RequestLimits, RetryingSender
 
 if TYPE_CHECKING:
@@ -26,14 +26,13 @@ if TYPE_CHECKING:
 
     from trioworker.observability.spans import Tracer
     from trioworker.worker.cancellation import ReportDelivery
+    from trioworker.worker.client.retries import Explain, OnRetry
     from trioworker.worker.config import WorkerConfig
     from trioworker.worker.recording_hooks import RecordingHooks
 
 T = TypeVar("T")
 
 BOOTSTRAP_LIMITS = RequestLimits(attempt=15.0, total=60.0)
-LLM_LIMITS = RequestLimits(attempt=200.0, total=300.0, reply_bytes=MAX_LLM_REPLY_BYTES)
-"""A stalled first attempt leaves time for a second one."""
 POST_LIMITS = RequestLimits(attempt=10.0, total=300.0)
 POLL_LIMITS = RequestLimits(attempt=10.0, total=10.0, attempts=1)
 REPORT_LIMITS = RequestLimits(attempt=4.0, total=60.0)
@@ -65,6 +64,8 @@ class OrchestratorClient:
         self.llm_requests = 0
         # The job's time-out applies from the start, before the job was fetched.
         self._bootstrap = msgspec.structs.replace(BOOTSTRAP_LIMITS, total=min(BOOTSTRAP_LIMITS.total, config.timeout))
+        # Attempts continue until the job's deadline, which comes before this total: what can't pass is refused at once.
+        self._llm = RequestLimits(attempt=config.llm_timeout, total=config.timeout, reply_bytes=MAX_LLM_REPLY_BYTES)
         base = f"{config.orchestrator_url.rstrip('/')}/worker/{config.job_id}/"
         self._connection = open_connection(base, {"Authorization": f"Bearer {config.token}"}, transport)
         self._recorder = recorder
@@ -102,13 +103,21 @@ class OrchestratorClient:
         """`GET credentials`: the credentials granted to this job, often none."""
         return await self._decoded("GET", "credentials", _credentials, self._bootstrap, accept=frozenset({204, 404}))
 
-    async def complete_chat(self, request: wire.CompletionRequest) -> wire.Reply:
-        """`POST llm/complete`: a text reply."""
-        return await self._llm_request("llm/complete", _encode(request))
+    async def complete_chat(self, request: wire.CompletionRequest, on_retry: OnRetry | None = None) -> wire.Reply:
+        """`POST llm/complete`: a text reply. `on_retry` gets the reason of the first retry.
 
-    async def complete_with_tools(self, request: wire.ToolCompletionRequest) -> wire.Reply:
-        """`POST llm/complete_with_tools`: a reply that may contain tool calls."""
-        return await self._llm_request("llm/complete_with_tools", _encode(request))
+        Raises:
+            ContextLengthError: the conversation is longer than the model's context.
+            MaxTokensError: `max_tokens` is more than the model server accepts.
+            ModelRefusedError: the model server refused the request, and no retry can change that.
+        """
+        return await self._llm_request("llm/complete", _encode(request), on_retry)
+
+    async def complete_with_tools(
+        self, request: wire.ToolCompletionRequest, on_retry: OnRetry | None = None
+    ) -> wire.Reply:
+        """`POST llm/complete_with_tools`: a reply that may contain tool calls. Otherwise as `complete_chat`."""
+        return await self._llm_request("llm/complete_with_tools", _encode(request), on_retry)
 
     async def prompt(self) -> wire.Prompt | None:
         """`GET prompt`, without retries: the next follow-up, None when none is waiting."""
@@ -131,10 +140,12 @@ class OrchestratorClient:
                 raise
             logger.debug("complete: {} after an attempt that may have arrived, so it did", error.status)
 
-    async def _llm_request(self, path: str, body: bytes) -> wire.Reply:
+    async def _llm_request(self, path: str, body: bytes, on_retry: OnRetry | None) -> wire.Reply:
         self.llm_requests += 1
         with self._recorder.llm_request(path, body) if self._recorder else nullcontext():
-            return await self._decoded("POST", path, read_reply, LLM_LIMITS, body=body)
+            return await self._decoded(
+                "POST", path, reply_or_failure, self._llm, body=body, explain=model_failure, on_retry=on_retry
+            )
 
     async def _decoded(
         self,
@@ -145,6 +156,8 @@ class OrchestratorClient:
         *,
         body: bytes | None = None,
         accept: frozenset[int] = frozenset(),
+        explain: Explain | None = None,
+        on_retry: OnRetry | None = None,
     ) -> T:
         """Send a request and decode its response. A status in `accept` counts as a success with an empty body."""
         malformed = 0
@@ -160,7 +173,9 @@ class OrchestratorClient:
                     raise TransientError(reason) from error
                 raise BadReplyError(reason) from error
 
-        return await self._sender.send(method, path, limits, read, body=body, accept=accept)
+        return await self._sender.send(
+            method, path, limits, read, body=body, accept=accept, explain=explain, on_retry=on_retry
+        )
 
 
 def _ignore(_: HttpResponse) -> None:

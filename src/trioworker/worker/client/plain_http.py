@@ -206,6 +206,8 @@ def _describe(error: BaseException) -> str:
         return _describe(cast("ExceptionGroup[Exception]", cause).exceptions[-1])
     if isinstance(cause, OSError):
         return _describe(cause)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
     return str(error) or type(error).__name__
 
 

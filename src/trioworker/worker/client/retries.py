@@ -5,6 +5,7 @@ Two cancel scopes limit a request: one around each attempt, and one around all a
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -18,7 +19,6 @@ from trioworker.worker.client.exchange import HttpRequest, HttpResponse, Transie
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
 
     from trioworker.observability.spans import Span, Tracer
     from trioworker.worker.cancellation import ReportDelivery
@@ -32,6 +32,12 @@ BACKOFF_LIMIT = 5.0
 """Seconds. The upper bound of a pause starts with the former and doubles up to the latter (design, rule 9)."""
 TRANSIENT_STATUSES: Final = frozenset({408, 425, 429})
 """The 4xx statuses that a retry may change (design, rule 9). Every 5xx status is transient."""
+
+
+Explain = Callable[[HttpResponse], Exception | None]
+"""Makes an error of a response that is no success; None leaves that to its status."""
+OnRetry = Callable[[str], Awaitable[None]]
+"""Gets the reason why a request is sent a second time."""
 
 
 class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,11 +78,14 @@ class RetryingSender:
         body: bytes | None = None,
         accept: frozenset[int] = frozenset(),
         delivery: ReportDelivery | None = None,
+        explain: Explain | None = None,
+        on_retry: OnRetry | None = None,
     ) -> T:
         """Send a request until it succeeds, and return what `read` makes of the response.
 
         A response succeeds if its status is 2xx or in `accept`, and `read` raises nothing. With a `TransientError`,
-        `read` asks for a retry.
+        `read` asks for a retry. `explain` may say what another response means, and `on_retry` gets the reason of the
+        first retry.
 
         Raises:
             RefusedError: the response has a status that no retry can change.
@@ -94,10 +103,12 @@ class RetryingSender:
                 try:
                     # The response is read within `delivery`: no cancel can come between arrival and decoding.
                     with delivery or nullcontext(), self._span(request, tries - 1) as span:
-                        return read(await self._attempt(request, limits, accept, span))
+                        return read(await self._attempt(request, limits, accept, span, explain))
                 except TransientError as failure:
                     last, retry_after = str(failure), failure.retry_after
                     logger.debug("{} {}: attempt {}: {}", method, path, tries, last)
+                    if on_retry is not None and tries == 1:
+                        await on_retry(last)
                     if limits.attempts is None:
                         with self._tracer.span("wait", "back-off"):
                             await trio.sleep(max(retry_after, self._backoff(tries)))
@@ -108,7 +119,12 @@ class RetryingSender:
         )
 
     async def _attempt(
-        self, request: HttpRequest, limits: RequestLimits, accept: frozenset[int], span: Span
+        self,
+        request: HttpRequest,
+        limits: RequestLimits,
+        accept: frozenset[int],
+        span: Span,
+        explain: Explain | None,
     ) -> HttpResponse:
         response: HttpResponse | None = None
         with trio.move_on_after(limits.attempt):
@@ -122,6 +138,8 @@ class RetryingSender:
         span.set(status=response.status, sent_bytes=len(request.body or b""), received_bytes=len(response.body))
         if response.status in accept or 200 <= response.status < 300:
             return response
+        if explain is not None and (failure := explain(response)) is not None:
+            raise failure
         reason = f"answered {response.status}{_excerpt(response.body)}"
         if response.status >= 500 or response.status in TRANSIENT_STATUSES:
             raise TransientError(reason, retry_after=response.retry_after)
