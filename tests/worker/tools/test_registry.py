@@ -51,6 +51,16 @@ def test_schemas_have_neither_references_nor_null() -> None:
     assert "anyOf" not in encoded
 
 
+def test_choice_has_a_type() -> None:
+    (grep,) = (definition for definition in Registry().definitions if definition.name == "grep")
+    assert grep.parameters["properties"]["mode"]["type"] == "string"
+
+
+def test_tool_without_required_parameters_has_no_empty_list_of_them() -> None:
+    (list_dir,) = (definition for definition in Registry().definitions if definition.name == "list_dir")
+    assert "required" not in list_dir.parameters
+
+
 class Folder(Parameters, frozen=True):
     title: str
     parts: list[Folder] = []  # noqa: RUF012 - msgspec copies it

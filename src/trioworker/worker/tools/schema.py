@@ -1,6 +1,7 @@
 """The JSON Schema of a struct, in the form that every provider accepts and that takes the fewest tokens.
 
-Providers differ in what they refuse: `$ref` (Gemini and several local servers don't follow it), `anyOf` with `null`.
+Providers differ in what they refuse: `$ref` (Gemini and several local servers don't follow it), `anyOf` with `null`,
+`enum` without a type, an empty `required`.
 An optional parameter may be left out, so `null` need not be in its schema, although it is accepted.
 """
 
@@ -42,6 +43,10 @@ def _inlined(node: Any, definitions: Mapping[str, Any], within: tuple[str, ...])
     # A property may be called title too: its value is a schema.
     if isinstance(schema.get("title"), str):
         del schema["title"]
+    if schema.get("required") == []:
+        del schema["required"]
+    if _is_choice_of_texts(schema):
+        schema["type"] = "string"
     return _without_null(schema) if "default" in schema else schema
 
 
@@ -57,6 +62,11 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
         del schema["anyOf"]
         return {**others[0], **schema}
     return {**schema, "anyOf": others}
+
+
+def _is_choice_of_texts(schema: Mapping[str, Any]) -> bool:
+    choices: Any = schema.get("enum")
+    return isinstance(choices, list) and all(isinstance(choice, str) for choice in cast("list[Any]", choices))
 
 
 def _has_reference(node: Any) -> bool:
