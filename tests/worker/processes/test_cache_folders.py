@@ -22,7 +22,7 @@ DATA = {"PYTHONUSERBASE", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"}
 def environment(tmp_path: Path) -> dict[str, str]:
     for name in ("home", "tmp"):
         (tmp_path / name).mkdir()
-    return {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "tmp")}
+    return {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "tmp"), "PATH": "/bin"}
 
 
 def outside_home(path: Path) -> bool:
@@ -41,6 +41,7 @@ def test_home_that_is_not_writable_moves_caches_to_a_private_folder(environment:
     base = Path(environment["TMPDIR"]) / f"trioworker-cache-{os.getuid()}"
     assert {Path(changed[name]).parent for name in CACHES | DATA} == {base}
     assert stat.S_IMODE(base.stat().st_mode) == 0o700
+    assert changed["PATH"] == f"/bin:{changed['PYTHONUSERBASE']}/bin"
 
 
 def test_missing_home_moves_caches(environment: dict[str, str]) -> None:
@@ -64,22 +65,29 @@ def test_cache_that_is_set_moves_only_if_it_cannot_be_written(environment: dict[
     assert changed["npm_config_cache"].startswith(environment["TMPDIR"])
 
 
-@pytest.mark.parametrize("taken", ["wide", "link"])
+@pytest.mark.parametrize("taken", ["wide", "link", "dangling", "file"])
 def test_folder_that_others_may_write_is_not_used(environment: dict[str, str], tmp_path: Path, taken: str) -> None:
     base = Path(environment["TMPDIR"]) / f"trioworker-cache-{os.getuid()}"
     if taken == "wide":
         base.mkdir()
         base.chmod(0o777)
+    elif taken == "file":
+        base.touch()
     else:
-        (tmp_path / "elsewhere").mkdir()
-        base.symlink_to(tmp_path / "elsewhere")
+        base.symlink_to(tmp_path if taken == "link" else tmp_path / "missing")
     moved = Path(with_writable_caches(environment, outside_home)["XDG_CACHE_HOME"]).parent
     assert moved != base
     assert stat.S_IMODE(moved.stat().st_mode) == 0o700
 
 
+def test_nothing_moves_if_there_is_no_temporary_folder(environment: dict[str, str]) -> None:
+    without = {**environment, "TMPDIR": UNUSABLE}
+    assert with_writable_caches(without, outside_home) == without
+
+
 async def test_command_of_a_job_can_write_its_caches(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", UNUSABLE)
+    monkeypatch.setenv("TMPDIR", str(workspace.parent))
     command = (
         'for folder in "$XDG_CACHE_HOME" "$npm_config_cache" "$MPLCONFIGDIR" "$PYTHONUSERBASE"; '
         'do mkdir -p "$folder" && touch "$folder/x" && echo wrote; done'

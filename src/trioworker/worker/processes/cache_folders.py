@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,11 +50,15 @@ def with_writable_caches(environment: Mapping[str, str], is_writable: Callable[[
         if not _can_be_written(folder, is_writable) and (name in _CACHES or not folder.exists()):
             moved.append(name)
     changed = dict(environment)
-    if moved:
-        base = _private_folder(Path(environment.get("TMPDIR") or "/tmp"))  # noqa: S108 - the folder itself
-        for name in moved:
-            changed.pop(name.upper(), None)
-            changed[name] = str(base / name.lower())
+    base = _private_folder(Path(environment.get("TMPDIR") or "/tmp")) if moved else None  # noqa: S108 - the folder itself
+    if base is None:
+        return changed
+    for name in moved:
+        changed.pop(name.upper(), None)
+        changed[name] = str(base / name.lower())
+    if "PYTHONUSERBASE" in moved:
+        # The programs that `pip install --user` installs.
+        changed["PATH"] = os.pathsep.join(filter(None, (changed.get("PATH"), f"{changed['PYTHONUSERBASE']}/bin")))
     return changed
 
 
@@ -63,14 +68,18 @@ def _can_be_written(folder: Path, is_writable: Callable[[Path], bool]) -> bool:
     return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK) and is_writable(existing)
 
 
-def _private_folder(temporary: Path) -> Path:
-    """A folder that belongs to this user alone, shared by their jobs. Another user may have taken its name."""
+def _private_folder(temporary: Path) -> Path | None:
+    """A folder that belongs to this user alone, shared by their jobs; None if none can be created.
+
+    Another user may have taken its name.
+    """
     folder = temporary / f"trioworker-cache-{os.getuid()}"
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
         found = folder.lstat()
         if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077:
             return folder
         return Path(tempfile.mkdtemp(prefix="trioworker-cache-", dir=temporary))
     except OSError:
-        return folder  # nothing can be written there, as before
+        return None
