@@ -1,4 +1,4 @@
-"""A job with a real OpenAI-compatible server: LiteLLM's proxy, with mock responses.
+"""Jobs with a real OpenAI-compatible server: LiteLLM's proxy, with mock responses or a strict provider behind it.
 
 LiteLLM pins its dependencies, so install it in its own virtual environment. `TRIOWORKER_TEST_LITELLM` is the path of
 its executable; the default is the one on PATH.
@@ -19,6 +19,12 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+import trio
+
+from support import odd_replies
+from support.embedded import run_job_with
+from support.strict_provider import StrictProvider, listening
+from trioworker.orchestrator.backends.openai import OpenAIBackend
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -35,7 +41,7 @@ START_TIMEOUT = 90.0
 """Seconds. Importing LiteLLM's proxy takes several, and more on a busy machine."""
 JOB_TIMEOUT = 60.0
 
-CONFIG = """\
+MOCK = """\
 model_list:
   - model_name: mock
     litellm_params:
@@ -44,12 +50,26 @@ model_list:
       mock_response: "All is well. The job is complete."
 """
 
+STRICT = """\
+model_list:
+  - model_name: "*"
+    litellm_params: {{model: "openai/*", api_key: none, api_base: "{base}", max_retries: 0}}
+router_settings: {{num_retries: 0, disable_cooldowns: true}}
+"""
+"""Every model is a provider's, and LiteLLM retries nothing itself."""
+
+CASES = {
+    f"{kind}-{number}": case
+    for kind in ("thoughts", "markup", "names", "argument_forms", "forms", "errors", "limits")
+    for number, case in enumerate(getattr(odd_replies, kind.upper()).values())
+}
+
 
 @contextmanager
-def proxy(folder: Path) -> Generator[str]:
+def proxy(folder: Path, text: str) -> Generator[str]:
     """Run the proxy on a free port; yields its base URL."""
     config = folder / "litellm.yaml"
-    config.write_text(CONFIG)
+    config.write_text(text)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     environment = {
@@ -93,7 +113,7 @@ def _wait_until_up(server: subprocess.Popen[bytes], url: str, log: Path) -> None
 def test_a_job_completes_with_a_model_behind_litellm(tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
     workspace.mkdir()
-    with proxy(tmp_path) as base:
+    with proxy(tmp_path, MOCK) as base:
         # Without --model: the server's only model is used.
         local = [sys.executable, "-m", "trioworker", "local", "Is all well?", "--llm", f"openai:{base}", "--json"]
         ended = subprocess.run(
@@ -111,3 +131,24 @@ def test_a_job_completes_with_a_model_behind_litellm(tmp_path: Path) -> None:
     assert messages == ["All is well. The job is complete."]
     assert events[-1]["data"]["status"] == "completed"
     assert events[-1]["usage"]["output_tokens"] > 0
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[str, dict[str, StrictProvider]]]:
+    """The proxy's URL, and the providers behind it by the names of their models."""
+    providers = {name: case.provider() for name, case in CASES.items()}
+    with listening(providers) as base, proxy(tmp_path_factory.mktemp("litellm"), STRICT.format(base=base)) as url:
+        yield url, providers
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_a_job_with_odd_replies_behind_litellm_ends_well(
+    name: str, strict: tuple[str, dict[str, StrictProvider]], workspace: Path
+) -> None:
+    url, providers = strict
+    with trio.fail_after(JOB_TIMEOUT):
+        outcome, _ = await run_job_with(OpenAIBackend(url, name), workspace)
+
+    # LiteLLM makes `reasoning_content` of other thoughts, and passes it on to the provider when it comes back.
+    assert [refusal for refusal in providers[name].refusals if "reasoning_content" not in refusal] == []
+    assert (outcome.status, outcome.message) == ("completed", "All is well. The job is complete.")

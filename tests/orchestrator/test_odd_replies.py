@@ -4,28 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 from support import odd_replies
+from support.embedded import run_job_with
 from support.odd_replies import CALL, DONE, Case
 from support.strict_provider import Answer, StrictProvider, calls, fails
-from support.tools import Log, Probe
-from trioworker import open_job
-from trioworker.orchestrator.app import make_app
 from trioworker.orchestrator.backends.openai import OpenAIBackend
-from trioworker.orchestrator.store import Store
-from trioworker.protocol.wire import Prompt
-from trioworker.worker.config import WorkerConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from trio.testing import MockClock
 
+    from support.tools import Log
     from trioworker import JobOutcome
-
-URL = "http://orchestrator.test"
 
 
 def cases(table: dict[str, Case]) -> pytest.MarkDecorator:
@@ -33,19 +26,8 @@ def cases(table: dict[str, Case]) -> pytest.MarkDecorator:
 
 
 async def job(provider: StrictProvider, workspace: Path, *prompts: str, **options: Any) -> tuple[JobOutcome, Log]:
-    """A job from its start to its report."""
-    log = Log()
     backend = OpenAIBackend("http://provider.test/v1", "strict", transport=provider)
-    with Store() as store:
-        new = store.create_job("Make the tests pass.", title="Fix")
-        for prompt in prompts:
-            store.add_prompt(new.id, Prompt(content=prompt))
-        config = WorkerConfig(job_id=new.id, token=new.token, orchestrator_url=URL, workspace=workspace, **options)
-        transport = httpx.ASGITransport(make_app(store, backend))
-        async with open_job(config, transport=transport, tools=[Probe(log)]) as running:
-            outcome = await running.wait()
-    await backend.aclose()
-    return outcome, log
+    return await run_job_with(backend, workspace, *prompts, **options)
 
 
 async def ends_well(case: Case, workspace: Path) -> StrictProvider:

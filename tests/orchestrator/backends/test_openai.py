@@ -160,6 +160,37 @@ async def test_thoughts_return_to_a_server_under_its_name() -> None:
     assert server.bodies[1]["messages"][1] == {"role": "assistant", "content": "hi", "reasoning_content": "because"}
 
 
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "'messages.1' : for 'role:assistant' the following must be satisfied: property 'reasoning' is unsupported",
+        "Extra inputs are not permitted: body.messages.1.assistant.reasoning_content",
+    ],
+)
+async def test_a_server_that_refuses_thoughts_gets_none(reason: str) -> None:
+    server = Server(refusal(400, reason), completion({"content": "hi"}))
+    said = Message(role="assistant", content="hi", reasoning=msgspec.Raw(b'"because"'))
+    async with backend(server) as model:
+        for _ in range(2):
+            await model.complete(msgspec.structs.replace(ASK, messages=(*ASK.messages, said)))
+
+    assert [body["messages"][1].keys() for body in server.bodies] == [
+        {"role", "content", "reasoning"},
+        {"role", "content"},
+        {"role", "content"},
+    ]
+
+
+async def test_a_server_that_misses_thoughts_is_not_asked_again() -> None:
+    server = Server(refusal(400, "The `reasoning_content` in the thinking mode must be passed back to the API."))
+    said = Message(role="assistant", content="hi", reasoning=msgspec.Raw(b'"because"'))
+    async with backend(server) as model:
+        with pytest.raises(LlmRefusedError):
+            await model.complete(msgspec.structs.replace(ASK, messages=(*ASK.messages, said)))
+
+    assert len(server.bodies) == 1
+
+
 async def test_a_refusal_quotes_the_reason_without_the_key() -> None:
     async with backend(Server(refusal(401, f"Incorrect API key\nprovided: {KEY}"))) as model:
         with pytest.raises(

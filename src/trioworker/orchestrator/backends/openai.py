@@ -1,7 +1,7 @@
 """The backend for any server with OpenAI's `POST /chat/completions`.
 
-Newer models reject two parameters. The request is then adapted and sent again: with `max_tokens` under its new name, or
-without `temperature`.
+Some models reject parameters, and some servers fields of messages. The request is then adapted and sent again: with
+`max_tokens` under its new name, without `temperature`, or without thoughts. Later requests keep the change.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from trioworker.orchestrator.backends.base import LlmError, LlmRefusedError, Llm
 from trioworker.orchestrator.backends.lenient_json import read_json
 from trioworker.orchestrator.backends.openai_errors import Failure, error_of, failure_inside, failure_of
 from trioworker.orchestrator.backends.openai_reply import read_reply
-from trioworker.orchestrator.backends.openai_wire import chat_body
+from trioworker.orchestrator.backends.openai_wire import chat_body, drop_thoughts
 
 if TYPE_CHECKING:
     from trioworker.protocol.wire import Reply
@@ -33,6 +33,14 @@ any number of seconds, and the request is cancelled when the worker gives up.
 """
 ADAPTABLE = frozenset({400, 422})
 """The statuses with which servers reject a parameter."""
+THOUGHTS_UNSUPPORTED = re.compile(
+    r"(?:reasoning|thinking_blocks).{0,80}(?:not supported|unsupported|not permitted|unexpected|unrecognized)"
+    r"|(?:unsupported|unexpected|unrecognized|extra|additional).{0,80}(?:reasoning|thinking_blocks)",
+    re.IGNORECASE,
+)
+"""A gateway may rename thoughts in replies, and then pass on a name that the server behind it doesn't know. Groq and
+Mistral reject such fields.
+"""
 
 
 class OpenAIBackend:
@@ -54,6 +62,7 @@ class OpenAIBackend:
         self._key = os.environ.get("OPENAI_API_KEY", "")
         self._limit_name = "max_tokens"
         self._sends_temperature = True
+        self._returns_thoughts = True
         self._transport = transport
         self._client: httpx.AsyncClient | None = None
 
@@ -95,6 +104,8 @@ class OpenAIBackend:
         body = chat_body(request, self._model or "", self._limit_name)
         if not self._sends_temperature:
             body.pop("temperature", None)
+        if not self._returns_thoughts:
+            drop_thoughts(body)
         return body
 
     def _adapt(self, body: dict[str, Any], failure: Failure) -> bool:
@@ -106,6 +117,9 @@ class OpenAIBackend:
             return True
         if "temperature" in failure.reason and "temperature" in body:
             self._sends_temperature = False
+            return True
+        if THOUGHTS_UNSUPPORTED.search(failure.reason) and drop_thoughts(body):
+            self._returns_thoughts = False
             return True
         return False
 

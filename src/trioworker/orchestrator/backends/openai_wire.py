@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trioworker.orchestrator.backends.returned_fields import signature_to_return, thoughts_to_return
+from trioworker.orchestrator.backends.returned_fields import THOUGHT_FIELDS, signature_to_return, thoughts_to_return
 
 if TYPE_CHECKING:
     from trioworker.orchestrator.backends.base import LlmRequest
@@ -32,6 +32,14 @@ def chat_body(request: LlmRequest, model: str, limit_name: str) -> dict[str, Any
         body["tools"] = [{"type": "function", "function": tool} for tool in request.tools]
         body["tool_choice"] = request.tool_choice or "auto"
     return body
+
+
+def drop_thoughts(body: dict[str, Any]) -> bool:
+    """Remove the thoughts from a request body. Returns whether there were any."""
+    thoughts = [(message, name) for message in body["messages"] for name in THOUGHT_FIELDS if name in message]
+    for message, name in thoughts:
+        del message[name]
+    return bool(thoughts)
 
 
 def _chat_message(message: Message) -> dict[str, Any]:

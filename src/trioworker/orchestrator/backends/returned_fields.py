@@ -19,6 +19,7 @@ THOUGHTS = ("reasoning_content", "reasoning")
 """Thoughts as text. DeepSeek and Moonshot refuse a call in the history without its `reasoning_content`."""
 THOUGHT_PARTS = ("reasoning_details", "thinking_blocks")
 """Signed or encrypted thoughts, of OpenRouter and of LiteLLM."""
+THOUGHT_FIELDS = (*THOUGHTS, *THOUGHT_PARTS)
 CALL_FIELDS = ("extra_content", "provider_specific_fields")
 """Signatures of a call. Gemini refuses a call without its own: its server and LiteLLM keep it in these."""
 

@@ -1,0 +1,68 @@
+"""`trioworker local` with a model server that refuses, or isn't there."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from support.strict_provider import StrictProvider, fails, listening
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+EXIT_TIMEOUT = 60.0
+"""Seconds in which a job that can't succeed must end. A job's own time limit is ten times that."""
+KEY = "sk-test-0123456789abcdef"
+
+
+def run(base: str, workspace: Path, *options: str, **environment: str) -> tuple[int, list[dict[str, Any]], str]:
+    """The exit code, the events and stderr of a job."""
+    command = [sys.executable, "-m", "trioworker", "local", "go", "--llm", f"openai:{base}", "--model", "m", "--json"]
+    ended = subprocess.run(
+        [*command, "--workspace", str(workspace), *options],
+        env={**os.environ, "OPENAI_API_KEY": KEY, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=EXIT_TIMEOUT,
+        check=False,
+    )
+    return ended.returncode, [json.loads(line) for line in ended.stdout.splitlines()], ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "line"),
+    [
+        (401, f"Incorrect API key provided: {KEY}.", "the model server rejected the API key (401): Incorrect API key"),
+        (404, "No model `m`.", "the model server does not know the model or the path (404): No model `m`."),
+        (402, "Pay.", "the quota or the credits at the model server are used up (402): Pay."),
+    ],
+)
+def test_a_refusal_fails_the_job_at_once_in_one_line(status: int, words: str, line: str, workspace: Path) -> None:
+    with listening({"m": StrictProvider([fails(status, words)])}) as base:
+        code, events, stderr = run(base, workspace)
+
+    assert code == 1
+    message = events[-1]["data"]["message"]
+    assert message.startswith(f"Execution failed: {line}")
+    assert "\n" not in message
+    assert KEY not in message + stderr
+    assert len([log for log in stderr.splitlines() if line in log]) <= 2
+
+
+def test_a_server_that_is_not_there_is_reported_before_the_job_ends(workspace: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    code, events, _ = run(f"http://127.0.0.1:{port}/v1", workspace, "--timeout", "10")
+
+    said = [event["data"].get("message", "") for event in events if event["event_type"] == "status"]
+    assert any("the model does not answer: connection refused" in line for line in said)
+    assert code == 1
