@@ -199,7 +199,6 @@ def test_no_output_contains_the_token(workspace: Path) -> None:
         program.send_signal(signal.SIGTERM)
         out, err = program.communicate(timeout=EXIT_TIMEOUT)
 
-    assert "token" not in arguments
     assert not re.search(r"\b[\w-]{43}\b", shown + out + err + arguments)
 
 

@@ -53,6 +53,7 @@ CONTEXT_LENGTH = [
     # Ollama.
     ("the input length exceeds the context length", None),
     ("prompt is too long; maximum context length is 4096", 4096),
+    ("prompt too long; exceeded max context length by 12 tokens", None),
     # LM Studio.
     ("the model is loaded with context length of only 4096 tokens, which is not enough", 4096),
     # Groq, Cerebras.
@@ -77,6 +78,7 @@ CONTEXT_LENGTH = [
     ("Invalid request: Your request exceeded model token limit: 262144 (requested: 300000)", 262_144),
     ("Range of input length should be [1, 129024]", 129_024),
     ("Prompt exceeds max length", None),
+    ("the total number of tokens in the prompt cannot exceed 4081, received 9000", 4081),
     ("invalid params, context window exceeds limit (2013)", None),
     ("The number of tokens to keep from the initial prompt is greater than the context length.", None),
     ("<html><head><title>413 Request Entity Too Large</title></head></html>", None),
@@ -140,6 +142,7 @@ MAX_TOKENS = [
     ("too many tokens: max tokens must be less than or equal to 4096, the maximum output length for this model", 4096),
     ("max_tokens: Input should be less than or equal to 8,192", 8192),
     ("The value of max_tokens is too large", None),
+    ("max_output_tokens must be lower", None),
 ]
 
 

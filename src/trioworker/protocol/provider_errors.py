@@ -108,7 +108,7 @@ _CONTEXT = (
     # Gemini: "exceeds the maximum number of tokens allowed (1048576)".
     rf"number of tokens allowed \({_N}",
     # Copilot, Cohere: "exceeds the limit of 128000"; Moonshot: "exceeded model token limit: 262144".
-    rf"(?:exceeds the limit of|model token limit:) {_N}",
+    rf"(?:exceeds the limit of|prompt cannot exceed|model token limit:) {_N}",
     # DashScope: "Range of input length should be [1, 129024]".
     rf"input length should be \[\d{{1,4}}, ?{_N}\]",
     # Text Generation Inference, as above.
@@ -134,13 +134,14 @@ _REPLY_TOO_LONG = (
     # Groq: "`max_tokens` must be less than or equal to `8192`"; Cohere, and servers that validate with pydantic.
     rf"{_TOKENS}.{{0,60}}?(?:less than or equal to|at most|not exceed|not be greater than|<=) [`'\"]?{_N}",
     _BELOW,
-    rf"{_TOKENS}.{{0,40}} (?:is )?too large",
+    rf"{_TOKENS}.{{0,40}} (?:is too large|must be lower)",
 )
 
 _CONVERSATION_TOO_LONG = "|".join(
     (
         # Codes of OpenAI, llama.cpp, Copilot, and LiteLLM's name for all of them.
-        "context_length_exceeded|exceed_context_size|model_max_prompt_tokens_exceeded|contextwindowexceeded",
+        "context_length_exceeded|string_above_max_length|exceed_context_size|model_max_prompt_tokens_exceeded",
+        "contextwindowexceeded",
         # OpenAI, Azure, vLLM, SGLang, DeepSeek, Mistral, OpenRouter, Fireworks, Ollama, LM Studio.
         "maximum context length|exceeds? (?:the |maximum |model's |a ){0,3}context (?:length|window|size|limit)",
         "(?:greater|longer) than the (?:context|model's context|maximum model) length|with context length of only",
@@ -148,12 +149,13 @@ _CONVERSATION_TOO_LONG = "|".join(
         # llama.cpp.
         "exceeds the available context size",
         # Anthropic, Bedrock, Fireworks, Ollama.
-        "(?:prompt|input) is too long",
+        "(?:prompt|input) (?:is )?too long|exceeded max context length",
         # Groq, Cerebras, OpenAI, vLLM.
         "reduce the length of the (?:messages|input|prompt)",
         # Gemini, xAI, Copilot, Cohere, Moonshot, Zhipu, DashScope.
         "input token count.{0,30} exceeds the maximum|maximum prompt length is \\d|exceeded model token limit",
-        "(?:prompt token count|tokens in the prompt).{0,20} exceeds the limit|prompt exceeds max length",
+        "(?:prompt token count|tokens in the prompt).{0,20} (?:exceeds the limit|cannot exceed)",
+        "prompt exceeds max length",
         "range of input length should be",
         # OpenAI, Groq: more tokens than the account may send in a minute, so that no wait helps.
         "request too large for ",
