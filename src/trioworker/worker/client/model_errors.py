@@ -1,7 +1,7 @@
 """Failures of the model behind the orchestrator, as errors that carry the provider's own words.
 
 The embedded orchestrator says what kind of failure it is (contract, 'Additions of the embedded orchestrator'). Others
-answer 502 with text; see `provider_words.py` for what is recognized in it.
+answer 502 with text; see `protocol/provider_errors.py` for what is recognized in it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import msgspec
 
 from trioworker.errors import ContextLengthError, MaxTokensError, ModelRefusedError
 from trioworker.protocol.odd_replies import INVALID, read_reply
+from trioworker.protocol.provider_errors import context_limit, kind_of, max_tokens_limit
 from trioworker.worker.client.exchange import TransientError
-from trioworker.worker.client.provider_words import MaxTokensTooHigh, TooLong, recognize
 
 if TYPE_CHECKING:
     from trioworker.protocol.wire import Reply
@@ -94,11 +94,11 @@ def _of_kind(error: _Error, retry_after: float) -> Exception:
 
 
 def _recognized(message: str) -> Exception | None:
-    match recognize(message):
-        case TooLong(limit):
-            return ContextLengthError(message, limit)
-        case MaxTokensTooHigh(allowed):
-            return MaxTokensError(message, allowed)
+    match kind_of(message):
+        case "context_length":
+            return ContextLengthError(message, context_limit(message))
+        case "max_tokens":
+            return MaxTokensError(message, max_tokens_limit(message))
         case None:
             return None
 
