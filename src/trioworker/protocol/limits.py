@@ -34,12 +34,16 @@ MAX_ARGUMENTS_BYTES = 6 * MIB
 """The arguments of one call, as JSON: the write limit of 5 MiB, plus escapes and the other fields."""
 MAX_KEPT_OUTPUT_BYTES = 200_000
 """A tool's output as the job stores it, and the message of the report: more than anyone reads."""
-MAX_SHOWN_OUTPUT_BYTES = 100_000
-"""A tool's output as the model sees it. The middle of a longer one is left out."""
+MAX_OUTPUT_FILES_BYTES = 64 * MIB
+"""The files with whole outputs of a job together (contract, 'Limits'): an eighth of a container's /tmp."""
+MIN_OUTPUT_FILE_BYTES = 4 * KIB
+"""A tool's output from which it is kept in a file when no call could produce it again. Below, it is cheap to resend."""
 MESSAGE_PREVIEW_BYTES = 2_000
 INPUT_PREVIEW_BYTES = 500
 OUTPUT_PREVIEW_BYTES = 2_000
+TAIL_PREVIEW_BYTES = 2_000
 ERROR_PREVIEW_BYTES = 500
+DIFF_PREVIEW_BYTES = 8_000
 """Previews in events (contract, 'Events')."""
 DEFAULT_EVENT_QUEUE = 256
 """Events in the outbox before reasoning and tools wait for their delivery."""

@@ -1,13 +1,18 @@
-"""Bounds the output of a command: keeps its head and its tail."""
+"""Collects the output of a command in bounded memory: its head and its tail."""
 
 from __future__ import annotations
 
-import codecs
 import re
 
-MAX_OUTPUT_BYTES = 64 * 1024
-"""Bytes of a command's output that the model gets (contract, 'Tools'): half from the head, half from the tail."""
+from trioworker.protocol.limits import KIB, MIB
+from trioworker.worker.processes.terminal_text import terminal_text
 
+MAX_COLLECTED_BYTES = 8 * MIB
+"""Bytes of a command's output that are collected, half from the head and half from the tail. Each takes up to 16 bytes
+of memory while the output is made presentable: 32 bits per character, and some copies.
+"""
+SKIPPED_BYTES = 16 * KIB
+"""Bytes that are left out after a gap: they may be the rest of a private key, which only its first line reveals."""
 MAX_WORD_BYTES = 4096
 """Bytes up to which a word at a cut is dropped as a whole: longer than any token or one-line key."""
 
@@ -35,41 +40,40 @@ def without_broken_start(tail: bytes) -> bytes:
     return tail[broken.end() :] if broken else tail
 
 
-class BoundedOutput:
-    """The head and tail of a byte stream, decoded as UTF-8 with replacement characters.
+class CollectedOutput:
+    """A byte stream, or its first and last `limit / 2` bytes."""
 
-    Holds at most `limit` bytes and the piece that was fed last. No character and no word is split: a token or a key at
-    the cut is either complete or missing.
-    """
-
-    def __init__(self, limit: int = MAX_OUTPUT_BYTES) -> None:
+    def __init__(self, limit: int = MAX_COLLECTED_BYTES) -> None:
         self._half = limit // 2
         self._head = bytearray()
         self._tail = bytearray()
-        self._total = 0
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self.size = 0
 
     def feed(self, data: bytes) -> None:
         """Add the next piece of the stream."""
-        self._append(self._decoder.decode(data).encode())
-
-    def text(self) -> str:
-        """The whole text if it fits, else its head, `... [truncated N bytes] ...` and its tail."""
-        self._append(self._decoder.decode(b"", final=True).encode())
-        if self._total <= len(self._head) + len(self._tail):
-            return (self._head + self._tail).decode()
-        head = without_broken_end(bytes(self._head)).decode(errors="ignore")
-        tail = without_broken_start(bytes(self._tail).lstrip(_CONTINUATION_BYTES)).decode()
-        dropped = self._total - len(head.encode()) - len(tail.encode())
-        return f"{head}\n... [truncated {dropped} bytes] ...\n{tail}"
-
-    def _append(self, valid: bytes) -> None:
-        self._total += len(valid)
+        self.size += len(data)
         room = self._half - len(self._head)
-        self._head += valid[:room]
+        self._head += data[:room]
         # Only the end of a piece can be part of the tail.
-        self._tail += valid[room:][-self._half :]
+        self._tail += data[room:][-self._half :]
         del self._tail[: -self._half]
 
+    def text(self) -> str:
+        """The text, as a terminal would show it. A line says how much was not collected, if so.
 
-_CONTINUATION_BYTES = bytes(range(0x80, 0xC0))
+        That line stands between whole lines, or if these are long, between whole words: no secret is cut in half.
+        """
+        head, tail = bytes(self._head), bytes(self._tail)
+        if self.size <= len(head) + len(tail):
+            return terminal_text(head + tail)
+        skipped = min(SKIPPED_BYTES, self._half // 4)
+        end = head.rfind(b"\n", len(head) - skipped)
+        head = head[:end] if end >= 0 else without_broken_end(head.rstrip(_CONTINUATION_BYTES).rstrip(_LEADING_BYTES))
+        start = tail.find(b"\n", skipped, 2 * skipped) + 1
+        tail = tail[start:] if start else without_broken_start(tail[skipped:].lstrip(_CONTINUATION_BYTES))
+        dropped = self.size - len(head) - len(tail)
+        return f"{terminal_text(head)}\n[{dropped} bytes of the output were dropped here]\n{terminal_text(tail)}"
+
+
+_CONTINUATION_BYTES, _LEADING_BYTES = bytes(range(0x80, 0xC0)), bytes(range(0xC0, 0x100))
+"""Of UTF-8 characters."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import msgspec
 import trio
 
-from trioworker.worker.processes.output import BoundedOutput
+from trioworker.worker.processes.output import CollectedOutput
 from trioworker.worker.processes.ownership import ProcessOwnership
 from trioworker.worker.processes.sandbox.launcher_client import Launcher
 from trioworker.worker.processes.sandbox.sandbox import NO_SANDBOX
@@ -40,12 +40,14 @@ REAP_INTERVAL = 1.0
 """Seconds between two checks for orphans that have ended. A check is one system call; until then they are zombies."""
 REAP_DELAY = 0.02
 """Seconds until a dead child that another task may have been about to wait for counts as an orphan."""
+THREAD_BYTES = 256 * 1024
+"""Bytes of output from which its text is made in a thread: it takes milliseconds, in which nothing else would run."""
 DISCARD_INTERVAL = 0.01
 """Seconds between two reads of discarded output: an endless writer gets 6 MB/s, which costs little CPU."""
 
 
 class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The output and exit code of a command.
+    """The output of a command, as a terminal would show it, and its exit code.
 
     `exit_code` is None after a time-out, and -N when signal N ended the command.
     """
@@ -104,7 +106,8 @@ class Processes:
             self._ownership.leader_reaped(call.process.pid)
             self._reap()
             output = call.close()
-        return CommandResult(output=output, exit_code=exit_code)
+        text = await trio.to_thread.run_sync(output.text) if output.size > THREAD_BYTES else output.text()
+        return CommandResult(output=text, exit_code=exit_code)
 
     async def terminate_all(self) -> None:
         """Terminate the processes of all calls. May be called at any time, also outside the block."""
@@ -193,7 +196,7 @@ class _Call:
         self.number = number
         self.process = process
         self._stream = stream
-        self._output = BoundedOutput()
+        self._output = CollectedOutput()
         self._discard = False
 
     async def read_output(self) -> None:
@@ -210,14 +213,14 @@ class _Call:
         with trio.move_on_after(KILL_DELAY, shield=True):
             await self.process.wait()
 
-    def close(self) -> str:
+    def close(self) -> CollectedOutput:
         """Return the output so far, including what is in the pipe, and discard the rest."""
         self._discard = True
         descriptor = self._stream.fileno()
         if descriptor >= 0:
             for data in _read_available(descriptor):
                 self._output.feed(data)
-        return self._output.text()
+        return self._output
 
 
 def _read_available(descriptor: int) -> list[bytes]:
