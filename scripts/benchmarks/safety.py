@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from time import process_time
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,7 @@ LINEARITY_TARGET = 1.5
 
 def safety(bench: Bench) -> Iterator[Figure]:
     """Our layer and the baseline's patterns, alternating in this process."""
-    subjects: dict[str, Redact] = {OURS: partial(SafetyLayer(Redactor()).tool_output, "shell"), BASELINE: redacted}
+    subjects: dict[str, Redact] = {OURS: SafetyLayer(Redactor()).tool_output, BASELINE: redacted}
     ordinary, worst = ordinary_texts(MEGABYTE), worst_texts(MEGABYTE)
     # Compiles the patterns.
     for redact in subjects.values():

@@ -46,7 +46,7 @@ def worst_texts(size: int) -> tuple[str, ...]:
     prefixes = [
         *("sk-", "ey" + "J", "ey" + "Ja.", "Bearer ", "authorization: ", "A" + "KIA", ":A" + "A", "0123456789"),
         *("-----BEGIN RSA PRIVATE" + " KEY-----\n", "ignore all the previous ", "you are now from now on "),
-        *("</tool_output", " ", "\n", "a", "\\n"),
+        *(" ", "\n", "a", "\\n"),
     ]
     every = " ".join(part.strip() for part in dense) + " "
     return tuple(_filled(part, size) for part in (*dense, *prefixes, every))

@@ -6,20 +6,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import msgspec
 import trio
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fuzz.foreign import ANY_TEXT
 from fuzz.profile import fuzzing
-from trioworker.protocol.limits import MAX_SHOWN_OUTPUT_BYTES
-from trioworker.worker.processes.output import MAX_OUTPUT_BYTES, BoundedOutput
+from trioworker.worker.config import DEFAULT_OUTPUT_LIMIT
+from trioworker.worker.processes.output import CollectedOutput
 from trioworker.worker.processes.processes import Processes
 from trioworker.worker.redaction.injection import marks
 from trioworker.worker.redaction.safety_layer import SafetyLayer
 from trioworker.worker.redaction.secrets import Redactor
 from trioworker.worker.tools.base import ToolContext
+from trioworker.worker.tools.cut import cut_middle
 from trioworker.worker.tools.excerpt import MAX_LINE_BYTES
 from trioworker.worker.tools.grep import Grep, GrepParameters
 from trioworker.worker.tools.workspace import Workspace
@@ -28,6 +28,7 @@ from worker.redaction.secret_samples import MIXED, SAMPLES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+COLLECTED_BYTES = 64 * 1024
 PIECE = 8
 """A run of so many characters of a secret must not be shown."""
 GRANTED = "Gr4nted+value/of=a~service.account-" + MIXED[40:60]
@@ -61,14 +62,13 @@ def padded(secret: str, padding: str, before: int, after: int) -> str:
 
 
 @fuzzing()
-@given(secrets, paddings, st.sampled_from([MAX_SHOWN_OUTPUT_BYTES // 2, 10]), offsets, st.booleans())
+@given(secrets, paddings, st.sampled_from([DEFAULT_OUTPUT_LIMIT // 2, 10]), offsets, st.booleans())
 def test_no_part_of_a_secret_is_shown_around_the_cut_of_a_long_output(
     secret: str, padding: str, before: int, offset: int, at_the_end: bool
 ) -> None:
-    sizes = (max(0, before + offset), MAX_SHOWN_OUTPUT_BYTES)
+    sizes = (max(0, before + offset), DEFAULT_OUTPUT_LIMIT)
     text = padded(secret, padding, *(reversed(sizes) if at_the_end else sizes))
-    for output in (text, msgspec.json.encode({"output": text}).decode()):
-        assert_hidden(secret, LAYER.tool_output("shell", output).text)
+    assert_hidden(secret, cut_middle(LAYER.tool_output(text).text, DEFAULT_OUTPUT_LIMIT, ""))
 
 
 @fuzzing()
@@ -84,23 +84,22 @@ def test_no_part_of_a_secret_is_shown_around_the_cut_of_a_preview(
 def test_no_part_of_a_secret_is_shown_around_the_cut_of_a_commands_output(
     secret: str, padding: str, offset: int, in_the_tail: bool, sizes: list[int]
 ) -> None:
-    half = MAX_OUTPUT_BYTES // 2
+    half = COLLECTED_BYTES // 2
     before, after = (100_000, half - len(secret) + offset) if in_the_tail else (half + offset, 100_000)
     stream = padded(secret, padding, before, after).encode()
-    window = BoundedOutput()
+    window = CollectedOutput(COLLECTED_BYTES)
     for size in sizes:
         window.feed(stream[:size])
         stream = stream[size:]
     window.feed(stream)
-    output = msgspec.json.encode({"output": window.text()}).decode()
-    assert_hidden(secret, LAYER.tool_output("shell", output).text)
+    assert_hidden(secret, LAYER.tool_output(window.text()).text)
 
 
 @fuzzing(0.25)
 @given(st.sampled_from([secret for secret in SECRETS if "\n" not in secret]), paddings, offsets)
 def test_no_part_of_a_secret_is_shown_around_the_cut_of_a_long_line(secret: str, padding: str, offset: int) -> None:
     line = padded(secret, padding.replace("\n", " "), MAX_LINE_BYTES + offset, 500)
-    assert_hidden(secret, LAYER.tool_output("grep", trio.run(_grepped, line)).text)
+    assert_hidden(secret, LAYER.tool_output(trio.run(_grepped, line)).text)
 
 
 async def _grepped(line: str) -> str:
@@ -108,8 +107,7 @@ async def _grepped(line: str) -> str:
         (Path(folder) / "file").write_text(line)
         async with Processes() as processes:
             context = ToolContext(workspace=workspace, environment={}, processes=processes)
-            result = await Grep().run(GrepParameters(pattern=".", mode="content"), context)
-    return msgspec.json.encode(result).decode()
+            return await Grep().run(GrepParameters(pattern=".", mode="content"), context)
 
 
 @fuzzing(2.0)
@@ -121,4 +119,3 @@ def test_redaction_accepts_any_text_and_a_second_one_changes_nothing(parts: list
     assert LAYER.redact(once) == once
     assert GRANTED not in once
     assert isinstance(marks(text), tuple)
-    assert LAYER.tool_output("shell", text).text.lower().count("</tool_output") == 1

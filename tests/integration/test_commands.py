@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from support.realjob import real_job
 from support.world import DONE, calling
 from trioworker.orchestrator.backends.script import ScriptedCall, Turn
+from trioworker.worker.config import DEFAULT_OUTPUT_LIMIT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,15 +19,6 @@ if TYPE_CHECKING:
     from trioworker.orchestrator.store import Store
 
 pytestmark = pytest.mark.integration
-
-SHELL_OUTPUT_LIMIT = 64 * 1024
-
-
-def result_in(content: str) -> dict[str, Any]:
-    """Parse the JSON of a tool's result as the model sees it."""
-    found = re.fullmatch(r'<tool_output name="\w+" sanitized="\w+">\n(.*)\n</tool_output>', content, re.DOTALL)
-    assert found is not None, content[:200]
-    return json.loads(found[1])
 
 
 @pytest.mark.parametrize("suffix", ["", "; exit 3"])
@@ -36,16 +28,18 @@ async def test_output_of_three_megabytes_keeps_head_and_tail(store: Store, works
         ended = await job.ended()
 
     assert ended.code == 0, ended.err
-    result = result_in(*job.model.received("tool"))
-    assert result["exit_code"] == (3 if suffix else 0)
-    output: str = result["output"]
-    assert output.startswith("the first line\nxxx")
-    assert output.endswith("xxx\nthe last line\n")
-    cut = re.search(r"\n\.\.\. \[truncated (\d+) bytes\] \.\.\.\n", output)
+    (result,) = job.model.received("tool")
+    assert result.startswith("the first line\nxxx")
+    assert result.endswith("xxx\nthe last line" + ("\n[exit code 3]" if suffix else ""))
+    cut = re.search(r"xxx\.\.\.\n\[(\d+) bytes of a line left out; the whole output is in (/\S+)\]\n\.\.\.xxx", result)
     assert cut is not None
-    shown = len(output) - len(cut[0])
-    assert shown == SHELL_OUTPUT_LIMIT
-    assert int(cut[1]) + shown == len("the first line\n") + 3_000_000 + len("\nthe last line\n")
+    assert DEFAULT_OUTPUT_LIMIT - 200 < len(result) <= DEFAULT_OUTPUT_LIMIT
+    assert int(cut[1]) + result.count("x") == 3_000_000
+    # The job has ended.
+    assert not os.path.exists(cut[2])  # noqa: ASYNC240 - it's local
+    (event,) = job.of_type("tool_result")
+    assert event["exit_code"] == (3 if suffix else 0)
+    assert event["tail"] == result[-2000:]
 
 
 async def test_background_process_does_not_delay_its_call_and_survives_it(store: Store, workspace: Path) -> None:
@@ -59,9 +53,7 @@ async def test_background_process_does_not_delay_its_call_and_survives_it(store:
 
         assert job.survivors() == {}
     assert ended.code == 0, ended.err
-    started, lives = (result_in(content) for content in job.model.received("tool"))
-    assert (started["output"], started["exit_code"]) == ("started\n", 0)
-    assert lives["output"] == "it lives\n"
+    assert job.model.received("tool") == ["started", "it lives"]
 
 
 async def test_commands_have_no_input_to_wait_for(store: Store, workspace: Path) -> None:
@@ -78,13 +70,13 @@ async def test_commands_have_no_input_to_wait_for(store: Store, workspace: Path)
         ended = await job.ended()
 
     assert ended.code == 0, ended.err
-    cat, asking, committing, paging, terminal = (result_in(content) for content in job.model.received("tool"))
-    assert (cat["output"], cat["exit_code"]) == ("", 0)
-    assert "EOFError" in asking["output"]
-    assert "there is no editor here" in committing["output"]
-    assert committing["exit_code"] != 0
-    assert paging["output"].endswith("over\n")
-    assert "/dev/tty" in terminal["output"]
+    cat, asking, committing, paging, terminal = job.model.received("tool")
+    assert cat == "[no output]"
+    assert "EOFError" in asking
+    assert "there is no editor here" in committing
+    assert "[exit code " in committing
+    assert paging.endswith("over")
+    assert "/dev/tty" in terminal
 
 
 async def test_bad_arguments_are_errors_for_the_model_and_the_job_continues(store: Store, workspace: Path) -> None:
@@ -114,7 +106,7 @@ async def test_bad_arguments_are_errors_for_the_model_and_the_job_continues(stor
     ]
     assert len(answers) == len(expected)
     for answer, start in zip(answers, expected, strict=True):
-        assert answer.partition("\n")[2].startswith(start)
+        assert answer.startswith(start)
     results = job.of_type("tool_result")
     assert [result["success"] for result in results] == [False] * len(expected)
 

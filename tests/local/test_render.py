@@ -117,6 +117,26 @@ def test_a_long_output_shows_its_first_and_last_lines() -> None:
     assert "line 50" not in shown
 
 
+def test_failed_command_is_marked_and_its_tail_is_shown() -> None:
+    data: dict[str, Any] = {
+        "tool_name": "shell",
+        "output": "begun...",
+        "tail": "1 failed\n[exit code 1]",
+        "success": True,
+    }
+    assert PlainPrinter().show(event("tool_result", exit_code=1, **data)) == (
+        "   0.00s ! shell: begun\n         | …\n         | 1 failed\n         | [exit code 1]\n"
+    )
+    assert "✘ shell" in OWN_COLOURS.sub("", RichPrinter(80).show(event("tool_result", exit_code=1, **data)))
+
+
+def test_changes_of_files_are_shown() -> None:
+    data: dict[str, Any] = {"tool_name": "write_file", "output": "written", "success": True}
+    assert PlainPrinter().show(event("tool_result", diff="--- a\n+++ a\n-x\n+y", **data)) == (
+        "   0.00s < write_file: written\n         | --- a\n         | +++ a\n         | -x\n         | +y\n"
+    )
+
+
 def test_json_lines_contain_only_events() -> None:
     printer = JsonPrinter()
     line = printer.show(event("message", role="assistant", content="grüße"))
@@ -145,7 +165,7 @@ def test_rich_shows_duration_and_tokens_in_colour() -> None:
     [
         (
             "completed",
-            Report(success=True, message='{"output": "all\\ngood", "exit_code": 0}', iterations=1),
+            Report(success=True, message="all\ngood", iterations=1),
             "completed (2.0 s, 1 iteration, 10 + 5 tokens): all good\n",
         ),
         (

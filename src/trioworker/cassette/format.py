@@ -80,7 +80,10 @@ class RecordedPrompt(CassetteLine, frozen=True, tag="prompt"):
 
 
 class RecordedCall(CassetteLine, frozen=True, tag="call", omit_defaults=False):
-    """A tool call and its output. `ran` is false if the call was answered without running the tool."""
+    """A tool call and its output. `ran` is false if the call was answered without running the tool.
+
+    `exit_code` is that of a command, and `diff` is what the call changed in files.
+    """
 
     id: str
     name: str
@@ -89,6 +92,8 @@ class RecordedCall(CassetteLine, frozen=True, tag="call", omit_defaults=False):
     outcome: CallOutcome
     seconds: Seconds
     output: str
+    exit_code: int | None = None
+    diff: str = ""
 
 
 class RecordedEnd(CassetteLine, frozen=True, tag="end", omit_defaults=False):

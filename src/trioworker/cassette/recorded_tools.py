@@ -10,7 +10,7 @@ import trio
 
 from trioworker.errors import InvalidParametersError, ToolError
 from trioworker.worker.tools.arguments import parse_arguments
-from trioworker.worker.tools.base import Parameters, Tool
+from trioworker.worker.tools.base import Parameters, Tool, ToolResult
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -42,7 +42,7 @@ class RecordedOutputs:
                 continue
             self._waiting[call.name, msgspec.json.encode(parameters)].append(call)
 
-    async def replay(self, name: str, parameters: Parameters, limit: float) -> object:
+    async def replay(self, name: str, parameters: Parameters, limit: float) -> ToolResult:
         """Return or raise what the call did, after the time that it took, in seconds."""
         waiting = self._waiting[name, msgspec.json.encode(parameters)]
         if not waiting:
@@ -51,7 +51,7 @@ class RecordedOutputs:
         call = waiting.popleft()
         await trio.sleep(min(call.seconds, limit * MAX_TIME_LIMIT_SHARE))
         if call.outcome == "success":
-            return msgspec.Raw(call.output.encode())
+            return ToolResult(text=call.output, exit_code=call.exit_code, diff=call.diff)
         raise ToolError(call.output.removeprefix("Error: "))
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from trioworker.cassette.cassette_file import CassetteFile
     from trioworker.protocol.wire import JobDescription
     from trioworker.worker.config import WorkerConfig
+    from trioworker.worker.recording_hooks import RecordableResult
     from trioworker.worker.state.job import Job
     from trioworker.worker.state.records import PlannedCall, Record
 
@@ -61,7 +62,7 @@ class CassetteRecorder:
         self._prompts: list[str] = []
         self._planned: dict[str, PlannedCall] = {}
         self._started: dict[str, float] = {}
-        self._pending_outputs: dict[str, str] = {}
+        self._pending_results: dict[str, RecordableResult] = {}
         self._iteration = 0
 
     def job_fetched(self, description: JobDescription, job: Job, redact: Callable[[str], str]) -> None:
@@ -110,9 +111,9 @@ class CassetteRecorder:
         """Keep the response; the next attempt may replace it."""
         self._last_response = status, body
 
-    def tool_output(self, call_id: str, output: str) -> None:
-        """Keep the output until the end of the call is committed."""
-        self._pending_outputs[call_id] = output
+    def tool_result(self, call_id: str, result: RecordableResult) -> None:
+        """Keep the result until the end of the call is committed."""
+        self._pending_results[call_id] = result
 
     def _request_line(self, path: str, body: bytes) -> RecordedRequest:
         parts, before = self._bodies.split(body), self._before
@@ -155,6 +156,8 @@ class CassetteRecorder:
     def _call_line(self, ended: records.CallEnded) -> RecordedCall:
         planned = self._planned[ended.call_id]
         started = self._started.get(ended.call_id)
+        # The job itself keeps only a part of a large output.
+        result = self._pending_results.pop(ended.call_id, None)
         return RecordedCall(
             id=ended.call_id,
             name=planned.name,
@@ -162,8 +165,9 @@ class CassetteRecorder:
             ran=started is not None,
             outcome=ended.outcome,
             seconds=0.0 if started is None else round(trio.current_time() - started, 3),
-            # The job itself keeps only a part of a large output.
-            output=self._pending_outputs.pop(ended.call_id, ended.output),
+            output=result.text if result else ended.output,
+            exit_code=result.exit_code if result else None,
+            diff=result.diff if result else "",
         )
 
     def _write_end(self, decided: records.OutcomeDecided) -> None:

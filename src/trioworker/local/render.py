@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import msgspec
 
 from trioworker.local.terminal import one_line, printable
-from trioworker.orchestrator.readable_output import readable_arguments, readable_output
+from trioworker.orchestrator.readable_events import is_failed_command, readable_arguments, readable_output
 
 if TYPE_CHECKING:
     from trioworker.orchestrator.views import JobView, StoredEvent
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LINE_WIDTH = 200
 """Characters after which a line is truncated."""
 OUTPUT_LINES = 12
-"""Lines of a tool's output that are shown: the first and last half. The rest is left out."""
+"""Lines of a tool's output, and of its diff, that are shown: the first and last half. The rest is left out."""
 
 
 class Printer(Protocol):
@@ -75,20 +75,16 @@ class EventFormatter:
                 kind = "done" if data.get("success") else "failed"
                 self.metrics = metrics_line(data.get("metrics"))
                 status = one_line(_text(data, "status") or kind, 20)
-                return Row(
-                    kind, "result", f"{status}: {one_line(readable_output(_text(data, 'message')), LINE_WIDTH)}", []
-                )
+                return Row(kind, "result", f"{status}: {one_line(_text(data, 'message'), LINE_WIDTH)}", [])
             case kind:
                 text = _text(data, "message") or msgspec.json.encode(data).decode()
                 return Row("status", one_line(kind, 20), one_line(text, LINE_WIDTH), [])
 
     def _result(self, event: StoredEvent) -> Row:
         called_at = self._call_times.pop(_text(event.data, "tool_call_id"), None)
-        lines = _lines(readable_output(_text(event.data, "output"))) or ["(no output)"]
-        if len(lines) > OUTPUT_LINES:
-            half = OUTPUT_LINES // 2
-            lines = [*lines[:half], f"… {len(lines) - OUTPUT_LINES} more lines …", *lines[-half:]]
-        kind = "result" if event.data.get("success") else "error"
+        lines = _ends(_lines(readable_output(event.data))) or ["(no output)"]
+        lines += _ends(_lines(_text(event.data, "diff")))
+        kind = "warning" if is_failed_command(event.data) else "result" if event.data.get("success") else "error"
         return Row(kind, _name(event.data), lines[0], lines[1:], None if called_at is None else event.at - called_at)
 
 
@@ -103,7 +99,7 @@ class PlainPrinter:
         """The seconds since the first event, the speaker or tool, and the text."""
         self._start = event.at if self._start is None else self._start
         row = self._formatter.row(event)
-        mark = {"call": "> ", "result": "< ", "error": "! "}.get(row.kind, "")
+        mark = {"call": "> ", "result": "< ", "warning": "! ", "error": "! "}.get(row.kind, "")
         took = "" if row.seconds is None else f"({row.seconds:.2f} s) "
         head = f"{event.at - self._start:7.2f}s {mark}{row.who}: {took}{row.text}"
         return "\n".join([head, *(f"{'':9}| {line}" for line in row.body)]) + "\n"
@@ -130,7 +126,7 @@ def summary(job: JobView, seconds: float) -> str:
     report = job.report
     iterations = job.iteration if report is None or report.iterations is None else report.iterations
     tokens = f"{job.usage.input_tokens} + {job.usage.output_tokens} tokens"
-    message = one_line(readable_output((report.message if report else None) or ""), LINE_WIDTH)
+    message = one_line((report.message if report else None) or "", LINE_WIDTH)
     state = job.state if report is not None else "not reported"
     numbers = f"{seconds:.1f} s, {iterations} iteration{'' if iterations == 1 else 's'}, {tokens}"
     return f"{state} ({numbers})" + (f": {message}" if message else "")
@@ -172,3 +168,10 @@ def _name(data: dict[str, Any]) -> str:
 
 def _lines(text: str) -> list[str]:
     return [line.rstrip()[:LINE_WIDTH] for line in printable(text).strip("\n").split("\n") if line.strip()]
+
+
+def _ends(lines: list[str]) -> list[str]:
+    if len(lines) <= OUTPUT_LINES:
+        return lines
+    half = OUTPUT_LINES // 2
+    return [*lines[:half], f"… {len(lines) - OUTPUT_LINES} more lines …", *lines[-half:]]

@@ -17,12 +17,13 @@ STYLES = {
     "message": "bold",
     "call": "cyan",
     "result": "green",
+    "warning": "yellow",
     "error": "red",
     "status": "dim",
     "done": "bold green",
     "failed": "bold red",
 }
-MARKS = {"call": "▶", "result": "✔", "error": "✘", "message": "●", "done": "■", "failed": "■"}
+MARKS = {"call": "▶", "result": "✔", "warning": "✘", "error": "✘", "message": "●", "done": "■", "failed": "■"}
 NAME_WIDTH = 12
 
 

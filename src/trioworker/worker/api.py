@@ -31,6 +31,7 @@ from trioworker.worker.services import Services
 from trioworker.worker.state.events import Events
 from trioworker.worker.state.job import Job
 from trioworker.worker.state.journal_file import open_journal
+from trioworker.worker.tools.kept_outputs import KeptOutputs
 from trioworker.worker.tools.registry import BUILTIN_TOOLS, Registry
 from trioworker.worker.tools.temporary_files import remove_temporary_files
 from trioworker.worker.tools.workspace import Workspace
@@ -138,6 +139,7 @@ class _LocalResources(NamedTuple):
     """What a job needs from its machine."""
 
     workspace: Workspace
+    outputs: KeptOutputs
     sandbox: Sandbox
     journal: Journal | None
 
@@ -160,8 +162,12 @@ def _attached(instruments: Iterable[trio.abc.Instrument]) -> Generator[None]:
 
 @contextmanager
 def _local_resources(config: WorkerConfig, given: Journal | None) -> Generator[_LocalResources]:
-    """Step 2: the workspace, the sandbox and the journal."""
-    with Workspace.open(config.workspace, job_id=config.job_id) as workspace, open_sandbox(config) as sandbox:
+    """Step 2: the workspace, the folder of outputs, the sandbox and the journal."""
+    with (
+        Workspace.open(config.workspace, job_id=config.job_id) as workspace,
+        KeptOutputs(config.job_id, workspace) as outputs,
+        open_sandbox(config) as sandbox,
+    ):
         journal = given
         if journal is None and config.state_dir is not None:
             if config.state_dir.resolve().is_relative_to(config.workspace.resolve()):
@@ -170,7 +176,7 @@ def _local_resources(config: WorkerConfig, given: Journal | None) -> Generator[_
                 )
             journal = open_journal(config.state_dir, config.job_id)
         try:
-            yield _LocalResources(workspace, sandbox, journal)
+            yield _LocalResources(workspace, outputs, sandbox, journal)
         finally:
             if journal is not None:
                 journal.close()
@@ -217,6 +223,7 @@ def _services(
         safety=safety,
         events=Events(safety),
         workspace=local.workspace,
+        outputs=local.outputs,
         environment=_tools_environment(config, local.sandbox, safety, fetched),
         sandbox=local.sandbox,
         tool_threads=trio.CapacityLimiter(MAX_TOOL_THREADS),

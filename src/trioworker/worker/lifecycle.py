@@ -144,7 +144,8 @@ class RunningJob:
 
     async def _executor(self) -> None:
         publisher = Publisher(self.job, self._posts.clone(), self.services.tracer)
-        await ToolExecutor(self.job, self.services, publisher, self._turns_out.clone(), self._settled.clone()).run()
+        ends = (self._turns_out.clone(), self._settled.clone())
+        await ToolExecutor(self.job, self.services, publisher, *ends, deadline=self._scopes.deadline).run()
 
     async def _shipper(self) -> None:
         await EventShipper(self.job, self.services, self._posts_out.clone(), self._scopes, self._delivery).run()

@@ -27,6 +27,25 @@ class RecordingHooks(Protocol):
         """An attempt of that request was answered; the last answer is the one that counts."""
         ...
 
-    def tool_output(self, call_id: str, output: str, /) -> None:
-        """A call is about to be answered with this output, which is redacted and otherwise whole."""
+    def tool_result(self, call_id: str, result: RecordableResult, /) -> None:
+        """A call is about to be answered with this result, which is redacted and otherwise whole."""
+        ...
+
+
+class RecordableResult(Protocol):
+    """A result of a tool, as `ToolResult` is."""
+
+    @property
+    def text(self) -> str:
+        """The output; that of a failed call starts with `Error: `."""
+        ...
+
+    @property
+    def exit_code(self) -> int | None:
+        """That of a command."""
+        ...
+
+    @property
+    def diff(self) -> str:
+        """What the call changed in files."""
         ...

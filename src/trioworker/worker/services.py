@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from trioworker.worker.recording_hooks import RecordingHooks
     from trioworker.worker.redaction.safety_layer import SafetyLayer
     from trioworker.worker.state.events import Events
+    from trioworker.worker.tools.kept_outputs import KeptOutputs
     from trioworker.worker.tools.registry import Registry
     from trioworker.worker.tools.workspace import Workspace
 
@@ -32,6 +33,7 @@ class Services:
         safety: redaction of everything that leaves a tool.
         events: makes the contract's events.
         workspace: the folder that tools work in.
+        outputs: the files with whole outputs of tools.
         environment: the environment variables of the tools' processes.
         sandbox: what confines these processes.
         tool_threads: limits the threads of tools. They may hang, and must not starve the journal of threads.
@@ -45,6 +47,7 @@ class Services:
     safety: SafetyLayer
     events: Events
     workspace: Workspace
+    outputs: KeptOutputs
     environment: Mapping[str, str]
     sandbox: Sandbox
     tool_threads: trio.CapacityLimiter

@@ -29,7 +29,7 @@ COMPLETED_JOB: list[dict[str, Any]] = [
     {"tool_calls": [{"name": "shell", "arguments": {"command": SHOW_SANDBOX}}]},
     {"tool_calls": [{"name": "write_file", "arguments": {"path": "hello.c", "content": HELLO}}]},
     {"tool_calls": [{"name": "shell", "arguments": {"command": WORK}}]},
-    {"expect": '(?s)hello from the container.*"exit_code": 0', "content": "It says hello.\n\nThe job is complete."},
+    {"expect": r"(?s)hello from the container.* Hello$", "content": "It says hello.\n\nThe job is complete."},
 ]
 
 ORPHANS = 3

@@ -55,7 +55,7 @@ class ContainerJob:
     def tool_output(self, index: int) -> str:
         """The output in the event of the shell call that ended as number `index`."""
         results = self.tool_results()
-        return json.loads(results[index])["output"] if index < len(results) else ""
+        return results[index] if index < len(results) else ""
 
     def tool_results(self) -> list[str]:
         """The result in each call's event."""

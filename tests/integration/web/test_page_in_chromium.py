@@ -158,7 +158,7 @@ def test_a_hostile_job_runs_no_script_and_the_page_never_contains_the_token(brow
         worker.say(hostile)
         worker.say(hostile, role="user")
         worker.call(hostile, hostile, hostile)
-        worker.call("shell", json.dumps({"command": hostile}), json.dumps({"output": hostile}), success=False)
+        worker.call("shell", json.dumps({"command": hostile}), hostile, success=False)
         worker.event("status", message=hostile)
         worker.event(f"<b>{hostile[:20]}", other=hostile)
     worker.event("result", success=False, status=HOSTILE[0], message=HOSTILE[1])

@@ -89,7 +89,10 @@ async def test_job_fails_after_max_iterations(workspace: Path, autojump_clock: M
     outcome = await run_job(world.config(workspace, max_iterations=3), transport=world, tools=[Probe(Log())])
     assert outcome.message == "Execution failed: max iterations (3) exceeded"
     assert world.reports[0] == {"success": False, "message": outcome.message, "iterations": 3}
-    assert [request.body["tool_choice"] for request in world.asked("llm/complete_with_tools")] == [*["auto"] * 3, "none"]
+    assert [request.body["tool_choice"] for request in world.asked("llm/complete_with_tools")] == [
+        *["auto"] * 3,
+        "none",
+    ]
 
 
 async def test_two_phase_asks_for_a_response_when_the_selection_has_no_call(

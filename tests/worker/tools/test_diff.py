@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trioworker.worker.tools.diff import MAX_DIFF_BYTES, unified_diff
+from trioworker.protocol.limits import DIFF_PREVIEW_BYTES
+from trioworker.worker.tools.diff import unified_diff
 
 NUMBERS = [str(number) for number in range(1, 41)]
 
@@ -33,6 +34,7 @@ def test_a_large_change_shows_all_its_lines_as_removed_and_added() -> None:
     assert diff.count("\n+b") == 600
 
 
-def test_a_diff_is_cut_at_its_limit() -> None:
+def test_a_diff_is_cut_at_a_line_end_within_its_limit() -> None:
     diff = unified_diff("a.txt", "", "a line of some length\n" * 10_000)
-    assert len(diff.encode()) == MAX_DIFF_BYTES + len("...")
+    assert diff.endswith("\n+a line of some length")
+    assert DIFF_PREVIEW_BYTES - len("+a line of some length") <= len(diff.encode()) <= DIFF_PREVIEW_BYTES

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.tooling import entries, remarks
 from trioworker.worker.tools.gitignore import MAX_RULES, MAX_RULES_BYTES
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def write(root: Path, **files: str) -> None:
 
 
 async def grepped(call: Call, **arguments: str) -> list[str]:
-    return (await call("grep", pattern="word", **arguments)).matches
+    return entries(await call("grep", pattern="word", **arguments))
 
 
 async def test_match_in_the_source_is_shown_beside_600_in_an_ignored_folder(call: Call, root: Path) -> None:
@@ -32,9 +33,10 @@ async def test_match_in_the_source_is_shown_beside_600_in_an_ignored_folder(call
     for number in range(600):
         (root / "build" / f"{number}.txt").write_text("word\n")
     result = await call("grep", pattern="word", mode="content")
-    assert (result.matches, result.count) == (["src/main:1:the word"], 1)
-    (skipped,) = result.skipped
-    assert skipped.endswith("(to search one, give it as path): build")
+    assert entries(result) == ["src/main:1:the word"]
+    skipped, total = remarks(result)
+    assert skipped.endswith("(to enter one, give it as path): build")
+    assert total == "1 matching line"
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ async def test_rules_apply_to_files_and_folders(call: Call, root: Path, rules: s
     write(root, a_dot_log="word", b_dot_txt="word", sub__a_dot_log="word", sub__deep__c_dot_txt="word")
     (root / ".gitignore").write_bytes(rules.encode())
     assert await grepped(call) == files
-    assert sorted((await call("glob", pattern="*.*")).files) == [".gitignore", *files]
+    assert sorted(entries(await call("glob", pattern="*.*"))) == [".gitignore", *files]
 
 
 async def test_nested_rules_override_those_above(call: Call, root: Path) -> None:
@@ -79,32 +81,33 @@ async def test_ignored_folder_or_file_that_path_names_is_searched(call: Call, ro
     assert await grepped(call, path="build") == ["build/sub/x"]
     assert await grepped(call, path="build/sub") == ["build/sub/x"]
     assert await grepped(call, path="a.log") == ["a.log"]
-    assert (await call("glob", pattern="*", path="build/sub")).files == ["build/sub/x"]
+    assert entries(await call("glob", pattern="*", path="build/sub")) == ["build/sub/x"]
 
 
 async def test_result_without_matches_says_what_was_skipped(call: Call, root: Path) -> None:
     write(root, _dot_gitignore="*.log\n/b?\n", b1__x="word", b2__x="word", b3__x="word", b4__x="word", b5__x="word")
     write(root, a_dot_log="word", nul="\0")
-    folders = "folders not searched, since git ignores them or a program made them (to search one, give it as path)"
+    folders = "folders not entered, since git ignores them or a program made them (to enter one, give it as path)"
     files = "files not searched, since git ignores them (to search one, give it as path)"
     result = await call("grep", pattern="word")
-    assert (result.matches, result.count) == ([], 0)
-    assert result.skipped == [
+    assert entries(result) == []
+    assert remarks(result)[:-1] == [
         f"{files}: a.log",
         f"{folders}: b1, b2, b3 and 2 more",
         "files not searched, since they are binary: nul",
     ]
     result = await call("glob", pattern="*.log")
-    assert (result.files, result.skipped) == ([], [f"{files}: a.log", f"{folders}: b1, b2, b3 and 2 more"])
+    assert entries(result) == []
+    assert remarks(result)[:-1] == [f"{files}: a.log", f"{folders}: b1, b2, b3 and 2 more"]
     # Files that the glob leaves out anyway are not reported.
-    assert (await call("glob", pattern="*.py")).skipped == [f"{folders}: b1, b2, b3 and 2 more"]
+    assert remarks(await call("glob", pattern="*.py"))[:-1] == [f"{folders}: b1, b2, b3 and 2 more"]
 
 
 async def test_ignored_folder_is_listed_and_not_entered(call: Call, root: Path) -> None:
     write(root, _dot_gitignore="build/\n*.log\n", build__x="", a_dot_log="", src__x="")
-    entries = (await call("list_dir", recursive=True)).entries
-    assert entries == ["build/", "src/", ".gitignore (13B)", "a.log (0B)", "src/x (0B)"]
-    assert (await call("list_dir", path="build", recursive=True)).entries == ["x (0B)"]
+    shown = entries(await call("list_dir", recursive=True))
+    assert shown == ["build/", "src/", ".gitignore (13B)", "a.log (0B)", "src/x (0B)"]
+    assert entries(await call("list_dir", path="build", recursive=True)) == ["x (0B)"]
 
 
 async def test_unreadable_rules_are_ignored(call: Call, root: Path) -> None:
@@ -127,8 +130,8 @@ async def test_rules_that_are_too_large_together_are_passed_over(call: Call, roo
     (root / ".gitignore").write_text("".join(f"{'*a' * 500}{number}\n" for number in range(50)) + "file\n")
     (root / "file").write_text("word")
     assert await grepped(call) == ["file"]
-    assert (await call("glob", pattern="file")).files == ["file"]
-    assert (await call("list_dir", recursive=True)).count == 2
+    assert entries(await call("glob", pattern="file")) == ["file"]
+    assert await call("list_dir", recursive=True) == ".gitignore (49.0KB)\nfile (4B)"
 
 
 async def test_rule_that_the_limit_would_cut_short_is_left_out(call: Call, root: Path) -> None:

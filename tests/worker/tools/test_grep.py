@@ -3,10 +3,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 import trio
 
+from support.tooling import entries, remarks
 from trioworker.errors import InvalidParametersError, ToolError
 from trioworker.worker.tools.grep import Grep, GrepParameters
 
@@ -29,22 +29,23 @@ def tree(root: Path) -> None:
 
 
 async def test_default_mode_gives_paths_and_reports_what_was_skipped(call: Call) -> None:
-    result = await call("grep", pattern="foo")
-    assert msgspec.to_builtins(result) == {
-        "matches": ["a.py", "src/b.js"],
-        "count": 2,
-        "truncated": False,
-        "skipped": [
-            "files not searched, since they are binary: binary",
-            "folders not searched, since git ignores them or a program made them (to search one, give it as path): "
-            "node_modules",
-        ],
-    }
+    assert (await call("grep", pattern="foo")).split("\n") == [
+        "a.py",
+        "src/b.js",
+        "[files not searched, since they are binary: binary]",
+        "[folders not entered, since git ignores them or a program made them (to enter one, give it as path): "
+        "node_modules]",
+        "[2 files]",
+    ]
 
 
-async def test_skipped_is_left_out_when_nothing_was_skipped(call: Call) -> None:
-    result = await call("grep", pattern="foo", path="src")
-    assert msgspec.to_builtins(result) == {"matches": ["src/b.js"], "count": 1, "truncated": False}
+async def test_only_the_number_of_matches_follows_when_nothing_was_skipped(call: Call) -> None:
+    assert await call("grep", pattern="foo", path="src") == "src/b.js\n[1 file]"
+
+
+async def test_search_without_matches_says_how_many_files_it_searched(call: Call) -> None:
+    assert remarks(await call("grep", pattern="nowhere", path="src")) == ["no matches in 1 file searched"]
+    assert remarks(await call("grep", pattern="foo", glob="*.none", path="src")) == ["no matches in 0 files searched"]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ async def test_skipped_is_left_out_when_nothing_was_skipped(call: Call) -> None:
 async def test_mode_path_and_glob_determine_the_matches(
     call: Call, arguments: dict[str, object], matches: list[str]
 ) -> None:
-    assert (await call("grep", pattern="foo", **arguments)).matches == matches
+    assert entries(await call("grep", pattern="foo", **arguments)) == matches
 
 
 @pytest.mark.parametrize(
@@ -81,23 +82,23 @@ async def test_mode_path_and_glob_determine_the_matches(
     ],
 )
 async def test_pattern_matches_within_lines(call: Call, pattern: str, numbers: list[int]) -> None:
-    matches = (await call("grep", pattern=pattern, mode="content", path="a.py")).matches
+    matches = entries(await call("grep", pattern=pattern, mode="content", path="a.py"))
     assert [int(match.split(":")[1]) for match in matches] == numbers
 
 
 async def test_last_line_without_line_end_matches(call: Call, root: Path) -> None:
     (root / "file").write_text("one\ntwo")
-    assert (await call("grep", pattern="$", path="file", mode="count")).matches == ["file:2"]
+    assert entries(await call("grep", pattern="$", path="file", mode="count")) == ["file:2"]
 
 
 async def test_match_does_not_span_lines(call: Call, root: Path) -> None:
     (root / "file").write_text("one\ntwo\n")
-    assert (await call("grep", pattern=r"one\stwo", path="file")).matches == []
+    assert entries(await call("grep", pattern=r"one\stwo", path="file")) == []
 
 
 async def test_ignore_case_matches_either_case(call: Call) -> None:
-    assert (await call("grep", pattern="FOO", path="a.py", mode="count", ignore_case=True)).matches == ["a.py:2"]
-    assert (await call("grep", pattern="FOO", path="a.py", mode="count", ignore_case=False)).matches == []
+    assert entries(await call("grep", pattern="FOO", path="a.py", mode="count", ignore_case=True)) == ["a.py:2"]
+    assert entries(await call("grep", pattern="FOO", path="a.py", mode="count", ignore_case=False)) == []
 
 
 @pytest.mark.parametrize(
@@ -108,14 +109,14 @@ async def test_ignore_case_matches_either_case(call: Call) -> None:
 async def test_multiline_match_spans_lines(call: Call, root: Path, pattern: str, numbers: list[int], end: str) -> None:
     (root / "file").write_bytes(end.join(["one", "two", "three", "four"]).encode())
     result = await call("grep", pattern=pattern, path="file", mode="content", multiline=True)
-    assert [int(match.split(":")[1]) for match in result.matches] == numbers
-    assert result.count == len(numbers)
+    assert [int(match.split(":")[1]) for match in entries(result)] == numbers
+    assert remarks(result) == [f"{len(numbers)} matching line{'' if len(numbers) == 1 else 's'}"]
 
 
 async def test_each_context_line_comes_once_and_groups_are_separated(call: Call, root: Path) -> None:
     (root / "file").write_text("1\nx2\n3\nx4\n5\n6\n7\n8\nx9\n")
     result = await call("grep", pattern="x", path="file", mode="content", context="1")
-    assert result.matches == [
+    assert entries(result) == [
         "file-1-1",
         "file:2:x2",
         "file-3-3",
@@ -125,7 +126,7 @@ async def test_each_context_line_comes_once_and_groups_are_separated(call: Call,
         "file-8-8",
         "file:9:x9",
     ]
-    assert result.count == 3
+    assert remarks(result) == ["3 matching lines"]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ async def test_before_and_after_override_context(
     call: Call, root: Path, arguments: dict[str, int], numbers: list[int]
 ) -> None:
     (root / "file").write_text("a\nb\nx\nd\ne\n")
-    matches = (await call("grep", pattern="x", path="file", mode="content", **arguments)).matches
+    matches = entries(await call("grep", pattern="x", path="file", mode="content", **arguments))
     assert [int(match.replace("-", ":").split(":")[1]) for match in matches] == numbers
 
 
@@ -161,30 +162,31 @@ async def test_before_and_after_override_context(
 )
 async def test_lines_match_in_any_encoding_and_with_any_line_end(call: Call, root: Path, data: bytes) -> None:
     (root / "file").write_bytes(data)
-    assert (await call("grep", pattern="^Grüße$", path="file", mode="content")).matches == ["file:1:Grüße"]
+    assert entries(await call("grep", pattern="^Grüße$", path="file", mode="content")) == ["file:1:Grüße"]
 
 
 async def test_entries_over_250_are_left_out(call: Call, root: Path) -> None:
     (root / "file").write_text("x\n" * 250)
     result = await call("grep", pattern="x", path="file", mode="content")
-    assert (len(result.matches), result.count, result.truncated) == (250, 250, False)
+    assert (len(entries(result)), remarks(result)) == (250, ["250 matching lines"])
     (root / "file").write_text("x\n" * 1000)
     result = await call("grep", pattern="x", path="file", mode="content")
-    assert (len(result.matches), result.count, result.truncated) == (250, 1000, True)
+    assert len(entries(result)) == 250
+    assert remarks(result) == ["1000 matching lines, of which the first 250 entries are shown"]
 
 
 async def test_entries_over_30_kib_are_left_out(call: Call, root: Path) -> None:
     (root / "file").write_text(("x" * 5000 + "\n") * 100)
     result = await call("grep", pattern="x", path="file", mode="content")
-    assert (result.count, result.truncated) == (100, True)
-    assert result.matches[0] == "file:1:" + "x" * 1000 + "..."
-    assert 29_000 < sum(map(len, result.matches)) <= 30 * 1024
+    assert remarks(result) == ["100 matching lines, of which the first 27 entries are shown"]
+    assert entries(result)[0] == "file:1:" + "x" * 1000 + "..."
+    assert 26_000 < len(result) <= 30 * 1024
 
 
 async def test_pattern_with_nested_repetition_takes_linear_time(call: Call, root: Path) -> None:
     (root / "file").write_text("a" * 100_000)
     with trio.fail_after(5):
-        assert (await call("grep", pattern="(a+)+$b", path="file")).matches == []
+        assert entries(await call("grep", pattern="(a+)+$b", path="file")) == []
 
 
 @pytest.mark.parametrize(
@@ -251,7 +253,7 @@ async def test_fifos_and_links_out_of_the_workspace_are_not_searched(call: Call,
     os.mkfifo(root / "fifo")
     (root / "out").symlink_to("/etc")
     with trio.fail_after(5):
-        assert (await call("grep", pattern="root:")).matches == []
+        assert entries(await call("grep", pattern="root:")) == []
 
 
 async def test_cancelled_search_is_abandoned_at_once(call: Call, root: Path) -> None:
@@ -264,8 +266,8 @@ async def test_cancelled_search_is_abandoned_at_once(call: Call, root: Path) -> 
 
 async def test_search_that_runs_out_of_time_returns_what_it_has(context: ToolContext) -> None:
     result = await Grep(max_seconds=0.0).run(GrepParameters(pattern="foo"), context)
-    assert result.matches == []
-    assert result.skipped == ["the search ran out of time, so there may be more matches; narrow it by path or glob"]
+    assert entries(result) == []
+    assert "the search ran out of time, so there may be more matches; narrow it by path or glob" in remarks(result)
 
 
 async def test_multiline_search_whose_matches_each_read_to_the_end_runs_out_of_time(
@@ -274,4 +276,4 @@ async def test_multiline_search_whose_matches_each_read_to_the_end_runs_out_of_t
     (root / "a.py").write_text("a\n" * 250_000)
     parameters = GrepParameters(pattern="a(?:.*z)?", multiline=True, mode="count", path="a.py")
     result = await Grep(max_seconds=0.5).run(parameters, context)
-    assert result.skipped == ["the search ran out of time, so there may be more matches; narrow it by path or glob"]
+    assert "the search ran out of time, so there may be more matches; narrow it by path or glob" in remarks(result)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.tooling import entries, remarks
 from trioworker.worker.tools.line_blocks import MAX_PIECE_BYTES, OVERLAP_BYTES, READ_BYTES
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ async def main():
             await search(path="small")
             before = peak()
             result = await search(before=2)
-            print(peak() - before, peak(), *(match.replace(" ", "") for match in result.matches))
+            print(peak() - before, peak(), *(match.replace(" ", "") for match in result.split("\\n")))
 
 trio.run(main)
 """
@@ -88,7 +89,7 @@ async def test_match_at_the_border_of_a_piece_is_found(
     (root / "file").write_bytes(content)
     result = await call("grep", pattern=r"\bneedle\s*", mode="content")
     line = content.count(b"\n", 0, content.index(b"needle")) + 1
-    (match,) = result.matches
+    (match,) = entries(result)
     assert match.startswith(f"file:{line}:")
     assert "needle" in match
 
@@ -100,22 +101,22 @@ async def test_anchors_match_only_at_the_ends_of_a_line_of_many_pieces(
     # Each piece is full of both letters, whatever its borders are.
     (root / "file").write_bytes(b"head\n" + b"yz" * (3 * MAX_PIECE_BYTES) + b"\ntail\n")
     result = await call("grep", pattern=pattern, mode="content")
-    assert result.count == count
-    assert [match.split(":")[1] for match in result.matches] == ["2"] * count
+    assert remarks(result)[-1] == ("1 matching line" if count else "no matches in 1 file searched")
+    assert [match.split(":")[1] for match in entries(result)] == ["2"] * count
 
 
 async def test_match_up_to_the_overlap_is_found_in_a_long_line(call: Call, root: Path) -> None:
     match = b"<" + b"m" * (OVERLAP_BYTES - 2) + b">"
     for offset in (1, 1000, OVERLAP_BYTES - 1):
         (root / "file").write_bytes(b"x" * (MAX_PIECE_BYTES + READ_BYTES - offset) + match + b"x" * MAX_PIECE_BYTES)
-        assert (await call("grep", pattern="<m+>")).count == 1
+        assert remarks(await call("grep", pattern="<m+>")) == ["1 file"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32", "latin-1"])
 async def test_large_files_of_any_encoding_are_searched(call: Call, root: Path, encoding: str) -> None:
     (root / "file").write_bytes(("Grüße und mehr\r\n" * 100_000 + "Füße\r\n").encode(encoding))
     result = await call("grep", pattern="^Füße$", mode="content", before=1)
-    assert result.matches == ["file-100000-Grüße und mehr", "file:100001:Füße"]
+    assert entries(result) == ["file-100000-Grüße und mehr", "file:100001:Füße"]
 
 
 async def test_context_reaches_across_blocks(call: Call, root: Path) -> None:
@@ -123,7 +124,7 @@ async def test_context_reaches_across_blocks(call: Call, root: Path) -> None:
     (root / "file").write_text("\n".join(lines))
     for number in (32768, 32769, 65536, 99_999):
         result = await call("grep", pattern=f"^{number:07}$", mode="content", before=3, after=1)
-        shown = [(entry.replace(":", "-").split("-")[1], ":" in entry) for entry in result.matches]
+        shown = [(entry.replace(":", "-").split("-")[1], ":" in entry) for entry in entries(result)]
         assert shown == [(str(one), one == number) for one in range(number - 3, number + 2)]
 
 
@@ -131,14 +132,15 @@ async def test_multiline_skips_and_reports_text_over_10_mib(call: Call, root: Pa
     (root / "large").write_bytes(b"word\n" * (2 * MIB + 10))
     (root / "small").write_text("word\nword\n")
     result = await call("grep", pattern=r"word\nword", multiline=True)
-    assert result.matches == ["small"]
-    assert result.skipped == ["files not searched, since they are larger than 10 MiB, the limit of multiline: large"]
+    assert entries(result) == ["small"]
+    skipped = "files not searched, since they are larger than 10 MiB, the limit of multiline: large"
+    assert remarks(result) == [skipped, "1 file"]
 
 
 async def test_late_match_in_a_long_line_is_shown_with_what_is_around_it(call: Call, root: Path) -> None:
     words = " ".join(f"word{number}" for number in range(2000))
     (root / "file").write_text(f"{words} the needle here {words}\n")
-    (match,) = (await call("grep", pattern="needle", mode="content")).matches
+    (match,) = entries(await call("grep", pattern="needle", mode="content"))
     assert match.startswith("file:1:...")
     assert match.endswith("...")
     assert " word1999 the needle here word0 " in match
@@ -147,7 +149,7 @@ async def test_late_match_in_a_long_line_is_shown_with_what_is_around_it(call: C
 
 async def test_match_at_the_end_of_a_long_line_is_cut_only_before(call: Call, root: Path) -> None:
     (root / "file").write_text("a.b(c);" * 1000 + "needle")
-    (match,) = (await call("grep", pattern="needle$", mode="content")).matches
+    (match,) = entries(await call("grep", pattern="needle$", mode="content"))
     assert match.startswith("file:1:...")
     assert match.endswith("a.b(c);needle")
 
@@ -158,17 +160,17 @@ async def test_long_word_with_the_match_is_shown_whole(call: Call, root: Path, s
     token = "T" + "k" * size + "needle" + "k" * size + "T" if size < 2000 else "T" + "k" * size + "needleT"
     line = "a, " * (lead // 3) + "Authorization: Basic " + token + " end" * 1000
     (root / "file").write_text(line)
-    (match,) = (await call("grep", pattern="needle", mode="content")).matches
+    (match,) = entries(await call("grep", pattern="needle", mode="content"))
     assert f"Authorization: Basic {token}" in match
 
 
 async def test_words_that_mark_a_secret_are_kept_where_long_words_precede_them(call: Call, root: Path) -> None:
     (root / "file").write_text("x" * 9000 + " " + "l" * 290 + " Authorization: Basic needle" + " end" * 1000)
-    (match,) = (await call("grep", pattern="needle", mode="content")).matches
+    (match,) = entries(await call("grep", pattern="needle", mode="content"))
     assert "Authorization: Basic needle" in match
 
 
 async def test_long_context_line_is_cut_at_its_end(call: Call, root: Path) -> None:
     (root / "file").write_text("word " * 1000 + "\nneedle\n")
     result = await call("grep", pattern="needle", mode="content", context=1)
-    assert result.matches == ["file-1-" + "word " * 200 + "...", "file:2:needle"]
+    assert entries(result) == ["file-1-" + "word " * 200 + "...", "file:2:needle"]

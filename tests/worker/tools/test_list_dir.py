@@ -3,9 +3,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 
+from support.tooling import entries, remarks
 from trioworker.errors import ToolError
 from trioworker.worker.tools.list_dir import human_size
 
@@ -27,22 +27,26 @@ def tree(root: Path) -> Path:
 
 @pytest.mark.usefixtures("tree")
 async def test_folders_come_first_then_by_name(call: Call) -> None:
-    assert msgspec.to_builtins(await call("list_dir")) == {
-        "path": ".",
-        "entries": [".git/", "build/", "node_modules/", "src/", "a.txt (5B)", "b.txt (1.2KB)"],
-        "count": 6,
-        "truncated": False,
-    }
+    assert await call("list_dir") == ".git/\nbuild/\nnode_modules/\nsrc/\na.txt (5B)\nb.txt (1.2KB)"
+
+
+async def test_empty_folder_is_not_an_empty_result(call: Call) -> None:
+    assert await call("list_dir") == "[the folder is empty]"
 
 
 @pytest.mark.usefixtures("tree")
 async def test_recursive_listing_enters_three_levels_and_no_generated_folders(call: Call) -> None:
     result = await call("list_dir", recursive=True)
-    assert "src/deep/deeper/deepest/" in result.entries
-    assert "src/main.py (10B)" in result.entries
-    assert "src/deep/deeper/deepest/end (0B)" not in result.entries
-    assert "node_modules/" in result.entries
-    assert not [entry for entry in result.entries if entry.startswith("node_modules/x")]
+    assert "src/deep/deeper/deepest/" in entries(result)
+    assert "src/main.py (10B)" in entries(result)
+    assert "src/deep/deeper/deepest/end (0B)" not in entries(result)
+    assert "node_modules/" in entries(result)
+    assert not [entry for entry in entries(result) if entry.startswith("node_modules/x")]
+    assert remarks(result) == [
+        "folders not entered, since git ignores them or a program made them (to enter one, give it as path): "
+        "node_modules",
+        "folders below 3 levels are not listed; to see more, set path or max_depth",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -50,18 +54,18 @@ async def test_recursive_listing_enters_three_levels_and_no_generated_folders(ca
 )
 @pytest.mark.usefixtures("tree")
 async def test_max_depth_limits_a_recursive_listing(call: Call, depth: object, deepest: str) -> None:
-    entries = (await call("list_dir", recursive=True, max_depth=depth)).entries
-    assert max((entry for entry in entries if entry.startswith("src/deep")), key=len) == deepest
+    shown = entries(await call("list_dir", recursive=True, max_depth=depth))
+    assert max((entry for entry in shown if entry.startswith("src/deep")), key=len) == deepest
 
 
 @pytest.mark.usefixtures("tree")
 async def test_max_depth_of_zero_means_no_limit(call: Call) -> None:
-    assert "src/deep/deeper/deepest/end (0B)" in (await call("list_dir", recursive=True, max_depth=0)).entries
+    assert "src/deep/deeper/deepest/end (0B)" in entries(await call("list_dir", recursive=True, max_depth=0))
 
 
 @pytest.mark.usefixtures("tree")
 async def test_folder_that_path_names_is_entered(call: Call) -> None:
-    assert (await call("list_dir", path="node_modules", recursive=True)).entries == ["x/", "x/y.js (1B)"]
+    assert entries(await call("list_dir", path="node_modules", recursive=True)) == ["x/", "x/y.js (1B)"]
 
 
 async def test_nearest_500_entries_are_listed(call: Call, root: Path) -> None:
@@ -71,26 +75,26 @@ async def test_nearest_500_entries_are_listed(call: Call, root: Path) -> None:
     for number in range(20):
         (root / f"top{number}").touch()
     result = await call("list_dir", recursive=True)
-    assert (result.count, len(result.entries), result.truncated) == (500, 500, True)
-    assert "top19 (0B)" in result.entries
+    assert len(entries(result)) == 500
+    assert remarks(result) == ["only 500 entries are shown; to see others, list a folder in it, or use glob"]
+    assert "top19 (0B)" in entries(result)
     (root / "top0").unlink()
     for number in range(10):
         (root / "a" / f"{number:03}").unlink()
     result = await call("list_dir", recursive=True)
-    assert (result.count, result.truncated) == (500, False)
+    assert (len(entries(result)), remarks(result)) == (500, [])
 
 
 async def test_links_are_listed_and_not_entered(call: Call, root: Path) -> None:
     (root / "out").symlink_to("/etc")
     (root / "circle").symlink_to(".")
-    assert (await call("list_dir", recursive=True)).entries == ["circle (1B)", "out (4B)"]
+    assert entries(await call("list_dir", recursive=True)) == ["circle (1B)", "out (4B)"]
 
 
 async def test_names_that_are_not_utf8_are_shown_replaced(call: Call, root: Path) -> None:
     (root / os.fsdecode(b"caf\xe9")).touch()
     result = await call("list_dir")
-    assert result.entries == ["caf\ufffd (0B)"]
-    assert msgspec.json.encode(result)
+    assert entries(result) == ["caf\ufffd (0B)"]
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 import trio
 
 from trioworker.errors import InvalidParametersError, ToolError
 from trioworker.worker.tools.arguments import parse_arguments
-from trioworker.worker.tools.base import ToolContext
-from trioworker.worker.tools.shell import Shell, ShellParameters, ShellResult
+from trioworker.worker.tools.base import ToolContext, ToolResult
+from trioworker.worker.tools.shell import Shell, ShellParameters
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,13 +19,23 @@ if TYPE_CHECKING:
     from support.tooling import Call
 
 
-async def test_result_has_the_fields_of_the_contract(call: Call) -> None:
-    result = await call("shell", command="echo hello")
-    assert msgspec.to_builtins(result) == {"output": "hello\n", "exit_code": 0, "success": True, "sandboxed": False}
+async def test_result_is_the_output(call: Call) -> None:
+    assert await call("shell", command="echo hello; echo") == ToolResult(text="hello\n", exit_code=0)
+    assert await call("shell", command="true") == ToolResult(text="[no output]", exit_code=0)
 
 
-async def test_failed_command_is_a_result(call: Call) -> None:
-    assert await call("shell", command="echo no >&2; false") == ShellResult(output="no\n", exit_code=1, success=False)
+async def test_failed_command_is_a_result_whose_last_line_is_the_exit_code(call: Call) -> None:
+    assert await call("shell", command="echo no >&2; false") == ToolResult(text="no\n[exit code 1]", exit_code=1)
+    assert await call("shell", command="exit 3") == ToolResult(text="[exit code 3]", exit_code=3)
+
+
+async def test_progress_bar_is_shown_as_a_terminal_leaves_it(call: Call) -> None:
+    command = r"for p in 10 50 100; do printf '\r\033[32m%3d%%\033[0m' $p; done; echo"
+    assert (await call("shell", command=command)).text == "100%"
+
+
+async def test_binary_output_is_only_counted(call: Call) -> None:
+    assert (await call("shell", command="head -c 3000 /dev/zero")).text == "binary, 3000 bytes"
 
 
 async def test_signal_gives_the_exit_code_of_shells(call: Call) -> None:
@@ -34,9 +44,9 @@ async def test_signal_gives_the_exit_code_of_shells(call: Call) -> None:
 
 async def test_command_runs_in_the_workspace_or_workdir(call: Call, root: Path) -> None:
     (root / "a" / "b").mkdir(parents=True)
-    assert (await call("shell", command="pwd")).output == f"{root}\n"
-    assert (await call("shell", command="pwd", workdir="a/b")).output == f"{root}/a/b\n"
-    assert (await call("shell", command="pwd", workdir=str(root / "a"))).output == f"{root}/a\n"
+    assert (await call("shell", command="pwd")).text == str(root)
+    assert (await call("shell", command="pwd", workdir="a/b")).text == f"{root}/a/b"
+    assert (await call("shell", command="pwd", workdir=str(root / "a"))).text == f"{root}/a"
 
 
 @pytest.mark.parametrize(
@@ -55,8 +65,23 @@ async def test_invalid_workdir_is_an_error(call: Call, root: Path, workdir: str,
 
 
 async def test_timeout_is_an_error_with_the_output_until_then(call: Call) -> None:
-    with trio.fail_after(5), pytest.raises(ToolError, match=r"^timed out after 0\.2 s; output until then:\nbegun\n$"):
+    with trio.fail_after(5), pytest.raises(ToolError, match=r"^timed out after 0\.2 s; output until then:\nbegun$"):
         await call("shell", command="echo begun; sleep 30", timeout="0.2")
+
+
+async def test_timeout_in_milliseconds_is_recognized(call: Call) -> None:
+    with trio.fail_after(10), pytest.raises(ToolError, match=r"^timed out after 3\.61 s"):
+        await call("shell", command="sleep 30", timeout=3610)
+
+
+async def test_timeout_over_the_remaining_time_is_lowered_and_the_result_says_so(context: ToolContext) -> None:
+    short = dataclasses.replace(context, deadline=trio.current_time() + 4)
+    result = await Shell().run(ShellParameters(command="echo done", timeout=600), short)
+    assert result.text == "done\n[timeout lowered to 3 s, since the job's time is almost used up]"
+    assert (await Shell().run(ShellParameters(command="echo done"), short)).text == "done"
+    shorter = dataclasses.replace(context, deadline=trio.current_time() + 0.4)
+    with pytest.raises(ToolError, match=r"(?s)^timed out after 0\.3 s; .*\nbegun\n\[timeout lowered"):
+        await Shell().run(ShellParameters(command="echo begun; sleep 30"), shorter)
 
 
 @pytest.mark.parametrize("timeout", [0, -1, "soon", True and [1]])
@@ -83,9 +108,9 @@ async def test_command_sees_allowed_variables_credentials_and_no_secret(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IRONCLAW_WORKER_TOKEN", "hidden-token")
-    output = (await call("shell", command="env")).output
-    assert "GRANTED=yes\n" in output
-    assert "CI=1\n" in output
+    output = (await call("shell", command="env")).text
+    assert "GRANTED=yes" in output.split("\n")
+    assert "CI=1" in output.split("\n")
     assert "hidden-token" not in output
 
 
@@ -105,7 +130,7 @@ async def test_invalid_command_is_an_error(call: Call) -> None:
 
 async def test_command_of_the_maximum_length_runs(call: Call) -> None:
     command = "echo " + "x" * (131_071 - 5)
-    assert (await call("shell", command=command)).output.startswith("xxx")
+    assert (await call("shell", command=command)).text.startswith("xxx")
 
 
 async def test_sh_is_used_without_bash(context: ToolContext, tmp_path: Path) -> None:
@@ -116,14 +141,14 @@ async def test_sh_is_used_without_bash(context: ToolContext, tmp_path: Path) -> 
         environment={"PATH": str(tmp_path / "bin")},
         processes=context.processes,
     )
-    assert (await Shell().run(ShellParameters(command="echo $0"), poor)).output == f"{tmp_path}/bin/sh\n"
+    assert (await Shell().run(ShellParameters(command="echo $0"), poor)).text == f"{tmp_path}/bin/sh"
     (tmp_path / "bin" / "sh").unlink()
     with pytest.raises(ToolError, match=r"cannot run in \.: no such file"):
         await Shell().run(ShellParameters(command="true"), poor)
 
 
 async def test_invalid_utf8_is_replaced(call: Call) -> None:
-    assert (await call("shell", command=r"printf 'a\377b'")).output == "a\ufffdb"
+    assert (await call("shell", command=r"printf 'in Latin-1: stra\337e'")).text == "in Latin-1: stra\ufffde"
 
 
 async def test_folder_is_entered_by_descriptor_when_the_worker_is_not_dumpable() -> None:
@@ -146,7 +171,7 @@ async def test_folder_is_entered_by_descriptor_when_the_worker_is_not_dumpable()
         "            environment = child_environment(os.environ, {})\n"
         "            context = ToolContext(workspace=workspace, environment=environment, processes=processes)\n"
         "            script = f'pwd; cat /proc/{os.getpid()}/environ; (setsid env -i sleep 30 &)'\n"
-        "            print((await Shell().run(ShellParameters(command=script), context)).output)\n"
+        "            print((await Shell().run(ShellParameters(command=script), context)).text)\n"
         "trio.run(main)\n"
     )
     environment = {**os.environ, "TRIOWORKER_TOKEN": "hidden", "PYTHONPATH": os.pathsep.join(sys.path)}

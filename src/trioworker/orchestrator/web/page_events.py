@@ -1,4 +1,4 @@
-"""Events in the form that the page renders: messages as Markdown trees, tool output without its JSON."""
+"""Events in the form that the page renders: messages as Markdown trees, tool output with its tail."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from trioworker.orchestrator.event_streams import sse
-from trioworker.orchestrator.readable_output import readable_output
+from trioworker.orchestrator.readable_events import readable_output
 from trioworker.orchestrator.web.markdown import markdown_tree
 
 if TYPE_CHECKING:
@@ -24,11 +24,8 @@ def page_event(event: StoredEvent) -> dict[str, Any]:
     data = dict(event.data)
     if event.event_type == "message":
         data["tree"] = markdown_tree(str(data.get("content") or ""))
-    elif event.event_type == "result":
-        # Usually the output of the last tool, which isn't Markdown.
-        data["message"] = readable_output(str(data.get("message") or ""))
     elif event.event_type == "tool_result":
-        data["output"] = readable_output(str(data.get("output") or ""))
+        data["output"] = readable_output(data)
     return {
         "number": event.number,
         "type": event.event_type,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from trioworker.orchestrator.readable_events import is_failed_command
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -84,7 +86,8 @@ def from_events(job: JobView, events: Sequence[StoredEvent]) -> Timeline:
         if event.event_type == "tool_use":
             running[call] = event
         elif event.event_type == "tool_result" and (use := running.pop(call, None)) is not None:
-            tools.append(_tool(job, use, event.at, failed=not event.data.get("success")))
+            failed = not event.data.get("success") or is_failed_command(event.data)
+            tools.append(_tool(job, use, event.at, failed=failed))
         idle_since = event.at
     until = time.time() if job.ended is None else job.ended
     tools += [_tool(job, use, until, is_open=job.ended is None) for use in running.values()]

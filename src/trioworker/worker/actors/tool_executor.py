@@ -10,27 +10,26 @@ import trio
 from loguru import logger
 
 from trioworker.errors import InvalidParametersError, ToolError
-from trioworker.protocol.limits import MAX_ARGUMENTS_BYTES, MAX_KEPT_OUTPUT_BYTES
-from trioworker.protocol.text import truncate
+from trioworker.protocol.limits import MAX_ARGUMENTS_BYTES
 from trioworker.protocol.wire import INTERRUPTED
+from trioworker.worker.actors.call_results import CallResults
 from trioworker.worker.actors.messages import TurnSettled, wake
 from trioworker.worker.processes.ownership import job_mark
 from trioworker.worker.processes.processes import Processes
-from trioworker.worker.state.records import CallAnnounced, CallEnded, CallStarted
+from trioworker.worker.state.records import CallAnnounced, CallStarted
 from trioworker.worker.tools.arguments import parse_arguments
 from trioworker.worker.tools.base import ToolContext, ToolResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from trioworker.worker.actors.call_results import CallAnswer
     from trioworker.worker.actors.messages import TurnOpened
     from trioworker.worker.actors.publisher import Publisher
     from trioworker.worker.services import Services
     from trioworker.worker.state.job import Job, TurnCall
     from trioworker.worker.state.records import CallOutcome, Record
     from trioworker.worker.tools.base import AnyTool, Parameters
-
-    CallAnswer = tuple[TurnCall, str, CallOutcome]
 
 
 _decode_json = msgspec.json.Decoder().decode
@@ -46,10 +45,12 @@ class ToolExecutor:
         publisher: Publisher,
         turns: trio.MemoryReceiveChannel[TurnOpened],
         settled: trio.MemorySendChannel[TurnSettled],
+        *,
+        deadline: float,
     ) -> None:
+        """`deadline` is the job's, in seconds of trio's clock."""
         self._job = job
         self._registry = services.registry
-        self._safety = services.safety
         self._events = services.events
         self._workspace = services.workspace
         self._environment = services.environment
@@ -59,7 +60,9 @@ class ToolExecutor:
         self._turns = turns
         self._settled = settled
         self._tracer = services.tracer
-        self._recorder = services.recorder
+        self._output_limit = services.config.output_limit
+        self._deadline = deadline
+        self._results = CallResults(job, services)
 
     async def run(self) -> None:
         """Run turn after turn. Processes that a call leaves in the background run until this incarnation ends."""
@@ -70,6 +73,8 @@ class ToolExecutor:
                     environment=self._environment,
                     processes=processes,
                     threads=self._threads,
+                    output_limit=self._output_limit,
+                    deadline=self._deadline,
                 )
                 await self._answer_interrupted()
                 while True:
@@ -80,7 +85,9 @@ class ToolExecutor:
     async def _answer_interrupted(self) -> None:
         """Answer the calls that an earlier incarnation started and did not see end: they never run a second time."""
         interrupted = [call for call in self._job.turn if call.started and not call.ended]
-        await self._end([(call, INTERRUPTED, "interrupted") for call in interrupted], 0.0)
+        result = ToolResult(text=INTERRUPTED)
+        answers = [await self._results.answer(call, result, "interrupted") for call in interrupted]
+        await self._end(answers, 0.0)
 
     async def _run_calls(self, context: ToolContext) -> None:
         for group in self._groups():
@@ -124,17 +131,20 @@ class ToolExecutor:
 
     async def _answer(self, call: TurnCall, context: ToolContext) -> CallAnswer:
         """The answer to a call. No error of a tool or of the model ends the job."""
+        outcome: CallOutcome = "failure"
         try:
             tool, parameters = self._resolve(call)
             self._job.commit(CallStarted(call_id=call.planned.call_id))
             await self._job.sync()
             with self._tracer.span("tool", tool.name, iteration=self._job.iteration, call=call.planned.call_id):
-                return call, await _run_within_limit(tool, parameters, context), "success"
+                result = await _run_within_limit(tool, parameters, context)
+            outcome = "success"
         except ToolError as error:
-            return call, str(error), "failure"
+            result = ToolResult(text=str(error))
         except Exception as error:
             logger.opt(exception=error).error("the tool {} crashed", call.planned.name)
-            return call, f"the tool {call.planned.name} crashed: {type(error).__name__}: {error}", "failure"
+            result = ToolResult(text=f"the tool {call.planned.name} crashed: {type(error).__name__}: {error}")
+        return await self._results.answer(call, result, outcome)
 
     def _resolve(self, call: TurnCall) -> tuple[AnyTool, Parameters]:
         if call.planned.refusal:
@@ -148,32 +158,18 @@ class ToolExecutor:
     async def _end(self, answers: Iterable[CallAnswer], seconds: float) -> None:
         """Commit the answers, all at once: a cancel in between would lose some of them."""
         changes: list[Record] = []
-        for answer in answers:
-            changes += self._ended(*answer, seconds=0.0 if changes else seconds)
+        for ended, event in answers:
+            changes += (msgspec.structs.replace(ended, seconds=0.0 if changes else seconds), event)
         await self._publisher.commit(*changes)
 
-    def _ended(self, call: TurnCall, output: str, outcome: CallOutcome, *, seconds: float) -> tuple[Record, Record]:
-        text = output if outcome == "success" else f"Error: {output}"
-        safe = self._safety.tool_output(call.planned.name, text)
-        for warning in safe.warnings:
-            logger.warning("the output of {} may hold a secret: {}", call.planned.name, warning)
-        if self._recorder is not None:
-            self._recorder.tool_output(call.planned.call_id, safe.redacted)
-        event = self._events.tool_result if outcome == "success" else self._events.tool_error
-        kept = truncate(safe.redacted, MAX_KEPT_OUTPUT_BYTES)
-        ended = CallEnded(
-            call_id=call.planned.call_id, content=safe.text, output=kept, outcome=outcome, seconds=seconds
-        )
-        return ended, event(call.planned, safe.redacted)
 
-
-async def _run_within_limit(tool: AnyTool, parameters: Parameters, context: ToolContext) -> str:
+async def _run_within_limit(tool: AnyTool, parameters: Parameters, context: ToolContext) -> ToolResult:
     limit = tool.time_limit(parameters)
     with trio.move_on_after(limit):
         result = await tool.run(parameters, context)
         if isinstance(result, ToolResult):
-            return result.text
-        if isinstance(result, str):
             return result
-        return msgspec.json.format(msgspec.json.encode(result), indent=2).decode()
+        if isinstance(result, str):
+            return ToolResult(text=result)
+        return ToolResult(text=msgspec.json.format(msgspec.json.encode(result), indent=2).decode())
     raise ToolError(f"timed out after {limit:g} s")

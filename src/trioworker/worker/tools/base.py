@@ -5,6 +5,7 @@ The JSON Schema that the model sees and the validation of its arguments both com
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -15,6 +16,7 @@ import trio
 
 from trioworker.protocol.limits import MAX_TOOL_THREADS
 from trioworker.protocol.wire import ToolDefinition
+from trioworker.worker.config import DEFAULT_OUTPUT_LIMIT
 from trioworker.worker.tools.other_names import OtherNames
 from trioworker.worker.tools.schema import plain_schema
 
@@ -63,12 +65,16 @@ class ToolContext:
         environment: the environment variables of its processes.
         processes: starts and ends processes.
         threads: limits the threads of all tools together.
+        output_limit: bytes of a result that the model sees; the middle of a longer one is left out.
+        deadline: when the job's time is used up, in seconds of trio's clock.
     """
 
     workspace: Workspace
     environment: Mapping[str, str]
     processes: Processes
     threads: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(MAX_TOOL_THREADS))
+    output_limit: int = DEFAULT_OUTPUT_LIMIT
+    deadline: float = math.inf
 
     async def run_in_thread(self, function: Callable[[*Ts], R], *args: *Ts, abandon: bool = False) -> R:
         """Run a blocking function in a thread.

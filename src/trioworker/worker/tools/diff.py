@@ -5,10 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 
-from trioworker.protocol.text import truncate
+from trioworker.protocol.limits import DIFF_PREVIEW_BYTES
 
-MAX_DIFF_BYTES = 8_000
-"""Bytes of a diff in an event (contract, 'Events')."""
 MAX_COMPARED_LINES = 400
 """Lines between the first and the last change that are compared: comparing takes quadratic time."""
 CONTEXT_LINES = 3
@@ -16,9 +14,10 @@ CONTEXT_LINES = 3
 
 
 def unified_diff(path: str, before: str, after: str) -> str:
-    """The change of a file as `diff -u` shows it, at most `MAX_DIFF_BYTES` long; empty if nothing changed.
+    """The change of a file as `diff -u` shows it, at most `DIFF_PREVIEW_BYTES` long; empty if nothing changed.
 
-    In a large change all lines between the first and the last changed one are shown as removed and added.
+    It is cut at a line end, so that no secret is cut in half before it is redacted. In a large change all lines between
+    the first and the last changed one are shown as removed and added.
     """
     old, new = before.splitlines(), after.splitlines()
     first = _common(old, new)
@@ -37,7 +36,10 @@ def unified_diff(path: str, before: str, after: str) -> str:
         lines = [f"@@ -{start + 1},{counts[0]} +{start + 1},{counts[1]} @@"]
         lines += [f" {line}" for line in lead] + [f"-{line}" for line in removed]
         lines += [f"+{line}" for line in added] + [f" {line}" for line in trail]
-    return truncate("\n".join([f"--- {path}", f"+++ {path}", *lines]), MAX_DIFF_BYTES)
+    diff = "\n".join([f"--- {path}", f"+++ {path}", *lines]).encode("utf-8", "replace")
+    if len(diff) > DIFF_PREVIEW_BYTES:
+        diff = diff[: diff.rfind(b"\n", 0, DIFF_PREVIEW_BYTES + 1)]
+    return diff.decode()
 
 
 def _common(one: list[str], other: list[str]) -> int:

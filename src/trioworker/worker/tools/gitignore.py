@@ -60,6 +60,9 @@ class GitIgnore:
         """
         rules: Self | None = None
         parent = ""
+        if folder.startswith("/"):
+            # Outside the workspace: the folder with kept outputs.
+            return None
         for part in folder.split("/") if folder else ():
             rules = cls.read(workspace, parent, rules)
             parent = posixpath.join(parent, part)

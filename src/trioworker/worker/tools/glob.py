@@ -6,12 +6,12 @@ import heapq
 import posixpath
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import msgspec
 from msgspec import Meta
 
 from trioworker.errors import ToolError
 from trioworker.worker.tools import skipped as reasons
 from trioworker.worker.tools.base import Parameters, Tool
+from trioworker.worker.tools.cut import LAST_LINES_BYTES, first_lines
 from trioworker.worker.tools.glob_pattern import GlobPattern
 from trioworker.worker.tools.other_names import FOLDER_NAMES, OtherNames, ignored, names_of
 from trioworker.worker.tools.skipped import Skipped
@@ -46,22 +46,6 @@ class GlobParameters(Parameters, frozen=True, kw_only=True):
     ) = None
 
 
-class GlobResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The result of `glob`.
-
-    Attributes:
-        files: paths relative to the workspace, newest first.
-        count: how many there are, shown or not.
-        truncated: whether there are more than are shown.
-        skipped: what was not searched, and why.
-    """
-
-    files: list[str]
-    count: int
-    truncated: bool
-    skipped: list[str] = []
-
-
 class Glob(Tool[GlobParameters]):
     """Finds files by name."""
 
@@ -73,24 +57,26 @@ class Glob(Tool[GlobParameters]):
     parameters = GlobParameters
     reads_only = True
 
-    async def run(self, parameters: GlobParameters, context: ToolContext) -> GlobResult:
+    async def run(self, parameters: GlobParameters, context: ToolContext) -> str:
         """Search in a thread that is abandoned on cancellation, since a disk may hang."""
-        return await context.run_in_thread(_glob, parameters, context.workspace, abandon=True)
+        return await context.run_in_thread(_glob, parameters, context.workspace, context.output_limit, abandon=True)
 
 
-def _glob(parameters: GlobParameters, workspace: Workspace) -> GlobResult:
+def _glob(parameters: GlobParameters, workspace: Workspace, limit: int) -> str:
     start = parameters.path or "."
     shown = workspace.shown(start)
     pattern = GlobPattern(_relative(parameters.pattern, start, workspace))
     search = _Search(Walk(workspace, start, skipped=Skipped()), pattern)
     with translate_oserror("search", shown):
         newest = heapq.nsmallest(MAX_FILES, search.matches(), key=lambda entry: (-entry.modified, entry.path))
-    return GlobResult(
-        files=[posixpath.normpath(posixpath.join(shown, display(entry.path))) for entry in newest],
-        count=search.count,
-        truncated=search.count > MAX_FILES,
-        skipped=search.walk.skipped.report(),
+    paths = (posixpath.normpath(posixpath.join(shown, display(entry.path))) for entry in newest)
+    lines = first_lines(paths, limit - LAST_LINES_BYTES)
+    last = [f"[{line}]" for line in search.walk.skipped.report()]
+    files = f"{search.count} file{'' if search.count == 1 else 's'}" if search.count else "no file matches"
+    last.append(
+        f"[{files}]" if len(lines) == search.count else f"[{files}, of which the newest {len(lines)} are shown]"
     )
+    return "\n".join([*lines, *last])
 
 
 class _Search:

@@ -8,13 +8,13 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
-import msgspec
 import trio
 from msgspec import Meta
 
 from trioworker.errors import ToolError
 from trioworker.worker.tools import skipped as reasons
 from trioworker.worker.tools.base import Parameters, Tool
+from trioworker.worker.tools.cut import LAST_LINES_BYTES
 from trioworker.worker.tools.files import MAX_READ_BYTES, MEBIBYTE, binary_file_error, check_regular
 from trioworker.worker.tools.glob_pattern import GlobPattern
 from trioworker.worker.tools.line_blocks import BinaryFileError, Block, read_blocks
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 MAX_ENTRIES = 250
 """Entries of a result (contract, 'Tools'): files, counts, or lines with those around them."""
-MAX_BYTES = 30 * 1024
-"""Bytes of all entries together (contract, 'Tools')."""
 MAX_CONTEXT = 50
 """Lines before and after a match; `read_file` shows more."""
 SEARCH_SECONDS = 45.0
@@ -112,22 +110,6 @@ class GrepParameters(Parameters, frozen=True, kw_only=True):
     multiline: Annotated[bool, Meta(description="Let matches span lines; `.` then matches line ends.")] | None = None
 
 
-class GrepResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The result of `grep`.
-
-    Attributes:
-        matches: entries in the form that the mode asks for.
-        count: how many there are, shown or not: files in mode files_with_matches, otherwise lines that match.
-        truncated: whether more entries were found than are shown.
-        skipped: what was not searched, and why.
-    """
-
-    matches: list[str]
-    count: int
-    truncated: bool
-    skipped: list[str] = []
-
-
 class Grep(Tool[GrepParameters]):
     """Finds lines by a regular expression."""
 
@@ -143,9 +125,9 @@ class Grep(Tool[GrepParameters]):
         """`max_seconds` is the time after which a search returns what it has."""
         self._max_seconds = max_seconds
 
-    async def run(self, parameters: GrepParameters, context: ToolContext) -> GrepResult:
+    async def run(self, parameters: GrepParameters, context: ToolContext) -> str:
         """Search in a thread that is abandoned on cancellation, since a disk may hang."""
-        return await context.run_in_thread(_grep, parameters, context.workspace, self._max_seconds, abandon=True)
+        return await context.run_in_thread(_grep, parameters, context, self._max_seconds, abandon=True)
 
 
 class _Entry(NamedTuple):
@@ -157,14 +139,14 @@ class _OutOfTimeError(Exception):
     pass
 
 
-def _grep(parameters: GrepParameters, workspace: Workspace, max_seconds: float) -> GrepResult:
-    search = _Search(parameters, workspace, max_seconds)
+def _grep(parameters: GrepParameters, context: ToolContext, max_seconds: float) -> str:
+    search = _Search(parameters, context.workspace, max_seconds)
     shown: list[str] = []
-    count, room, is_full = 0, MAX_BYTES, False
+    count, room, is_full = 0, context.output_limit - LAST_LINES_BYTES, False
     try:
         for entry in search.entries():
             count += entry.matches
-            room -= len(entry.text.encode())
+            room -= len(entry.text.encode()) + 1
             if not is_full and (len(shown) == MAX_ENTRIES or room < 0):
                 is_full = True
                 search.stop_in(COUNT_SECONDS)
@@ -172,7 +154,17 @@ def _grep(parameters: GrepParameters, workspace: Workspace, max_seconds: float) 
                 shown.append(entry.text)
     except _OutOfTimeError:
         search.skipped.note("the search ran out of time, so there may be more matches; narrow it by path or glob")
-    return GrepResult(matches=shown, count=count, truncated=is_full, skipped=search.skipped.report())
+    skipped = [f"[{line}]" for line in search.skipped.report()]
+    return "\n".join([*shown, *skipped, _total(parameters, search, count, shown, is_full=is_full)])
+
+
+def _total(parameters: GrepParameters, search: _Search, count: int, shown: list[str], *, is_full: bool) -> str:
+    """The last line: how many matches there are."""
+    if not count:
+        return f"[no matches in {search.files} file{'' if search.files == 1 else 's'} searched]"
+    noun = "matching line" if parameters.mode in ("content", "count") else "file"
+    total = f"{count} {noun}{'' if count == 1 else 's'}"
+    return f"[{total}, of which the first {len(shown)} entries are shown]" if is_full else f"[{total}]"
 
 
 class _Search:
@@ -180,6 +172,8 @@ class _Search:
 
     def __init__(self, parameters: GrepParameters, workspace: Workspace, max_seconds: float) -> None:
         self.skipped = Skipped()
+        self.files = 0
+        """How many files were searched."""
         self._parameters = parameters
         self._workspace = workspace
         self._multiline = parameters.multiline or False
@@ -254,6 +248,7 @@ class _Search:
     def _blocks(self, path: str, shown: str) -> Generator[Iterator[Block]]:
         """The text of a file, which stays open while the block runs."""
         descriptor = self._workspace.open_file(path)
+        self.files += 1
         try:
             size = check_regular(descriptor, shown).st_size
             blocks = self._timed(read_blocks(descriptor, size))

@@ -82,7 +82,7 @@ def _utf8_chunks(descriptor: int, size: int) -> Iterator[bytes]:
         return
     make_decoder = codecs.getincrementaldecoder(encoding)
     try:
-        make_decoder("strict").decode(probe)
+        make_decoder("strict").decode(probe, final=len(probe) == size)
     except UnicodeDecodeError as error:
         raise BinaryFileError from error
     decoder = make_decoder("replace")

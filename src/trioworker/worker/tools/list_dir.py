@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import msgspec
 from msgspec import Meta
 
 from trioworker.worker.tools.base import Parameters, Tool
+from trioworker.worker.tools.cut import LAST_LINES_BYTES, first_lines
 from trioworker.worker.tools.other_names import FOLDER_NAMES, OtherNames, ignored_if, names_of, whole_number
 from trioworker.worker.tools.walk import NO_LIMIT, Found, Walk
 from trioworker.worker.tools.workspace import display, translate_oserror
@@ -54,15 +54,6 @@ class ListDirParameters(Parameters, frozen=True, kw_only=True):
     )
 
 
-class ListDirResult(msgspec.Struct, frozen=True, kw_only=True):
-    """`entries` are `name/` and `name (1.2KB)`, folders first, then by name; `truncated` says that there are more."""
-
-    path: str
-    entries: list[str]
-    count: int
-    truncated: bool
-
-
 class ListDir(Tool[ListDirParameters]):
     """Lists a folder."""
 
@@ -74,9 +65,9 @@ class ListDir(Tool[ListDirParameters]):
     parameters = ListDirParameters
     reads_only = True
 
-    async def run(self, parameters: ListDirParameters, context: ToolContext) -> ListDirResult:
+    async def run(self, parameters: ListDirParameters, context: ToolContext) -> str:
         """List in a thread that is abandoned on cancellation, since a disk may hang."""
-        return await context.run_in_thread(_list, parameters, context.workspace, abandon=True)
+        return await context.run_in_thread(_list, parameters, context.workspace, context.output_limit, abandon=True)
 
 
 def human_size(size: int) -> str:
@@ -89,23 +80,24 @@ def human_size(size: int) -> str:
     return f"{size / KILO**3:.1f}GB"
 
 
-def _list(parameters: ListDirParameters, workspace: Workspace) -> ListDirResult:
+def _list(parameters: ListDirParameters, workspace: Workspace, limit: int) -> str:
     start = parameters.path or "."
     shown = workspace.shown(start)
     depth = 0
     if parameters.recursive:
         wanted = DEFAULT_DEPTH if parameters.max_depth is None else parameters.max_depth
         depth = wanted if wanted > 0 else NO_LIMIT
+    walk = Walk(workspace, start, depth)
     with translate_oserror("list", shown):
-        found = list(islice(Walk(workspace, start, depth), MAX_ENTRIES + 1))
-    truncated = len(found) > MAX_ENTRIES
-    found = sorted(found[:MAX_ENTRIES], key=lambda entry: (not entry.is_directory, entry.path))
-    return ListDirResult(
-        path=shown,
-        entries=[_shown(entry) for entry in found],
-        count=len(found),
-        truncated=truncated,
-    )
+        found = list(islice(walk, MAX_ENTRIES + 1))
+    entries = sorted(found[:MAX_ENTRIES], key=lambda entry: (not entry.is_directory, entry.path))
+    lines = first_lines(map(_shown, entries), limit - LAST_LINES_BYTES)
+    last = [f"[{line}]" for line in walk.skipped.report()] if parameters.recursive else []
+    if parameters.recursive and any(entry.is_directory and entry.path.count("/") == depth for entry in entries):
+        last.append(f"[folders below {depth} levels are not listed; to see more, set path or max_depth]")
+    if len(found) > len(lines):
+        last.append(f"[only {len(lines)} entries are shown; to see others, list a folder in it, or use glob]")
+    return "\n".join([*lines, *last]) or "[the folder is empty]"
 
 
 def _shown(entry: Found) -> str:

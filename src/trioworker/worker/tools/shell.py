@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import posixpath
 import shlex
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
-import msgspec
+import trio
 from msgspec import Meta
 
 from trioworker.errors import ToolError
 from trioworker.worker.processes.termination import KILL_DELAY, TERMINATION_TIMEOUT
-from trioworker.worker.tools.base import Parameters, Tool
+from trioworker.worker.tools.base import Parameters, Tool, ToolResult
 from trioworker.worker.tools.other_names import (
     FOLDER_NAMES,
     OtherNames,
@@ -34,6 +35,11 @@ DEFAULT_TIMEOUT = 120.0
 """Seconds that a command may run by default (contract, 'Tools')."""
 OUTER_MARGIN = TERMINATION_TIMEOUT + KILL_DELAY + 10.0
 """Seconds beyond the command's own time-out, in which its process tree is terminated and its output collected."""
+MAX_SECONDS = 3600
+"""A greater time-out is taken as milliseconds, as other agents' tools have it."""
+REPORT_SECONDS, REPORT_SHARE = 45.0, 0.25
+"""Seconds of the job, or if less the share of its remaining time, that a command leaves to the model's report."""
+NO_OUTPUT = "[no output]"
 MAX_COMMAND_BYTES = 128 * 1024 - 1
 """Bytes of one argument of a program: the kernel's MAX_ARG_STRLEN (execve(2)) without its NUL."""
 SIGNAL_BASE = 128
@@ -91,15 +97,6 @@ class ShellParameters(Parameters, frozen=True, kw_only=True):
     timeout: Annotated[float, Meta(gt=0, description="Time limit in seconds (default: 120).")] | None = None
 
 
-class ShellResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How a command ended; a failed command is a result too. `output` is standard output and error together."""
-
-    output: str
-    exit_code: int
-    success: bool
-    sandboxed: bool = False
-
-
 class Shell(Tool[ShellParameters]):
     """Runs a command line; its background processes live until the job ends."""
 
@@ -113,16 +110,18 @@ class Shell(Tool[ShellParameters]):
 
     def time_limit(self, parameters: ShellParameters) -> float:
         """More than the command's own time-out, which therefore always comes first and keeps the output."""
-        return (parameters.timeout or self.timeout) + OUTER_MARGIN
+        return self._requested(parameters) + OUTER_MARGIN
 
-    async def run(self, parameters: ShellParameters, context: ToolContext) -> ShellResult:
+    async def run(self, parameters: ShellParameters, context: ToolContext) -> ToolResult:
         """Run the command.
 
         Raises:
             ToolError: it is refused, its folder does not exist, or it timed out, which includes the output until then.
         """
         _check(parameters.command)
-        seconds = parameters.timeout or self.timeout
+        requested = self._requested(parameters)
+        seconds = min(requested, _available(context.deadline - trio.current_time()))
+        lowered = f"[timeout lowered to {seconds:.0f} s, since the job's time is almost used up]"
         workdir = parameters.workdir or "."
         shown = context.workspace.shown(workdir)
         directory = await context.run_in_thread(_opened, context.workspace, workdir)
@@ -136,10 +135,25 @@ class Shell(Tool[ShellParameters]):
                 )
         finally:
             os.close(directory)
+        lines = [ended.output.removesuffix("\n")] if ended.output else []
         if ended.exit_code is None:
-            raise ToolError(f"timed out after {seconds:g} s; output until then:\n{ended.output}")
+            first = [f"timed out after {seconds:.3g} s; output until then:", *(lines or [NO_OUTPUT])]
+            raise ToolError("\n".join(first + ([lowered] if seconds < requested else [])))
         code = ended.exit_code if ended.exit_code >= 0 else SIGNAL_BASE - ended.exit_code
-        return ShellResult(output=ended.output, exit_code=code, success=code == 0)
+        if code:
+            lines.append(f"[exit code {code}]")
+        if parameters.timeout and seconds < requested:
+            lines.append(lowered)
+        return ToolResult(text="\n".join(lines or [NO_OUTPUT]), exit_code=code)
+
+    def _requested(self, parameters: ShellParameters) -> float:
+        timeout = parameters.timeout or self.timeout
+        return timeout / 1000 if timeout > MAX_SECONDS else timeout
+
+
+def _available(left: float) -> float:
+    """The seconds that a command may take of the `left` ones of the job."""
+    return max(left - min(REPORT_SECONDS, left * REPORT_SHARE), 0.0) if left < math.inf else left
 
 
 def _opened(workspace: Workspace, workdir: str) -> int:

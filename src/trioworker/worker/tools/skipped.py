@@ -11,7 +11,7 @@ MAX_NAME_BYTES = 200
 NOT_ENTERED = frozenset({"node_modules", "target", ".git", "__pycache__", "venv", ".venv"})
 """Folders that are listed and not entered (contract, 'Tools'): large, and made by programs."""
 
-FOLDERS = "folders not searched, since git ignores them or a program made them (to search one, give it as path)"
+FOLDERS = "folders not entered, since git ignores them or a program made them (to enter one, give it as path)"
 IGNORED_FILES = "files not searched, since git ignores them (to search one, give it as path)"
 BINARY_FILES = "files not searched, since they are binary"
 UNREADABLE = "not searched, since it can't be read"

@@ -67,12 +67,17 @@ class Workspace:
 
     Its methods block: call them in a thread. They raise `OSError`, which `translate_oserror` turns into a `ToolError`.
     A name that doesn't exist as given is looked for in Unicode's other normal form.
+
+    Attributes:
+        root: the directory's absolute path.
+        readable: another directory that tools may read, by absolute paths.
     """
 
     def __init__(self, directory: Path, descriptor: int, opener: Opener, job_id: str) -> None:
         self.root = directory
         self.temporary_prefix = f".trioworker-{sha256(job_id.encode()).hexdigest()[:16]}-"
         """How the names of this job's temporary files begin."""
+        self.readable: Workspace | None = None
         self._descriptor = descriptor
         self._opener = opener
         self._lock = threading.Lock()
@@ -110,11 +115,11 @@ class Workspace:
 
     def open_file(self, path: str) -> int:
         """A descriptor of an existing file, for reading. The caller closes it, and checks the file's type."""
-        return self._open(self._relative(path), READ_FILE)
+        return self._open_to_read(path, READ_FILE)
 
     def open_directory(self, path: str) -> int:
         """A descriptor of a directory, for listing and entering. The caller closes it."""
-        return self._open(self._relative(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return self._open_to_read(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     @contextmanager
     def parent(self, path: str, *, create: bool = False) -> Generator[tuple[int, bytes]]:
@@ -146,6 +151,15 @@ class Workspace:
         except OSError:
             return display(path)
         return display(os.path.normpath(os.fsdecode(relative)))
+
+    def _open_to_read(self, path: str, flags: int) -> int:
+        try:
+            relative = self._relative(path)
+        except OSError as error:
+            if error.errno != errno.EXDEV or self.readable is None:
+                raise
+            return self.readable._open_to_read(path, flags)
+        return self._open(relative, flags)
 
     def _open(self, relative: bytes, flags: int) -> int:
         try:

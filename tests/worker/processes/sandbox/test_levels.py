@@ -51,8 +51,7 @@ async def test_a_command_that_writes_outside_fails_and_the_job_continues(
     assert (workspace / "result").read_text() == "fine\n"
     refused, worked = [data["output"] for data in world.of_type("tool_result")]
     assert "Permission denied" in refused
-    assert '"sandboxed": false' in refused
-    assert '"output": "fine\\n"' in worked
+    assert worked == "fine"
     level = f"landlock {min(landlock.version(), landlock.MAX_VERSION)}, no_new_privs, limits"
     assert world.of_type("status")[0] == {"message": f"containment: {level}", "seq": 0}
     ((_, mark),) = read_trace(trace).marks("sandbox")
@@ -135,7 +134,7 @@ def test_without_landlock_the_other_restrictions_apply(workspace: Path, outside:
     success, level, output = json.loads(ended.stdout)
     assert success
     assert level == "containment: no_new_privs, limits; this kernel offers no Landlock"
-    assert "0\\nNoNewPrivs:\\t1" in output
+    assert "0\nNoNewPrivs:\t1" in output
     assert (outside / "victim").read_text() == "written\n"
 
 

@@ -92,11 +92,13 @@ export class Events {
   }
 
   finish(call, event, took) {
-    const good = Boolean(event.data.success);
+    const { success, exit_code: code, diff } = event.data;
+    const good = Boolean(success) && !code;
     call.how.dataset.how = good ? "good" : "bad";
-    call.how.textContent = [good ? "✓" : "failed", took === null ? "" : seconds(took)].join(" ").trim();
+    call.how.textContent = [good ? "✓" : code ? `exit code ${code}` : "failed", took === null ? "" : seconds(took)].join(" ").trim();
     if (good) call.how.setAttribute("aria-label", `succeeded ${took === null ? "" : `in ${seconds(took)}`}`);
     call.inside.append(element("h3", "", "Output"), ...truncated(String(event.data.output || "(no output)")));
+    if (diff) call.inside.append(element("h3", "", "Changes"), ...truncated(String(diff)));
   }
 
   /** The job has ended: mark calls without a result. */

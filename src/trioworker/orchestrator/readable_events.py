@@ -1,0 +1,41 @@
+"""Outputs and arguments of events as text for people."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OVERLAP_CHARACTERS = 64
+"""The beginning of a tail that is searched for in the preview, to show nothing twice."""
+
+
+def readable_output(data: Mapping[str, Any]) -> str:
+    """The output of a `tool_result` event: its preview and, if that was cut, its tail."""
+    output, tail = str(data.get("output") or ""), str(data.get("tail") or "")
+    if not tail:
+        return output
+    head = output.removesuffix("...")
+    overlap = head.find(tail[:OVERLAP_CHARACTERS])
+    return head[:overlap] + tail if overlap >= 0 else f"{head}\n…\n{tail}"
+
+
+def readable_arguments(text: str) -> str:
+    """A call's arguments as `command=ls  workdir=src`. Truncated JSON is returned unchanged."""
+    try:
+        values = _object.decode(text)
+    except (msgspec.MsgspecError, UnicodeEncodeError):
+        return text
+    return "  ".join(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items())
+
+
+def is_failed_command(data: Mapping[str, Any]) -> bool:
+    """Whether a `tool_result` event is that of a command whose exit code isn't 0."""
+    return bool(data.get("exit_code"))
+
+
+_object = msgspec.json.Decoder(dict[str, Any])

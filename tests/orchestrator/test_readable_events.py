@@ -1,0 +1,37 @@
+"""Tool results and arguments as a person reads them."""
+
+from __future__ import annotations
+
+import pytest
+
+from trioworker.orchestrator.readable_events import is_failed_command, readable_arguments, readable_output
+
+
+def test_output_that_fits_is_shown_unchanged() -> None:
+    assert readable_output({"output": "a\n[exit code 2]"}) == "a\n[exit code 2]"
+    assert readable_output({}) == ""
+
+
+def test_output_that_was_cut_shows_its_tail() -> None:
+    assert readable_output({"output": "a\nb...", "tail": "y\nz"}) == "a\nb\n…\ny\nz"
+
+
+def test_tail_that_overlaps_the_preview_is_not_shown_twice() -> None:
+    text = "".join(f"line {number}\n" for number in range(300))
+    assert readable_output({"output": f"{text[:2000]}...", "tail": text[-2000:]}) == text
+
+
+def test_only_a_nonzero_exit_code_is_a_failed_command() -> None:
+    assert [is_failed_command(data) for data in ({"exit_code": 1}, {"exit_code": 0}, {})] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('{"command": "ls", "timeout": 5}', "command=ls  timeout=5"),
+        ('{"command": "l', '{"command": "l'),
+        ("[1]", "[1]"),
+    ],
+)
+def test_arguments_are_shown_as_pairs_unless_they_are_cut(text: str, shown: str) -> None:
+    assert readable_arguments(text) == shown
