@@ -75,7 +75,7 @@ async def test_it_counts(tmp_path):
     with SlowDisk.open(tmp_path) as workspace:
         async with Processes() as processes:
             context = ToolContext(workspace=workspace, environment=dict(os.environ), processes=processes)
-            assert await LineCount().run(LineCountParameters(files=["a.txt"]), context) == {"lines": ["2 a.txt"]}
+            assert await LineCount().run(LineCountParameters(files=["a.txt"]), context) == "2 a.txt\\n"
             with pytest.raises(ToolError, match="b.txt"):
                 await LineCount().run(LineCountParameters(files=["b.txt"]), context)
 """

@@ -37,6 +37,7 @@ async def test_ten_megabytes_of_output_are_truncated_to_head_and_tail(make: Make
     assert ended.output.startswith("first\nxxx")
     assert ended.output.endswith("xxx\nlast\n")
     assert " bytes of the output were dropped here]\n" in ended.output
+    assert not ended.is_complete
     assert len(ended.output) <= MAX_COLLECTED_BYTES + 100
 
 

@@ -58,13 +58,18 @@ class CollectedOutput:
         self._tail += data[room:][-self._half :]
         del self._tail[: -self._half]
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the stream was within the limit."""
+        return self.size <= len(self._head) + len(self._tail)
+
     def text(self) -> str:
-        """The text, as a terminal would show it. A line says how much was not collected, if so.
+        """The text, as a terminal would show it, with a line where some of it is missing.
 
         That line stands between whole lines, or if these are long, between whole words: no secret is cut in half.
         """
         head, tail = bytes(self._head), bytes(self._tail)
-        if self.size <= len(head) + len(tail):
+        if self.is_complete:
             return terminal_text(head + tail)
         skipped = min(SKIPPED_BYTES, self._half // 4)
         end = head.rfind(b"\n", len(head) - skipped)

@@ -49,11 +49,13 @@ DISCARD_INTERVAL = 0.01
 class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
     """The output of a command, as a terminal would show it, and its exit code.
 
-    `exit_code` is None after a time-out, and -N when signal N ended the command.
+    `exit_code` is None after a time-out, and -N when signal N ended the command. `is_complete` is false if the middle
+    of a very long output is missing.
     """
 
     output: str
     exit_code: int | None
+    is_complete: bool = True
 
 
 class Processes:
@@ -107,7 +109,7 @@ class Processes:
             self._reap()
             output = call.close()
         text = await trio.to_thread.run_sync(output.text) if output.size > THREAD_BYTES else output.text()
-        return CommandResult(output=text, exit_code=exit_code)
+        return CommandResult(output=text, exit_code=exit_code, is_complete=output.is_complete)
 
     async def terminate_all(self) -> None:
         """Terminate the processes of all calls. May be called at any time, also outside the block."""

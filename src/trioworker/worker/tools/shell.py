@@ -13,6 +13,8 @@ import trio
 from msgspec import Meta
 
 from trioworker.errors import ToolError
+from trioworker.protocol.limits import MIB
+from trioworker.worker.processes.output import MAX_COLLECTED_BYTES
 from trioworker.worker.processes.termination import KILL_DELAY, TERMINATION_TIMEOUT
 from trioworker.worker.tools.base import Parameters, Tool, ToolResult
 from trioworker.worker.tools.other_names import (
@@ -40,6 +42,7 @@ MAX_SECONDS = 3600
 REPORT_SECONDS, REPORT_SHARE = 45.0, 0.25
 """Seconds of the job, or if less the share of its remaining time, that a command leaves to the model's report."""
 NO_OUTPUT = "[no output]"
+INCOMPLETE = f"[only the first and last {MAX_COLLECTED_BYTES // MIB // 2} MiB of the output were kept]"
 MAX_COMMAND_BYTES = 128 * 1024 - 1
 """Bytes of one argument of a program: the kernel's MAX_ARG_STRLEN (execve(2)) without its NUL."""
 SIGNAL_BASE = 128
@@ -136,6 +139,8 @@ class Shell(Tool[ShellParameters]):
         finally:
             os.close(directory)
         lines = [ended.output.removesuffix("\n")] if ended.output else []
+        if not ended.is_complete:
+            lines.append(INCOMPLETE)
         if ended.exit_code is None:
             first = [f"timed out after {seconds:.3g} s; output until then:", *(lines or [NO_OUTPUT])]
             raise ToolError("\n".join(first + ([lowered] if seconds < requested else [])))
