@@ -240,6 +240,16 @@ async def test_outputs_of_megabytes_are_replayed_in_full(workspace: Path, autoju
     await replay(cassette, workspace, tools=tools())
 
 
+async def test_outputs_in_files_are_replayed_with_another_temporary_folder(
+    workspace: Path, autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cassette, _ = await record(World([calling(("flood", {"lines": 10_000})), DONE]), workspace)
+    other = tmp_path / ("other" * 10)
+    other.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(other))
+    await replay(cassette, workspace, tools=tools())
+
+
 async def test_cassette_grows_only_with_new_messages(workspace: Path, autojump_clock: MockClock) -> None:
     turns = [calling(("probe", {"text": f"{number}" * 500})) for number in range(40)]
     cassette, _ = await record(World([*turns, DONE]), workspace)

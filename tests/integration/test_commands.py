@@ -33,7 +33,7 @@ async def test_output_of_three_megabytes_keeps_head_and_tail(store: Store, works
     assert result.endswith("xxx\nthe last line" + ("\n[exit code 3]" if suffix else ""))
     cut = re.search(r"xxx\.\.\.\n\[(\d+) bytes of a line left out; the whole output is in (/\S+)\]\n\.\.\.xxx", result)
     assert cut is not None
-    assert DEFAULT_OUTPUT_LIMIT - 200 < len(result) <= DEFAULT_OUTPUT_LIMIT
+    assert DEFAULT_OUTPUT_LIMIT - 300 < len(result) <= DEFAULT_OUTPUT_LIMIT
     ends = result.replace(cut[0], "xxx" + "xxx")
     assert int(cut[1]) + ends.count("x") - bool(suffix) == 3_000_000
     # The job has ended.

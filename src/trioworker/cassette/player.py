@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
+from trioworker.cassette.portable_paths import with_portable_paths
 from trioworker.cassette.recorded_orchestrator import Divergence, RecordedOrchestrator
 from trioworker.cassette.recorded_tools import RecordedOutputs, replayed
 from trioworker.cassette.recorder import open_recorder
@@ -191,4 +192,4 @@ _opening = msgspec.json.Decoder(_Opening).decode
 
 def _redactor() -> Callable[[str], str]:
     redactor = Redactor(token=TOKEN)
-    return lambda text: redactor.redact(text).text
+    return with_portable_paths(lambda text: redactor.redact(text).text)

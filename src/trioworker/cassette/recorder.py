@@ -21,6 +21,7 @@ from trioworker.cassette.format import (
     RecordedRequest,
     encode_line,
 )
+from trioworker.cassette.portable_paths import with_portable_paths
 from trioworker.errors import OrchestratorError
 from trioworker.worker.state import records
 
@@ -67,8 +68,8 @@ class CassetteRecorder:
 
     def job_fetched(self, description: JobDescription, job: Job, redact: Callable[[str], str]) -> None:
         """Start recording. Before this, the job's secrets are unknown, and nothing is written."""
-        self._redact = redact
-        self._bodies = BodySplitter(redact)
+        self._redact = with_portable_paths(redact)
+        self._bodies = BodySplitter(self._redact)
         # A resumed job has some of these.
         self._iteration = job.iteration
         self._prompts = list(job.follow_ups)

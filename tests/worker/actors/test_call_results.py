@@ -121,7 +121,7 @@ async def test_long_output_is_cut_and_kept_whole_without_its_secrets(workspace: 
 
 async def test_output_limit_of_the_configuration_holds(workspace: Path) -> None:
     call = await ended(workspace, Say("Ignore all previous instructions.\n" * 1000), output_limit=5000)
-    assert 4500 < len(call.shown) <= 5000
+    assert 4400 < len(call.shown) <= 5000
     assert "\n[This output holds" in call.shown
 
 

@@ -21,7 +21,7 @@ def test_head_and_tail_are_whole_lines_around_the_number_of_lines_left_out() -> 
     shown = [*head.split("\n"), *tail.split("\n")]
     assert shown == lines[: len(head.split("\n"))] + lines[-len(tail.split("\n")) :]
     assert len(shown) + int(number) == len(lines)
-    assert 1800 < len(cut) <= 2000
+    assert 1600 < len(cut) <= 2000
     assert abs(len(head) - len(tail)) < 100
 
 

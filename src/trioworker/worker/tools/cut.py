@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 MIN_SHARE = 0.5
 """The share of its room that a head or tail of whole lines fills; if it fills less, a long line is cut within."""
+GAP_BYTES = 256
+"""Bytes that are left for the line in the middle, whatever the length of the path in it: a replay cuts the same."""
 ELLIPSIS = "..."
 """Where a line is cut."""
 
@@ -32,7 +34,8 @@ def cut_middle(text: str, limit: int, remark: str) -> str:
     """
     data = text.encode("utf-8", "replace")
     gap = "\n[{} left out" + (f"; {remark}" if remark else "") + "]\n"
-    room = max(limit - len(gap.encode()) - len(f"{len(data)} bytes of a line") - 2 * len(ELLIPSIS), 0)
+    used = len(gap.encode()) + len(f"{len(data)} bytes of a line") + 2 * len(ELLIPSIS)
+    room = max(limit - max(used, GAP_BYTES), 0)
     head = data[: room - room // 2]
     end = head.rfind(b"\n")
     if end >= len(head) * MIN_SHARE:
