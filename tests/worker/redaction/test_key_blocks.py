@@ -88,13 +88,13 @@ def test_end_line_in_ordinary_text_hides_nothing() -> None:
 
 
 def test_block_extends_from_the_cut_to_its_end() -> None:
-    text = f"a\n... [truncated 12 bytes] ...\nAB\n{END}\nb"
-    assert redacted(text) == f"a\n... [truncated 12 bytes] ...{MARK}\nb"
+    text = f"a\n[12 bytes of the output were dropped here]\nAB\n{END}\nb"
+    assert redacted(text) == f"a\n[12 bytes of the output were dropped here]{MARK}\nb"
 
 
 PIECES = [
     *("\n", "\\n", "x", "word:", "12\t", " ", "Qw==", MIXED[:39], MIXED[:64], BEGIN, END, BEGIN + "\n", "\n" + END),
-    *(key_block("PRIVATE KEY"), MARK, "[truncated 12 bytes] ...", "\n" * 100, "line\n" * 60),
+    *(key_block("PRIVATE KEY"), MARK, "[12 bytes of the output were dropped here]", "\n" * 100, "line\n" * 60),
 ]
 
 

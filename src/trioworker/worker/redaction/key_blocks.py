@@ -42,7 +42,9 @@ def key_blocks(label: bytes, max_unclosed_lines: int | None = None) -> Callable[
     pattern = rb"-----(?:(BEGIN)|END)" + label
 
     def find(data: bytes) -> Iterator[Span]:
-        cuts = [match.span() for match in re.compile(rb"\[truncated [0-9]+ bytes\] \.\.\.").finditer(data)]
+        cuts = [
+            match.span() for match in re.compile(rb"\[[0-9]+ bytes of the output were dropped here\]").finditer(data)
+        ]
         opened = last_begin = None
         reached = 0
         for mark in re.compile(pattern).finditer(data):

@@ -44,6 +44,7 @@ class KeptOutputs:
         """Find the files that an earlier worker of this job left. `limit` is the bytes of all files."""
         digest = hashlib.sha256(job_id.encode("utf-8", "replace")).hexdigest()
         self._path = Path(tempfile.gettempdir()) / f"{PREFIX}{digest[:12]}"
+        self._job_id = job_id
         self._workspace = workspace
         self._limit = limit
         self._used = 0
@@ -135,7 +136,9 @@ class KeptOutputs:
             if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) != 0o700:
                 raise PermissionError(f"{self._path} belongs to someone else")
             sizes = [os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_size for name in os.listdir(descriptor)]
-            self._workspace.readable = Workspace(self._path, os.dup(descriptor), choose_opener(descriptor))
+            self._workspace.readable = Workspace(
+                self._path, os.dup(descriptor), choose_opener(descriptor), self._job_id
+            )
         except BaseException:
             os.close(descriptor)
             raise
