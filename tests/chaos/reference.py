@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.world import DONE, calling, saying
+from support.world import calling, saying
 
 FOLLOW_UP = "Keep the tabs, too."
 FOLLOW_UP_AT = 4.0
@@ -26,10 +26,10 @@ TURNS = (
     ),
     calling(("probe", {"text": "v", "seconds": 0.2}), ("probe", {"text": "w"})),
     calling(("probe", {"text": "last", "seconds": 0.3})),
-    DONE,
+    saying("The job is complete."),
 )
 """One turn of each kind: calls with text, concurrent calls, only text, a failure, a slow call, an unknown tool,
-arguments to coerce, and invalid arguments.
+arguments to coerce, invalid arguments, and a closing text that leaves the report to the last output.
 """
 ANSWER = '{\n  "did": "last"\n}'
 CALLS = {*"abcdefhijklmnpqrstuvw", "last"}

@@ -14,7 +14,7 @@ from support.process_invariants import process_violations
 from support.realjob import real_orchestrator
 from support.restartable import restartable_job, run_seeds
 from support.timed_signals import draw_moment, run_and_signal
-from support.world import DONE, calling, saying
+from support.world import calling, saying
 
 if TYPE_CHECKING:
     import random
@@ -48,7 +48,7 @@ TURNS = (
     calling(("shell", {"command": f"head -c 300000 /dev/zero | tr '\\0' x; {LOG}"}), ("glob", {"pattern": "*"})),
     # The second field of `call_TURN_CALL` is the turn that had its effect.
     calling(("shell", {"command": "cut -d_ -f2 log | sort -u | tr '\\n' ' '; cat notes.txt"})),
-    DONE,
+    saying("The job is complete."),
 )
 ANSWER = "1 2 3 5 noted"
 
