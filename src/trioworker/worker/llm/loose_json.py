@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, NoReturn, cast
 
@@ -18,12 +17,16 @@ def read_values(text: str) -> list[Any]:
     Raises:
         ValueError: the text isn't JSON, or JSON that can't be encoded again. The message has the reason in one line.
     """
+    # Imported at the first written call, since its patterns are compiled by the import.
+    import json
+
+    decoder = json.JSONDecoder(strict=False, parse_constant=_refuse_constant)
     values: list[Any] = []
     separator = re.compile(_SEPARATOR)
     at = _end(separator, text, 0)
     try:
         while at < len(text):
-            value, at = _decoder.raw_decode(text, at)
+            value, at = decoder.raw_decode(text, at)
             values.append(value)
             at = _end(separator, text, at)
         msgspec.json.encode(values)
@@ -55,6 +58,3 @@ def _end(separator: re.Pattern[str], text: str, at: int) -> int:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
-
-
-_decoder = json.JSONDecoder(strict=False, parse_constant=_refuse_constant)
