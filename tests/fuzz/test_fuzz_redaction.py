@@ -110,9 +110,14 @@ async def _grepped(line: str) -> str:
             return await Grep().run(GrepParameters(pattern=".", mode="content"), context)
 
 
+END = "-----END RSA PRIVATE KEY-----"
+
+
 @fuzzing(2.0)
 @given(st.lists(ANY_TEXT | st.sampled_from([*SECRETS, *(secret[:-9] for secret in SECRETS), "[REDACTED:", "]"])))
-@example(["-----END RSA PRIVATE KEY-----", "[7 bytes of the output were dropped here]", "-----END RSA PRIVATE KEY-----"])
+@example(
+    ["-----END RSA PRIVATE KEY-----", "[7 bytes of the output were dropped here]", "-----END RSA PRIVATE KEY-----"]
+)
 def test_redaction_accepts_any_text_and_a_second_one_changes_nothing(parts: list[str]) -> None:
     text = "".join(parts)
     once = LAYER.redact(text)

@@ -72,7 +72,7 @@ def test_plain_lines_show_speaker_text_and_duration() -> None:
         "   2.00s > shell: command=ls\n",
         "   4.25s < shell: (2.25 s) a.py\n",
         "   5.00s ! shell: Error: no\n",
-        "   6.00s result: completed: all done\n",
+        "   6.00s result: completed\n",
     ]
 
 
@@ -113,7 +113,7 @@ def test_a_long_output_shows_its_first_and_last_lines() -> None:
 
     assert "line 0" in shown
     assert "line 99" in shown
-    assert "… 88 more lines …" in shown
+    assert "\n         | …\n" in shown
     assert "line 50" not in shown
 
 
@@ -166,7 +166,7 @@ def test_rich_shows_duration_and_tokens_in_colour() -> None:
         (
             "completed",
             Report(success=True, message="all\ngood", iterations=1),
-            "completed (2.0 s, 1 iteration, 10 + 5 tokens): all good\n",
+            "completed (2.0 s, 1 iteration, 10 + 5 tokens)\n\nall\ngood\n",
         ),
         (
             "failed",
@@ -176,6 +176,6 @@ def test_rich_shows_duration_and_tokens_in_colour() -> None:
         ("in_progress", None, "not reported (2.0 s, 2 iterations, 10 + 5 tokens)\n"),
     ],
 )
-def test_the_summary_is_one_line(state: str, report: Report | None, line: str) -> None:
+def test_the_end_is_a_line_of_numbers_and_the_whole_report(state: str, report: Report | None, line: str) -> None:
     assert PlainPrinter().end(job(state, report), 2.0) == line
     assert OWN_COLOURS.sub("", RichPrinter(80).end(job(state, report), 2.0)) == line

@@ -21,6 +21,13 @@ def test_tail_that_overlaps_the_preview_is_not_shown_twice() -> None:
     assert readable_output({"output": f"{text[:2000]}...", "tail": text[-2000:]}) == text
 
 
+def test_tail_of_repetitive_output_is_not_joined_to_the_preview() -> None:
+    line = "the same words on each line, which only their number tells apart: "
+    text = "".join(f"{line}{number}\n" for number in range(1000))
+    shown = readable_output({"output": f"{text[:2000]}...", "tail": text[-2000:]})
+    assert shown == f"{text[:2000]}\n…\n{text[-2000:]}"
+
+
 def test_only_a_nonzero_exit_code_is_a_failed_command() -> None:
     assert [is_failed_command(data) for data in ({"exit_code": 1}, {"exit_code": 0}, {})] == [True, False, False]
 
@@ -30,8 +37,11 @@ def test_only_a_nonzero_exit_code_is_a_failed_command() -> None:
     [
         ('{"command": "ls", "timeout": 5}', "command=ls  timeout=5"),
         ('{"command": "l', '{"command": "l'),
+        ('{"workdir": "a", "command": "l...', "workdir=a  command=l…"),
+        ('{"command": "a\\nb\\u00...', "command=a\nb…"),
+        ('{"path": "a", "edits": [{"old_st...', '{"path": "a", "edits": [{"old_st...'),
         ("[1]", "[1]"),
     ],
 )
-def test_arguments_are_shown_as_pairs_unless_they_are_cut(text: str, shown: str) -> None:
+def test_arguments_are_shown_as_pairs(text: str, shown: str) -> None:
     assert readable_arguments(text) == shown

@@ -20,7 +20,6 @@ from trioworker import errors, open_job, run_job
 from trioworker.protocol import limits, wire
 from trioworker.protocol.limits import KIB, MAX_CALLS, MIB
 from trioworker.worker.processes.processes import Processes
-from trioworker.worker.state.conversation import OPENING
 from trioworker.worker.tools.apply_patch import ApplyPatch, ApplyPatchParameters
 from trioworker.worker.tools.base import ToolContext
 from trioworker.worker.tools.workspace import Workspace

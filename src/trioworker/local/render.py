@@ -64,7 +64,7 @@ class EventFormatter:
         data = event.data
         match event.event_type:
             case "message":
-                first, *rest = _lines(_text(data, "content")) or [""]
+                first, *rest = printable(_text(data, "content")).strip("\n").split("\n")
                 return Row("message", "you" if data.get("role") == "user" else "agent", first, rest)
             case "tool_use":
                 self._call_times[_text(data, "tool_call_id")] = event.at
@@ -75,7 +75,7 @@ class EventFormatter:
                 kind = "done" if data.get("success") else "failed"
                 self.metrics = metrics_line(data.get("metrics"))
                 status = one_line(_text(data, "status") or kind, 20)
-                return Row(kind, "result", f"{status}: {one_line(_text(data, 'message'), LINE_WIDTH)}", [])
+                return Row(kind, "result", status, [])
             case kind:
                 text = _text(data, "message") or msgspec.json.encode(data).decode()
                 return Row("status", one_line(kind, 20), one_line(text, LINE_WIDTH), [])
@@ -105,8 +105,9 @@ class PlainPrinter:
         return "\n".join([head, *(f"{'':9}| {line}" for line in row.body)]) + "\n"
 
     def end(self, job: JobView, seconds: float, /) -> str:
-        """The metrics, if there are any, and the summary."""
-        return "".join(f"{line}\n" for line in (self._formatter.metrics, summary(job, seconds)) if line)
+        """The metrics, if there are any, the summary, and the whole report."""
+        metrics = [self._formatter.metrics] if self._formatter.metrics else []
+        return "".join(f"{line}\n" for line in (*metrics, summary(job, seconds), *report_lines(job)))
 
 
 class JsonPrinter:
@@ -122,14 +123,19 @@ class JsonPrinter:
 
 
 def summary(job: JobView, seconds: float) -> str:
-    """The job's end in one line: state, duration, iterations, tokens, and the worker's message."""
+    """The job's end in one line: state, duration, iterations and tokens."""
     report = job.report
     iterations = job.iteration if report is None or report.iterations is None else report.iterations
     tokens = f"{job.usage.input_tokens} + {job.usage.output_tokens} tokens"
-    message = one_line((report.message if report else None) or "", LINE_WIDTH)
     state = job.state if report is not None else "not reported"
     numbers = f"{seconds:.1f} s, {iterations} iteration{'' if iterations == 1 else 's'}, {tokens}"
-    return f"{state} ({numbers})" + (f": {message}" if message else "")
+    return f"{state} ({numbers})"
+
+
+def report_lines(job: JobView) -> list[str]:
+    """The worker's report, which is the answer to the task, after an empty line; nothing without a report."""
+    message = (job.report.message if job.report else None) or ""
+    return ["", *printable(message).strip("\n").split("\n")] if message.strip() else []
 
 
 def metrics_line(metrics: Any) -> str:
@@ -167,11 +173,12 @@ def _name(data: dict[str, Any]) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    return [line.rstrip()[:LINE_WIDTH] for line in printable(text).strip("\n").split("\n") if line.strip()]
+    lines = (line.rstrip() for line in printable(text).strip("\n").split("\n"))
+    return [line if len(line) <= LINE_WIDTH else line[: LINE_WIDTH - 1] + "…" for line in lines if line]
 
 
 def _ends(lines: list[str]) -> list[str]:
     if len(lines) <= OUTPUT_LINES:
         return lines
     half = OUTPUT_LINES // 2
-    return [*lines[:half], f"… {len(lines) - OUTPUT_LINES} more lines …", *lines[-half:]]
+    return [*lines[:half], "…", *lines[-half:]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from trioworker.local.render import EventFormatter, summary
+from trioworker.local.render import EventFormatter, report_lines, summary
 
 if TYPE_CHECKING:
     from trioworker.orchestrator.views import JobView, StoredEvent
@@ -55,10 +55,11 @@ class RichPrinter:
         return self._rendered(lines)
 
     def end(self, job: JobView, seconds: float, /) -> str:
-        """The metrics, if there are any, and the summary in green or red."""
+        """The metrics, if there are any, the summary in green or red, and the whole report."""
         good = job.report is not None and job.report.success
         lines = [Text(self._formatter.metrics, "dim")] if self._formatter.metrics else []
-        return self._rendered([*lines, Text(summary(job, seconds), "bold green" if good else "bold red")])
+        lines.append(Text(summary(job, seconds), "bold green" if good else "bold red"))
+        return self._rendered([*lines, *map(Text, report_lines(job))])
 
     def _rendered(self, lines: list[Text]) -> str:
         console = Console(file=io.StringIO(), force_terminal=True, width=self._width, highlight=False)

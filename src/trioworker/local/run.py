@@ -14,7 +14,7 @@ import trio
 
 from trioworker.errors import ConfigError
 from trioworker.local.page_trace import page_trace
-from trioworker.local.render import JsonPrinter, PlainPrinter, summary
+from trioworker.local.render import JsonPrinter, PlainPrinter, report_lines, summary
 from trioworker.local.stdin_lines import follow_lines
 from trioworker.local.worker_process import WorkerProcess
 from trioworker.observability.notices import print_notice
@@ -94,7 +94,7 @@ def _show_end(config: LocalConfig, store: Store, job_id: str, printer: Printer, 
         with suppress(OSError):
             write_out(printer.end(view, seconds))
         if config.json_lines:
-            print_notice(summary(view, seconds))
+            print_notice("\n".join([summary(view, seconds), *report_lines(view)]))
 
 
 async def _print_events(store: Store, job_id: str, printer: Printer, worker: WorkerProcess) -> None:

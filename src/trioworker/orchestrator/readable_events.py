@@ -21,13 +21,16 @@ def readable_output(data: Mapping[str, Any]) -> str:
         return output
     head = output.removesuffix("...")
     overlap = head.find(tail[:OVERLAP_CHARACTERS])
+    # Repetitive output contains the same characters in many places.
+    while overlap >= 0 and not tail.startswith(head[overlap:]):
+        overlap = head.find(tail[:OVERLAP_CHARACTERS], overlap + 1)
     return head[:overlap] + tail if overlap >= 0 else f"{head}\n…\n{tail}"
 
 
 def readable_arguments(text: str) -> str:
-    """A call's arguments as `command=ls  workdir=src`. Truncated JSON is returned unchanged."""
+    """A call's arguments as `command=ls  workdir=src`. Of truncated JSON, the last value is the part that is there."""
     try:
-        values = _object.decode(text)
+        values = _decoded(text)
     except (msgspec.MsgspecError, UnicodeEncodeError):
         return text
     return "  ".join(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items())
@@ -36,6 +39,19 @@ def readable_arguments(text: str) -> str:
 def is_failed_command(data: Mapping[str, Any]) -> bool:
     """Whether a `tool_result` event is that of a command whose exit code isn't 0."""
     return bool(data.get("exit_code"))
+
+
+def _decoded(text: str) -> dict[str, Any]:
+    if not text.endswith("..."):
+        return _object.decode(text)
+    cut = text.removesuffix("...")
+    # The cut may be within an escape sequence, which is six characters long at most.
+    for length in range(len(cut), max(len(cut) - 6, 0), -1):
+        try:
+            return _object.decode(f'{cut[:length]}…"}}')
+        except msgspec.MsgspecError:
+            continue
+    return _object.decode(text)
 
 
 _object = msgspec.json.Decoder(dict[str, Any])

@@ -34,3 +34,12 @@ async def test_text_without_a_call_is_followed_by_the_reminder_and_the_job_conti
     # A person reads the text itself, and no status about the reminder.
     assert [data["content"] for data in world.of_type("message")][:2] == [content, content]
     assert GO_ON not in str(world.events)
+
+
+async def test_report_is_the_text_before_the_reminder_if_the_model_then_only_ends_the_job(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    answer = saying("There are two lines.")
+    world = World([calling(("probe", {"text": "2 a.txt"})), answer, saying("The job is complete.")])
+    outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
+    assert outcome.message == "There are two lines."

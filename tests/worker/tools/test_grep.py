@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -264,10 +265,17 @@ async def test_cancelled_search_is_abandoned_at_once(call: Call, root: Path) -> 
     assert scope.cancelled_caught
 
 
+async def test_count_of_a_search_that_runs_out_of_time_is_a_minimum(context: ToolContext, root: Path) -> None:
+    (root / "a.py").write_text("ab\n" * 250_000)
+    parameters = GrepParameters(pattern="a(?:.*z)?", multiline=True, mode="content", path="a.py")
+    result = await Grep(max_seconds=0.5).run(parameters, context)
+    assert re.fullmatch(r"\[at least \d+ matching lines?\b.*\]", result.splitlines()[-1])
+
+
 async def test_search_that_runs_out_of_time_returns_what_it_has(context: ToolContext) -> None:
     result = await Grep(max_seconds=0.0).run(GrepParameters(pattern="foo"), context)
     assert entries(result) == []
-    assert "the search ran out of time, so there may be more matches; narrow it by path or glob" in remarks(result)
+    assert "the search ran out of time; narrow the pattern, the path or the glob" in remarks(result)
 
 
 async def test_multiline_search_whose_matches_each_read_to_the_end_runs_out_of_time(
@@ -276,4 +284,4 @@ async def test_multiline_search_whose_matches_each_read_to_the_end_runs_out_of_t
     (root / "a.py").write_text("a\n" * 250_000)
     parameters = GrepParameters(pattern="a(?:.*z)?", multiline=True, mode="count", path="a.py")
     result = await Grep(max_seconds=0.5).run(parameters, context)
-    assert "the search ran out of time, so there may be more matches; narrow it by path or glob" in remarks(result)
+    assert "the search ran out of time; narrow the pattern, the path or the glob" in remarks(result)

@@ -108,3 +108,9 @@ async def test_a_patch_that_would_write_a_mark_changes_no_file(call: Call, root:
     with pytest.raises(ToolError, match="stands for a secret"):
         await call("apply_patch", path="b", old_string=KEY, new_string=MARK)
     assert KEY in (root / "b").read_text()
+
+
+async def test_a_mark_in_old_string_is_explained(call: Call, root: Path) -> None:
+    (root / ".env").write_text(DOTENV)
+    with pytest.raises(ToolError, match=r"old_string is not in .env; \[REDACTED:openai_api_key\] stands for a secret"):
+        await call("apply_patch", path=".env", old_string=f"API_KEY={MARK}\nDEBUG=0", new_string="DEBUG=1")

@@ -97,7 +97,7 @@ def _arguments(given: Any) -> tuple[Any, str]:
     try:
         return read_json(given.encode()), ""
     except ValueError as error:
-        return {}, f"arguments are not JSON: {error}"
+        return {}, f"not JSON: {error}"
 
 
 def _content(message: dict[str, Any], choice: dict[str, Any]) -> str | None:

@@ -25,7 +25,10 @@ FAILURES_WARNED = 3
 FAILURES_STOPPED = 5
 """This many failures of the same call in a row cause a warning, and a turn without tools."""
 
-GO_ON = f'Go on with the job. Call a tool for the next step, or say "{COMPLETION_PHRASE}." when nothing is left to do.'
+GO_ON = (
+    "Your reply had no tool call, and didn't end the job. Call a tool for the next step; or, if nothing is left to do, "
+    f'write the whole report, which ends with "{COMPLETION_PHRASE}."'
+)
 """The reminder after a text without a call: no request may end with the assistant's message."""
 REPLY_EMPTY = (
     f'Your last reply was empty. Call a tool for the next step, or say "{COMPLETION_PHRASE}." and what was done.'

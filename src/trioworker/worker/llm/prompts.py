@@ -60,7 +60,9 @@ def environment(around: Surroundings) -> str:
         writable = f"only to files below these folders: {', '.join(around.writable)}"
     else:
         writable = f"wherever the user {around.user} may"
-    budget = "" if around.token_budget is None else f", {around.token_budget} tokens (input and output)"
+    budget = ""
+    if around.token_budget is not None:
+        budget = f", {around.token_budget} tokens (input and output; each reply takes the whole conversation as input)"
     return f"""\
 - System: {around.system}. Date: {around.date}. User: {around.user}.
 - Working directory: {around.workspace}. Relative paths start there, and so does each command.
@@ -78,9 +80,9 @@ def environment_of(prompt: str) -> str | None:
 
 
 def job_prompt(job: JobDescription) -> str:
-    """The first user message: the title, unless the description contains it, and the description."""
-    title = f"{job.title}\n\n" if job.title and job.title not in job.description else ""
-    return truncate(title + job.description, MAX_PROMPT_BYTES)
+    """The first user message: the title, unless the description repeats it, and the description."""
+    repeated = job.title.removesuffix("…") in job.description
+    return truncate(job.description if repeated else f"{job.title}\n\n{job.description}", MAX_PROMPT_BYTES)
 
 
 def limits_note(left: list[str]) -> str:
@@ -105,7 +107,7 @@ def seconds_left(left: float, timeout: float) -> str:
 
 def tokens_left(used: int, budget: int) -> str:
     """What is left of the token budget."""
-    return f"{max(0, budget - used)} of {budget} tokens are left"
+    return f"{max(0, budget - used)} of {budget} tokens are left, and each reply takes the whole conversation as input"
 
 
 def wrap_up(reason: str) -> str:

@@ -153,7 +153,8 @@ def _grep(parameters: GrepParameters, context: ToolContext, max_seconds: float) 
             if not is_full:
                 shown.append(entry.text)
     except _OutOfTimeError:
-        search.skipped.note("the search ran out of time, so there may be more matches; narrow it by path or glob")
+        search.is_partial = True
+        search.skipped.note("the search ran out of time; narrow the pattern, the path or the glob")
     skipped = [f"[{line}]" for line in search.skipped.report()]
     return "\n".join([*shown, *skipped, _total(parameters, search, count, shown, is_full=is_full)])
 
@@ -163,7 +164,7 @@ def _total(parameters: GrepParameters, search: _Search, count: int, shown: list[
     if not count:
         return f"[no matches in {search.files} file{'' if search.files == 1 else 's'} searched]"
     noun = "matching line" if parameters.mode in ("content", "count") else "file"
-    total = f"{count} {noun}{'' if count == 1 else 's'}"
+    total = f"{'at least ' if search.is_partial else ''}{count} {noun}{'' if count == 1 else 's'}"
     return f"[{total}, of which the first {len(shown)} entries are shown]" if is_full else f"[{total}]"
 
 
@@ -174,6 +175,8 @@ class _Search:
         self.skipped = Skipped()
         self.files = 0
         """How many files were searched."""
+        self.is_partial = False
+        """Whether it ran out of time."""
         self._parameters = parameters
         self._workspace = workspace
         self._multiline = parameters.multiline or False

@@ -14,6 +14,7 @@ from collections import Counter
 from itertools import accumulate
 
 from trioworker.protocol.text import truncate
+from trioworker.worker.tools.redaction_marks import first_mark
 
 MAX_LINES = 40
 MAX_BYTES = 4_000
@@ -43,6 +44,8 @@ def where_it_nearly_matches(content: str, old: str, new: str) -> str:
 
     The first line says what differs. The lines of the file that were probably meant follow it, if there are any.
     """
+    if (mark := first_mark(old)) and mark not in content:
+        return f"{mark} stands for a secret, which can't be quoted: quote only lines without it"
     variants = _variants(old)
     for variant, difference in variants:
         found = content.find(variant)

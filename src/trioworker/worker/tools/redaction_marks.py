@@ -24,6 +24,11 @@ def check_marks(before: str, after: str, shown: str) -> None:
         )
 
 
+def first_mark(text: str) -> str:
+    """The first redaction mark in a text, empty if there is none."""
+    return next(iter(_marks(text)), "")
+
+
 def _marks(text: str) -> Counter[str]:
     if "[REDACTED:" not in text:
         return Counter()

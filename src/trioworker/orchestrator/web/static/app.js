@@ -43,7 +43,11 @@ function open(id) {
   const current = (stream = new Stream(id, {
     event: (event) => stream === current && showEvent(event),
     job: (job) => stream === current && showJob(job),
-    end: (job) => stream === current && showJob(job),
+    end: (job) => {
+      if (stream !== current) return;
+      showJob(job);
+      events.showReport(job.report?.message);
+    },
     connection: (state) => stream === current && showConnection(state),
   }));
 }

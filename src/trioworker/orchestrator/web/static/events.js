@@ -55,6 +55,12 @@ export class Events {
     }
   }
 
+  /** Show the whole report in place of the event's preview. */
+  showReport(message) {
+    const text = this.list.querySelector(".result .text");
+    if (text && message) text.textContent = message;
+  }
+
   head(who, event, spent) {
     const tokens = spent > 0 ? element("span", "", `${count(spent)} tokens`) : null;
     return element("div", "who", element("b", "", who), tokens, this.time(event));
