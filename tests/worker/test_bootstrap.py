@@ -132,7 +132,7 @@ async def test_conversation_starts_with_the_system_message_and_the_job(
     assert system["role"] == "system"
     assert user == {"role": "user", "content": f"{world.description.title}\n\n{world.description.description}"}
     assert world.description.description not in system["content"]
-    assert f"Working directory: {workspace}." in system["content"]
+    assert f"Workspace: {workspace}." in system["content"]
     assert "Date: 1971-01-01." in system["content"]
     assert TOKEN not in system["content"]
     first = world.asked("status")[0].body

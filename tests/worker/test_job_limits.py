@@ -48,7 +48,7 @@ async def test_note_at_three_quarters_of_the_iterations(workspace: Path, autojum
     assert (await run(world, workspace, max_iterations=20)).success
     ((spoken, note),) = notes(world)
     assert spoken == 15
-    assert "5 of 20 iterations are left, this one included" in note
+    assert "5 of 20 iterations are left, including this one" in note
 
 
 async def test_note_at_three_quarters_of_the_time(workspace: Path, autojump_clock: MockClock) -> None:
@@ -90,7 +90,7 @@ async def test_spent_iterations_ask_for_the_report_without_tools(workspace: Path
     assert world.reports == [{"success": False, "message": outcome.message, "iterations": 3}]
     last = [exchange for exchange in world.exchanges if exchange.path.startswith("llm/")][-1]
     assert not last.body.get("tools") or last.body["tool_choice"] == "none"
-    assert "This is your last reply, without tools." in last.body["messages"][-1]["content"]
+    assert "This is your last reply, and tools are disabled." in last.body["messages"][-1]["content"]
     assert_well_formed(last.body["messages"])
     assert [data["content"] for data in world.of_type("message")][-1] == REPORT.content
     assert outcome.metrics.llm_requests == 4

@@ -31,8 +31,8 @@ def test_system_message_states_the_machine_and_every_limit() -> None:
         "Debian GNU/Linux 12 (bookworm), x86_64",
         "2031-05-06",
         "User: worker",
-        "Working directory: /work/space",
-        "only to files below these folders: /work/space, /tmp",
+        "Workspace: /work/space",
+        "only below these folders: /work/space, /tmp",
         "landlock 7, no_new_privs, limits",
         "40 iterations",
         "590 s",
@@ -43,15 +43,15 @@ def test_system_message_states_the_machine_and_every_limit() -> None:
 
 def test_system_message_says_how_calls_behave_and_how_to_end() -> None:
     prompt = system_prompt(environment(AROUND))
-    assert "in the given order" in prompt
-    assert "servers that a command starts in the background with `&`" in prompt
-    assert "`cd` and shell variables don't" in prompt
+    assert "in the order given" in prompt
+    assert "processes started in the background with `&`" in prompt
+    assert "`cd` and shell variables do not" in prompt
     assert f'"{COMPLETION_PHRASE}."' in prompt
     assert '"The job cannot be completed: REASON."' in prompt
 
 
 def test_commands_without_a_sandbox_may_write_where_the_user_may() -> None:
-    assert "may write wherever the user worker may" in environment(msgspec.structs.replace(AROUND, writable=()))
+    assert "can write wherever the user worker can" in environment(msgspec.structs.replace(AROUND, writable=()))
 
 
 def test_budget_is_not_mentioned_when_there_is_none() -> None:

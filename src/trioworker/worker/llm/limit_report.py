@@ -1,4 +1,4 @@
-"""The report of a job that reached one of its limits: the reason, and what the model wrote last."""
+"""The report of a job that reached one of its limits: the reason, and the last text of the model."""
 
 from __future__ import annotations
 

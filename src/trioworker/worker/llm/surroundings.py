@@ -1,4 +1,4 @@
-"""What a job runs on, as the system message states it: read from the machine when the job is opened."""
+"""The machine and the limits of a job, as the system message states them; determined when the job is opened."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trioworker.worker.processes.sandbox.sandbox import Sandbox
 
 NAME_BYTES = 100
-"""The maximum length of the system's name, which comes from a file."""
+"""Maximum length of the system's name, which comes from a file, in characters."""
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,9 +32,9 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
         workspace: the working directory.
         writable: the folders that commands may write to; empty if they aren't confined.
         sandbox: what the sandbox enforces.
-        max_iterations: the iterations that the job may take.
-        timeout: the seconds that it may take.
-        token_budget: the tokens that it may take; None means no limit.
+        max_iterations: maximum number of iterations.
+        timeout: time limit of the job in seconds.
+        token_budget: maximum number of tokens; None means no limit.
     """
 
     system: str
