@@ -71,7 +71,7 @@ def test_third_failure_in_a_row_warns_and_fifth_removes_the_tools() -> None:
     assert not fourth.note
     fifth = after(turn, loop_state=fourth.loop_state)
     assert "shell has failed 5 times" in fifth.note
-    assert "without tools" in fifth.status
+    assert "has no tools" in fifth.status
     assert fifth.loop_state.text_only
 
 

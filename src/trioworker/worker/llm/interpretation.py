@@ -44,8 +44,8 @@ class Interpretation(msgspec.Struct, frozen=True, kw_only=True):
         said: the assistant message to add to the conversation, None for an empty reply.
         calls: the calls of the next turn.
         text: the text of the reply, for a `message` event.
-        note: a user message to add after `said`.
-        status: a line for a `status` event.
+        note: the content of a user message to add after `said`.
+        status: the message of a `status` event.
         finished: the report of the job, if the reply completes it.
         failed: the report of the job, if the reply says that it can't be completed.
     """
@@ -61,11 +61,11 @@ class Interpretation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 UNREADABLE_CALL = "unreadable_call"
-"""The name of a call, written as text, whose own name can't be read."""
+"""The name given to a call that is written as text and whose own name can't be read."""
 SHOWN_MARKUP_BYTES = 2_000
-"""The part of a reply without text that the model sees again, to correct its call."""
+"""Bytes of a reply without text that the model sees again, to correct its call."""
 MAX_REASONS = 3
-"""How many calls that can't be run are explained."""
+"""Calls that can't be run and are explained in one note."""
 
 
 def interpret(reply: wire.Reply, context: Context) -> Interpretation:
@@ -95,7 +95,7 @@ def holds_calls(reply: wire.Reply, tools: Collection[str]) -> bool:
 def _calls(reply: wire.Reply, recovery: Recovery, context: Context) -> tuple[wire.ToolCall, ...]:
     """The calls of the reply, native or written as text, within their limits.
 
-    Beside calls that can be run, those that can't are calls too, so that each is answered with its own error.
+    If one of them can be run, those that can't are returned too, so that each is answered with its own error.
     """
     if reply.tool_calls:
         return clamp_calls(reply.tool_calls, context.taken)
@@ -162,7 +162,7 @@ def _on_text(reply: wire.Reply, recovery: Recovery, context: Context) -> Interpr
 
 
 def _on_no_text(reply: wire.Reply, recovery: Recovery, context: Context) -> Interpretation:
-    """A reply without text and without calls that can be run: the model is told what it consists of instead."""
+    """A reply with neither text nor calls that can be run: the note says what it contained instead."""
     loop_state = context.loop_state
     is_cut = reply.ended_by == "length"
     if recovery.problems and not loop_state.text_only:

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from trioworker.worker.state.job import TurnCall
 
 COMPLETION_PHRASE = "The job is complete"
-"""The sentence that the model is asked to complete the job with; the contract agrees that it signals completion."""
+"""The sentence with which the model is asked to complete the job; the contract lists it as a completion phrase."""
 FAILURES_WARNED = 3
 FAILURES_STOPPED = 5
-"""This many failures of the same call in a row cause a warning, and a turn without tools."""
+"""Consecutive failures of the same call that cause a warning, and a turn without tools."""
 
 GO_ON = (
     "Your reply had no tool call, and didn't end the job. Call a tool for the next step; or, if nothing is left to do, "
@@ -31,41 +31,42 @@ GO_ON = (
 )
 """The reminder after a text without a call: no request may end with the assistant's message."""
 REPLY_EMPTY = (
-    f'Your last reply was empty. Call a tool for the next step, or say "{COMPLETION_PHRASE}." and what was done.'
+    "Your last reply was empty. Call a tool for the next step, or say what was done and end with "
+    f'"{COMPLETION_PHRASE}."'
 )
 ONLY_THOUGHTS = (
-    "Your last reply contained only thoughts, and neither text nor a tool call. Call a tool for the next step, or say "
-    f'"{COMPLETION_PHRASE}." and what was done.'
+    "Your last reply contained only thoughts: no text and no tool call. Call a tool for the next step, or say what was "
+    f'done and end with "{COMPLETION_PHRASE}."'
 )
 THOUGHTS_CUT = (
-    "Your last reply was cut off at the length limit while you were thinking: it contains no text and no tool call. "
+    "Your last reply was cut off at the length limit while you were thinking: it contained no text and no tool call. "
     "Think less this time, and take one small step: a single tool call."
 )
 TEXT_WANTED = (
-    "Your last replies contained no text and no tool call. Answer in plain text now, with no tool call: what is done, "
-    "and what not?"
+    "Your last replies contained no text and no tool call. Answer in plain text now, without a tool call: what is "
+    "done, and what is not?"
 )
-CALL_IN_TEXT_TURN = "Tools are off for this turn, so your tool call was not run. Answer in plain text."
+CALL_IN_TEXT_TURN = "Tools are disabled for this turn, so your tool call was not run. Answer in plain text."
 CALL_UNREADABLE = (
-    "No tool was run, as the tool call in your last reply can't be: {}. Use the interface for tool calls, or write "
+    "The tool call in your last reply can't be run: {}. Use the interface for tool calls, or write "
     '<tool_call>{{"name": "NAME", "arguments": {{…}}}}</tool_call> with valid JSON.'
 )
 CALL_TEXT_CUT = (
-    "Your last reply was cut off at the length limit in the middle of a tool call, which was not run. Make it again "
-    "with less; write a long file in several parts."
+    "Your last reply was cut off at the length limit in the middle of a tool call, which was not run. Make a "
+    "shorter call; write a long file in several parts."
 )
 REPLY_CUT = (
-    "Your last reply was cut off at the length limit. Go on from where it stopped, in smaller pieces: several short "
+    "Your last reply was cut off at the length limit. Continue from where it stopped, in smaller pieces: several short "
     "replies or tool calls instead of one long one."
 )
 CALL_CUT = (
-    "not run: the reply was cut off at the length limit, so this call may be incomplete. Make it again with less; "
+    "not run: the reply was cut off at the length limit, so this call may be incomplete. Make a shorter call; "
     "write a long file in several parts."
 )
 
 
 class Nudge(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a rule: the new state, and unless empty, a note to the model and a status for people."""
+    """The result of a rule: the new state, a note to the model and a status for people; both may be empty."""
 
     loop_state: LoopState
     note: str = ""
@@ -73,13 +74,13 @@ class Nudge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unusable(NamedTuple):
-    """A reply that neither says anything nor calls a tool.
+    """A reply with neither text nor a call that can be run.
 
     Attributes:
-        note: what the model is told.
-        status: what people are told.
-        failure: the reason of the failed job after `limit` such replies in a row.
-        wants_text: whether the note after the second one in a row asks for text, without tools.
+        note: the message to the model.
+        status: the status event for people.
+        failure: the reason why the job fails after `limit` such replies in a row.
+        wants_text: whether the second one in a row causes a turn without tools.
     """
 
     note: str
@@ -97,7 +98,7 @@ EMPTY_REPLY = Unusable(
 THOUGHTS_ONLY_REPLY = Unusable(
     note=ONLY_THOUGHTS,
     status="The reply contained only thoughts: the model was asked to continue",
-    failure="the model gave three replies in a row with thoughts and neither text nor a call",
+    failure="the model gave three replies in a row that contained only thoughts",
 )
 THOUGHTS_CUT_REPLY = Unusable(
     note=THOUGHTS_CUT,
@@ -108,7 +109,7 @@ THOUGHTS_CUT_REPLY = Unusable(
 CALL_IN_TEXT_TURN_REPLY = Unusable(
     note=CALL_IN_TEXT_TURN,
     status="The model called a tool in a turn without tools",
-    failure="the model called tools where only text was asked for",
+    failure="the model called tools when it was asked for text only",
 )
 FILTERED = " (stopped by the provider's content filter)"
 
@@ -126,10 +127,10 @@ def unreadable_call(reasons: Iterable[str]) -> Unusable:
 
 
 def on_unusable_reply(loop_state: LoopState, reply: Unusable, *, is_filtered: bool = False) -> Nudge:
-    """Tell the model what is wrong with its reply; after the second one in a row, it may have to answer in text.
+    """Tell the model what is wrong with its reply; the second one in a row may cause a turn without tools.
 
     Raises:
-        ReasoningError: this is the last such reply in a row that is accepted.
+        ReasoningError: it is the last of `reply.limit` such replies in a row.
     """
     count = loop_state.empty_replies + 1
     suffix = FILTERED if is_filtered else ""
@@ -151,8 +152,8 @@ def on_cut_reply(loop_state: LoopState, note: str) -> Nudge:
 def after_turn(loop_state: LoopState, calls: Iterable[TurnCall]) -> Nudge:
     """Count failures of the same call in a row: warn first, then remove the tools for one turn.
 
-    A call fails when its tool reports an error. A command that exits with an error is a result, and an interrupted call
-    counts for nothing, since it is not the model's fault.
+    A call fails when its tool reports an error. A command with a nonzero exit code is a result. An interrupted call
+    does not count, since it is not the model's fault.
     """
     key, count = loop_state.failing_call, loop_state.failing_count
     name = ""
@@ -169,17 +170,17 @@ def after_turn(loop_state: LoopState, calls: Iterable[TurnCall]) -> Nudge:
         return Nudge(
             loop_state=msgspec.structs.replace(counted, failing_call="", failing_count=0, text_only=True),
             note=(
-                f"The same call of {name} has failed {count} times in a row. Tools are off for one turn: say in plain "
-                "text why it fails and what you will do instead."
+                f"The same call to {name} has failed {count} times in a row. Tools are disabled for one turn: say in "
+                "plain text why it fails and what you will do instead."
             ),
-            status=f"{name} failed {count} times in a row: a turn without tools",
+            status=f"{name} failed {count} times in a row: the next turn has no tools",
         )
     if count >= FAILURES_WARNED > loop_state.failing_count:
         return Nudge(
             loop_state=counted,
             note=(
-                f"The same call of {name} has failed {count} times in a row. Making it again will not help: change its "
-                "arguments or take another way."
+                f"The same call to {name} has failed {count} times in a row. Repeating it will not help: change its "
+                "arguments or try another approach."
             ),
             status=f"{name} failed {count} times in a row: the model was warned",
         )
