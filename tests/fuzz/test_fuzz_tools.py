@@ -138,7 +138,7 @@ def test_any_patch_is_applied_or_refused(content: str, lines: list[tuple[str, st
 
 
 def _is_plain(content: bytes) -> bool:
-    """UTF-8 without a mark, and no line end but `\\n`: the file's bytes are its text."""
+    """UTF-8 without a mark, and no line ending but `\\n`: the file's bytes are its text."""
     text = content.decode("utf-8", "replace")
     return text.encode() == content and not text.startswith("\ufeff") and not {"\0", "\r"} & {*text}
 

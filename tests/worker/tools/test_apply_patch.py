@@ -32,7 +32,7 @@ async def test_empty_new_string_deletes(call: Call, root: Path) -> None:
 async def test_several_matches_require_replace_all(call: Call, root: Path) -> None:
     (root / "file").write_text("x = 1\ny\nx = 1\nx = 1")
     with pytest.raises(
-        ToolError, match=r"occurs 3 times in file, on lines 1, 3, 4; quote more lines around it, or set"
+        ToolError, match=r"occurs 3 times in file, on lines 1, 3, 4; include more surrounding lines, or set"
     ):
         await call("apply_patch", path="file", old_string="x = 1", new_string="x = 2")
     result = await call("apply_patch", path="file", old_string="x = 1", new_string="x = 2", replace_all="true")
@@ -115,7 +115,7 @@ async def test_encoding_and_byte_order_mark_are_kept(call: Call, root: Path, enc
 
 async def test_character_that_the_encoding_lacks_is_an_error_and_changes_nothing(call: Call, root: Path) -> None:
     (root / "file").write_bytes("Grüße".encode("latin-1"))
-    with pytest.raises(ToolError, match="cannot write file: its encoding, latin-1, has no '→'"):
+    with pytest.raises(ToolError, match="cannot write file: its encoding, latin-1, can't represent '→'"):
         await call("apply_patch", path="file", old_string="G", new_string="→")
     assert (root / "file").read_bytes() == "Grüße".encode("latin-1")
 
@@ -143,7 +143,7 @@ async def test_edits_are_made_in_order(call: Call, root: Path) -> None:
 async def test_edit_that_fails_leaves_the_file_as_it_was(call: Call, root: Path) -> None:
     (root / "file").write_text("one\n")
     edits = [{"old_string": "one", "new_string": "1"}, {"old_string": "missing", "new_string": "2"}]
-    with pytest.raises(ToolError, match=r"^no edit was made, since edits\[1\] failed: old_string is not in file; "):
+    with pytest.raises(ToolError, match=r"^no edit was made, because edits\[1\] failed: old_string is not in file; "):
         await call("apply_patch", path="file", edits=edits)
     assert (root / "file").read_text() == "one\n"
 
@@ -158,23 +158,24 @@ async def test_edits_may_be_text_or_a_single_one(call: Call, root: Path, edits: 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"old_string": "x", "new_string": "y"}, "path: required and missing"),
-        ({"path": "f", "old_string": "x"}, "new_string: required without edits or patch, and missing"),
-        ({"path": "f"}, "old_string, new_string: required without edits or patch, and missing"),
+        ({"old_string": "x", "new_string": "y"}, "path: required but missing"),
+        ({"path": "f", "old_string": "x"}, "new_string: required unless edits or patch is given"),
+        ({"path": "f"}, "old_string, new_string: required unless edits or patch is given"),
         ({"path": "f", "edits": [], "old_string": ""}, "new_string: required"),
         ({"path": "f", "old_string": "x", "edits": [{"old_string": "x", "new_string": "y"}]}, "old_string: can't be"),
-        ({"patch": "*** Begin Patch", "old_string": "x"}, "old_string: can't be combined with patch; give one of them"),
+        (
+            {"patch": "*** Begin Patch", "old_string": "x"},
+            "old_string: can't be combined with patch; give one or the other",
+        ),
         ({"path": "f", "edits": [{"old_string": "x"}]}, r"edits\[0\]: Object missing required field `new_string`"),
         (
             {"path": "f", "edits": [{"old": "x", "to": "y"}]},
             "edits: item 0: to: unknown; the parameters are",
         ),
         ({"path": "f", "edits": "x"}, "edits: expected a list of objects"),
-        ({"path": "f", "edits": [{"old": "x", "new": ""}] * 501}, "edits: at most 500 are accepted, not 501"),
+        ({"path": "f", "edits": [{"old": "x", "new": ""}] * 501}, "edits: at most 500 are allowed, not 501"),
     ],
 )
-async def test_arguments_that_don_t_fit_together_are_an_error(
-    call: Call, arguments: dict[str, object], message: str
-) -> None:
+async def test_incompatible_arguments_are_an_error(call: Call, arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ToolError, match=f"^invalid parameters: {message}"):
         await call("apply_patch", **arguments)

@@ -88,13 +88,13 @@ def test_other_name_is_taken_as_the_parameter_that_it_means(
     [
         ("shell", {"command": "ls", "foo": 1}, "foo: unknown; the parameters are command, workdir, timeout"),
         ("shell", {"foo": 1, "b\nr": 2}, "foo, 'b\\nr': unknown; the parameters are command, workdir, timeout; comm"),
-        ("shell", {"command": "ls", "cmd": "rm x"}, "command, cmd: both mean command, and differ; give command only"),
-        ("shell", {"command": []}, "command: expected a command line, or a list of words"),
+        ("shell", {"command": "ls", "cmd": "rm x"}, "command, cmd: both mean command, but differ; give only command"),
+        ("shell", {"command": []}, "command: expected a command line or a list of words"),
         ("shell", {"command": ["apply_patch", "*** Begin Patch"]}, "command: to change files, call the tool"),
         ("shell", {"command": "x", "is_background": True}, "is_background: to run a command in the background, end it"),
         ("shell", {"command": "x", "timeout_ms": "soon"}, "timeout_ms: expected a whole number"),
-        ("shell", {"cmd": None}, "command: required and missing"),
-        ("read_file", {"path": "f", "limit": 2, "end_line": 9}, "limit, end_line: both mean limit, and differ"),
+        ("shell", {"cmd": None}, "command: required but missing"),
+        ("read_file", {"path": "f", "limit": 2, "end_line": 9}, "limit, end_line: both mean limit, but differ"),
         ("read_file", {"path": "f", "view_range": [1]}, "view_range: expected the first and the last line"),
         ("read_file", {"path": "f", "start_line": 9, "end_line": 3}, "end_line: must be at least the first line, 9"),
         ("write_file", {"path": "f", "content": "x", "mode": "append"}, "mode: write_file always overwrites"),
@@ -102,7 +102,7 @@ def test_other_name_is_taken_as_the_parameter_that_it_means(
         ("grep", {"pattern": "x", "output_mode": "lines"}, "mode: Invalid enum value 'lines'"),
     ],
 )  # fmt: skip
-def test_what_has_no_one_meaning_is_an_error_that_says_what_is_accepted(
+def test_ambiguous_argument_is_an_error_that_says_what_is_accepted(
     tool: str, given: dict[str, Any], message: str
 ) -> None:
     assert refusal(tool, **given).startswith(f"invalid parameters: {message}")
@@ -128,7 +128,7 @@ def test_null_for_an_optional_argument_means_absent(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["reason_code", "size", "choice", "switch", "items"])
 @pytest.mark.parametrize("blank", ["", " "])
-def test_empty_text_for_what_is_no_text_means_absent(name: str, blank: str) -> None:
+def test_empty_text_where_no_text_is_expected_means_absent(name: str, blank: str) -> None:
     assert parse_arguments(Sample, {"text": "x", name: blank}) == Sample(text="x")
 
 
@@ -145,7 +145,7 @@ def test_empty_folder_means_the_workspace(tool: str) -> None:
 
 @pytest.mark.parametrize("arguments", [None, [], "", "null", "[]"])
 def test_empty_arguments_are_an_empty_object(arguments: Any) -> None:
-    with pytest.raises(InvalidParametersError, match=r"^invalid parameters: text: required and missing$"):
+    with pytest.raises(InvalidParametersError, match=r"^invalid parameters: text: required but missing$"):
         parse_arguments(Sample, arguments)
 
 

@@ -1,4 +1,4 @@
-"""Results that are cut at line ends."""
+"""Results that are cut between lines."""
 
 from __future__ import annotations
 
@@ -53,6 +53,6 @@ def test_fits_counts_bytes(text: str, expected: bool) -> None:
     assert fits(text, 8) is expected
 
 
-def test_first_lines_count_their_line_ends() -> None:
+def test_first_lines_count_their_newlines() -> None:
     assert first_lines(["abc", "äö", "x"], 9) == ["abc", "äö"]
     assert first_lines(["abc", "äö", "x"], 8) == ["abc"]

@@ -34,7 +34,7 @@ def test_a_large_change_shows_all_its_lines_as_removed_and_added() -> None:
     assert diff.count("\n+b") == 600
 
 
-def test_a_diff_is_cut_at_a_line_end_within_its_limit() -> None:
+def test_a_diff_is_cut_between_lines_within_its_limit() -> None:
     diff = unified_diff("a.txt", "", "a line of some length\n" * 10_000)
     assert diff.endswith("\n+a line of some length")
     assert DIFF_PREVIEW_BYTES - len("+a line of some length") <= len(diff.encode()) <= DIFF_PREVIEW_BYTES

@@ -33,8 +33,8 @@ async def test_default_mode_gives_paths_and_reports_what_was_skipped(call: Call)
     assert (await call("grep", pattern="foo")).split("\n") == [
         "a.py",
         "src/b.js",
-        "[files not searched, since they are binary: binary]",
-        "[folders not entered, since git ignores them or a program made them (to enter one, give it as path): "
+        "[files not searched, because they are binary: binary]",
+        "[folders not entered, because git ignores them or a program generated them (to enter one, give it as path): "
         "node_modules]",
         "[2 files]",
     ]

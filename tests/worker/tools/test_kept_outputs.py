@@ -1,4 +1,4 @@
-"""The files with whole outputs: private, bounded, found again, and removed."""
+"""The files with full outputs: private, bounded, found again, and removed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_restarted_worker_finds_the_files_and_counts_them(workspace: Workspace) 
     first = KeptOutputs(JOB, workspace, limit=10)
     path = first.keep("1-1.txt", "x" * 6)
     with KeptOutputs(JOB, workspace, limit=10) as second:
-        with pytest.raises(OutputNotKeptError, match="outputs of this job are used up"):
+        with pytest.raises(OutputNotKeptError, match="for outputs is reached"):
             second.keep("2-1.txt", "x" * 5)
         assert Path(second.keep("2-1.txt", "x" * 4)).parent == Path(path).parent
         assert second.keep("1-1.txt", "y" * 6) == path

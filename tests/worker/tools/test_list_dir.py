@@ -43,7 +43,7 @@ async def test_recursive_listing_enters_three_levels_and_no_generated_folders(ca
     assert "node_modules/" in entries(result)
     assert not [entry for entry in entries(result) if entry.startswith("node_modules/x")]
     assert remarks(result) == [
-        "folders not entered, since git ignores them or a program made them (to enter one, give it as path): "
+        "folders not entered, because git ignores them or a program generated them (to enter one, give it as path): "
         "node_modules",
         "folders below 3 levels are not listed; to see more, set path or max_depth",
     ]
@@ -76,7 +76,7 @@ async def test_nearest_500_entries_are_listed(call: Call, root: Path) -> None:
         (root / f"top{number}").touch()
     result = await call("list_dir", recursive=True)
     assert len(entries(result)) == 500
-    assert remarks(result) == ["only 500 entries are shown; to see others, list a folder in it, or use glob"]
+    assert remarks(result) == ["only 500 entries are shown; to see others, list a subfolder or use glob"]
     assert "top19 (0B)" in entries(result)
     (root / "top0").unlink()
     for number in range(10):

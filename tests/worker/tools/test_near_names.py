@@ -39,13 +39,13 @@ def laid_out(root: Path) -> None:
         ("pkg", "src/pkg"),
     ],
 )
-async def test_missing_path_is_an_error_with_near_ones(call: Call, root: Path, tool: str, path: str, near: str) -> None:
+async def test_missing_path_suggests_similar_ones(call: Call, root: Path, tool: str, path: str, near: str) -> None:
     laid_out(root)
     with pytest.raises(ToolError, match=rf"{path}: no such file or directory; did you mean {near}( or .*)?\?$"):
         await call(tool, path=path, **OTHER_ARGUMENTS.get(tool, {}))
 
 
-async def test_missing_folder_of_a_command_is_an_error_with_near_ones(call: Call, root: Path) -> None:
+async def test_missing_command_folder_suggests_similar_ones(call: Call, root: Path) -> None:
     laid_out(root)
     with pytest.raises(ToolError, match=r"^cannot enter pkg: no such file or directory; did you mean src/pkg\?$"):
         await call("shell", command="true", workdir="pkg")

@@ -1,4 +1,4 @@
-"""What an error shows when quoted text isn't in the file: the lines that were meant, ready to copy."""
+"""The error for quoted text that isn't in the file shows the lines that were meant, ready to copy."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class Other:
 @pytest.mark.parametrize(
     ("old", "difference", "lines"),
     [
-        ("3\tdef greet(name):\n4\t\tif name ==", "line numbers, which are not part of the file,", (3, 4)),
-        ("     8│ class Other:\n     9│     pass", "line numbers, which are not part of the file,", (8, 9)),
-        ("    8→class Other:", "line numbers, which are not part of the file,", (8, 8)),
+        ("3\tdef greet(name):\n4\t\tif name ==", "line numbers (not part of the file)", (3, 4)),
+        ("     8│ class Other:\n     9│     pass", "line numbers (not part of the file)", (8, 9)),
+        ("    8→class Other:", "line numbers (not part of the file)", (8, 8)),
         ("class Other:\\n    pass", "escapes such as \\n", (8, 9)),
         ('if name == \\"Zoë\\":', "escapes such as \\n", (4, 4)),
         ("if len(name) &lt; 3 else name", "escapes such as &lt;", (6, 6)),
         ('if name == "Zoe\u0308":', "quotes, dashes or other characters that look alike", (4, 4)),
         ("{name} - it's you", "quotes, dashes or other characters that look alike", (5, 5)),
         ("if name == \u201cZoë\u201d:", "quotes, dashes or other characters that look alike", (4, 4)),
-        ("class\u00a0Other:", "white space", (8, 8)),
-        ('    if name == "Zoë":\n        print(', "white space", (4, 5)),
-        ("class Other:\n\n    pass\n", "white space", (8, 9)),
-        ("8\tclass Other:\n9\t  pass", "line numbers, which are not part of the file, and white space", (8, 9)),
+        ("class\u00a0Other:", "whitespace", (8, 8)),
+        ('    if name == "Zoë":\n        print(', "whitespace", (4, 5)),
+        ("class Other:\n\n    pass\n", "whitespace", (8, 9)),
+        ("8\tclass Other:\n9\t  pass", "line numbers (not part of the file) and whitespace", (8, 9)),
     ],
 )
 def test_lines_that_differ_only_in_form_are_shown(old: str, difference: str, lines: tuple[int, int]) -> None:
@@ -62,19 +62,19 @@ def test_similar_lines_are_shown_when_none_match(old: str, lines: tuple[int, int
 
 def test_text_that_resembles_nothing_is_not_guessed() -> None:
     assert where_it_nearly_matches(CONTENT, "SELECT * FROM table", "x") == (
-        "no line is similar; read the file again and quote it exactly"
+        "no similar line was found; read the file again and quote it exactly"
     )
 
 
 def test_edit_that_was_made_before_is_recognised() -> None:
     answer = where_it_nearly_matches(CONTENT, "class Another:", "class Other:")
-    assert answer == "new_string is on line 8 already, so the edit may have been made before"
+    assert answer == "new_string is already on line 8, so the edit may have been made before"
 
 
 def test_many_lines_are_shown_in_part() -> None:
     content = "".join(f"  line {number}\n" for number in range(1000))
     answer = where_it_nearly_matches(content, content.replace("  ", "\t"), "x")
-    assert answer.startswith("it differs in white space; quote lines 1-40 exactly as here:\n  line 0\n")
+    assert answer.startswith("it differs in whitespace; quote lines 1-40 exactly as here:\n  line 0\n")
     assert len(answer) < 1000
 
 

@@ -64,7 +64,9 @@ async def test_one_hunk_that_does_not_fit_leaves_all_files_as_they_were(call: Ca
     (root / "a").write_text("one\n")
     (root / "b").write_text("two\n")
     text = patch("*** Add File: c", "+x", "*** Update File: a", "-one", "+1", "*** Update File: b", "-three", "+3")
-    with pytest.raises(ToolError, match=r"^patch: hunk 1 of b: its lines are not there; no line is similar"):
+    with pytest.raises(
+        ToolError, match=r"^patch: hunk 1 of b: its lines are not in the file; no similar line was found"
+    ):
         await call("apply_patch", patch=text)
     assert names(root) == ["a", "b"]
     assert (root / "a").read_text() == "one\n"
@@ -73,17 +75,17 @@ async def test_one_hunk_that_does_not_fit_leaves_all_files_as_they_were(call: Ca
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["*** Add File: a", "+x"], "cannot create a: it exists already"),
+        (["*** Add File: a", "+x"], "cannot create a: it already exists"),
         (["*** Update File: none", "+x"], "cannot read none: no such file"),
         (["*** Delete File: none"], "cannot delete none: no such file"),
         (["*** Delete File: folder"], "cannot read folder: it is a directory"),
-        (["*** Update File: b", "*** Move to: a"], "cannot move b to a: it exists already"),
+        (["*** Update File: b", "*** Move to: a"], "cannot move b to a: it already exists"),
         (["*** Update File: ../b", "+x"], "cannot read .*outside the workspace"),
         (["*** Update File: a", "+x", "*** Delete File: ./a"], "patch: a has two sections"),
         (["*** Update File: a", " one"], "patch: it would change nothing in a"),
     ],
 )
-async def test_change_that_can_t_be_made_is_an_error(call: Call, root: Path, lines: list[str], message: str) -> None:
+async def test_impossible_change_is_an_error(call: Call, root: Path, lines: list[str], message: str) -> None:
     (root / "a").write_text("one\n")
     (root / "b").write_text("two\n")
     (root / "folder").mkdir()
@@ -95,7 +97,7 @@ async def test_change_that_can_t_be_made_is_an_error(call: Call, root: Path, lin
 async def test_path_beside_a_patch_must_be_one_of_its_files(call: Call, root: Path) -> None:
     (root / "a").write_text("one\n")
     text = patch("*** Update File: a", "-one", "+1")
-    with pytest.raises(ToolError, match="path: the patch does not change b; leave path out"):
+    with pytest.raises(ToolError, match="path: the patch does not change b; omit path"):
         await call("apply_patch", path="b", patch=text)
     await call("apply_patch", path="./a", patch=text)
     assert (root / "a").read_text() == "1\n"
@@ -137,17 +139,17 @@ def test_hunk_changes_only_its_lines(before: str, lines: list[str], after: str) 
 @pytest.mark.parametrize(
     ("before", "lines", "message"),
     [
-        ("a\nb\na\n", ["-a", "+z"], r"hunk 1 of f fits on lines 1, 3; add lines around it, or a line `@@ LINE`"),
+        ("a\nb\na\n", ["-a", "+z"], r"hunk 1 of f matches at lines 1, 3; add surrounding lines, or a line `@@ LINE`"),
         ("a\nb\n", ["@@ x", "-a", "+z"], "hunk 1 of f: there is no line 'x'"),
-        ("a\nb\n", ["-b", "+z", "@@", "-a", "+y"], "hunk 2 of f fits only on line 1, before the hunk above"),
+        ("a\nb\n", ["-b", "+z", "@@", "-a", "+y"], "hunk 2 of f matches only at line 1, before the previous hunk"),
         (
             "    aaaa = 1\n",
             ["-aaaa = 1", "+b"],
-            "hunk 1 of f: its lines are not there; it differs in white",
+            "hunk 1 of f: its lines are not in the file; it differs in white",
         ),
     ],
 )
-def test_hunk_without_one_place_is_an_error(before: str, lines: list[str], message: str) -> None:
+def test_hunk_that_matches_no_place_or_several_is_an_error(before: str, lines: list[str], message: str) -> None:
     with pytest.raises(ToolError, match=f"^patch: {message}"):
         updated(before, *lines)
 
@@ -157,12 +159,12 @@ def test_hunk_without_one_place_is_an_error(before: str, lines: list[str], messa
     [
         ("--- a\n+++ b", r"patch: expected a line '\*\*\* Begin Patch'"),
         ("*** Begin Patch\n*** Update File: a\n+x", r"patch: the line '\*\*\* End Patch' is missing; send the whole"),
-        (patch(), "patch: it is empty"),
+        (patch(), "patch: it has no sections"),
         (patch("*** Update File: "), r"patch, line 2: '\*\*\* Update File: ': expected a line like"),
         (patch("*** Update File: a"), "patch: the section of a has no lines"),
         (patch("x"), r"patch, line 2: 'x': expected a line like '\*\*\* Update File: PATH'"),
-        (patch("*** Update File: a", "@@", "x"), "patch, line 4: 'x': each line starts with a space"),
-        (patch("*** Add File: a", "+x", "y"), "patch, line 4: 'y': each line of a new file starts with +"),
+        (patch("*** Update File: a", "@@", "x"), "patch, line 4: 'x': each line must start with a space"),
+        (patch("*** Add File: a", "+x", "y"), "patch, line 4: 'y': each line of a new file must start with +"),
     ],
 )
 def test_malformed_patch_is_an_error_that_names_the_line(text: str, message: str) -> None:

@@ -83,7 +83,7 @@ async def test_line_over_the_limit_is_cut_between_words(call: Call, root: Path) 
     shown, _, rest = entries(result)[0].partition("... [")
     assert shown.startswith("2\twörd wörd")
     assert shown.endswith(" wörd ")
-    assert rest == "the line is longer; see the rest by shell]"
+    assert rest == "the line is longer; see the rest with shell]"
     assert remarks(result) == ["lines 2-2 of 3; continue with offset 3"]
     assert await call("read_file", path="file", offset=3) == "3\tlast\n[lines 3-3 of 3]"
 
@@ -140,8 +140,8 @@ async def test_readme_is_an_ordinary_file(call: Call, root: Path) -> None:
         ("fifo", "cannot read fifo: it is not a regular file"),
         ("socket", "cannot read socket: it is not a regular file"),
         ("zero", "cannot read zero: it is outside the workspace; give a path inside it"),
-        ("binary", "cannot read binary: it is a binary file; look at it by shell"),
-        ("broken", "cannot read broken: it is a binary file; look at it by shell"),
+        ("binary", "cannot read binary: it is a binary file; inspect it with file, strings or xxd in shell"),
+        ("broken", "cannot read broken: it is a binary file; inspect it with file, strings or xxd in shell"),
         ("../file", "cannot read ../file: it is outside the workspace; give a path inside it"),
         ("/etc/passwd", "cannot read /etc/passwd: it is outside the workspace; give a path inside it"),
     ],

@@ -42,14 +42,12 @@ async def test_key_is_still_there_after_another_line_of_the_file_was_edited(
     shown, refused, _ = [message["content"] for message in world.conversations()[-1] if message["role"] == "tool"]
     assert KEY not in str(world.exchanges)
     assert f"API_KEY={MARK}" in shown
-    assert "stands for a secret that is not shown" in refused
+    assert "is a placeholder that would overwrite the secret" in refused
     assert "apply_patch" in refused
 
 
 async def test_mark_in_a_new_file_is_refused(call: Call, root: Path) -> None:
-    with pytest.raises(
-        ToolError, match=r"cannot write notes: \[REDACTED:openai_api_key\] stands for a secret"
-    ) as caught:
+    with pytest.raises(ToolError, match=r"cannot write notes: \[REDACTED:openai_api_key\] is a placeholder") as caught:
         await call("write_file", path="notes", content=f"The key is {MARK}.")
     assert "\n" not in str(caught.value)
     assert not (root / "notes").exists()
@@ -102,10 +100,10 @@ async def test_a_patch_that_would_write_a_mark_changes_no_file(call: Call, root:
 +key: {MARK}
 *** End Patch
 """
-    with pytest.raises(ToolError, match=r"cannot write b: \[REDACTED:openai_api_key\] stands for a secret"):
+    with pytest.raises(ToolError, match=r"cannot write b: \[REDACTED:openai_api_key\] is a placeholder"):
         await call("apply_patch", patch=patch)
     assert (root / "a").read_text() == "one\n"
-    with pytest.raises(ToolError, match="stands for a secret"):
+    with pytest.raises(ToolError, match="is a placeholder"):
         await call("apply_patch", path="b", old_string=KEY, new_string=MARK)
     assert KEY in (root / "b").read_text()
 

@@ -56,7 +56,7 @@ def test_choice_has_a_type() -> None:
     assert grep.parameters["properties"]["mode"]["type"] == "string"
 
 
-def test_tool_without_required_parameters_has_no_empty_list_of_them() -> None:
+def test_schema_without_required_parameters_has_no_empty_required_list() -> None:
     (list_dir,) = (definition for definition in Registry().definitions if definition.name == "list_dir")
     assert "required" not in list_dir.parameters
 
@@ -67,7 +67,7 @@ class Folder(Parameters, frozen=True):
     default: str | None = None
 
 
-def test_schema_keeps_the_reference_of_a_type_within_itself() -> None:
+def test_schema_of_a_recursive_type_keeps_its_reference() -> None:
     schema = plain_schema(Folder)
     assert schema["properties"] == {
         "title": {"type": "string"},
@@ -77,7 +77,7 @@ def test_schema_keeps_the_reference_of_a_type_within_itself() -> None:
     assert "Folder" in schema["$defs"]
 
 
-def test_unknown_tool_is_an_error_with_the_tools_that_there_are() -> None:
+def test_unknown_tool_is_an_error_that_lists_the_tools() -> None:
     with pytest.raises(ToolError) as caught:
         Registry().get("nothing")
     assert str(caught.value) == (
@@ -110,7 +110,7 @@ def test_unknown_tool_is_an_error_with_the_tools_that_there_are() -> None:
         ("str_replace_based_edit_tool", "use read_file, write_file or apply_patch"),
     ],
 )
-def test_name_of_another_agents_tool_is_answered_with_the_tool_that_does_it(name: str, remedy: str) -> None:
+def test_name_of_another_agents_tool_is_answered_with_the_equivalent_tool(name: str, remedy: str) -> None:
     with pytest.raises(ToolError) as caught:
         Registry().get(name)
     assert str(caught.value) == f"tool {name!r} not found; {remedy}"

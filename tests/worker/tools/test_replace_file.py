@@ -1,4 +1,4 @@
-"""What an edit keeps of a file besides its content, and where a rename isn't possible."""
+"""File attributes that an edit preserves, and files that can't be replaced by a rename."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ async def test_timeout_in_milliseconds_is_recognized(call: Call) -> None:
 async def test_timeout_over_the_remaining_time_is_lowered_and_the_result_says_so(context: ToolContext) -> None:
     short = dataclasses.replace(context, deadline=trio.current_time() + 4)
     result = await Shell().run(ShellParameters(command="echo done", timeout=600), short)
-    assert result.text == "done\n[timeout lowered to 3 s, since the job's time is almost used up]"
+    assert result.text == "done\n[timeout lowered to 3 s, because the job is almost out of time]"
     assert (await Shell().run(ShellParameters(command="echo done"), short)).text == "done"
     shorter = dataclasses.replace(context, deadline=trio.current_time() + 0.4)
     with pytest.raises(ToolError, match=r"(?s)^timed out after 0\.3 s; .*\nbegun\n\[timeout lowered"):
@@ -126,7 +126,7 @@ async def test_refusal_names_the_pattern(call: Call) -> None:
 
 
 async def test_invalid_command_is_an_error(call: Call) -> None:
-    with pytest.raises(ToolError, match="over the limit of 131071; write a script"):
+    with pytest.raises(ToolError, match="bytes exceed the limit of 131071; write a script"):
         await call("shell", command="x" * 10_000_000)
     with pytest.raises(ToolError, match="not valid Unicode"):
         await call("shell", command="echo \ud800")

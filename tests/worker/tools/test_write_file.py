@@ -92,7 +92,7 @@ async def test_limit_counts_bytes(call: Call, root: Path) -> None:
     limit = 5 * 1024 * 1024
     await call("write_file", path="file", content="x" * limit)
     assert (root / "file").stat().st_size == limit
-    with pytest.raises(ToolError, match="over the limit of 5 MiB; write it in parts"):
+    with pytest.raises(ToolError, match="bytes exceed the limit of 5 MiB; write it in parts"):
         await call("write_file", path="file", content="ä" * (limit // 2 + 1))
 
 

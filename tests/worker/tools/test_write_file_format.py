@@ -1,4 +1,4 @@
-"""What `write_file` keeps of an existing file's format, and what it tells the model about it."""
+"""The format of an existing file that `write_file` keeps, and the remark about it in the result."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("old", "content", "new", "note"),
     [
-        (b"a\r\nb\r\n", "c\nd\n", b"c\r\nd\r\n", "; kept its CRLF line ends"),
+        (b"a\r\nb\r\n", "c\nd\n", b"c\r\nd\r\n", "; kept its CRLF line endings"),
         (b"a\r\nb\r\n", "c\r\nd\r\n", b"c\r\nd\r\n", ""),
-        (b"a\nb\n", "c\r\nd\r\n", b"c\nd\n", "; kept its LF line ends"),
+        (b"a\nb\n", "c\r\nd\r\n", b"c\nd\n", "; kept its LF line endings"),
         (b"a\r\nb\n", "c\nd\r\n", b"c\nd\r\n", ""),
         (b"no line end", "c\r\nd\r\n", b"c\r\nd\r\n", ""),
         (codecs.BOM_UTF8 + b"a", "\u00e9", codecs.BOM_UTF8 + b"\xc3\xa9", "; kept its utf-8 byte order mark"),
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
             codecs.BOM_UTF16_LE + "a\r\n".encode("utf-16-le"),
             "b\n",
             codecs.BOM_UTF16_LE + "b\r\n".encode("utf-16-le"),
-            "; kept its CRLF line ends and utf-16-le byte order mark",
+            "; kept its CRLF line endings and utf-16-le byte order mark",
         ),
         (b"caf\xe9", "th\u00e9", b"th\xe9", "; kept its encoding, latin-1"),
-        (b"caf\xe9", "\u20ac", "\u20ac".encode(), "; it is UTF-8 now: its encoding, latin-1, has no '\u20ac'"),
+        (b"caf\xe9", "\u20ac", "\u20ac".encode(), "; it is now UTF-8: its encoding, latin-1, can't represent '\u20ac'"),
         (b"\0binary\r\n", "text\n", b"text\n", ""),
         (b"", "text\r\n", b"text\r\n", ""),
     ],
@@ -54,4 +54,4 @@ async def test_file_over_the_read_limit_is_replaced_in_its_format(call: Call, ro
     (root / "file").write_bytes("é\r\n".encode() * 3_000_000)
     result = await call("write_file", path="file", content="é\n")
     assert (root / "file").read_bytes() == "é\r\n".encode()
-    assert result.text == "wrote 4 bytes to file; kept its CRLF line ends"
+    assert result.text == "wrote 4 bytes to file; kept its CRLF line endings"

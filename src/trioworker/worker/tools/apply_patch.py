@@ -1,6 +1,6 @@
-"""`apply_patch`: replaces exact text of a file, or applies a patch to several; everything else stays byte for byte.
+"""`apply_patch`: replaces exact text in a file, or applies a patch to several; all other bytes stay the same.
 
-A call changes all that it asks for, or nothing: every file is read and every change is checked before the first write.
+A call makes all of its changes or none: every file is read and every change is checked before the first write.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trioworker.worker.tools.workspace import Workspace
 
 MAX_DIFF_BYTES = 8_000
-"""Bytes of the diffs of all files (contract, 'Events')."""
+"""Bytes of the diffs of all files together (contract, 'Events')."""
 
 OLD_NAMES = ("old_str", "old_text", "old_content", "old_code", "old", "search", "find", "original")
 NEW_NAMES = ("new_str", "new_text", "new_content", "new_code", "new", "replace", "replacement", "updated")
@@ -49,7 +49,7 @@ class Edit(Parameters, frozen=True, kw_only=True):
 
 
 def _edits(value: Any, _given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Edits with their parameters under other names, as JSON in a text, or a single one."""
+    """Edits with other parameter names, as JSON text, or a single one."""
     if isinstance(value, str):
         try:
             value = msgspec.json.decode(value)
@@ -91,7 +91,7 @@ class ApplyPatchParameters(Parameters, frozen=True, kw_only=True):
         Annotated[list[Edit], Meta(description="Several replacements in the file, instead of old_string.")] | None
     ) = None
     patch: (
-        Annotated[str, Meta(description="Or changes of several files: `*** Begin Patch` … `*** End Patch`.")] | None
+        Annotated[str, Meta(description="Or changes to several files: `*** Begin Patch` … `*** End Patch`.")] | None
     ) = None
 
 
@@ -100,8 +100,8 @@ class ApplyPatch(Tool[ApplyPatchParameters]):
 
     name = "apply_patch"
     description = (
-        "Replace text in a file. old_string must match exactly, white space included, and occur only once unless "
-        "replace_all is true: quote enough lines around it. All edits are made, or none."
+        "Replace text in a file. old_string must match exactly, including whitespace, and occur only once unless "
+        "replace_all is true: include enough surrounding lines. Either all edits are made or none."
     )
     parameters = ApplyPatchParameters
 
@@ -117,7 +117,7 @@ def _apply(parameters: ApplyPatchParameters, workspace: Workspace) -> ToolResult
         _check_path(parameters.path, changes, workspace)
     else:
         if not parameters.path:
-            raise InvalidParametersError(["path: required and missing"])
+            raise InvalidParametersError(["path: required but missing"])
         changes = [edit_file(workspace, parameters.path, _replacements(parameters))]
     write_changes(workspace, changes)
     return _result(changes)
@@ -128,28 +128,28 @@ def _replacements(parameters: ApplyPatchParameters) -> list[Replacement]:
     if parameters.edits:
         _refuse_with("edits", parameters, ("old_string", "new_string"))
         if len(parameters.edits) > MAX_EDITS:
-            raise InvalidParametersError([f"edits: at most {MAX_EDITS} are accepted, not {len(parameters.edits)}"])
+            raise InvalidParametersError([f"edits: at most {MAX_EDITS} are allowed, not {len(parameters.edits)}"])
         return [
             Replacement(edit.old_string, edit.new_string, edit.replace_all or everywhere) for edit in parameters.edits
         ]
     old, new = parameters.old_string, parameters.new_string
     if old is None or new is None:
         missing = [name for name in ("old_string", "new_string") if getattr(parameters, name) is None]
-        raise InvalidParametersError([f"{', '.join(missing)}: required without edits or patch, and missing"])
+        raise InvalidParametersError([f"{', '.join(missing)}: required unless edits or patch is given"])
     return [Replacement(old, new, everywhere)]
 
 
 def _refuse_with(name: str, parameters: ApplyPatchParameters, others: Sequence[str]) -> None:
-    """Refuse a call that gives two kinds of changes."""
+    """Refuse a call that combines two kinds of changes."""
     given = [other for other in others if getattr(parameters, other)]
     if given:
-        raise InvalidParametersError([f"{', '.join(given)}: can't be combined with {name}; give one of them"])
+        raise InvalidParametersError([f"{', '.join(given)}: can't be combined with {name}; give one or the other"])
 
 
 def _check_path(path: str | None, changes: Sequence[FileChange], workspace: Workspace) -> None:
-    """Refuse a path beside a patch that doesn't change it."""
+    """Refuse a path that the patch doesn't change."""
     if path and workspace.shown(path) not in {change.shown for change in changes}:
-        raise InvalidParametersError([f"path: the patch does not change {workspace.shown(path)}; leave path out"])
+        raise InvalidParametersError([f"path: the patch does not change {workspace.shown(path)}; omit path"])
 
 
 def _result(changes: Sequence[FileChange]) -> ToolResult:

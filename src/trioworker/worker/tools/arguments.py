@@ -1,7 +1,7 @@
 """Validates the arguments of a call against the tool's parameters.
 
-Models send numbers as strings, objects as JSON strings, empty values for absent ones, and the names that other agents'
-tools have. What is unambiguous is converted. All other problems are reported at once, each with its field's path.
+Models send numbers as strings, objects as JSON strings, empty values for absent ones, and parameter names of other
+agents' tools. Unambiguous arguments are converted. All other problems are reported at once, each with its field's path.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from trioworker.worker.tools.other_names import OtherNames
 
 WRAPPERS = frozenset({"arguments", "args", "parameters", "params", "kwargs", "input"})
-"""Names under which a model may send the object of all arguments."""
+"""Names under which models wrap the whole arguments object."""
 REMARKS = frozenset(
     {
         "comment", "description", "explanation", "intent", "justification", "purpose", "rationale", "reason",
         "reasoning", "thought", "thoughts",
     }
 )  # fmt: skip
-"""Arguments in which a model says why it calls; they have no effect."""
+"""Arguments in which a model explains its call; they have no effect."""
 MAX_NAMES = 10
 MAX_NAME_BYTES = 60
 """Unknown arguments that an error lists, and bytes of each name."""
@@ -40,14 +40,14 @@ def parse_arguments(parameters: type[Parameters], arguments: Any) -> Parameters:
     """Convert the model's arguments to the tool's struct.
 
     Raises:
-        InvalidParametersError: some don't fit; it lists all of them.
+        InvalidParametersError: some are invalid; it lists all of them.
     """
     given, problems = _with_real_names(parameters, _object(parameters, arguments))
     values: dict[str, Any] = {}
     for expected in _fields(parameters):
         if expected.encode_name not in given:
             if expected.required:
-                problems.append(f"{expected.encode_name}: required and missing")
+                problems.append(f"{expected.encode_name}: required but missing")
             continue
         try:
             values[expected.name] = _coerced(given[expected.encode_name], expected.type)
@@ -62,10 +62,10 @@ def parse_arguments(parameters: type[Parameters], arguments: Any) -> Parameters:
 
 
 def with_real_names(parameters: type[Parameters], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments under the names of the parameters, without those that mean absent.
+    """The arguments under the parameters' own names, without those that mean absent.
 
     Raises:
-        InvalidParametersError: a name is unknown, two names of one parameter contradict each other, or a value can't
+        InvalidParametersError: a name is unknown, two names of one parameter have different values, or a value can't
             be converted.
     """
     values, problems = _with_real_names(parameters, given)
@@ -122,7 +122,7 @@ def _with_real_names(parameters: type[Parameters], given: Mapping[str, Any]) -> 
 
 
 class _Meant:
-    """The arguments by parameter, and the name that gave each."""
+    """The arguments by parameter, and the name under which each was sent."""
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
@@ -134,7 +134,7 @@ class _Meant:
             self.values[parameter], self._names[parameter] = value, name
         elif self.values[parameter] != value:
             names = f"{_shown(self._names[parameter])}, {_shown(name)}"
-            self.problems.append(f"{names}: both mean {parameter}, and differ; give {parameter} only")
+            self.problems.append(f"{names}: both mean {parameter}, but differ; give only {parameter}")
 
 
 def _meaning(name: str, fields: Mapping[str, Any], other_names: OtherNames) -> str | None:
@@ -149,7 +149,7 @@ def _meaning(name: str, fields: Mapping[str, Any], other_names: OtherNames) -> s
 
 
 def _means_absent(value: Any, field: msgspec.structs.FieldInfo | None) -> bool:
-    """Whether an argument isn't given: it is null, or optional and an empty text where no text is expected."""
+    """Whether a value means "absent": null, or an empty text for an optional argument that takes no text."""
     if value is None:
         return field is None or not (field.required and _accepts(field.type, (None, NoneType)))
     if field is None or field.required:
@@ -168,7 +168,7 @@ def _accepts(wanted: Any, types: tuple[Any, ...]) -> bool:
 
 @cache
 def _fields(parameters: type[Parameters]) -> tuple[msgspec.structs.FieldInfo, ...]:
-    """Cached: resolving a class's annotations takes longer than the rest of a call's validation."""
+    """The parameters. Cached: resolving annotations takes longer than the rest of a call's validation."""
     return msgspec.structs.fields(parameters)
 
 
@@ -196,7 +196,7 @@ def _problem(field: str, message: str) -> str:
 
 
 def _shown(name: str) -> str:
-    """A name from the model in an error, which is one line."""
+    """A name from the model, for an error of one line."""
     return truncate(name if name.isprintable() else ascii(name), MAX_NAME_BYTES)
 
 

@@ -34,15 +34,15 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Base of a tool's parameters. Field types, `Meta` bounds and descriptions make the schema."""
 
     other_names: ClassVar[OtherNames] = MappingProxyType({})
-    """What models call the parameters that learned other agents' tools."""
+    """Names that models know for these parameters from other agents' tools."""
 
 
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a call, with what events show beside it.
+    """The result of a call, and what events show in addition.
 
     Attributes:
         text: the result as the model sees it.
-        exit_code: that of a command.
+        exit_code: the exit code of a command.
         diff: a unified diff of the files that the call changed.
     """
 
@@ -65,8 +65,8 @@ class ToolContext:
         environment: the environment variables of its processes.
         processes: starts and ends processes.
         threads: limits the threads of all tools together.
-        output_limit: bytes of a result that the model sees; the middle of a longer one is left out.
-        deadline: when the job's time is used up, in seconds of trio's clock.
+        output_limit: bytes of a result that the model sees; the middle of a longer one is omitted.
+        deadline: the job's deadline, in seconds of trio's clock.
     """
 
     workspace: Workspace

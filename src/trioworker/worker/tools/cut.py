@@ -1,4 +1,4 @@
-"""Cuts results to their limit at line ends. Texts are redacted before, since a cut could leave half of a secret."""
+"""Cuts results to their limit between lines. Texts are redacted first, since a cut could leave half of a secret."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MIN_SHARE = 0.5
-"""The share of its room that a head or tail of whole lines fills; if it fills less, a long line is cut within."""
+"""The minimum share of its room that a head or tail of whole lines fills; otherwise, a long line is cut within."""
 GAP_BYTES = 256
-"""Bytes that are left for the line in the middle, whatever the length of the path in it: a replay cuts the same."""
+"""Bytes reserved for the line in the middle, whatever the length of its path: a replay must cut at the same place."""
 ELLIPSIS = "..."
-"""Where a line is cut."""
+"""Marks where a line is cut."""
 
 LAST_LINES_BYTES = 3072
-"""Bytes of a result that searches leave for their last lines: what was skipped, and how many matches there are."""
+"""Bytes of a result that searches reserve for their last lines: what was skipped, and the number of matches."""
 
 
 def fits(text: str, limit: int) -> bool:
@@ -30,7 +30,7 @@ def fits(text: str, limit: int) -> bool:
 def cut_middle(text: str, limit: int, remark: str) -> str:
     """The head and the tail of a text that doesn't fit into `limit` bytes.
 
-    Between them stands one line with the number of lines left out, or of bytes within a line, and `remark`.
+    Between them is one line with `remark` and the number of lines left out, or of bytes within a line.
     """
     data = text.encode("utf-8", "replace")
     gap = "\n[{} left out" + (f"; {remark}" if remark else "") + "]\n"
@@ -43,7 +43,7 @@ def cut_middle(text: str, limit: int, remark: str) -> str:
     else:
         head, before = head.decode(errors="ignore").encode(), ELLIPSIS
     tail = data[len(data) - room // 2 :]
-    # A line end that is the last byte of the text starts no line.
+    # A newline that is the last byte of the text starts no line.
     start = tail.find(b"\n", 0, len(tail) - 1) + 1
     if data[len(data) - len(tail) - 1 : len(data) - len(tail)] == b"\n":
         after = ""
@@ -58,7 +58,7 @@ def cut_middle(text: str, limit: int, remark: str) -> str:
 
 
 def first_lines(lines: Iterable[str], limit: int) -> list[str]:
-    """As many lines from the start as fit into `limit` bytes, with their line ends."""
+    """As many lines from the start as fit into `limit` bytes, newlines included."""
     shown: list[str] = []
     for line in lines:
         limit -= len(line.encode("utf-8", "replace")) + 1

@@ -16,8 +16,8 @@ CONTEXT_LINES = 3
 def unified_diff(path: str, before: str, after: str) -> str:
     """The change of a file as `diff -u` shows it, at most `DIFF_PREVIEW_BYTES` long; empty if nothing changed.
 
-    It is cut at a line end, so that no secret is cut in half before it is redacted. In a large change all lines between
-    the first and the last changed one are shown as removed and added.
+    It is cut between lines, so that no secret is cut in half before it is redacted. In a large change, all lines from
+    the first to the last changed one are shown as removed and added.
     """
     old, new = before.splitlines(), after.splitlines()
     first = _common(old, new)

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 MAX_EDITS = 500
-"""Edits of one call: each is a search in all of the file."""
+"""Edits in one call: each searches the whole file."""
 MAX_LINES_LISTED = 20
-"""Line numbers that an error lists; more would not help to choose."""
+"""Line numbers that an error lists; more would not help."""
 
 
 class Replacement(NamedTuple):
-    """One edit: `old` is replaced by `new`, everywhere or, by default, where it must occur only once."""
+    """One edit: replaces `old` by `new`, everywhere or, by default, in the only place where it occurs."""
 
     old: str
     new: str
@@ -36,7 +36,7 @@ class Edited(NamedTuple):
 
 
 def edited(text: str, replacements: Sequence[Replacement], shown: str) -> Edited:
-    """Replace one after the other, each in the result of those before. `shown` is the file's name for errors.
+    """Apply the replacements in order, each to the result of the one before. `shown` is the file's name for errors.
 
     Raises:
         ToolError: a text to replace is missing or ambiguous, or the result would be too large.
@@ -48,19 +48,19 @@ def edited(text: str, replacements: Sequence[Replacement], shown: str) -> Edited
         except ToolError as error:
             if len(replacements) == 1:
                 raise
-            raise ToolError(f"no edit was made, since edits[{number}] failed: {error}") from None
+            raise ToolError(f"no edit was made, because edits[{number}] failed: {error}") from None
     return result
 
 
 def check_size(size: int, shown: str) -> None:
-    """Refuse to write a text of `size` bytes or characters that could not be edited again.
+    """Refuse a text of `size` bytes or characters that would be too large to edit again.
 
     Raises:
         ToolError: it is over `MAX_READ_BYTES`.
     """
     if size > MAX_READ_BYTES:
         limit = MAX_READ_BYTES // MEBIBYTE
-        raise ToolError(f"cannot write {shown}: it would be larger than {limit} MiB, and could not be read again")
+        raise ToolError(f"cannot write {shown}: it would be larger than {limit} MiB and could not be read again")
 
 
 def _edited_once(before: Edited, replacement: Replacement, shown: str) -> Edited:
@@ -73,7 +73,7 @@ def _edited_once(before: Edited, replacement: Replacement, shown: str) -> Edited
         return Edited(new, [(0, len(new))], before.replacements + 1)
     count = content.count(old)
     _check(content, replacement, count, shown)
-    # Before replacing: a short text that occurs a million times could grow without bound.
+    # Before replacing: a short text that occurs a million times could grow without limit.
     check_size(len(before.text) + count * (len(new) - len(old)), shown)
     pattern = narrowed(Change(0, len(old), new), old)
     changed = apply_changes(before.text, (_at(pattern, start) for start in _starts(content, old)))
@@ -84,14 +84,14 @@ def _edited_once(before: Edited, replacement: Replacement, shown: str) -> Edited
 def _check(content: str, replacement: Replacement, count: int, shown: str) -> None:
     old, new = flat(replacement.old), flat(replacement.new)
     if old == new:
-        differ = "differ only in line ends, which are kept" if replacement.old != replacement.new else "are the same"
+        differ = "differ only in line endings, which are kept" if replacement.old != replacement.new else "are the same"
         raise ToolError(f"old_string and new_string {differ}; nothing would change")
     if count == 0:
         raise ToolError(f"old_string is not in {shown}; {where_it_nearly_matches(content, old, new)}")
     if count > 1 and not replacement.everywhere:
         raise ToolError(
             f"old_string occurs {count} times in {shown}, on lines {_lines(content, old)}; "
-            "quote more lines around it, or set replace_all",
+            "include more surrounding lines, or set replace_all",
         )
 
 

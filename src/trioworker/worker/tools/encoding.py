@@ -52,7 +52,7 @@ class Text(msgspec.Struct, frozen=True):
         except UnicodeEncodeError as error:
             character = content[error.start]
             raise ToolError(
-                f"cannot write {shown}: its encoding, {self.encoding}, has no {character!r}; use other characters",
+                f"cannot write {shown}: its encoding, {self.encoding}, can't represent {character!r}; use others",
             ) from error
 
 

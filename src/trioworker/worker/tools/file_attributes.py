@@ -1,4 +1,4 @@
-"""Copies what a file has besides its content: owner, permissions, access control list and extended attributes."""
+"""Copies a file's owner, permissions, access control list and extended attributes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BEST_EFFORT = ("security.", "trusted.")
 def copy_attributes(source: int, target: int) -> bool:
     """Give the open file `target`, which is new and private to us, the attributes of the open file `source`.
 
-    Returns whether that was possible: only root may give files away. Permissions never get wider than the source's.
+    Returns whether that was possible: only root may change owners. Permissions are never wider than the source's.
     """
     wanted = os.fstat(source)
     try:
@@ -35,7 +35,7 @@ def copy_attributes(source: int, target: int) -> bool:
                 os.setxattr(target, name, value)
     except OSError:
         return False
-    # The kernel drops a set-group-ID bit in silence if we aren't in the group.
+    # The kernel silently drops the set-group-ID bit if we aren't in the group.
     return os.fstat(target).st_mode == wanted.st_mode
 
 

@@ -1,4 +1,4 @@
-"""The changes of files that one call makes: planned and checked first, then written."""
+"""The changes to files that one call makes: planned and checked first, then written."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ MAX_TOTAL = 64 * MEBIBYTE
 
 
 class FileChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be done with a file.
+    """What to do with a file.
 
     Attributes:
         path: the file, as the model gave it.
-        shown: the same as results show it.
+        shown: the path as results show it.
         summary: one line for the result.
         before: the old text; empty for a new file, and for a deleted file that isn't text.
         after: the new text; None if the file is deleted.
         data: the bytes to write; None if the content stays.
-        target: where the file is moved, as the model gave it; empty if it stays.
+        target: the new path of a moved file, as the model gave it; empty if it stays.
         spans: the parts of `after` that changed (see `line_ends.Changed`).
     """
 
@@ -54,7 +54,7 @@ class FileChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def edit_file(workspace: Workspace, path: str, replacements: Sequence[Replacement]) -> FileChange:
-    """Plan replacements in a file. One of nothing by a text creates a file that is missing.
+    """Plan replacements in a file. Replacing an empty text creates a missing file.
 
     Raises:
         ToolError: the file can't be read, or a text to replace is missing or ambiguous.
@@ -89,13 +89,13 @@ def plan_patch(workspace: Workspace, sections: Iterable[Section]) -> list[FileCh
         change = _planned(workspace, section)
         names = {change.shown, *([workspace.shown(change.target)] if change.target else [])}
         if names & seen:
-            raise ToolError(f"patch: {min(names & seen)} has two sections; put its hunks into one, in the file's order")
+            raise ToolError(f"patch: {min(names & seen)} has two sections; merge their hunks into one, in file order")
         seen |= names
         changes.append(change)
         size += len(change.before) + len(change.after or "")
         if size > MAX_TOTAL:
             limit = MAX_TOTAL // MEBIBYTE
-            raise ToolError(f"patch: its files are over {limit} MiB together; send it in several patches")
+            raise ToolError(f"patch: its files exceed {limit} MiB in total; split it into several patches")
     return changes
 
 
@@ -103,8 +103,8 @@ def write_changes(workspace: Workspace, changes: Sequence[FileChange]) -> None:
     """Make planned changes.
 
     Raises:
-        ToolError: one would write a redaction mark, and none was made; or the file system refuses one, and the message
-            names those that were made before.
+        ToolError: one would write a redaction mark, and none was made; or the file system refused one, and the message
+            names those that were made before it.
     """
     for change in changes:
         check_marks(change.before, change.after or "", change.shown)
@@ -124,7 +124,7 @@ def _planned(workspace: Workspace, section: Section) -> FileChange:
     match section:
         case AddFile():
             if _exists(workspace, path, shown):
-                raise ToolError(f"cannot create {shown}: it exists already; use `*** Update File` or write_file")
+                raise ToolError(f"cannot create {shown}: it already exists; use `*** Update File` or write_file")
             return _created(path, shown, "".join(f"{line}\n" for line in section.lines))
         case DeleteFile():
             with translate_oserror("delete", shown):
@@ -148,7 +148,7 @@ def _updated(workspace: Workspace, section: UpdateFile, shown: str) -> FileChang
     if section.target:
         target = workspace.shown(section.target)
         if _exists(workspace, section.target, target):
-            raise ToolError(f"cannot move {shown} to {target}: it exists already; delete it first")
+            raise ToolError(f"cannot move {shown} to {target}: it already exists; delete it first")
         summary = f"moved {shown} to {target}: {_number(len(section.hunks), 'hunk')}"
     if section.hunks:
         content, spans, _ = patched(text.content, section.hunks, shown)

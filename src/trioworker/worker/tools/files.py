@@ -50,7 +50,7 @@ def read_text(workspace: Workspace, path: str) -> Text:
 
 def binary_file_error(shown: str) -> ToolError:
     """The error for a file that isn't text."""
-    return ToolError(f"cannot read {shown}: it is a binary file; look at it by shell, with file, strings or xxd")
+    return ToolError(f"cannot read {shown}: it is a binary file; inspect it with file, strings or xxd in shell")
 
 
 def text_to_replace(workspace: Workspace, path: str) -> Text | None:
@@ -86,14 +86,16 @@ def read_regular(descriptor: int, shown: str) -> bytes:
         data = _read_up_to(descriptor, MAX_READ_BYTES + 1)
         if len(data) > MAX_READ_BYTES:
             limit = MAX_READ_BYTES // MEBIBYTE
-            raise ToolError(f"cannot read {shown}: it is larger than {limit} MiB; read parts by shell, or use grep")
+            raise ToolError(
+                f"cannot read {shown}: it is larger than {limit} MiB; read parts of it with shell, or use grep"
+            )
         return data
     finally:
         os.close(descriptor)
 
 
 def _read_up_to(descriptor: int, limit: int) -> bytes:
-    """At most the next `limit` bytes. Files in /proc claim a size of 0, so only reading tells how many there are."""
+    """At most the next `limit` bytes. Files in /proc claim a size of 0, so only reading shows their size."""
     pieces: list[bytes] = []
     while limit and (piece := os.read(descriptor, min(limit, MEBIBYTE))):
         pieces.append(piece)
@@ -120,7 +122,7 @@ def replace_file(workspace: Workspace, path: str, data: bytes) -> None:
 
     The new content is written to a temporary file, which replaces the old one atomically. Where that would change more
     than the content (another owner, hard links) or isn't possible (a mount, a read-only folder), the file is written in
-    place: then a worker that is killed meanwhile leaves a mixture. Missing parents are created. A symbolic link stays,
+    place, and a worker that is killed meanwhile leaves a mixture. Missing parents are created. A symbolic link stays,
     and its target is replaced.
 
     Raises:

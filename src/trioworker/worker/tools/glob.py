@@ -35,11 +35,11 @@ class GlobParameters(Parameters, frozen=True, kw_only=True):
     other_names: ClassVar[OtherNames] = {
         **names_of("pattern", "glob", "glob_pattern", "file_pattern", "include", "query", "search_pattern"),
         **names_of("path", *FOLDER_NAMES),
-        # The tool's own limit holds: more than was asked for does no harm.
+        # The tool's own limit applies: more matches than requested do no harm.
         **dict.fromkeys(("limit", "head_limit", "max_results"), ignored),
     }
 
-    pattern: Annotated[str, Meta(description="E.g. `src/**/*.py`; without a slash it matches names in any folder.")]
+    pattern: Annotated[str, Meta(description="E.g. `src/**/*.py`. Without a slash, it matches names in any folder.")]
     path: (
         Annotated[str, Meta(description="The folder to search, relative to the workspace (default: the workspace).")]
         | None

@@ -56,7 +56,7 @@ Mode = Literal["content", "files_with_matches", "count"]
 
 
 def _lines_around(parameter: str) -> Converter:
-    """Lines around matches are shown in mode content only: who asks for some, and for no mode, means that one."""
+    """Lines around matches, which only mode `content` shows. If no mode is given, it becomes that one."""
 
     def convert(value: Any, given: Mapping[str, Any]) -> Mapping[str, Any]:
         mode = {} if "mode" in given or str(value) == "0" else {"mode": "content"}
@@ -88,7 +88,7 @@ class GrepParameters(Parameters, frozen=True, kw_only=True):
         "is_regexp": ignored_if(True, _regular_expressions_only),
         "is_regex": ignored_if(True, _regular_expressions_only),
         "fixed_strings": ignored_if(False, _regular_expressions_only),
-        # Lines always have their numbers, and the tool's own limit holds: more than was asked for does no harm.
+        # Lines always have numbers, and the tool's own limit applies: more matches than requested do no harm.
         **dict.fromkeys(("-n", "line_numbers", "head_limit", "limit", "max_results", "max_matches"), ignored),
     }
 
@@ -107,7 +107,7 @@ class GrepParameters(Parameters, frozen=True, kw_only=True):
     before: Annotated[int, Meta(description="Lines before each match, instead of context.")] | None = None
     after: Annotated[int, Meta(description="Lines after each match, instead of context.")] | None = None
     ignore_case: Annotated[bool, Meta(description="Ignore case.")] | None = None
-    multiline: Annotated[bool, Meta(description="Let matches span lines; `.` then matches line ends.")] | None = None
+    multiline: Annotated[bool, Meta(description="Let matches span lines; `.` then matches newlines.")] | None = None
 
 
 class Grep(Tool[GrepParameters]):
@@ -115,7 +115,7 @@ class Grep(Tool[GrepParameters]):
 
     name = "grep"
     description = (
-        "Search text files for a regular expression. Returns paths; in mode content `path:number:line`, and "
+        "Search text files for a regular expression. Returns paths, or in mode content `path:number:line`, and "
         "`path-number-line` for context. At most 250 entries and 30 KiB. Skips what git ignores, unless path names it."
     )
     parameters = GrepParameters

@@ -1,8 +1,8 @@
-"""The whole outputs of a job's calls, in files below the temporary folder, which results name where they are cut.
+"""The full outputs of a job's calls, in files below the temporary folder; a cut result names its file.
 
-The files hold redacted text only. Their folder belongs to this job and this user, and is named after the job, so that a
-restarted worker finds it. Commands can write to the temporary folder, so everything in it is opened by descriptor, and
-no symbolic link is followed.
+The files contain only redacted text. Their folder belongs to this job and this user, and is named after the job, so
+that a restarted worker finds it. Commands can write to the temporary folder, so everything in it is opened by
+descriptor, and no symbolic link is followed.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class OutputNotKeptError(Exception):
 class KeptOutputs:
     """The folder, created with the first file and removed by `close()`. Use as a context manager.
 
-    `workspace` is given the folder as one that tools may read. Methods block, and may be called in any thread.
+    The folder becomes readable to the tools of `workspace`. Methods block, and may be called in any thread.
     """
 
     def __init__(self, job_id: str, workspace: Workspace, *, limit: int = MAX_OUTPUT_FILES_BYTES) -> None:
-        """Find the files that an earlier worker of this job left. `limit` is the bytes of all files."""
+        """Find the files that an earlier worker of this job left. `limit` is the maximum size of all files in bytes."""
         digest = hashlib.sha256(job_id.encode("utf-8", "replace")).hexdigest()
         self._path = Path(tempfile.gettempdir()) / f"{PREFIX}{digest[:12]}"
         self._job_id = job_id
@@ -68,7 +68,7 @@ class KeptOutputs:
         data = text.encode("utf-8", "replace")
         with self._lock:
             if self._used - self._size_of(name) + len(data) > self._limit:
-                raise OutputNotKeptError(f"the {self._limit // MIB} MiB for outputs of this job are used up")
+                raise OutputNotKeptError(f"this job's limit of {self._limit // MIB} MiB for outputs is reached")
             try:
                 self._write(name, data)
             except OSError as error:
@@ -78,7 +78,7 @@ class KeptOutputs:
 
     def close(self) -> None:
         """Remove the folder. May be called twice."""
-        # Imported only here, since most jobs keep no output.
+        # Imported here, since most jobs keep no output.
         import shutil
 
         with self._lock:
@@ -120,7 +120,7 @@ class KeptOutputs:
         try:
             os.mkdir(self._path, 0o700)
         except FileExistsError:
-            # Someone else's: another folder, which a restarted worker won't find.
+            # It is someone else's: use another folder, which a restarted worker won't find.
             self._path = Path(tempfile.mkdtemp(prefix=f"{self._path.name}-"))
         self._open()
 

@@ -1,7 +1,7 @@
-"""Changes of a text whose line ends are kept: models see and send `\\n`, and files have `\\r\\n`, or both.
+"""Changes to a text that keep its line endings: models see and send `\\n`, and files have `\\r\\n`, or both.
 
-A change is given in the coordinates of the text with `\\n` for each `\\r\\n`. What it leaves as it is keeps its line
-ends byte for byte; new lines get the line end of their surroundings.
+A change is given in the coordinates of the text with `\\n` for each `\\r\\n`. Unchanged text stays the same byte for
+byte; new lines get the line ending of their surroundings.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 MAX_SPANS = 1000
-"""Changed parts that are remembered, for showing them; a result shows fewer."""
+"""Changed parts that are remembered, to show them; a result shows fewer."""
 
 
 class Change(NamedTuple):
@@ -31,7 +31,7 @@ class Changed(NamedTuple):
     """A text after changes.
 
     Attributes:
-        text: the new text, with its line ends.
+        text: the new text, with its line endings.
         spans: start and end of the first `MAX_SPANS` changed parts, in the coordinates of the new text with `\\n` only.
     """
 
@@ -83,12 +83,12 @@ def _common(one: str, other: str) -> int:
 
 
 class _LineEnds:
-    """Where the line ends of a text are, and which of them are `\\r\\n`."""
+    """Where the line endings of a text are, and which of them are `\\r\\n`."""
 
     def __init__(self, text: str) -> None:
         self._positions = array("q")
         self._pairs = array("q", [0])
-        """How many of the first N line ends are `\\r\\n`, by N."""
+        """How many of the first N line endings are `\\r\\n`, by N."""
         if "\r\n" not in text:
             return
         pairs, found = 0, text.find("\n")
@@ -103,7 +103,7 @@ class _LineEnds:
         return position + self._pairs[bisect_left(self._positions, position)]
 
     def adapted(self, change: Change) -> str:
-        """The new text with the line ends of its surroundings: the next one, or the last of the text."""
+        """The new text with the line ending of its surroundings: the next one, or the last of the text."""
         if not self._positions or "\n" not in change.text:
             return change.text
         index = min(bisect_left(self._positions, change.start), len(self._positions) - 1)

@@ -28,7 +28,7 @@ KILO = 1024
 
 
 def _depth(value: Any, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Levels of entries, as other agents count them: 1 is the folder alone."""
+    """Levels of entries, as other agents count them: 1 means only the folder itself."""
     levels = whole_number(value)
     if "recursive" in given:
         return {"max_depth": levels}
@@ -48,8 +48,8 @@ class ListDirParameters(Parameters, frozen=True, kw_only=True):
     path: Annotated[str, Meta(description="The folder, relative to the workspace (default: the workspace).")] | None = (
         None
     )
-    recursive: Annotated[bool, Meta(description="Also list the folders in it.")] | None = None
-    max_depth: Annotated[int, Meta(description="Levels of folders to enter if recursive (0: all).")] | None = (
+    recursive: Annotated[bool, Meta(description="Also list subfolders.")] | None = None
+    max_depth: Annotated[int, Meta(description="Levels of subfolders to enter if recursive (0: all).")] | None = (
         DEFAULT_DEPTH
     )
 
@@ -60,7 +60,7 @@ class ListDir(Tool[ListDirParameters]):
     name = "list_dir"
     description = (
         "List a folder: folders as `name/`, files as `name (1.2KB)`, at most 500 entries. Folders that git ignores, "
-        "node_modules and the like are listed but not entered."
+        "and others such as node_modules, are listed but not entered."
     )
     parameters = ListDirParameters
     reads_only = True
@@ -96,7 +96,7 @@ def _list(parameters: ListDirParameters, workspace: Workspace, limit: int) -> st
     if parameters.recursive and any(entry.is_directory and entry.path.count("/") == depth for entry in entries):
         last.append(f"[folders below {depth} levels are not listed; to see more, set path or max_depth]")
     if len(found) > len(lines):
-        last.append(f"[only {len(lines)} entries are shown; to see others, list a folder in it, or use glob]")
+        last.append(f"[only {len(lines)} entries are shown; to see others, list a subfolder or use glob]")
     return "\n".join([*lines, *last]) or "[the folder is empty]"
 
 

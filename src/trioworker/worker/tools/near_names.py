@@ -1,4 +1,4 @@
-"""Paths that may be meant by one that doesn't exist: similar names in its folder, and the same name elsewhere."""
+"""Suggests paths for one that doesn't exist: similar names in its folder, and the same name elsewhere."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ MAX_NAMES = 3
 MAX_SIBLINGS = 2_000
 """Names of a folder that are compared: each takes some 20 µs."""
 MAX_VISITED = 5_000
-"""Entries of the workspace that are looked at for the same name: some 10 ms."""
+"""Entries of the workspace that are searched for the same name: some 10 ms."""
 MIN_SIMILARITY = 0.7
-"""The similarity of names, as difflib counts it, from which one may be a misspelling of the other."""
+"""The minimum similarity, as difflib defines it, of a name and its misspelling."""
 
 
 class Folders(Protocol):
-    """What is needed of a workspace, which uses this module."""
+    """The part of a workspace that is needed here; the workspace itself imports this module."""
 
     def open_file(self, path: str) -> int:
         """A descriptor of a file."""

@@ -1,6 +1,6 @@
-"""Explains why quoted text isn't in a file, with the lines that were probably meant, ready to copy.
+"""Explains why quoted text isn't in a file, and shows the lines that were probably meant, ready to copy.
 
-Models change what they copy: they add line numbers or escapes, and replace quotes, dashes and white space by others.
+Models alter what they copy: they add line numbers or escapes, and use other quotes, dashes and whitespace.
 All searches take linear time, since the text comes from a model and may nearly match everywhere.
 """
 
@@ -20,17 +20,17 @@ MAX_LINES = 40
 MAX_BYTES = 4_000
 """Lines and bytes of the file that an error quotes."""
 MAX_NORMALIZED = 1_000
-"""Characters of a line that is normalized: a run of combining characters takes quadratic time."""
+"""Maximum length of a line that is normalized: a run of combining characters takes quadratic time."""
 MIN_SIMILARITY = 0.6
-"""The share of common words from which a line counts as similar."""
+"""The minimum share of common words of a similar line."""
 MIN_LINE = 4
-"""Characters of a line that says where text is from: a brace or `else` stands everywhere."""
+"""Minimum length, in characters, of a line that identifies a place: a brace or `else` occurs everywhere."""
 MAX_COMPARED = 400
 MAX_SEARCHED = 100_000
 """Lines of the quoted text, and of the file, that are compared when only similar lines are looked for."""
 
 LINE_NUMBER = re.compile(r"^[ ]*\d+(?:\t|│ ?|→)", re.MULTILINE)
-"""A line number as `read_file` shows it, as it did formerly, and as other agents do."""
+"""A line number in the format of `read_file`, of its earlier version, and of other agents."""
 LOOKALIKES = str.maketrans(
     dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u00b4", "'")
     | dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb", '"')
@@ -40,7 +40,7 @@ ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "'": "'", "\\": "\\", "/":
 
 
 def where_it_nearly_matches(content: str, old: str, new: str) -> str:
-    """What to do about `old`, which isn't in `content`: both have `\\n` as line ends. `new` was to replace it.
+    """What to do about `old`, which isn't in `content`: both have `\\n` as line endings. `new` was to replace it.
 
     The first line says what differs. The lines of the file that were probably meant follow it, if there are any.
     """
@@ -58,21 +58,21 @@ def where_it_nearly_matches(content: str, old: str, new: str) -> str:
         found = _lines_with_same_characters(folded, variant)
         if found is not None:
             same = _without_space(variant) in _without_space("\n".join(lines[found[0] : found[1] + 1]))
-            kind = "white space" if same else "quotes, dashes or other characters that look alike"
+            kind = "whitespace" if same else "quotes, dashes or other characters that look alike"
             return _quoted(content, found, f"it differs in {difference}{' and ' if difference else ''}{kind}")
     if new.strip() and new in content:
         line = content.count("\n", 0, content.find(new)) + 1
-        return f"new_string is on line {line} already, so the edit may have been made before"
+        return f"new_string is already on line {line}, so the edit may have been made before"
     found = _similar_lines(lines, old.split("\n"))
     if found is not None:
         return _quoted(content, found, "the most similar lines follow")
-    return "no line is similar; read the file again and quote it exactly"
+    return "no similar line was found; read the file again and quote it exactly"
 
 
 def _variants(old: str) -> list[tuple[str, str]]:
     """What the text may have been before a model changed it, and what the change was."""
     variants = [
-        (LINE_NUMBER.sub("", old), "line numbers, which are not part of the file,"),
+        (LINE_NUMBER.sub("", old), "line numbers (not part of the file)"),
         (re.sub(r"\\([ntr\"'\\/])", lambda found: ESCAPES[found[1]], old), "escapes such as \\n"),
         (html.unescape(old), "escapes such as &lt;"),
     ]
@@ -88,7 +88,7 @@ def _quoted(content: str, lines: tuple[int, int], what: str) -> str:
 
 
 def _folded(line: str) -> str:
-    """The line without white space, and with one form of characters that look alike."""
+    """The line without whitespace, and with one form of characters that look alike."""
     if not line.isascii():
         if len(line) <= MAX_NORMALIZED:
             line = unicodedata.normalize("NFKC", line)
@@ -101,7 +101,7 @@ def _without_space(text: str) -> str:
 
 
 def _lines_with_same_characters(folded: list[str], old: str) -> tuple[int, int] | None:
-    """The indices of the first and the last line that have the same characters, except for white space."""
+    """The indices of the first and the last line that have the same characters, except for whitespace."""
     wanted = "".join(map(_folded, old.split("\n")))
     if not wanted:
         return None
@@ -114,7 +114,7 @@ def _lines_with_same_characters(folded: list[str], old: str) -> tuple[int, int] 
 
 
 def _similar_lines(lines: list[str], old: list[str]) -> tuple[int, int] | None:
-    """The indices of lines of which some stand in `old` too, or of which one has most words of its longest line."""
+    """The indices of lines of which some are in `old` too, or of which one has most words of its longest line."""
     old = old[:MAX_COMPARED]
     shift = _shift_by_equal_lines(lines, old)
     if shift is None:
@@ -128,7 +128,7 @@ def _similar_lines(lines: list[str], old: list[str]) -> tuple[int, int] | None:
 
 
 def _shift_by_equal_lines(lines: list[str], old: list[str]) -> int | None:
-    """The index in `lines` of the first line of `old`, if a third of its lines stand there, and only there."""
+    """The index in `lines` of the first line of `old`, if a third of its lines are there, and only there."""
     places: dict[str, int] = {}
     for index, line in enumerate(map(str.strip, lines)):
         places[line] = -1 if line in places else index

@@ -1,7 +1,7 @@
-"""Other names of parameters: how a tool's table says what a model means that learned another agent's tools.
+"""Other names of parameters, which models know from other agents' tools.
 
-A tool's parameters have such a table as `other_names`. Only what is unambiguous belongs in it: everything else is an
-error that names the parameters, and the model's next call is right.
+Each tool's parameters have a table of them, `other_names`. Only unambiguous names belong in it: any other name is an
+error that lists the parameters, so that the model can correct its call.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 Converter: TypeAlias = Callable[[Any, Mapping[str, Any]], Mapping[str, Any]]
-"""Gets a value, and all arguments under their real names; returns the real arguments that the value means.
+"""Takes a value, and all arguments under their real names; returns the real arguments that the value means.
 
 It raises ValueError, with one line that says what is accepted, for a value that it can't convert.
 """
@@ -29,7 +29,7 @@ FOLDER_NAMES = (
 
 
 MAX_DIGITS = 15
-"""Digits of a number that a conversion reads; no file has more lines."""
+"""Digits of a number that a conversion accepts; no file has more lines."""
 
 
 def names_of(parameter: str, *names: str) -> dict[str, str | Converter]:
@@ -38,12 +38,12 @@ def names_of(parameter: str, *names: str) -> dict[str, str | Converter]:
 
 
 def ignored(_value: Any, _given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """For an argument that changes nothing here."""
+    """The conversion of an argument that has no effect here."""
     return {}
 
 
 def ignored_if(accepted: object, remedy: str) -> Converter:
-    """For an argument that changes nothing if it is `accepted`, given as such or as text, and otherwise is an error."""
+    """The conversion of an argument that has no effect if it is `accepted`; otherwise it is an error."""
 
     def convert(value: Any, _given: Mapping[str, Any]) -> Mapping[str, Any]:
         if str(value).lower() != str(accepted).lower():
@@ -54,7 +54,7 @@ def ignored_if(accepted: object, remedy: str) -> Converter:
 
 
 def opposite_of(parameter: str) -> Converter:
-    """For a switch whose name says the opposite of `parameter`."""
+    """The conversion of a switch that means the opposite of `parameter`."""
 
     def convert(value: Any, _given: Mapping[str, Any]) -> Mapping[str, Any]:
         switch = str(value).lower()
@@ -71,7 +71,7 @@ def snake_case(name: str) -> str:
 
 
 def whole_number(value: Any) -> int:
-    """A whole number, given as such or as text.
+    """A whole number, as such or as text.
 
     Raises:
         ValueError: it is something else.

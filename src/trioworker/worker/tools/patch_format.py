@@ -1,4 +1,4 @@
-"""Reads OpenAI's patch format, which its models write without being told (`*** Begin Patch`).
+"""Reads OpenAI's patch format (`*** Begin Patch`), which its models use unprompted.
 
 A patch has one section per file. A section that updates a file has hunks: lines to find in the file, each after a
 space or a `-`, and lines to put there, each after a space or a `+`. `@@ LINE` says after which line a hunk is.
@@ -15,10 +15,10 @@ BEGIN, END = "*** Begin Patch", "*** End Patch"
 ADD, UPDATE, DELETE, MOVE = "*** Add File: ", "*** Update File: ", "*** Delete File: ", "*** Move to: "
 END_OF_FILE = "*** End of File"
 MAX_HUNKS = 500
-"""Hunks for one file: each is a search in all of it."""
+"""Hunks for one file: each searches the whole file."""
 NO_NEWLINE = "\\ No newline at end of file"
 GIT_POSITION = re.compile(r"-\d+(,\d+)? \+\d+(,\d+)? @@ ?")
-"""The line numbers of a hunk as git writes them; models count badly, so they are not used."""
+"""The line numbers of a hunk as git writes them. They are ignored, since models count badly."""
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Hunk:
     """Some lines of a file, and their change.
 
     Attributes:
-        after: lines that stand before the hunk, in this order, as its `@@` lines name them.
+        after: lines that come before the hunk, in this order, as its `@@` lines name them.
         lines: a mark, which is a space, `-` or `+`, and the line.
         at_end: whether the hunk ends with the file.
     """
@@ -64,7 +64,7 @@ Section = AddFile | DeleteFile | UpdateFile
 
 
 def parse_patch(text: str) -> list[Section]:
-    """The sections of a patch, in order. Text before and after the patch, as of a shell command, is left out.
+    """The sections of a patch, in order. Text around the patch, such as a shell command, is ignored.
 
     Raises:
         ToolError: the patch is malformed; the message names the line.
@@ -105,14 +105,14 @@ class _Parser:
             case _ if not header:
                 pass
             case AddFile():
-                raise _error(number, line, "each line of a new file starts with +")
+                raise _error(number, line, "each line of a new file must start with +")
             case _:
                 raise _error(number, line, f"expected a line like {UPDATE + 'PATH'!r}")
 
     def finished(self) -> list[Section]:
         """The sections, after the last line."""
         if not self._sections:
-            raise ToolError("patch: it is empty; nothing would change")
+            raise ToolError("patch: it has no sections; nothing would change")
         for section in self._sections:
             if isinstance(section, UpdateFile) and not section.hunks and not section.target:
                 raise ToolError(f"patch: the section of {section.path} has no lines; nothing would change")
@@ -125,7 +125,7 @@ def _take_change(section: UpdateFile, line: str, number: int) -> None:
         if not hunks or hunks[-1].lines:
             hunks.append(Hunk())
         if len(hunks) > MAX_HUNKS:
-            raise _error(number, line, f"more than {MAX_HUNKS} hunks for one file; send them in several patches")
+            raise _error(number, line, f"more than {MAX_HUNKS} hunks for one file; split them into several patches")
         after = GIT_POSITION.sub("", line[2:].strip()).strip()
         if after:
             hunks[-1].after.append(after)
@@ -135,12 +135,12 @@ def _take_change(section: UpdateFile, line: str, number: int) -> None:
     if line.strip() == END_OF_FILE:
         hunks[-1].at_end = True
     elif not line:
-        # Models leave out the space of an empty line.
+        # Models omit the space of an empty line.
         hunks[-1].lines.append((" ", ""))
     elif line[0] in " -+":
         hunks[-1].lines.append((line[0], line[1:]))
     elif line != NO_NEWLINE:
-        raise _error(number, line, "each line starts with a space, + or -, and a hunk with @@")
+        raise _error(number, line, "each line must start with a space, + or -, and each hunk with @@")
 
 
 def _error(number: int, line: str, remedy: str) -> ToolError:

@@ -21,9 +21,9 @@ MAX_PLACES = 20
 
 
 def patched(text: str, hunks: Sequence[Hunk], shown: str) -> Edited:
-    """The text after the hunks, which are in the order of the file. `shown` is the file's name for errors.
+    """The text after the hunks, which are in file order. `shown` is the file's name for errors.
 
-    Lines are compared exactly, and where that finds nothing, without white space at their ends. The lines around a
+    Lines are compared exactly, and where that finds nothing, without whitespace at their ends. The lines around a
     change stay as they are in the file.
 
     Raises:
@@ -59,7 +59,7 @@ class _Place:
         self._next = 0
 
     def find(self, hunk: Hunk) -> int:
-        """The index of the line where a hunk starts. The next one is looked for behind it."""
+        """The index of the line where a hunk starts. The next one is searched for after it."""
         for line in hunk.after:
             self._next = self._behind(line)
         old = [line for mark, line in hunk.lines if mark != "+"]
@@ -77,7 +77,7 @@ class _Place:
         raise self._missing(old)
 
     def changes(self, hunk: Hunk, first: int) -> list[Change]:
-        """The changes that a hunk makes, when its first line is that of index `first`."""
+        """The changes that a hunk makes, if its first line is the one with index `first`."""
         changes: list[Change] = []
         index = first
         for is_context, group in groupby(hunk.lines, key=lambda line: line[0] == " "):
@@ -102,8 +102,8 @@ class _Place:
         if len(found) > 1 and not hunk.after:
             lines = ", ".join(str(index + 1) for index in found[:MAX_PLACES])
             raise ToolError(
-                f"patch: hunk {self.number} of {self._shown} fits on lines {lines}; "
-                "add lines around it, or a line `@@ LINE` that names a line before it",
+                f"patch: hunk {self.number} of {self._shown} matches at lines {lines}; "
+                "add surrounding lines, or a line `@@ LINE` that names a line before it",
             )
         return found[0]
 
@@ -111,14 +111,15 @@ class _Place:
         where = f"patch: hunk {self.number} of {self._shown}"
         earlier = self._exact.places(old, 0)
         if earlier:
-            return ToolError(f"{where} fits only on line {earlier[0] + 1}, before the hunk above; give them in order")
+            line = earlier[0] + 1
+            return ToolError(f"{where} matches only at line {line}, before the previous hunk; give hunks in file order")
         hint = where_it_nearly_matches(self._content, "\n".join(old), "")
-        return ToolError(f"{where}: its lines are not there; {hint}")
+        return ToolError(f"{where}: its lines are not in the file; {hint}")
 
     def _change(self, start: int, end: int, new: list[str]) -> Change:
         text = "".join(f"{line}\n" for line in new)
         if end == len(self._lines) and new and self._content and not self._content.endswith("\n"):
-            # The file ends without a line end, and still does so afterwards.
+            # The file has no newline at its end, and must not get one.
             text = text.removesuffix("\n")
             if start == end:
                 text = "\n" + text
@@ -133,7 +134,7 @@ class _Index:
         self._starts = [*accumulate((len(line) + 1 for line in lines), initial=0)]
 
     def places(self, wanted: list[str], start: int) -> list[int]:
-        """The indices from `start` on where the lines stand; the last of them, and the first few of the others."""
+        """The indices from `start` on where the lines occur: the first few, and the last."""
         return self._found("".join(["\n", *(f"{line}\n" for line in wanted)]), start)
 
     def starting(self, wanted: str, start: int) -> list[int]:

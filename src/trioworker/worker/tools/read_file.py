@@ -1,4 +1,4 @@
-"""`read_file`: a text file, or some lines of it, with line numbers."""
+"""`read_file`: shows a text file, or some of its lines, with line numbers."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 LAST_LINE_BYTES = 512
 """Bytes of a result that are left for the last line, and for redaction marks that are longer than their secrets."""
-REST_OF_LINE = b"... [the line is longer; see the rest by shell]"
+REST_OF_LINE = b"... [the line is longer; see the rest with shell]"
 COUNTED_BYTES = 256 * MIB
-"""Bytes that are read only to count the lines of a file: less than a second, where the disk is fast."""
+"""Bytes that are read only to count the lines of a file: less than a second on a fast disk."""
 RANGE_LENGTH = 2
 
 
 def _last_line(value: Any, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The number of the last line, which is shown too; -1 is that of the file."""
+    """The number of the last line to show; -1 means the last line of the file."""
     first = max(whole_number(given.get("offset") or 1), 1)
     last = whole_number(value)
     if last == -1:
@@ -56,7 +56,7 @@ def _range(value: Any, _given: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _lines(value: Any, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """How many lines, or which."""
+    """The number of lines, or a range."""
     return {"limit": value} if isinstance(value, int) else _range(value, given)
 
 
@@ -76,17 +76,17 @@ class ReadFileParameters(Parameters, frozen=True, kw_only=True):
     }
 
     path: Annotated[str, Meta(description="The file, relative to the workspace.")]
-    offset: Annotated[int, Meta(description="The first line to show (default: 1).")] | None = None
+    offset: Annotated[int, Meta(description="The number of the first line to show (default: 1).")] | None = None
     limit: Annotated[int, Meta(description="How many lines to show (default: all).")] | None = None
 
 
 class ReadFile(Tool[ReadFileParameters]):
-    """Shows a file's lines, as many as a result may have."""
+    """Shows a file's lines, as many as fit into a result."""
 
     name = "read_file"
     description = (
-        "Read a text file. Each line is shown as its number, a tab and its text; number and tab are not part of the "
-        "file. At most 30 KiB per call; the last line then gives the next offset."
+        "Read a text file. Each line is shown as its number, a tab and its text; the number and the tab are not part "
+        "of the file. At most 30 KiB per call: if there is more, the last line gives the next offset."
     )
     parameters = ReadFileParameters
     reads_only = True
@@ -118,7 +118,7 @@ def _read(parameters: ReadFileParameters, workspace: Workspace, limit: int) -> s
 
 
 class _View:
-    """The lines to show, of a file that is read block by block.
+    """The lines to show from a file that is read block by block.
 
     Attributes:
         is_full: no more lines are needed.
@@ -166,7 +166,7 @@ class _View:
             self.is_full = self._was_cut = True
             if self._shown:
                 return
-            # Redaction comes later, so that no part of a secret may be left at the cut.
+            # Redaction comes later, so the cut must leave no part of a secret.
             line = (without_broken_end(line[:room]) or line[:room]) + REST_OF_LINE
         text = prefix + line.decode(errors="ignore")
         self._room -= len(text.encode()) + 1

@@ -1,4 +1,4 @@
-"""Redaction marks are never written to a file: there they would replace the secrets that they stand for."""
+"""Keeps redaction marks from being written to a file, where they would replace the secrets that they stand for."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from trioworker.errors import ToolError
 
 
 def check_marks(before: str, after: str, shown: str) -> None:
-    """Check that a file's new content has no redaction mark (`[REDACTED:kind]`) that the old one lacks.
+    """Check that a file's new content has no more redaction marks (`[REDACTED:kind]`) than the old one.
 
-    A file may contain marks of its own, as documentation does: each may occur as often as before. `shown` names the
+    A file may already contain marks, as documentation does: each may occur as often as before. `shown` names the
     file in the error.
 
     Raises:
@@ -19,8 +19,8 @@ def check_marks(before: str, after: str, shown: str) -> None:
     """
     if added := _marks(after) - _marks(before):
         raise ToolError(
-            f"cannot write {shown}: {next(iter(added))} stands for a secret that is not shown, and would replace it; "
-            "edit other lines by apply_patch, or change the value by a command that doesn't show it"
+            f"cannot write {shown}: {next(iter(added))} is a placeholder that would overwrite the secret; edit other "
+            "lines with apply_patch, or change the value with a command that doesn't print it"
         )
 
 

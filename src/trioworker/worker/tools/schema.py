@@ -1,8 +1,7 @@
 """The JSON Schema of a struct, in the form that every provider accepts and that takes the fewest tokens.
 
-Providers differ in what they refuse: `$ref` (Gemini and several local servers don't follow it), `anyOf` with `null`,
-`enum` without a type, an empty `required`.
-An optional parameter may be left out, so `null` need not be in its schema, although it is accepted.
+Providers refuse `$ref` (Gemini and several local servers don't follow it), `anyOf` with `null`, `enum` without a type,
+or an empty `required`. An optional parameter may be left out, so its schema has no `null`, although `null` is accepted.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ def _inlined(node: Any, definitions: Mapping[str, Any], within: tuple[str, ...])
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of an optional field without what says that it may be null."""
+    """The schema of an optional field, without null."""
     if schema["default"] is None:
         del schema["default"]
     choices: Any = schema.get("anyOf")

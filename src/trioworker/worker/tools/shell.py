@@ -38,9 +38,9 @@ DEFAULT_TIMEOUT = 120.0
 OUTER_MARGIN = TERMINATION_TIMEOUT + KILL_DELAY + 10.0
 """Seconds beyond the command's own time-out, in which its process tree is terminated and its output collected."""
 MAX_SECONDS = 3600
-"""A greater time-out is taken as milliseconds, as other agents' tools have it."""
+"""A greater time-out is taken as milliseconds, the unit of other agents' tools."""
 REPORT_SECONDS, REPORT_SHARE = 45.0, 0.25
-"""Seconds of the job, or if less the share of its remaining time, that a command leaves to the model's report."""
+"""Time that a command leaves for the model's report: these seconds, or this share of the remaining time if less."""
 NO_OUTPUT = "[no output]"
 INCOMPLETE = (
     f"[only the first and last {MAX_COLLECTED_BYTES // MIB // 2} MiB of the output were kept, also in the file; "
@@ -54,16 +54,16 @@ SIGNAL_BASE = 128
 
 SHELLS = frozenset({"bash", "sh"})
 COMMAND_OF_SHELL = 3
-"""Words of `bash -c COMMAND`."""
+"""Number of words in `bash -c COMMAND`."""
 
 
 def _command_line(value: Any, _given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A list of words (OpenAI's `shell` has one) as a command line."""
+    """A list of words, as OpenAI's `shell` takes, as a command line."""
     if not isinstance(value, list):
         return {"command": value}
     words = cast("list[Any]", value)
     if not words or not all(isinstance(word, str) for word in words):
-        raise ValueError("expected a command line, or a list of words")
+        raise ValueError("expected a command line or a list of words")
     if posixpath.basename(words[0]) == "apply_patch":
         raise ValueError("to change files, call the tool apply_patch")
     if len(words) == COMMAND_OF_SHELL and posixpath.basename(words[0]) in SHELLS and words[1] in ("-c", "-lc"):
@@ -95,7 +95,7 @@ class ShellParameters(Parameters, frozen=True, kw_only=True):
         "security_risk": ignored,
     }
 
-    command: Annotated[str, Meta(description="The command line, for bash.")]
+    command: Annotated[str, Meta(description="The command line to run.")]
     workdir: (
         Annotated[str, Meta(description="The folder to run it in, relative to the workspace (default: the workspace).")]
         | None
@@ -108,7 +108,7 @@ class Shell(Tool[ShellParameters]):
 
     name = "shell"
     description = (
-        "Run a command line with bash, without input. Returns stdout and stderr together, at most 30 KiB. Start "
+        "Run a command line with bash, with no input. Returns stdout and stderr together, at most 30 KiB. Start "
         "servers in the background with `&`."
     )
     parameters = ShellParameters
@@ -127,7 +127,7 @@ class Shell(Tool[ShellParameters]):
         _check(parameters.command)
         requested = self._requested(parameters)
         seconds = min(requested, _available(context.deadline - trio.current_time()))
-        lowered = f"[timeout lowered to {seconds:.0f} s, since the job's time is almost used up]"
+        lowered = f"[timeout lowered to {seconds:.0f} s, because the job is almost out of time]"
         workdir = parameters.workdir or "."
         shown = context.workspace.shown(workdir)
         directory = await context.run_in_thread(_opened, context.workspace, workdir)
@@ -160,7 +160,7 @@ class Shell(Tool[ShellParameters]):
 
 
 def _available(left: float) -> float:
-    """The seconds that a command may take of the `left` ones of the job."""
+    """The seconds that a command may take when the job has `left` seconds."""
     return max(left - min(REPORT_SECONDS, left * REPORT_SHARE), 0.0) if left < math.inf else left
 
 
@@ -178,7 +178,7 @@ def _check(command: str) -> None:
     except UnicodeEncodeError as error:
         raise ToolError(f"command: not valid Unicode at character {error.start}") from error
     if size > MAX_COMMAND_BYTES:
-        raise ToolError(f"command: {size} bytes are over the limit of {MAX_COMMAND_BYTES}; write a script and run that")
+        raise ToolError(f"command: {size} bytes exceed the limit of {MAX_COMMAND_BYTES}; write a script and run it")
     refused = refusal(command)
     if refused:
         raise ToolError(f"refused: {refused}")

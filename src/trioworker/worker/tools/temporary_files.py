@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from trioworker.worker.tools.workspace import Workspace
 
 MAX_NAMES = 1000
-"""Strings of a call that are tried as names of files; no call edits more."""
+"""Strings of a call that are tried as file names; no call edits more files."""
 
 
 def remove_temporary_files(workspace: Workspace, calls: Iterable[bytes]) -> int:
     """Remove this job's temporary files from the folders that interrupted calls wrote to, and return their number.
 
-    `calls` are the arguments of these calls, as JSON. Any string in them may be the name of the file that was written:
-    so the tools' parameters don't matter, and the workspace needs no search.
+    `calls` are the arguments of these calls, as JSON. Every string in them is tried as the name of the file that was
+    written, which depends on no tool's parameters and needs no search of the workspace.
     """
     removed = 0
     for arguments in calls:
@@ -37,7 +37,7 @@ def remove_temporary_files(workspace: Workspace, calls: Iterable[bytes]) -> int:
 
 
 def _possible_names(value: Any) -> Iterator[str]:
-    """Strings of one line, and what a patch in OpenAI's format names."""
+    """Strings of one line, and the paths in a patch of OpenAI's format."""
     if isinstance(value, str):
         if "\n" in value:
             yield from re.findall(r"^\*\*\* (?:(?:Add|Update|Delete) File|Move to): (.+?)\r?$", value, re.MULTILINE)

@@ -1,6 +1,6 @@
-"""Names that models give to tools, from other agents and from their training, and the tools that do the same here.
+"""Names of tools that models know from other agents and from their training, and the tools that do the same here.
 
-Such a call is answered, not run: the model then sees the parameters of the right tool, and uses its name from then on.
+Such a call is answered, not run: the model then uses the right tool's name and parameters.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 MAX_QUOTED = 100
-"""Characters of a name that are read, and quoted by an error."""
+"""Characters of a name that are read, and that an error quotes."""
 
 # The tools of Claude Code, Codex, Cursor, Cline, Gemini CLI, Qwen, Aider, OpenHands, Copilot and Windsurf, and the
 # commands that models call as if they were tools.
@@ -49,7 +49,7 @@ _NAMES: dict[tuple[str, ...], str] = {
     """,
 }
 OTHER_NAMES = {name: tools for tools, names in _NAMES.items() for name in names.split()}
-"""The tools that do what the tool of each other name does."""
+"""For each other name, the tools that do the same here."""
 
 
 def instead_of(name: str, tools: Sequence[str]) -> str:
@@ -63,7 +63,7 @@ def instead_of(name: str, tools: Sequence[str]) -> str:
 
 
 def _forms(name: str) -> Iterable[str]:
-    """The name as one, and its parts, the last one first: of `mcp__files__read` that is the tool."""
+    """The full name, and its parts from the last to the first: the last one of `mcp__files__read` is the tool."""
     yield snake_case("_".join(re.findall(r"[A-Za-z0-9_-]+", name)))
     for part in reversed(re.split(r"[^A-Za-z0-9_-]+|__+", name)):
         yield snake_case(part)

@@ -66,11 +66,11 @@ class Workspace:
     """A directory that is open for as long as the job runs. Use as a context manager, or `close()` it.
 
     Its methods block: call them in a thread. They raise `OSError`, which `translate_oserror` turns into a `ToolError`.
-    A name that doesn't exist as given is looked for in Unicode's other normal form.
+    A name that doesn't exist as given is tried in Unicode's other normal form.
 
     Attributes:
         root: the directory's absolute path.
-        readable: another directory that tools may read, by absolute paths.
+        readable: another directory that tools may read, by its absolute path.
     """
 
     def __init__(self, directory: Path, descriptor: int, opener: Opener, job_id: str) -> None:
@@ -228,7 +228,7 @@ class Workspace:
 def translate_oserror(action: str, shown: str) -> Generator[None]:
     """Turn an `OSError` into `cannot ACTION PATH: REASON`.
 
-    For a path that doesn't exist it searches the workspace for near ones, which blocks.
+    For a path that doesn't exist it searches the workspace for similar ones, which blocks.
 
     Raises:
         ToolError: instead of any OSError.

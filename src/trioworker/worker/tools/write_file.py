@@ -1,6 +1,6 @@
 """`write_file`: creates a file, or replaces all of it.
 
-Models send `\\n` and UTF-8. A file that is replaced keeps its line ends, its encoding and its byte order mark, since
+Models send `\\n` and UTF-8. A file that is replaced keeps its line endings, encoding and byte order mark, since
 programs that read it may need them; the result says so.
 """
 
@@ -32,28 +32,28 @@ class WriteFileParameters(Parameters, frozen=True, kw_only=True):
         **names_of("path", *FILE_NAMES),
         **names_of("content", "contents", "text", "file_text", "file_content", "file_contents", "data", "code"),
         **names_of("content", "code_content", "new_content"),
-        "overwrite": ignored_if(True, "write_file always overwrites; check by list_dir whether the file exists"),
+        "overwrite": ignored_if(True, "write_file always overwrites; check with list_dir whether the file exists"),
         "mode": ignored_if("overwrite", "write_file always overwrites; to add text, use apply_patch or shell"),
         "command": ignored_if("create", "write_file only creates and overwrites; use read_file or apply_patch"),
         "line_count": ignored,
     }
 
     path: Annotated[str, Meta(description="The file, relative to the workspace.")]
-    content: Annotated[str, Meta(description="The whole new content.")]
+    content: Annotated[str, Meta(description="The complete new content.")]
 
 
 class WriteFile(Tool[WriteFileParameters]):
-    """Writes a file atomically where that is possible: a reader sees the old content or the new, never a part."""
+    """Writes a file, atomically where possible: a reader sees the old content or the new, never a mixture."""
 
     name = "write_file"
     description = (
-        "Write a file of the workspace, replacing its content. A new file is UTF-8; an existing one keeps its encoding "
-        "and line ends. To change a part, use apply_patch."
+        "Write a file in the workspace, replacing its content. A new file is UTF-8; an existing one keeps its encoding "
+        "and line endings. To change part of a file, use apply_patch."
     )
     parameters = WriteFileParameters
 
     async def run(self, parameters: WriteFileParameters, context: ToolContext) -> ToolResult:
-        """Write in a thread that is waited for on cancellation, so that no write follows it."""
+        """Write in a thread. On cancellation it is awaited, so that nothing is written afterwards."""
         return await context.run_in_thread(_write, context.workspace, parameters.path, parameters.content)
 
 
@@ -65,7 +65,7 @@ def _write(workspace: Workspace, path: str, content: str) -> ToolResult:
     new, data, notes = _like(old, content)
     if len(data) > MAX_WRITE_BYTES:
         limit = MAX_WRITE_BYTES // MEBIBYTE
-        raise ToolError(f"cannot write {shown}: {len(data)} bytes are over the limit of {limit} MiB; write it in parts")
+        raise ToolError(f"cannot write {shown}: {len(data)} bytes exceed the limit of {limit} MiB; write it in parts")
     replace_file(workspace, path, data)
     unit = "byte" if len(data) == 1 else "bytes"
     text = "; ".join([f"wrote {len(data)} {unit} to {shown}", *notes])
@@ -80,20 +80,20 @@ def _check_unicode(content: str, shown: str) -> None:
 
 
 def _like(old: Text, content: str) -> tuple[str, bytes, list[str]]:
-    """The content with the line ends of the old one, its bytes in the old encoding, and what the model should know."""
+    """The content with the line endings of the old one, its bytes in the old encoding, and notes for the model."""
     kept: list[str] = []
     notes: list[str] = []
     new = content.removeprefix("\ufeff") if old.mark else content
     ends = new.replace("\r\n", "\n").replace("\n", old.line_end) if old.line_end else new
     if ends != new:
-        kept.append(f"{_LINE_ENDS[old.line_end]} line ends")
+        kept.append(f"{_LINE_ENDS[old.line_end]} line endings")
     if old.mark:
         kept.append(f"{old.encoding} byte order mark")
     try:
         data = old.mark + ends.encode(old.encoding)
     except UnicodeEncodeError as error:
         data = ends.encode()
-        notes.append(f"it is UTF-8 now: its encoding, {old.encoding}, has no {ends[error.start]!r}")
+        notes.append(f"it is now UTF-8: its encoding, {old.encoding}, can't represent {ends[error.start]!r}")
     else:
         if old.encoding != "utf-8" and not old.mark:
             kept.append(f"encoding, {old.encoding}")
