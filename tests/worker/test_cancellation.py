@@ -34,7 +34,7 @@ async def test_event_of_a_compaction_is_delivered_before_the_model_answers(
     world = World([*turns, DONE], thinking=0.0)
 
     def slow_after_compaction(exchange: Exchange) -> Fault | None:
-        is_compacted = exchange.path.startswith("llm/") and "compacted to save room" in str(exchange.body)
+        is_compacted = exchange.path.startswith("llm/") and "compacted to save space" in str(exchange.body)
         return Fault(kind="delay", delay=30.0) if is_compacted else None
 
     world.fault = slow_after_compaction

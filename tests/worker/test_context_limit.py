@@ -1,4 +1,4 @@
-"""The context limit of a job: what is sent stays within it, begins as the request before, and survives refusals."""
+"""The context limit of a job: requests stay within it, begin as the previous one, and are shortened after a refusal."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from trioworker.worker.tools.base import ToolContext
 
 BYTES_PER_TOKEN = 3.2
-"""Those of the model's tokenizer."""
+"""The ratio of the model's tokenizer."""
 
 
 class Tokenizing(World):
@@ -90,7 +90,7 @@ def long_turns(count: int, size: int) -> list[Any]:
 
 
 def shared_share(world: World) -> float:
-    """The share of all bytes sent as messages that the request before began with."""
+    """The share of all message bytes that the previous request began with."""
     sent = [[msgspec.json.encode(message) for message in request] for request in world.conversations()]
     shared = 0
     for before, after in pairwise(sent):
@@ -127,7 +127,7 @@ async def test_compacted_results_say_what_they_were_and_the_last_turns_stay_whol
     assert [message["content"] for message in last if message["role"] == "user"][1:] == ["Use tabs. " * 50]
     results = [message["content"] for message in last if message["role"] == "tool"]
     assert all(len(result) > 12_000 for result in results[-KEPT_TURNS:])
-    assert results[0].startswith('[compacted to save room: read_file {"path":"module_0.py"} gave ')
+    assert results[0].startswith('[compacted to save space: read_file {"path":"module_0.py"} returned ')
     assert "total = total + measure" in results[0]
     assert "call it again to see it" in results[0]
     assert len(results[0]) < 500
@@ -167,11 +167,11 @@ async def test_last_turns_that_exceed_the_limit_are_cut_to_head_and_tail(
     (result,) = (message["content"] for message in world.conversations()[-1] if message["role"] == "tool")
     assert "HEADxxx" in result[:200]
     assert "xxxTAIL" in result[-200:]
-    assert "bytes were left out to save room" in result
+    assert "bytes were left out to save space" in result
 
 
 @pytest.mark.parametrize("limit", [1, 1_000, 4_000])
-async def test_job_text_over_the_context_limit_is_sent_whole_and_people_are_told(
+async def test_job_text_over_the_context_limit_is_sent_in_full_and_reported(
     limit: int, workspace: Path, autojump_clock: MockClock
 ) -> None:
     world = Tokenizing([*long_turns(25, 9_000), DONE])

@@ -209,9 +209,9 @@ async def test_turns_that_compaction_cannot_shorten_are_left_out_with_a_note(
     last = world.conversations()[-1]
     system, job = world.conversations()[0]
     assert last[0] == system
-    # The note is the user's message after the job's, and so a part of it.
+    # The note is merged into the job's message, since both are the user's.
     assert last[1]["content"].startswith(job["content"])
-    assert any("earlier messages were left out to save room" in message["content"] for message in last)
+    assert any("earlier messages were left out to save space" in message["content"] for message in last)
     assert_well_formed(last)
 
 

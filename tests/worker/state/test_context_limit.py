@@ -1,4 +1,4 @@
-"""The bytes per token that replies show, and the limit in bytes that follows."""
+"""The estimate of bytes per token, and the resulting limit in bytes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_next_request_after_a_refusal_is_at_most_three_quarters_as_long(stated: 
     assert 0 <= limit.request_bytes(100_000, max_tokens) <= 0.76 * 90_000
 
 
-def test_limit_that_the_server_states_holds() -> None:
+def test_limit_stated_by_the_server_is_used() -> None:
     limit = ContextLimit()
     limit.lowered = limit.limit_after_refusal(400_000, 100_000, 4_096, 32_768)
     assert limit.limit(100_000) == 32_768

@@ -1,4 +1,4 @@
-"""Normalization: whatever the model sent, what goes back is valid for the strictest provider."""
+"""Normalization: whatever the model sent, the next request is valid for the strictest provider."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_content_beside_calls_may_be_empty() -> None:
     assert normalized(message) is message
 
 
-def test_id_with_white_space_is_the_same_in_the_call_and_its_result() -> None:
+def test_id_with_whitespace_is_the_same_in_the_call_and_its_result() -> None:
     odd = "call 1\n"
     sent = only_call(normalized(said(call(call_id=odd)))).id
     assert sent == normalized(wire.Message(role="tool", content="x", tool_call_id=odd)).tool_call_id
@@ -139,7 +139,7 @@ def test_assistant_at_the_end_is_followed_by_a_user_message() -> None:
     assert [role for role, _ in sent] == ["system", "user", "assistant", "user"]
 
 
-def test_no_messages_stay_none() -> None:
+def test_empty_conversation_stays_empty() -> None:
     assert order() == []
 
 
@@ -196,7 +196,7 @@ async def test_request_after_calls_with_invalid_names_and_arguments_is_valid(
         "probe",
         "probe",
     ]
-    # People see what really came.
+    # People see the original names.
     assert [data["tool_name"] for data in world.of_type("tool_use")] == ["functions.shell", "", "probe", "probe"]
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from trioworker.worker.state.job import Job
 
 MIN_TURNS_BYTES = 8 * KIB
-"""The room for turns beside an opening that exceeds the limit alone: without any, the model could only guess."""
+"""The room for turns after an opening that exceeds the limit by itself: without any, the model could only guess."""
 
 
 class ContextFitting:
@@ -32,7 +32,7 @@ class ContextFitting:
         return self._job.conversation.size + tools
 
     def check_opening(self) -> list[Record]:
-        """A status for people if the job's text leaves too little of the limit for turns. It is sent all the same."""
+        """A status for people if the job's text leaves too little of the limit for turns. It is sent anyway."""
         opening = self._job.conversation.opening_size + self._tools_size
         if opening + MIN_TURNS_BYTES <= self._allowed():
             return []
@@ -40,7 +40,7 @@ class ContextFitting:
         return [
             self._events.status(
                 f"The job's text and the tools take about {context.tokens(opening)} of {self._configured} tokens "
-                "(--context-limit): requests exceed the limit, and only the last results stay in the conversation"
+                "(--context-limit): requests will exceed the limit, and only the last results stay in the conversation"
             )
         ]
 
@@ -59,7 +59,7 @@ class ContextFitting:
         """Lower the limit after a request of `refused` bytes was too long for the model, and compact to the new one.
 
         Raises:
-            ContextLengthError: that one, if nothing is left to shorten.
+            ContextLengthError: `error`, if nothing is left to shorten.
         """
         context = self._job.context_limit
         limit = context.limit_after_refusal(refused, self._configured, self._max_tokens, error.limit)

@@ -1,7 +1,7 @@
 """How messages are shortened when a conversation exceeds its limit. Pure functions of the messages.
 
-A turn is shortened in one of two ways. An old one keeps what it did and where its whole output is: each result becomes
-one line, and long arguments are cut. A recent one that is too large on its own is cut to head and tail.
+A turn is shortened in one of two ways. An old one keeps what it did and where its full output is: each result becomes
+one line, and long arguments are cut. A recent one that is too large by itself is cut to head and tail.
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 COMPACTABLE_BYTES = 400
-"""Messages up to this length aren't compacted: it would save too little."""
+"""Messages up to this length, in bytes, aren't compacted: it would save too little."""
 TEXT_BYTES = 1_000
-"""The length that the model's text of an old turn is cut to."""
+"""Bytes to which the model's text in an old turn is cut."""
 SHORTENED_BYTES = 200
-"""The length that each argument of an old call is cut to."""
+"""Bytes to which each argument of an old call is cut."""
 MANY_FIELDS = 10
-"""Arguments whose shortened fields exceed `SHORTENED_BYTES` times this are replaced as a whole."""
+"""If an arguments object exceeds this many times `SHORTENED_BYTES` even shortened, it is replaced entirely."""
 SHOWN_ARGUMENTS_BYTES = 100
 SHOWN_RESULT_BYTES = 120
-"""The beginnings of the arguments and of the result that the line for an old result shows."""
+"""Bytes of the arguments and of the result that the line for an old result shows."""
 REPEATABLE = frozenset({"read_file", "list_dir", "glob", "grep"})
-"""The tools that the line suggests to call again. Calling another one again could have effects."""
+"""Tools that the line suggests calling again. Repeating a call of any other could have side effects."""
 
 encode_message = msgspec.json.Encoder().encode
 
 
 def result_line(result: wire.Message, calls: Iterable[wire.ToolCall], kept: str) -> wire.Message:
-    """The result of an old call as one line: tool, arguments, first words, and where the whole output is.
+    """The result of an old call as one line: tool, arguments, first words, and the file with the full output.
 
-    `calls` are those of its turn, and `kept` is the file with the whole output, empty if there is none.
+    `calls` are those of its turn, and `kept` is the file with the full output, empty if there is none.
     """
     call = next((call for call in calls if call.id == result.tool_call_id), None)
     tool = call.name if call else result.name or "a tool"
     arguments = f" {_one_line(encode_message(call.arguments).decode(), SHOWN_ARGUMENTS_BYTES)}" if call else ""
     size = len(result.content.encode("utf-8", "replace"))
-    where = f"; the whole is in {kept}" if kept else "; call it again to see it" if tool in REPEATABLE else ""
+    where = f"; the full output is in {kept}" if kept else "; call it again to see it" if tool in REPEATABLE else ""
     words = _one_line(result.content, SHOWN_RESULT_BYTES)
-    line = f"[compacted to save room: {tool}{arguments} gave {size} bytes{where}; they begin: {words}]"
+    line = f"[compacted to save space: {tool}{arguments} returned {size} bytes{where}; beginning: {words}]"
     return msgspec.structs.replace(result, content=line)
 
 
 def shortened_turn(message: wire.Message) -> wire.Message:
-    """The assistant's message of an old turn, without the ends of its text and of its arguments.
+    """The assistant's message of an old turn, with its text and arguments shortened.
 
-    Opaque data of the provider stays: it can't be cut, and some providers refuse a call that has lost it.
+    The provider's opaque data stays: it can't be cut, and some providers refuse a call without it.
     """
     return msgspec.structs.replace(
         message,
@@ -81,7 +81,7 @@ def head_and_tail(text: str, limit: int) -> str:
         return text
     head = data[: limit - limit // 2].decode("utf-8", "ignore")
     tail = data[len(data) - limit // 2 :].decode("utf-8", "ignore")
-    return f"{head}\n[{len(data) - limit} bytes were left out to save room]\n{tail}"
+    return f"{head}\n[{len(data) - limit} bytes were left out to save space]\n{tail}"
 
 
 def _shortened_call(call: wire.ToolCall) -> wire.ToolCall:
@@ -113,9 +113,9 @@ def _shortened_value(value: Any) -> Any:
 
 def _with_size(text: str) -> str:
     shortened = truncate(text, SHORTENED_BYTES)
-    return text if shortened == text else f"{shortened} [compacted to save room: {len(text)} characters in all]"
+    return text if shortened == text else f"{shortened} [compacted to save space: {len(text)} characters in all]"
 
 
 def _one_line(text: str, limit: int) -> str:
-    """The beginning of the text, with each run of white space as one space."""
+    """The beginning of the text, with each run of whitespace as one space."""
     return truncate(" ".join(text[: 2 * limit].split()), limit)

@@ -1,4 +1,4 @@
-"""How many bytes a request may have: the limit in tokens, and the bytes per token that the replies showed.
+"""How many bytes a request may have, from the limit in tokens and the bytes per token that the replies show.
 
 Only records change it, so a restart and a replay compute the same sizes.
 """
@@ -10,21 +10,21 @@ import math
 from trioworker.protocol.limits import BYTES_PER_TOKEN
 
 SMOOTHING = 0.5
-"""The weight of the latest reply. The content changes slowly: most of a request is what the one before had."""
+"""The weight of the latest reply. Most of a request repeats the one before, so the ratio changes slowly."""
 PLAUSIBLE = (1.0, 8.0)
 """Bytes per token of real tokenizers, from Chinese or base64 to indented code. Providers also report 0 or nonsense."""
 MAX_REPLY_SHARE = 1 / 8
-"""The maximum part of the limit that is reserved for the reply."""
+"""The maximum share of the limit that is reserved for the reply."""
 RETRY_SHARE = 0.75
-"""The size of the next request, in terms of one that the model server refused as too long."""
+"""The size of the next request, relative to one that the model server refused as too long."""
 
 
 class ContextLimit:
-    """The context of the model.
+    """The limit of a request and its reply, and the estimate of bytes per token.
 
     Attributes:
-        bytes_per_token: the estimate.
-        lowered: the limit in tokens that the model server imposed; None until it refused a request.
+        bytes_per_token: the current estimate.
+        lowered: the limit in tokens after the model server refused a request; None before.
     """
 
     def __init__(self) -> None:
@@ -33,9 +33,9 @@ class ContextLimit:
         self._observed = False
 
     def observe(self, sent: int, tokens: int, cached: int = 0) -> None:
-        """Adapt the estimate to a request of `sent` bytes that had `tokens` tokens. Ignores what can't be true.
+        """Adapt the estimate to a request of `sent` bytes that had `tokens` tokens. Ignores implausible counts.
 
-        Some providers count `cached` tokens among the others, and some don't: what is nearer to the estimate holds.
+        Some providers include `cached` in `tokens`, and some don't: the ratio closer to the estimate is used.
         """
         ratios = [sent / count for count in (tokens, tokens + cached) if tokens]
         plausible = [ratio for ratio in ratios if PLAUSIBLE[0] <= ratio <= PLAUSIBLE[1]]
@@ -56,7 +56,7 @@ class ContextLimit:
         return configured if self.lowered is None else min(configured, self.lowered)
 
     def request_bytes(self, configured: int, max_tokens: int) -> int:
-        """The bytes that a request may have, which leaves room for a reply of `max_tokens`."""
+        """The bytes that a request may have, with room for a reply of `max_tokens`."""
         limit = self.limit(configured)
         return int((limit - min(max_tokens, limit * MAX_REPLY_SHARE)) * self.bytes_per_token)
 

@@ -2,7 +2,7 @@
 
 Successive requests of a long job differ by only a few messages. Each message is therefore stored as the JSON that is
 sent, and a request joins them. `compactions` says what to shorten when they exceed a limit. One compaction frees
-enough for many turns: providers cache a conversation only as long as its beginning doesn't change.
+enough space for many turns: providers cache a conversation only while its beginning doesn't change.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 OPENING = 2
 """The number of messages at the start, the system message and the job, that are never shortened."""
 KEPT_TURNS = 2
-"""The number of turns at the end that stay whole, unless they alone exceed the limit."""
+"""The number of last turns that aren't shortened, unless they exceed the limit by themselves."""
 COMPACTED_SHARE = 0.4
-"""A compaction reduces what follows the opening to this share of its room."""
+"""The share of its room to which a compaction reduces what follows the opening."""
 HISTORY_SHARE = 0.3
-"""When shortened turns take more than this share of the room, the oldest are left out, down to half of it."""
+"""When shortened turns take more than this share of the room, the oldest are left out until half of it is free."""
 CUT_STEPS = (64 * 1024, 32 * 1024, 16 * 1024, 8 * 1024, 4 * 1024, 1024, COMPACTABLE_BYTES)
-"""The maximum length of a message at each step of cutting the last turns."""
+"""The maximum size of a message, in bytes, at each step of cutting the last turns."""
 LEAVE_OUT = 0
-"""As `HistoryCompacted.over`: remove the turns entirely."""
+"""The value of `HistoryCompacted.over` that removes the turns entirely."""
 
 _decode = msgspec.json.Decoder(wire.Message).decode
 
@@ -51,8 +51,8 @@ class Conversation:
     """All messages so far.
 
     Attributes:
-        size: their length in bytes when joined for a request.
-        kept_outputs: the files with the whole output of calls, by the calls' ids.
+        size: their size in bytes when joined for a request.
+        kept_outputs: the files with the full outputs of calls, by the calls' ids.
     """
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class Conversation:
 
     @property
     def opening_size(self) -> int:
-        """The length of the messages that are never shortened."""
+        """The size in bytes of the messages that are never shortened."""
         return sum(size + 1 for size in self._sizes[:OPENING])
 
     def last_text(self) -> str:
@@ -95,7 +95,7 @@ class Conversation:
         return ""
 
     def snapshot(self) -> tuple[msgspec.Raw, ...]:
-        """The messages, encoded, for a request that every provider accepts."""
+        """The encoded messages, in a form that every provider accepts."""
         return merged(self._roles, self._messages)
 
     def append(self, role: wire.Role, message: bytes) -> None:
@@ -109,7 +109,7 @@ class Conversation:
         self.size += len(message) + 1
 
     def compactions(self, limit: int) -> Iterator[HistoryCompacted]:
-        """Yield compactions, ever stronger ones, until `size` is within `limit` bytes or nothing more can be shortened.
+        """Yield stronger and stronger compactions until `size` is within `limit` bytes or nothing is left to shorten.
 
         Apply each with `compact` before asking for the next. Old turns are shortened first, then left out; the last
         `KEPT_TURNS` are cut only when that isn't enough.
@@ -149,7 +149,7 @@ class Conversation:
         return self._turn_starts[-KEPT_TURNS] if len(self._turn_starts) > KEPT_TURNS else OPENING
 
     def _shortened_until(self, target: int) -> int | None:
-        """The index before which to shorten the oldest turns to bring `size` to `target`. None: none is left."""
+        """The index before which to shorten the oldest turns to bring `size` to `target`; None if none is left."""
         size, before = self.size, self._compacted_before
         while before < self._kept_from and size > target:
             if (shortened := self._shortened(before)) is not None:
@@ -203,7 +203,7 @@ class Conversation:
         first = OPENING + bool(self._left_out)
         kept = [index for index in range(first, len(raws)) if index >= before or roles[index] == "user"]
         self._left_out += len(raws) - first - len(kept)
-        note = wire.Message(role="user", content=f"[{self._left_out} earlier messages were left out to save room]")
+        note = wire.Message(role="user", content=f"[{self._left_out} earlier messages were left out to save space]")
         self.size, self._messages, self._sizes, self._roles, self._turn_starts = 0, [], [], [], []
         for index in range(OPENING):
             self.append(roles[index], bytes(raws[index]))

@@ -48,12 +48,12 @@ class Job:
 
     Attributes:
         conversation: the messages to the model.
-        context_limit: how long the conversation may become.
-        noted: the limits of the job that the model was told are near.
-        wrap_up: how the job ends after the model's report; None until a limit is reached.
+        context_limit: the maximum size of the conversation.
+        noted: the limits of the job for which the model got a note.
+        wrap_up: the status and reason with which the job ends after the model's report; None until a limit is reached.
         iteration: the number of the current iteration, 0 before the first.
-        last_iteration_at: the start of that iteration in trio's time. Set by the reasoner and by no record, since it
-            has no meaning in another process.
+        last_iteration_at: the start of that iteration in trio's time. Set by the reasoner, not by a record, since
+            it has no meaning in another process.
         awaiting_reply: the current iteration has no accepted reply yet.
         turn: the calls of the last reply, in the order requested; empty between turns.
         call_ids: the ids of all calls so far.
@@ -63,7 +63,7 @@ class Job:
         outbox: posts that the orchestrator hasn't accepted yet, oldest first.
         events: the number of events so far, which is the next event's `seq`.
         posts: the number of posts so far.
-        lost_posts: posts that were given up.
+        lost_posts: the number of posts that were given up.
         last_output: the redacted output of the last successful tool call.
         decided: the outcome, once it is decided.
         outbox_sealed: the last post is in the outbox.

@@ -1,18 +1,18 @@
 """Normalization of the conversation for requests, so that the strictest provider accepts it.
 
-The journal keeps what really came, and these functions change only what is sent. They are deterministic, so the
-beginning of a request is the same in the next one and providers can cache it.
+The journal keeps the original messages, and these functions change only what is sent. They are deterministic, so that
+requests begin alike and providers can cache the beginning.
 
 What providers refuse (HTTP 400 unless noted), and who:
 
 | in a request                                          | refused by                                                 |
 |-------------------------------------------------------|------------------------------------------------------------|
-| a tool's name that is empty                           | all                                                        |
-| a tool's name outside `[a-zA-Z0-9_-]{1,64}`           | OpenAI, Anthropic, DeepSeek, Bedrock                       |
-| a tool's name that starts with a digit or `-`         | Google                                                     |
+| an empty tool name                                    | all                                                        |
+| a tool name outside `[a-zA-Z0-9_-]{1,64}`             | OpenAI, Anthropic, DeepSeek, Bedrock                       |
+| a tool name that starts with a digit or `-`           | Google                                                     |
 | arguments that are not an object                      | Anthropic, Google, Bedrock; chat templates of vLLM         |
-| a text that is empty or white space, without calls    | Anthropic, Bedrock                                         |
-| a result that is empty                                | Bedrock                                                    |
+| a text that is empty or whitespace, without calls     | Anthropic, Bedrock                                         |
+| an empty result                                       | Bedrock                                                    |
 | `null` as content                                     | some OpenAI-compatible servers                             |
 | a call id with spaces or control characters           | Anthropic, Bedrock                                         |
 | a call without the reasoning or signature it came with| Google, DeepSeek and Anthropic, when the model thinks      |
@@ -21,10 +21,10 @@ What providers refuse (HTTP 400 unless noted), and who:
 | a system message after the start, or a second one     | Mistral; chat templates of Qwen                            |
 | a first message that is not the user's                | Anthropic, Bedrock                                         |
 | a result without its call, or a call without a result | all                                                        |
-| calls in the history, and no `tools`                  | Anthropic, Bedrock                                         |
+| calls in the history, but no `tools`                  | Anthropic, Bedrock                                         |
 
-The last two, and the order of calls and results, are the conversation's and the model's part. Ids that a provider made
-go back unchanged, as some contain a signature. Mistral wants nine letters and digits in ids of other providers; the
+`Conversation` and `Model` prevent the last two, and keep calls and results in order. A provider's ids are returned
+unchanged, as some contain a signature. Mistral requires ids of nine letters and digits from other providers; the
 contract gives ours another form.
 """
 
@@ -48,7 +48,7 @@ NO_TEXT = "(no text)"
 NO_OUTPUT = "(no output)"
 """In place of an empty text or result."""
 ARGUMENTS_KEY = "arguments"
-"""The field that holds arguments which are no object."""
+"""The field that holds arguments that are not an object."""
 GO_ON = "Continue with the job."
 """Added after an assistant's message at the end."""
 SEPARATOR = "\n\n"
@@ -63,7 +63,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def normalized(message: wire.Message) -> wire.Message:
-    """The message as every provider accepts it: the same object, if nothing has to change."""
+    """The message in a form that every provider accepts; the same object if nothing has to change."""
     changes: dict[str, Any] = {}
     if not message.content.strip() and not message.tool_calls and message.role != "system":
         changes["content"] = NO_OUTPUT if message.role == "tool" else NO_TEXT
@@ -79,7 +79,7 @@ def normalized(message: wire.Message) -> wire.Message:
 
 
 def normalized_json(message: bytes) -> bytes:
-    """The encoded message, normalized: the same bytes, if nothing has to change."""
+    """The encoded message, normalized; the same bytes if nothing has to change."""
     before = _decode(message)
     after = normalized(before)
     return message if after is before else _encode(after)
@@ -94,9 +94,9 @@ def normalized_name(name: str) -> str:
 
 
 def merged(roles: Sequence[wire.Role], messages: Sequence[msgspec.Raw]) -> tuple[msgspec.Raw, ...]:
-    """The messages in an order that every provider accepts; `roles` are theirs.
+    """The messages in an order that every provider accepts; `roles` are their roles.
 
-    User messages in a row become one, and a user's message follows an assistant's at the end.
+    Consecutive user messages become one, and a final assistant message is followed by a user message.
     """
     ordered: list[msgspec.Raw] = []
     start = 0
@@ -130,7 +130,7 @@ def _normalized_call(call: wire.ToolCall) -> wire.ToolCall:
 
 
 def _as_object(arguments: Any) -> dict[str, Any]:
-    """Arguments as an object: JSON text is decoded, no arguments are an empty one, and other values a field of one."""
+    """Arguments as an object: JSON text is decoded, null becomes `{}`, and any other value is put in a field."""
     if isinstance(arguments, str):
         with contextlib.suppress(msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
             arguments = msgspec.json.decode(arguments)
@@ -140,7 +140,7 @@ def _as_object(arguments: Any) -> dict[str, Any]:
 
 
 def _normalized_id(call_id: str) -> str:
-    """An id of printable ASCII. Another one is replaced by its checksum, the same for a call and its result."""
+    """The id if it is printable ASCII, otherwise its checksum, which is the same for a call and its result."""
     if re.fullmatch(_ID, call_id):
         return call_id
     return f"call_{zlib.crc32(call_id.encode('utf-8', 'replace')):08x}"

@@ -47,8 +47,8 @@ class MessageAppended(Record, frozen=True):
 class HistoryCompacted(Record, frozen=True):
     """The turns before index `before` were shortened: results to one line, arguments to their beginning.
 
-    With `everything`, all messages over `over` bytes were cut, also the last ones and those from people. An `over` of
-    `conversation.LEAVE_OUT` removes the turns instead.
+    With `everything`, all messages over `over` bytes were cut, including the last ones and those from people. If `over`
+    is `conversation.LEAVE_OUT`, the turns were removed instead.
     """
 
     before: int
@@ -84,8 +84,8 @@ class IterationStarted(Record, frozen=True):
 class ReplyAccepted(Record, frozen=True):
     """The reply of the current iteration was interpreted, and its calls are the new turn.
 
-    It took `requests` requests to the model and `seconds` in all, including retries. `request_bytes` is the size of the
-    request that had `input_tokens`, 0 if there were several; `cached_tokens` may be among them or not.
+    It took `requests` requests to the model and `seconds` seconds in total, including retries. `request_bytes` is the
+    size of the request that had `input_tokens`, 0 if there were several. `input_tokens` may include `cached_tokens`.
     """
 
     loop_state: LoopState
@@ -113,8 +113,8 @@ class CallStarted(Record, frozen=True):
 class CallEnded(Record, frozen=True):
     """A call was answered, with `content` for the model and `output` for events.
 
-    `kept` is the path of the file with the whole output, empty if there is none. `seconds` is how long the job waited
-    for the call. Of calls that ran concurrently, the first has the time of all.
+    `kept` is the path of the file with the full output, empty if there is none. `seconds` is how long the job waited
+    for the call. Of calls that ran concurrently, the first has the time of all of them.
     """
 
     call_id: str
