@@ -81,7 +81,7 @@ async def test_job_far_from_its_limits_has_no_note(workspace: Path, autojump_clo
     assert notes(world) == []
 
 
-async def test_spent_iterations_ask_for_the_report_without_tools(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_job_out_of_iterations_is_asked_for_its_report(workspace: Path, autojump_clock: MockClock) -> None:
     world = World([*turns(3), REPORT])
     outcome = await run(world, workspace, max_iterations=3)
     assert outcome.status == "failed"
@@ -96,7 +96,7 @@ async def test_spent_iterations_ask_for_the_report_without_tools(workspace: Path
     assert outcome.metrics.llm_requests == 4
 
 
-async def test_spent_token_budget_asks_for_the_report(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_job_out_of_tokens_is_asked_for_its_report(workspace: Path, autojump_clock: MockClock) -> None:
     world = World([*turns(2, input_tokens=900, output_tokens=100), REPORT])
     outcome = await run(world, workspace, token_budget=2_000)
     assert outcome.message == f"Execution failed: token budget (2000) exceeded\n\n{REPORT.content}"
@@ -105,7 +105,7 @@ async def test_spent_token_budget_asks_for_the_report(workspace: Path, autojump_
 
 
 @pytest.mark.parametrize(("limit", "reserved"), [(100.0, 10.0), (1_000.0, 45.0)], ids=["a tenth", "45 s"])
-async def test_last_seconds_are_kept_for_the_report(
+async def test_last_seconds_are_reserved_for_the_report(
     limit: float, reserved: float, workspace: Path, autojump_clock: MockClock
 ) -> None:
     # Each turn takes 46 s.

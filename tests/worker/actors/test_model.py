@@ -37,7 +37,7 @@ class Refusing(World):
 
     @property
     def max_tokens(self) -> list[int]:
-        """Those of all requests to the model."""
+        """The values in all requests to the model."""
         return [x.body["max_tokens"] for x in self.exchanges if x.path.startswith("llm/")]
 
 
@@ -106,8 +106,8 @@ async def test_second_attempt_is_reported_once_with_the_reason_and_the_time_that
     world = Refusing([UNAVAILABLE] * 3)
     assert (await run_job(world.config(workspace, timeout=80.0), transport=world, tools=[])).success
     statuses = [data["message"] for data in world.of_type("status")]
-    (reported,) = [status for status in statuses if "does not answer" in status]
-    assert reported == "the model does not answer: connection refused; retrying for up to 80 s"
+    (reported,) = [status for status in statuses if "is not responding" in status]
+    assert reported == "the model is not responding: connection refused; retrying for up to 80 s"
 
 
 async def test_model_that_never_answers_is_asked_until_the_deadline(workspace: Path, autojump_clock: MockClock) -> None:

@@ -1,4 +1,4 @@
-"""Prepares the results of calls: redacts them, keeps large ones in files, and cuts them for the model."""
+"""Prepares the results of calls: redacts them, saves large ones in files, and cuts them for the model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     CallAnswer = tuple[CallEnded, EventQueued]
 
 THREAD_CHARACTERS = 256 * KIB
-"""Characters of a result from which it is prepared in a thread: redaction takes about 10 ms per MiB."""
+"""Length from which a result is prepared in a thread, in characters: redaction takes about 10 ms per MiB."""
 
 
 class CallResults:
@@ -49,7 +49,7 @@ class CallResults:
         planned = call.planned
         safe = self._safety.tool_output(result.text if outcome == "success" else f"Error: {result.text}")
         for warning in safe.warnings:
-            logger.warning("the output of {} may hold a secret: {}", planned.name, warning)
+            logger.warning("the output of {} may contain a secret: {}", planned.name, warning)
         result = msgspec.structs.replace(result, text=safe.text, diff=self._safety.redact(result.diff))
         if self._recorder is not None:
             self._recorder.tool_result(planned.call_id, result)
@@ -66,7 +66,7 @@ class CallResults:
         return ended, self._events.tool_error(planned, safe.text)
 
     def _shown(self, call: TurnCall, text: str, note: str, outcome: CallOutcome) -> tuple[str, str]:
-        """The text for the model, and the path of the file with the whole output, empty if there is none."""
+        """The text for the model, and the path of the file with the full output, empty if there is none."""
         end = f"\n{note}" if note else ""
         limit = self._limit - len(end.encode())
         is_short = fits(text, limit)
@@ -76,12 +76,12 @@ class CallResults:
         kept = remark = ""
         try:
             kept = self._outputs.keep(self._file_name(call), text)
-            remark = f"the whole output is in {kept}"
+            remark = f"the full output is in {kept}"
         except OutputNotKeptError as error:
-            remark = f"the whole output was not kept: {error}"
+            remark = f"the full output was not kept: {error}"
         return (text if is_short else cut_middle(text, limit, remark)) + end, kept
 
     def _file_name(self, call: TurnCall) -> str:
-        """A name that a replay of the job gives the same file."""
+        """The name of the file, which is the same in a replay of the job."""
         position = next(number for number, one in enumerate(self._job.turn, start=1) if one is call)
         return f"{self._job.iteration}-{position}.txt"

@@ -1,4 +1,4 @@
-"""The limits of a whole job: iterations, time and tokens. Says when they are near, and when the job has to end."""
+"""The limits of a whole job: iterations, time and tokens. Reports when one is near, and when the job has to end."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from trioworker.worker.state.records import Limit, Record
 
 NOTED_SHARE = 0.75
-"""The used part of a limit at which the model is told what is left."""
+"""The used share of a limit at which a note tells the model what is left."""
 REPORT_TIME = 45.0
 REPORT_SHARE = 0.1
-"""The time that is reserved for the model's report: these seconds, or this part of the job's time if that is less."""
+"""The time reserved for the model's report: these seconds, or this share of the job's time if that is less."""
 
 
 class JobLimits:
-    """The limits of one job, `deadline` in seconds of trio's clock."""
+    """The limits of one job. `deadline` is in seconds of trio's clock."""
 
     def __init__(self, job: Job, config: WorkerConfig, deadline: float) -> None:
         self._job = job
@@ -47,7 +47,7 @@ class JobLimits:
         return None
 
     def note(self, iteration: int) -> list[Record]:
-        """The records of a note to the model at the start of `iteration`, for limits that have come near."""
+        """The records of a note to the model at the start of `iteration`, if limits are near; otherwise none."""
         near: dict[Limit, str] = {}
         if iteration - 1 >= self._max_iterations * NOTED_SHARE:
             near["iterations"] = iterations_left(iteration, self._max_iterations)

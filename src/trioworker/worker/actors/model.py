@@ -1,4 +1,4 @@
-"""Asking the model: builds the requests of one iteration and sends them through the orchestrator."""
+"""Builds the requests to the model for one iteration, and sends them through the orchestrator."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FALLBACK_TOKENS = 4096
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A reply, and what it cost: requests to the model, and seconds including retries."""
+    """A reply, the number of requests that it took, and the seconds including retries."""
 
     reply: wire.Reply
     requests: int
@@ -39,7 +39,7 @@ class Model:
     def __init__(
         self, client: OrchestratorClient, registry: Registry, config: WorkerConfig, on_retry: OnRetry | None = None
     ) -> None:
-        """`on_retry` gets the reason why a request is sent a second time."""
+        """`on_retry` is called with the reason when a request is sent a second time."""
         self._client = client
         self._registry = registry
         self._mode = config.reasoning
@@ -47,7 +47,7 @@ class Model:
         self._on_retry = on_retry
 
     async def ask(self, messages: tuple[msgspec.Raw, ...], *, with_tools: bool, has_calls: bool) -> Answer:
-        """Send the conversation, and return the reply. Without tools the reply is text.
+        """Send the conversation, and return the reply. Without tools, the reply is text.
 
         `has_calls` says whether the conversation contains tool calls: providers refuse such a conversation in a request
         that defines no tools.
@@ -55,7 +55,7 @@ class Model:
         Raises:
             ContextLengthError: the conversation is longer than the model's context.
             ModelRefusedError: the model server refused the request, and no retry can change that.
-            OrchestratorError: no reply came.
+            OrchestratorError: there was no reply.
         """
         started, requests = trio.current_time(), self._client.llm_requests
         if with_tools:
@@ -82,14 +82,14 @@ class Model:
         limit: int | None = None,
         temperature: float | None = TEMPERATURE,
     ) -> wire.Reply:
-        """Send a request, again with a lower `max_tokens` as long as the model server refuses its value."""
+        """Send a request. Repeat it with a lower `max_tokens` while the model server refuses the value."""
         while True:
             max_tokens = min(limit or self._max_tokens, self._max_tokens)
             try:
                 return await self._send(messages, tool_choice, max_tokens, temperature)
             except MaxTokensError as error:
                 self._max_tokens = _lowered(max_tokens, error)
-                logger.info("max_tokens {} was refused, asking for {}: {}", max_tokens, self._max_tokens, error)
+                logger.info("max_tokens {} was refused, retrying with {}: {}", max_tokens, self._max_tokens, error)
 
     async def _send(
         self, messages: tuple[msgspec.Raw, ...], tool_choice: str | None, max_tokens: int, temperature: float | None

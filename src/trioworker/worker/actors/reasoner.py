@@ -120,12 +120,12 @@ class Reasoner:
         await self._publisher.commit(*changes, *joined, *self._limits.note(number))
 
     async def _start_wrap_up(self, reached: WrapUpStarted) -> None:
-        status = self._events.status(f"{reached.reason}: the model is asked for its report")
+        status = self._events.status(f"{reached.reason}; asking the model for its report")
         request = message_record("user", wrap_up(reached.reason))
         await self._publisher.commit(reached, *self._joined_follow_ups(), request, status)
 
     async def _wrap_up(self, reached: WrapUpStarted) -> None:
-        """Ask for the report, which is no iteration. If none comes, report what the model wrote before."""
+        """Ask for the report, which isn't an iteration. If the request fails, report the model's last text."""
         text = ""
         changes: list[Record] = []
         try:
@@ -181,13 +181,13 @@ class Reasoner:
 
     async def _report_retry(self, reason: str) -> None:
         remaining = trio.current_effective_deadline() - trio.current_time()
-        text = f"the model does not answer: {reason}; retrying for up to {remaining:.0f} s"
+        text = f"the model is not responding: {reason}; retrying for up to {remaining:.0f} s"
         await self._publisher.commit(self._events.status(text))
 
     async def _ask(self, *, with_tools: bool) -> tuple[Answer | None, int]:
         """Ask the model. Returns the answer, and the size of the request in bytes.
 
-        No answer means that the request was too long for the model. The conversation is shorter now: ask again.
+        None means that the request was too long for the model, and the conversation was compacted: ask again.
         """
         if statuses := self._context.compact():
             await self._publisher.commit(*statuses)
