@@ -81,7 +81,7 @@ def test_value_of_a_parameter_may_contain_markup_and_code() -> None:
     assert calls(written) == [("write_file", {"path": "a", "content": value})]
 
 
-def test_value_on_one_line_keeps_its_last_line_end() -> None:
+def test_value_on_one_line_keeps_its_last_newline() -> None:
     written = '<invoke name="write_file"><parameter name="content">one\n</parameter></invoke>'
     assert calls(written) == [("write_file", {"content": "one\n"})]
 
@@ -91,20 +91,20 @@ def test_value_on_one_line_keeps_its_last_line_end() -> None:
     [
         ('<tool_call>{"name": "shell",}</tool_call>', "it is not valid JSON: "),
         ('<tool_call>{"name": "shell", "arguments": "ls"}</tool_call>', "the arguments of shell are not a JSON object"),
-        ('<tool_call>{"arguments": {}}</tool_call>', 'has no "name"'),
+        ('<tool_call>{"arguments": {}}</tool_call>', 'must have a "name"'),
         ("<tool_call>[1]</tool_call>", "a call is a JSON object"),
-        ('<tool_call>{"name": "shell", "arguments": NaN}</tool_call>', "NaN is no JSON value"),
+        ('<tool_call>{"name": "shell", "arguments": NaN}</tool_call>', "NaN is not a JSON value"),
         ('<tool_call>{"name": "shell", "arguments": {"command": "\\ud800"}}</tool_call>', "surrogate"),
         ('<tool_call>{"name": "shell", "arguments": ' + "9" * 5000 + "}</tool_call>", "it is not valid JSON"),
         ("<tool_call>shell(command='ls')</tool_call>", "neither JSON nor a known form of a call: shell(command='ls')"),
         ("<tool_call>{'name': 'shell'}</tool_call>", "it is not valid JSON"),
         ("<function=shell><parameter=command>ls</function>", "the parameter command of shell has no closing tag"),
-        ("<function=shell>ls</function>", "the call of shell has text outside of its parameters: ls"),
+        ("<function=shell>ls</function>", "the call to shell has text outside its parameters: ls"),
         ("<function=shell><parameter=command>ls", "the <function> has no closing tag"),
         ("<tool_call>shell<arg_key>command</arg_key><arg_value>ls</tool_call>", "without a complete <arg_value>"),
         ("[TOOL_CALLS] [{]", "it is not valid JSON"),
         ("<|python_tag|>print(1)", "neither JSON nor a known form"),
-        (f"{BEGIN_ALL}{BEGIN}shell", "a part of the call is missing"),
+        (f"{BEGIN_ALL}{BEGIN}shell", "part of the call is missing"),
         ("<|channel|>commentary to=functions.shell<|message|>ls<|call|>", "the arguments of shell are not a JSON"),
         ("<|channel|>commentary to=functions.python<|message|>{}<|call|>", "tool 'python' not found"),
         ("<tool_calls></tool_calls>", "neither JSON nor a known form"),
@@ -136,6 +136,6 @@ def test_each_call_of_a_reply_is_run_or_answered_with_what_is_wrong() -> None:
     runs, broken, unknown = interpretation.calls
     assert not runs.refusal
     assert "not valid JSON" in broken.refusal
-    # The executor answers it as any call of an unknown tool.
+    # The executor answers it like any call to an unknown tool.
     assert not unknown.refusal
     assert not interpretation.note

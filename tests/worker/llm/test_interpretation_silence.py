@@ -66,7 +66,7 @@ def test_silence_after_a_text_ends_the_job(silence: str | None, output: str | No
         (text("I should run the tests once more.</think>"), "only thoughts"),
     ],
 )
-def test_reply_without_text_and_calls_is_told_what_it_was_and_does_not_end_the_job(
+def test_reply_without_text_and_calls_is_described_to_the_model_and_does_not_end_the_job(
     reply: wire.Reply, told: str
 ) -> None:
     loop_state = interpret(text("I fixed the parser."), context()).loop_state
@@ -149,7 +149,7 @@ def test_text_turn_drops_calls() -> None:
 
 
 @pytest.mark.parametrize("reply", [calling(call()), text(markup()), text("<tool_call>{</tool_call>")])
-def test_call_without_text_in_a_text_turn_is_told_that_tools_are_off(reply: wire.Reply) -> None:
+def test_call_in_a_text_turn_is_answered_that_tools_are_disabled(reply: wire.Reply) -> None:
     interpretation = interpret(reply, context(LoopState(text_only=True)))
     assert not interpretation.calls
     assert interpretation.note == loop_detection.CALL_IN_TEXT_TURN

@@ -50,7 +50,7 @@ def test_system_message_says_how_calls_behave_and_how_to_end() -> None:
     assert '"The job cannot be completed: REASON."' in prompt
 
 
-def test_commands_without_a_sandbox_may_write_where_the_user_may() -> None:
+def test_commands_without_a_sandbox_can_write_where_the_user_can() -> None:
     assert "can write wherever the user worker can" in environment(msgspec.structs.replace(AROUND, writable=()))
 
 

@@ -1,4 +1,4 @@
-"""Thoughts in a model's text are neither speech nor calls, unless the text quotes their tags."""
+"""Thoughts in a model's text are neither its answer nor calls, unless their tags are quoted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORMS = [
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_thought_is_not_speech(form: str) -> None:
+def test_thought_is_not_part_of_the_text(form: str) -> None:
     interpretation = interpret(text(form.format(COMPLETE) + "I look around."), context())
     assert interpretation.text == "I look around."
     assert interpretation.finished is None
@@ -63,7 +63,7 @@ def test_code_in_a_thought_does_not_hide_its_end() -> None:
     assert clean("<think>```\nnever closed</think>Answer.") == "Answer."
 
 
-def test_final_channel_is_speech() -> None:
+def test_final_channel_is_text() -> None:
     assert clean("<|channel|>final<|message|>Done.<|return|>") == "Done."
     assert clean("<|start|>assistant<|channel|>commentary<|message|>I look.<|end|>") == "I look."
 
@@ -72,7 +72,7 @@ def test_tokens_of_channels_in_a_text_without_channels_are_left_unchanged() -> N
     assert clean("a <|end|> b") == "a <|end|> b"
 
 
-def test_text_before_an_unclosed_thought_stays() -> None:
+def test_text_before_an_unclosed_thought_is_kept() -> None:
     assert interpret(text("I look. <think>Or not"), context()).text == "I look."
 
 

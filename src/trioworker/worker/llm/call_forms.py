@@ -23,11 +23,11 @@ NAME_KEYS = ("name", "tool_name", "tool", "function")
 WRAPPER_KEYS = ("function", "function_call", "tool_call")
 """The keys under which they write its name, and the whole call."""
 SHOWN_BYTES = 60
-"""The part of a malformed call that is quoted to the model."""
+"""Bytes of a malformed call that are quoted to the model."""
 
 
 class WrittenCall(NamedTuple):
-    """A call with its arguments: an object, unless the model wrote another JSON value."""
+    """A call. Its arguments are an object, unless the model wrote another JSON value."""
 
     name: str
     arguments: Any
@@ -45,7 +45,7 @@ Written = WrittenCall | Problem
 
 
 def read_block(block: Block) -> Iterator[Written]:
-    """The calls in a block, and what is wrong with those that can't be read. There is at least one of either."""
+    """The calls in a block, and a problem for each that can't be read. Yields at least one of either."""
     match block.tag:
         case "function" | "invoke" if block.is_closed:
             yield _with_parameters(block)
@@ -60,8 +60,8 @@ def read_block(block: Block) -> Iterator[Written]:
 
 
 def _unclosed(block: Block) -> Iterator[Written]:
-    """JSON shows whether it is complete, and servers cut a closing tag that stops the reply. No other form does."""
-    reason = "so a part of the call may be missing"
+    """Only JSON shows whether it is complete. A server may remove a closing tag that is a stop sequence."""
+    reason = "so part of the call may be missing"
     if block.text.lstrip().startswith(("{", "[")):
         written = list(_json(block.text))
         reason = next((one.reason for one in written if isinstance(one, Problem)), "")
@@ -123,7 +123,7 @@ def _from_json(value: Any) -> Written:
     call = cast("dict[str, Any]", value)
     name = next((call[key] for key in NAME_KEYS if isinstance(call.get(key), str)), "")
     if not name:
-        return Problem("", 'the JSON of the call has no "name" that is a string')
+        return Problem("", 'the JSON of the call must have a "name" that is a string')
     given: Any = next((call[key] for key in ARGUMENT_KEYS if call.get(key) is not None), None)
     if given is None:
         return WrittenCall(name, {})
@@ -150,7 +150,7 @@ def _with_keys(name: str, text: str) -> Written:
         arguments[pair[1].strip()] = _value(text[pair.end() : end])
         at = end + len("</arg_value>")
     if text[at:].strip():
-        return Problem(name, f"the call of {_excerpt(name)} has an <arg_key> without a complete <arg_value>")
+        return Problem(name, f"the call to {_excerpt(name)} has an <arg_key> without a complete <arg_value>")
     return WrittenCall(name, arguments)
 
 
@@ -171,7 +171,7 @@ def _with_parameters(block: Block) -> Written:
         return WrittenCall(name, arguments)
     if not arguments and text.lstrip().startswith("{"):
         return _with_json(name, text)
-    return Problem(name, f"the call of {_excerpt(name)} has text outside of its parameters: {_excerpt(text[at:])}")
+    return Problem(name, f"the call to {_excerpt(name)} has text outside its parameters: {_excerpt(text[at:])}")
 
 
 def _closing(text: str, start: int) -> re.Match[str] | None:
@@ -183,7 +183,7 @@ def _closing(text: str, start: int) -> re.Match[str] | None:
 
 
 def _value(text: str) -> str:
-    """A parameter's value. Templates that put it on lines of its own add a line end at both sides."""
+    """A parameter's value. Templates that put it on lines of its own add a newline on both sides."""
     return text[1:].removesuffix("\n") if text.startswith("\n") else text
 
 
@@ -192,7 +192,7 @@ def _deepseek(block: Block) -> Iterator[Written]:
         written, *end = re.split(_DEEPSEEK_END, part, maxsplit=1)
         kind, separator, rest = (*re.split(_DEEPSEEK_SEPARATOR, written, maxsplit=1), "", "")[:3]
         if not end or not separator:
-            yield Problem("", "a part of the call is missing")
+            yield Problem("", "part of the call is missing")
         elif kind.strip() == "function":
             name, _, arguments = rest.partition("\n")
             yield _with_json(name.strip(), _unfenced(arguments))

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from trioworker.worker.llm.markup import Piece
 
 NAMESPACE = "functions."
-"""OpenAI's models write it before the name of a tool."""
+"""The prefix that OpenAI's models write before a tool's name."""
 SHOWN_NAME_BYTES = 128
 
 
 class Recovery(msgspec.Struct, frozen=True):
-    """The calls in a text, and the text without thoughts and calls.
+    """The calls in a text, and the rest of the text.
 
     Attributes:
-        calls: those that can be run.
+        calls: the calls that can be run.
         rest: the text without thoughts and calls.
-        problems: for each other call, what is wrong with it.
+        problems: what is wrong with each other call.
         has_thoughts: whether the text contains a thought.
     """
 
@@ -79,7 +79,7 @@ def _needs_scan(text: str) -> bool:
 
 
 def _spoken(text: str) -> tuple[Sequence[Piece], bool]:
-    """The pieces that are no thoughts, and whether there were thoughts."""
+    """The pieces that aren't thoughts, and whether there were thoughts."""
     found = list(pieces(text))
     thought_ends = [number for number, piece in enumerate(found) if isinstance(piece, ThoughtEnd)]
     after = found[thought_ends[-1] + 1 :] if thought_ends else found

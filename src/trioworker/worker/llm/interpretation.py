@@ -107,7 +107,7 @@ def _calls(reply: wire.Reply, recovery: Recovery, context: Context) -> tuple[wir
             id=next(call_id for call_id in ids if call_id not in context.taken),
             name=problem.name or UNREADABLE_CALL,
             arguments={},
-            # The executor answers the call of an unknown tool.
+            # The executor answers a call to an unknown tool.
             arguments_parse_error=wire.ABSENT if problem.is_unknown_tool else problem.reason,
         )
         for problem in recovery.problems

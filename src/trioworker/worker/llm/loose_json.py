@@ -1,4 +1,4 @@
-"""JSON as models write it: several values in a row, and line ends in strings. Anything else has to be valid."""
+"""JSON as models write it: several values in a row, and newlines in strings. Anything else has to be valid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read_values(text: str) -> list[Any]:
     Raises:
         ValueError: the text isn't JSON, or JSON that can't be encoded again. The message has the reason in one line.
     """
-    # Imported at the first written call, since its patterns are compiled by the import.
+    # Imported only when needed, since the import compiles patterns.
     import json
 
     decoder = json.JSONDecoder(strict=False, parse_constant=_refuse_constant)
@@ -47,7 +47,7 @@ def read_object(text: str) -> dict[str, Any]:
     """
     values = read_values(text)
     if len(values) != 1 or not isinstance(values[0], dict):
-        raise ValueError("it isn't one object")
+        raise ValueError("it isn't a single object")
     return cast("dict[str, Any]", values[0])
 
 
@@ -57,4 +57,4 @@ def _end(separator: re.Pattern[str], text: str, at: int) -> int:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON value")
+    raise ValueError(f"{name} is not a JSON value")

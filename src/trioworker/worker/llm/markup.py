@@ -1,9 +1,9 @@
-"""Markup in a model's text: thoughts and calls that it wrote as text, as opposed to text about them.
+"""Finds thoughts and calls that a model wrote as text, as opposed to text about them.
 
 One scanner splits the text, from left to right, into pieces: prose, verbatim text and blocks. Cleaning drops the
-blocks, and recovery reads the calls in them. Both use the same pieces, so a quoted call is neither run nor removed.
+blocks, and recovery reads the calls in them. Both use the same pieces: a quoted call is neither run nor removed.
 
-The time is linear in the length of any text: no part is read more than a fixed number of times.
+The time is linear in the length of the text: no part is read more than a fixed number of times.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ THOUGHTS = frozenset({"think", "thinking", "thought", "reasoning", "analysis"})
 CALLS = frozenset(
     {"tool_call", "tool_calls", "function_call", "function_calls", "function", "invoke", "deepseek", "json", "channel"}
 )
-"""The blocks that contain calls. Beside tags: a bare `<function=…>` or `<invoke …>`, DeepSeek's tokens, JSON after
+"""The blocks that contain calls. Besides tags: a bare `<function=…>` or `<invoke …>`, DeepSeek's tokens, JSON after
 `[TOOL_CALLS]` or `<|python_tag|>`, and a `<|channel|>` with a recipient."""
 
 MAX_CLOSINGS = 8
-"""How many closing tags are tried for one call, as strings in its JSON may contain some. Keeps the time linear."""
+"""How many closing tags are tried for one call, since strings in its JSON may contain some. Bounds the time."""
 
 
 class Prose(NamedTuple):
@@ -57,7 +57,7 @@ class Block(NamedTuple):
 
 
 class ThoughtEnd(NamedTuple):
-    """A closing tag of a thought that no tag has opened: all the text before it was a thought."""
+    """A closing tag of a thought without its opening tag: all the text before it was a thought."""
 
     text: str
 
@@ -70,7 +70,7 @@ def pieces(text: str) -> Iterator[Piece]:
     verbatim = VerbatimText(text)
     has_channels = "<|channel|>" in text
     yielded = at = 0
-    # Whether only white space and blocks precede `yielded` in its line: without them, a line starts there.
+    # Whether only whitespace and blocks precede `yielded` in its line: without them, a line starts there.
     is_fresh = True
     while mark := _next_mark(text, at, at_line_start=is_fresh and at == yielded):
         start, at = mark.span()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 CLOSING_INDENT = 3
-"""How many columns more than its opening a closing fence may be indented (CommonMark, 'Fenced code blocks')."""
+"""How many more columns than the opening a closing fence may be indented (CommonMark, 'Fenced code blocks')."""
 
 # Patterns are strings, since a compiled one costs up to 1 ms at import: `re` compiles and caches them at first use.
 #
@@ -52,7 +52,7 @@ def _end_of_fence(text: str, mark: re.Match[str]) -> int:
 
 
 class _Paragraph:
-    """The runs of backticks in the current paragraph, which inline code never extends beyond.
+    """The runs of backticks in the current paragraph, beyond which inline code never extends.
 
     Each paragraph is searched only once: searching from each run would be quadratic when many are unclosed.
     """
