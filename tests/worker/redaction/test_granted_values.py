@@ -1,4 +1,4 @@
-"""The job's own secrets, which are found by their values: also one line at a time, and escaped."""
+"""The job's own secrets, which are found by their values, including single lines and escaped forms."""
 
 from __future__ import annotations
 

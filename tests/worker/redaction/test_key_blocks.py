@@ -23,7 +23,7 @@ def redacted(text: str) -> str:
     return REDACTOR.redact(text).text
 
 
-def test_text_between_two_private_keys_stays() -> None:
+def test_text_between_two_private_keys_is_kept() -> None:
     key = key_block("EC PRIVATE KEY")
     assert redacted(f"{key}\nbetween\n{key}") == f"{MARK}\nbetween\n{MARK}"
 

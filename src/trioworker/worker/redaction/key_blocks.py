@@ -1,7 +1,7 @@
-"""Finds the blocks of private keys, also where a tool numbered, indented, escaped or cut them.
+"""Finds the blocks of private keys, even if a tool numbered, indented, escaped or cut them.
 
-A block extends from its BEGIN line to its END line. Where one of the two is missing, its extent is an estimate: an
-unclosed block ends after a number of lines, and an END line without its BEGIN hides the lines of base64 before it.
+A block extends from its BEGIN line to its END line. If one of them is missing, the extent is an estimate: an unclosed
+block ends after a number of lines, and an END line without its BEGIN hides the base64 lines before it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Span = tuple[int, int]
 MAX_UNCLOSED_LINES = 100
 """Lines that a PEM block without its END hides, the BEGIN included (contract, `pem_private_key`)."""
 MIN_KEY_LINE = 40
-"""Base64 characters of a line that belongs to a key for certain; PEM has 64 to a line, OpenSSH 70, OpenPGP 64 or 76."""
+"""Minimum base64 characters of a line that is certainly a key's; PEM has 64 to a line, OpenSSH 70, OpenPGP 64 or 76."""
 MAX_SHORT_LINES = 2
-"""Shorter lines at the end of a key: the rest of its data, and OpenPGP's checksum."""
+"""Number of shorter lines at the end of a key: the rest of its data, and OpenPGP's checksum."""
 MAX_BYTES_BEFORE_END = 16 * 1024
 """Bytes before an END that are searched for the key's lines: more than the largest keys have."""
 
@@ -35,8 +35,8 @@ _LINE_BREAK = rb"\n|\\n"
 def key_blocks(label: bytes, max_unclosed_lines: int | None = None) -> Callable[[bytes], Iterable[Span]]:
     """A finder of key blocks, in order and without overlaps.
 
-    `label` is the pattern of what follows BEGIN and END. A block without its END extends over `max_unclosed_lines`, or
-    to the end of the text.
+    `label` is the pattern of what follows BEGIN and END. A block without its END has `max_unclosed_lines` lines, or
+    extends to the end of the text.
     """
     # A pattern that starts with a literal is searched for many times faster than one that starts with alternatives.
     pattern = rb"-----(?:(BEGIN)|END)" + label
@@ -78,12 +78,12 @@ def _end_of_unclosed(data: bytes, begin: int, limit: int, max_lines: int | None)
 
 
 def _start_of_cut_block(data: bytes, reached: int, end_mark: int, cuts: list[Span]) -> int | None:
-    """Where a block starts whose END is at `end_mark`, and whose BEGIN isn't after `reached`; None if unknown.
+    """Where the block that ends at `end_mark` starts, if it has no BEGIN after `reached`; None if unknown.
 
-    A tool may have cut off its beginning: then it extends from the cut. Else it consists of the base64 before the END.
+    If a tool cut off its beginning, it extends from the cut; otherwise, it consists of the base64 before the END.
     """
     index = bisect.bisect_left(cuts, (end_mark, 0)) - 1
-    # After an earlier redaction, a mark stands in place of the block that the cut belongs to.
+    # In a text that was redacted before, a mark replaces the block that the cut belongs to.
     if index >= 0 and cuts[index][0] >= reached and data.find(b"_private_key]", cuts[index][1], end_mark) < 0:
         return cuts[index][1]
     start, position, short_lines = None, end_mark, 0

@@ -139,7 +139,7 @@ _DIGEST = b"0" * 64
 _HEX_DIGITS = bytes(ord("0") if chr(code) in string.hexdigits else ord(" ") for code in range(256))
 """Each hex digit becomes a 0 and every other byte a space."""
 
-# In JSON, white space may be a backslash and a letter.
+# In JSON, whitespace may be a backslash and a letter.
 _BLANK = rb"(?:[ \t]|\\t)"
 _SPACE = rb"(?:\s|\\[nrt])"
 _PEM_LABEL = rb" (?:(?:RSA|EC|DSA|OPENSSH|ENCRYPTED) )?PRIVATE KEY-----"

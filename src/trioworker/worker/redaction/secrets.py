@@ -26,7 +26,7 @@ MIN_VALUE_CHARACTERS = 6
 """Shorter values of credentials are ordinary words (contract, `granted_credential`)."""
 
 MIN_LINE_CHARACTERS = 8
-"""Shorter lines of a credential, such as `}`, are not searched for on their own."""
+"""Shorter lines of a credential, such as `}`, are not searched for separately."""
 _KEY_BOUNDARY = ("-----BEGIN ", "-----END ")
 """A key's first and last line, which are no secret and occur in ordinary code."""
 
@@ -49,8 +49,8 @@ class Redaction(msgspec.Struct, frozen=True):
 class Redactor:
     """Replaces each secret by `[REDACTED:kind]`.
 
-    `token` is the job's bearer token, and `credentials` are the values granted to the job. Both are also found in their
-    escaped forms, in JSON text. A credential of several lines is found line by line, since a tool may number or indent
+    `token` is the job's bearer token, and `credentials` are the values granted to the job. Both are also found in JSON
+    text, in their escaped forms. A credential of several lines is found line by line, since a tool may number or indent
     them, or show only some.
     """
 
@@ -103,7 +103,7 @@ tuples would take several times as long to create.
 
 
 def _forms(name: str, value: str, min_length: int) -> Iterator[tuple[str, bytes]]:
-    """What to search for: the value and each line of it, plain, escaped, and escaped twice."""
+    """What to search for: the value and each of its lines, plain, escaped, and escaped twice."""
     value = value.strip()
     if len(value) < min_length:
         return
