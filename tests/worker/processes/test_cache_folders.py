@@ -1,4 +1,4 @@
-"""Caches that commands can't write are moved below the temporary folder; all others stay."""
+"""Caches that commands can't write to are moved below the temporary folder; all others stay."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def outside_home(path: Path) -> bool:
-    """As a sandbox decides in which the home folder is not writable."""
+    """Like a sandbox in which the home folder is not writable."""
     return "home" not in path.parts
 
 
@@ -49,7 +49,7 @@ def test_missing_home_moves_caches(environment: dict[str, str]) -> None:
     assert changed.keys() >= CACHES | DATA
 
 
-def test_data_that_exists_stays_though_caches_move(environment: dict[str, str]) -> None:
+def test_existing_data_folder_is_kept_when_caches_move(environment: dict[str, str]) -> None:
     for folder in (".cache", ".config", ".local/lib", ".local/share", ".local/state"):
         (Path(environment["HOME"]) / folder).mkdir(parents=True)
     changed = with_writable_caches(environment, outside_home)

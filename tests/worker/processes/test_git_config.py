@@ -84,14 +84,14 @@ def repository(tmp_path: Path) -> Path:
 ENVIRONMENT = child_environment(ENTRIES, {})
 
 
-def test_names_that_are_not_ascii_are_shown_as_they_are(repository: Path) -> None:
+def test_names_that_are_not_ascii_are_shown_unescaped(repository: Path) -> None:
     assert git(repository, ENVIRONMENT, "ls-files").stdout == "Grüße\n"
 
 
 def test_commit_without_a_message_fails_and_says_what_to_do(repository: Path) -> None:
     ended = git(repository, ENVIRONMENT, "commit")
     assert ended.returncode != 0
-    assert "there is no editor here: give the message by -m, --no-edit or -C" in ended.stderr
+    assert "no editor is available: use -m, --no-edit or -C for the message" in ended.stderr
     assert git(repository, ENVIRONMENT, "commit", "-m", "one").returncode == 0
     assert git(repository, ENVIRONMENT, "commit", "--amend").returncode != 0
     assert git(repository, ENVIRONMENT, "commit", "--amend", "--no-edit").returncode == 0
@@ -111,7 +111,7 @@ def test_rebase_continues_with_the_editor_that_the_message_names(repository: Pat
     git(repository, ENVIRONMENT, "add", ".")
     refused = git(repository, ENVIRONMENT, "rebase", "--continue")
     assert refused.returncode != 0
-    assert "git rebase --continue needs it, set GIT_EDITOR=true" in refused.stderr
+    assert "git rebase --continue requires, set GIT_EDITOR=true" in refused.stderr
     assert git(repository, {**ENVIRONMENT, "GIT_EDITOR": "true"}, "rebase", "--continue").returncode == 0
 
 

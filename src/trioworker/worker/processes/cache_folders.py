@@ -1,7 +1,7 @@
-"""Moves the folders of caches that commands can't write below the temporary folder.
+"""Moves cache folders that commands can't write to below the temporary folder.
 
-On a workstation the sandbox keeps the home folder as it is, and in a container it may belong to another user. Without a
-cache, npm and `pip install --user` fail, and matplotlib builds its list of fonts at each start.
+On a workstation, the sandbox protects the home folder, and in a container, it may belong to another user. Without a
+cache, npm and `pip install --user` fail, and matplotlib rebuilds its font list at each start.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _DATA = {
     "XDG_DATA_HOME": ".local/share",
     "XDG_STATE_HOME": ".local/state",
 }
-"""The same for what programs read as well: moved only if the folder doesn't exist, since its content would be missed.
+"""The same for folders that programs also read. These are moved only if they don't exist, since content would be lost.
 
 Python's user folder is the parent of the `lib` with its packages.
 """
 
 
 def with_writable_caches(environment: Mapping[str, str], is_writable: Callable[[Path], bool]) -> dict[str, str]:
-    """The environment, in which each of these folders can be written.
+    """The environment, with folders that can be written to.
 
-    `is_writable` says whether the sandbox lets commands write to a path. A folder that a variable names already is only
-    moved if it is a cache.
+    `is_writable` says whether the sandbox lets commands write to a path. A folder that a variable already names is
+    moved only if it is a cache.
     """
     home = Path(environment.get("HOME", "/"))
     moved: list[str] = []
@@ -69,7 +69,7 @@ def _can_be_written(folder: Path, is_writable: Callable[[Path], bool]) -> bool:
 
 
 def _private_folder(temporary: Path) -> Path | None:
-    """A folder that belongs to this user alone, shared by their jobs; None if none can be created.
+    """A folder that belongs only to this user, shared by the user's jobs; None if none can be created.
 
     Another user may have taken its name.
     """

@@ -1,7 +1,7 @@
-"""The environment of commands, and how the bearer token is wiped from ours.
+"""Builds the environment of commands, and wipes the bearer token from ours.
 
-Settings that keep programs from asking for input, and the job's credentials, are added to the variables that a command
-inherits. The token is wiped from our memory before the first tool runs, including the copy in `/proc/PID/environ`.
+A command gets the variables that it inherits, settings that keep programs from asking for input, and the job's
+credentials. The token is wiped from our memory before the first tool runs, including the copy in `/proc/PID/environ`.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ TOKEN_VARIABLES = (TOKEN_VARIABLE, "TRIOWORKER_TOKEN")
 
 
 def _failing_editor(message: str) -> str:
-    """An editor that only prints a message; git passes the file's name to it by a shell."""
+    """An editor that only prints a message; git runs it in a shell, with the file's name."""
     return f"sh -c 'echo \"{message}\" >&2; exit 1'"
 
 
 _NO_EDITOR = _failing_editor(
-    "there is no editor here: give the message by -m, --no-edit or -C; to keep the text as it is, as "
-    "git rebase --continue needs it, set GIT_EDITOR=true"
+    "no editor is available: use -m, --no-edit or -C for the message; to keep the text unchanged, as "
+    "git rebase --continue requires, set GIT_EDITOR=true"
 )
 _NO_SEQUENCE_EDITOR = _failing_editor(
-    "there is no editor here: set GIT_SEQUENCE_EDITOR to a command that edits the list, such as sed -i SCRIPT"
+    "no editor is available: set GIT_SEQUENCE_EDITOR to a command that edits the list, such as sed -i SCRIPT"
 )
 UNATTENDED = {
     "CARGO_TERM_PROGRESS_WHEN": "never",
@@ -58,8 +58,8 @@ UNATTENDED = {
 }
 """Keeps programs from waiting for an answer, a pager or an editor, and from drawing progress bars.
 
-An editor fails, since one that does nothing would keep an unfinished text in silence. Unbuffered output is not lost at
-a time-out.
+An editor fails, since one that does nothing would silently keep an unfinished text. Unbuffered output is not lost at a
+time-out.
 """
 
 GIT_CONFIG = (("core.quotepath", "false"),)
@@ -81,13 +81,13 @@ def child_environment(
 ) -> dict[str, str]:
     """The environment of commands, from our environment and the job's credentials.
 
-    Omits credentials whose name or value is invalid in an environment, and those with a name of the token.
+    Omits credentials with an invalid name or value, and those with a name of the token.
 
     Args:
         environ: our environment.
         credentials: those granted to the job.
         contained: whether we run in a container, where commands inherit more.
-        pass_env: names of variables that commands inherit in addition, even in place of `UNATTENDED`.
+        pass_env: names of variables that commands inherit in addition; they override `UNATTENDED`.
         holds_secret: whether a value is or contains a secret.
     """
     taken = inherited(environ, contained=contained, pass_env=pass_env, holds_secret=holds_secret)

@@ -1,6 +1,6 @@
-"""Git's configuration in variables: `GIT_CONFIG_COUNT`, and a key and a value for each number below it (git-config(1)).
+"""Git's configuration in variables: `GIT_CONFIG_COUNT`, and a numbered key and value for each entry (git-config(1)).
 
-Continuous integration passes proxies, mirrors and credentials this way. Entries with a secret are left out, and the
+CI systems pass proxies, mirrors and credentials this way. Entries with a secret are left out, and the
 others are renumbered.
 """
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 Entry = tuple[str, str]
 """A key and its value."""
 MAX_ENTRIES = 1000
-"""Entries that are read; more don't fit into a command's environment."""
+"""Maximum number of entries that are read; more don't fit into a command's environment."""
 
 
 def git_config_entries(environ: Mapping[str, str]) -> list[Entry]:
-    """The entries in these variables; none if git would refuse them."""
+    """The entries in these variables; empty if git would refuse them."""
     count = environ.get("GIT_CONFIG_COUNT", "")
     if not count.isdecimal() or int(count[:9]) > MAX_ENTRIES:
         return []
@@ -33,7 +33,7 @@ def git_config_entries(environ: Mapping[str, str]) -> list[Entry]:
 def inherited_entries(
     environ: Mapping[str, str], *, pass_env: Container[str], holds_secret: Callable[[str], bool]
 ) -> list[Entry]:
-    """The entries that commands inherit; one whose value `pass_env` names is inherited even if it looks secret."""
+    """The inherited entries. One whose value `pass_env` names is inherited even if it looks like a secret."""
     return [
         (key, value)
         for number, (key, value) in enumerate(git_config_entries(environ))
@@ -52,5 +52,5 @@ def git_config_variables(entries: Iterable[Entry]) -> dict[str, str]:
 
 
 def _is_secret(key: str, value: str, holds_secret: Callable[[str], bool]) -> bool:
-    # The key may be a URL with a password, and an extra header mostly authorizes.
+    # The key may be a URL with a password, and an extra header usually contains credentials.
     return key.lower().endswith(".extraheader") or any(looks_secret("", text, holds_secret) for text in (key, value))

@@ -1,7 +1,7 @@
 """Which of the worker's variables its commands inherit.
 
 On a workstation, they belong to a person, and any of them may be a secret: only known ones are inherited. In a
-container, whoever starts it sets them for the job: all are inherited but the worker's own and what looks like a secret.
+container, they were set for the job: all are inherited except the worker's own and those that look like a secret.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ _GIT = """
     GIT_CONFIG_NOSYSTEM
 """
 ALLOWED = frozenset(f"{_SESSION} {_TOOLCHAINS} {_NETWORK} {_GIT}".split())
-"""Variables that commands inherit everywhere, whatever their values: without some, there is no network."""
+"""Variables that commands always inherit, whatever their values: without some, there is no network access."""
 ALLOWED_PREFIXES = ("LC_",)
 
 OWN_PREFIXES = ("IRONCLAW_", "TRIOWORKER_", "OTEL_")
 """Variables of the worker itself; those of OpenTelemetry may contain a key."""
 OF_THE_SHELL = frozenset(("PWD", "OLDPWD", "SHLVL", "_"))
-"""What a shell sets for itself; a command has another folder."""
+"""Variables that a shell sets for itself; a command runs in another folder."""
 GIT_CONFIG_PAIRS = re.compile(r"GIT_CONFIG_(?:COUNT|KEY_\d+|VALUE_\d+)")
 """Configuration of git in variables; `git_config.py` handles it."""
 
 _SECRET_NAME = re.compile(
-    # Anywhere, as words are often joined: PGPASSWORD, GITHUBTOKEN. TOKENIZERS_PARALLELISM is none.
+    # Anywhere, since words are often joined: PGPASSWORD, GITHUBTOKEN. TOKENIZERS_PARALLELISM isn't a secret.
     r"TOKEN(?!IZ)|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|APIKEY|CONNECTION_?STRING|WEBHOOK"
-    # Whole words: KEYBOARD, MONKEY, COMPASS, PATH, SSH_AUTH_SOCK and PWD are none.
+    # Whole words: KEYBOARD, MONKEY, COMPASS, PATH, SSH_AUTH_SOCK and PWD aren't secrets.
     r"|(?:^|_)(?:KEYS?|PASS|PAT|CREDS?|AUTH|DSN|JWT|COOKIE)(?:$|_(?!SOCK))|_PWD$"
 )
 _URL_WITH_PASSWORD = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{0,30}://[^\s/:@]{0,200}:[^\s/@]{1,200}@")
@@ -59,7 +59,7 @@ def inherited(
     """The variables of `environ` that commands inherit, without those of `GIT_CONFIG_PAIRS`.
 
     `contained`: the worker runs in a container. `pass_env` are the names of variables that are inherited even if they
-    look like a secret. `holds_secret` recognises values.
+    look like a secret. `holds_secret` recognizes secrets in values.
     """
 
     def is_inherited(name: str, value: str) -> bool:

@@ -8,11 +8,11 @@ from trioworker.protocol.limits import KIB, MIB
 from trioworker.worker.processes.terminal_text import terminal_text
 
 MAX_COLLECTED_BYTES = 8 * MIB
-"""Bytes of a command's output that are collected, half from the head and half from the tail. Each takes up to 16 bytes
-of memory while the output is made presentable: 32 bits per character, and some copies.
+"""Bytes of a command's output that are collected, half from the head and half from the tail. Converting them to text
+takes up to 16 bytes of memory for each: 32 bits per character, and some copies.
 """
 SKIPPED_BYTES = 16 * KIB
-"""Bytes that are left out after a gap: they may be the rest of a private key, which only its first line reveals."""
+"""Bytes that are dropped after a gap: they may be the rest of a private key, which only its first line reveals."""
 MAX_WORD_BYTES = 4096
 """Bytes up to which a word at a cut is dropped as a whole: longer than any token or one-line key."""
 
@@ -64,9 +64,9 @@ class CollectedOutput:
         return self.size <= len(self._head) + len(self._tail)
 
     def text(self) -> str:
-        """The text, as a terminal would show it, with a line where some of it is missing.
+        """The text, as a terminal would show it, with a remark where some of it is missing.
 
-        That line stands between whole lines, or if these are long, between whole words: no secret is cut in half.
+        The remark is between whole lines, or if these are long, between whole words, so that no secret is cut in half.
         """
         head, tail = bytes(self._head), bytes(self._tail)
         if self.is_complete:

@@ -84,7 +84,7 @@ class ProcessOwnership:
 
     def snapshot(self, number: int | None) -> ProcessSnapshot:
         """Find the living processes of a call, or of all calls for None."""
-        # Before the first call, all children are the program's own.
+        # Before the first call, all children belong to the program.
         if self._preexisting is None or not has_children():
             return ProcessSnapshot([])
         table = process_table()

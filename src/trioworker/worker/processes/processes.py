@@ -41,7 +41,7 @@ REAP_INTERVAL = 1.0
 REAP_DELAY = 0.02
 """Seconds until a dead child that another task may have been about to wait for counts as an orphan."""
 THREAD_BYTES = 256 * 1024
-"""Bytes of output from which its text is made in a thread: it takes milliseconds, in which nothing else would run."""
+"""Bytes from which output is converted to text in a thread: it takes milliseconds, which would block all else."""
 DISCARD_INTERVAL = 0.01
 """Seconds between two reads of discarded output: an endless writer gets 6 MB/s, which costs little CPU."""
 

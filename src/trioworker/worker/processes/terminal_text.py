@@ -1,8 +1,8 @@
-"""The output of a command as text, as a terminal would show it at the end.
+"""Converts the output of a command to text, as a terminal would show it at the end.
 
 Escape sequences are removed. Lines that the program rewrote with carriage returns, backspaces or "erase line", such as
-progress bars, are shown in their last state. What isn't text is replaced by `binary, N bytes`. All of it takes linear
-time, and little memory besides the text.
+progress bars, are shown in their last state. Binary output is replaced by `binary, N bytes`. The conversion takes
+linear time, and little memory besides the text.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BLOCK_BYTES = 16 * 1024
-"""Bytes, up to the end of their last line, that are taken as text or as binary together."""
+"""Bytes, extended to the end of the line, that are classified together as text or as binary."""
 MAX_CONTROL_SHARE, MAX_STRANGE_SHARE = 0.1, 0.35
-"""The share of control characters in a text, and of these and invalid UTF-8 together: in compressed data, about 0.55 of
-the bytes are one or the other; in a few words of Latin-1 text, up to 0.3.
+"""Maximum share of control characters in a text, and of these and invalid UTF-8 together. In compressed data, they are
+about 0.55 of the bytes; in a few words of Latin-1 text, up to 0.3.
 """
 
 
@@ -62,7 +62,7 @@ def _shown(text: str) -> str:
 
 
 def _replacement(control: re.Match[str]) -> str:
-    """The moves that a control sequence makes within its line; nothing for all others, such as colours."""
+    """The effect of a control sequence within its line; empty for all others, such as colours."""
     if control[0] == "\0":
         # A list for `xargs -0`: without a separator, its items would become one word.
         return "\n"
