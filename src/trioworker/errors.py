@@ -46,7 +46,7 @@ class BadReplyError(OrchestratorError):
 
 
 class ModelRefusedError(OrchestratorError):
-    """The model server refused a request for a reason that no retry can change: a wrong key, an unknown model, a quota.
+    """The model server refused a request for good: a wrong key, an unknown model, an exhausted quota.
 
     The message quotes the server's own words.
     """

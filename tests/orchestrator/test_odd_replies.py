@@ -42,37 +42,37 @@ async def ends_well(case: Case, workspace: Path) -> StrictProvider:
 
 
 @cases(odd_replies.THOUGHTS)
-async def test_a_job_with_thoughts_ends_well(case: Case, workspace: Path, autojump_clock: MockClock) -> None:
+async def test_a_job_with_thoughts_completes(case: Case, workspace: Path, autojump_clock: MockClock) -> None:
     await ends_well(case, workspace)
 
 
 @cases(odd_replies.MARKUP)
-async def test_a_job_with_calls_as_text_ends_well(case: Case, workspace: Path, autojump_clock: MockClock) -> None:
+async def test_a_job_with_calls_as_text_completes(case: Case, workspace: Path, autojump_clock: MockClock) -> None:
     await ends_well(case, workspace)
 
 
 @cases(odd_replies.NAMES)
-async def test_a_job_with_a_bad_name_ends_well(case: Case, workspace: Path, autojump_clock: MockClock) -> None:
+async def test_a_job_with_a_bad_name_completes(case: Case, workspace: Path, autojump_clock: MockClock) -> None:
     await ends_well(case, workspace)
 
 
 @cases(odd_replies.ARGUMENT_FORMS)
-async def test_a_job_with_odd_arguments_ends_well(case: Case, workspace: Path, autojump_clock: MockClock) -> None:
+async def test_a_job_with_odd_arguments_completes(case: Case, workspace: Path, autojump_clock: MockClock) -> None:
     await ends_well(case, workspace)
 
 
 @cases(odd_replies.FORMS)
-async def test_a_job_with_an_odd_reply_ends_well(case: Case, workspace: Path, autojump_clock: MockClock) -> None:
+async def test_a_job_with_an_odd_reply_completes(case: Case, workspace: Path, autojump_clock: MockClock) -> None:
     await ends_well(case, workspace)
 
 
 @cases(odd_replies.ERRORS)
-async def test_a_job_with_a_passing_error_ends_well(case: Case, workspace: Path, autojump_clock: MockClock) -> None:
+async def test_a_job_with_a_transient_error_completes(case: Case, workspace: Path, autojump_clock: MockClock) -> None:
     await ends_well(case, workspace)
 
 
 @cases(odd_replies.LIMITS)
-async def test_a_job_within_the_providers_limits_ends_well(
+async def test_a_job_within_the_providers_limits_completes(
     case: Case, workspace: Path, autojump_clock: MockClock
 ) -> None:
     await ends_well(case, workspace)
@@ -112,19 +112,19 @@ async def test_the_thoughts_of_each_turn_go_back(mode: str, workspace: Path, aut
         (fails(400, "Invalid image."), "the model server refused the request (400): Invalid image."),
         (
             fails(402, "Insufficient Balance"),
-            "the quota or the credits at the model server are used up (402): Insufficient Balance",
+            "the quota or credits at the model server are used up (402): Insufficient Balance",
         ),
         (
             fails(429, "You exceeded your current quota.", code="insufficient_quota"),
-            "the quota or the credits at the model server are used up (429): You exceeded your current quota.",
+            "the quota or credits at the model server are used up (429): You exceeded your current quota.",
         ),
         (
             Answer(body=b'{"error": {"message": "Insufficient credits", "code": 402}}'),
-            "the quota or the credits at the model server are used up (402): Insufficient credits",
+            "the quota or credits at the model server are used up (402): Insufficient credits",
         ),
     ],
 )
-async def test_what_cannot_pass_fails_the_job_at_once_in_the_servers_words(
+async def test_permanent_error_fails_the_job_at_once_with_the_servers_message(
     answer: Answer, reason: str, workspace: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)

@@ -1,4 +1,4 @@
-"""Replies that deviate from the contract: what can be read is taken."""
+"""Replies that deviate from the contract: all that is readable is read."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_reply_without_readable_calls_has_none_or_a_nameless_one(calls: Any) -> 
     assert [call.name for call in reply.tool_calls or ()] in ([], [""])
 
 
-def test_call_without_id_name_and_arguments_is_a_call() -> None:
+def test_call_without_id_name_and_arguments_is_kept() -> None:
     assert only_call() == wire.ToolCall(id="", name="", arguments={})
     assert only_call(id=None, name=None, arguments=None) == wire.ToolCall(id="", name="", arguments={})
 
@@ -112,12 +112,12 @@ def test_byte_order_mark_is_skipped() -> None:
         (b'{"content": "\xff\xfe"}', "\ufffd\ufffd"),
     ],
 )
-def test_text_that_is_no_unicode_is_replaced(body: bytes, text: str) -> None:
+def test_text_that_is_not_unicode_is_replaced(body: bytes, text: str) -> None:
     assert read_reply(body).content == text
 
 
 @pytest.mark.parametrize("reason", [3, ["stop"], {}, True])
-def test_finish_reason_that_is_no_string_is_unknown(reason: Any) -> None:
+def test_finish_reason_that_is_not_a_string_is_unknown(reason: Any) -> None:
     assert read(content="Hello", finish_reason=reason).ended_by == "unknown"
 
 

@@ -1,4 +1,4 @@
-"""The providers' own words for a conversation that is too long, and for too large a `max_tokens`."""
+"""The providers' messages for a conversation that is too long, and for too large a `max_tokens`."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_words_for_too_large_a_max_tokens_are_recognised_with_the_limit(message:
         "502 Bad Gateway",
     ],
 )
-def test_other_errors_are_neither(message: str) -> None:
+def test_other_errors_have_no_kind(message: str) -> None:
     assert kind_of(message) is None
 
 

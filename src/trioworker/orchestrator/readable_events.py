@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OVERLAP_CHARACTERS = 64
-"""The beginning of a tail that is searched for in the preview, to show nothing twice."""
+"""Length of the tail's beginning that is searched for in the preview, so that no text is shown twice."""
 
 
 def readable_output(data: Mapping[str, Any]) -> str:
@@ -37,7 +37,7 @@ def readable_arguments(text: str) -> str:
 
 
 def is_failed_command(data: Mapping[str, Any]) -> bool:
-    """Whether a `tool_result` event is that of a command whose exit code isn't 0."""
+    """Whether a `tool_result` event is of a command whose exit code isn't 0."""
     return bool(data.get("exit_code"))
 
 

@@ -35,9 +35,9 @@ MAX_ARGUMENTS_BYTES = 6 * MIB
 MAX_KEPT_OUTPUT_BYTES = 200_000
 """A tool's output as the job stores it, and the message of the report: more than anyone reads."""
 MAX_OUTPUT_FILES_BYTES = 64 * MIB
-"""The files with whole outputs of a job together (contract, 'Limits'): an eighth of a container's /tmp."""
+"""Total size of the files with full outputs of a job (contract, 'Tools'): an eighth of a container's /tmp."""
 MIN_OUTPUT_FILE_BYTES = 4 * KIB
-"""A tool's output from which it is kept in a file when no call could produce it again. Below, it is cheap to resend."""
+"""Size above which an output that no call could produce again is kept in a file; a shorter one is cheap to resend."""
 MESSAGE_PREVIEW_BYTES = 2_000
 INPUT_PREVIEW_BYTES = 500
 OUTPUT_PREVIEW_BYTES = 2_000
@@ -48,9 +48,9 @@ DIFF_PREVIEW_BYTES = 8_000
 DEFAULT_EVENT_QUEUE = 256
 """Events in the outbox before reasoning and tools wait for their delivery."""
 DEFAULT_CONTEXT_TOKENS = 100_000
-"""Tokens of a request and its reply. Models of 128,000 tokens then have room for an error of the estimate."""
+"""Default limit of a request and its reply in tokens. With 128,000 tokens, it leaves a margin for estimation errors."""
 BYTES_PER_TOKEN = 4
-"""The estimate until the first reply. For English and code it is accurate to a third."""
+"""The estimate until the first reply; for English and code, it is accurate within a third."""
 MAX_FRAME_BYTES = 128 * MIB
 """A frame of a journal: several times the largest reply with its calls. A greater length means damage."""
 MAX_JOURNAL_BYTES = 1024 * MIB

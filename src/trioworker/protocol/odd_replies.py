@@ -1,7 +1,8 @@
-"""Decoding of the model's replies: strictly first, and when that fails, each field on its own.
+"""Decodes the model's replies: strictly at first, and if that fails, field by field.
 
 Providers and gateways send usable JSON that deviates from the contract: token counts as floats, ids as integers,
-content as a list of parts, calls wrapped as functions, a byte order mark, lone surrogates. What can be read is taken.
+content as a list of parts, calls wrapped as functions, a byte order mark, lone surrogates. All that is readable is
+read.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 INVALID = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for JSON that is malformed, of another type, or nested too deeply."""
+"""Raised by msgspec for JSON that is malformed, of another type, or nested too deeply."""
 
 THOUGHT_PARTS = frozenset({"thinking", "reasoning", "redacted_thinking"})
-"""Types of parts of a content that are no speech."""
+"""Types of content parts that are not text of the reply."""
 
 
 class _Reply(msgspec.Struct):
@@ -97,7 +98,7 @@ def _content(value: Any) -> str | None:
 
 
 def _part(value: Any) -> str:
-    """The text of a part of a content: a string, or an object with a text. Thoughts are none."""
+    """The text of a content part: a string, or an object with a text. Thoughts have none."""
     if isinstance(value, str):
         return value
     if not isinstance(value, dict):
@@ -126,7 +127,7 @@ def _calls(raw: Untouched) -> Iterator[ToolCall]:
 
 
 def _elements(raw: Untouched) -> list[msgspec.Raw]:
-    """The elements of a list; an object by itself counts as one."""
+    """The elements of a list; a single object counts as a list of one."""
     if not isinstance(raw, msgspec.Raw):
         return []
     try:

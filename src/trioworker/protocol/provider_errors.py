@@ -1,7 +1,7 @@
 """The words by which model servers refuse a conversation that is too long, or too large a `max_tokens`.
 
-Only few servers send a code for them, and gateways drop codes, so the words decide. Each pattern names the servers that
-use it. Only the start of a message is read, and every repetition is bounded.
+Few servers send a code for them, and gateways drop codes, so the words decide. Each pattern names the servers that use
+it. Only the start of a message is read, and every repetition is bounded.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import re
 from typing import Literal, NamedTuple
 
 READ_CHARACTERS = 10_000
-"""The part of a message that is read. Gateways put a page of their own words around the server's."""
+"""Characters of a message that are read. Gateways put a page of their own words around the server's."""
 REPLY_SHARE = 4
-"""A reply is limited to this fraction of the context, so that most of it is left to the conversation."""
+"""The fraction of the context that a reply may take, so that most of it is left for the conversation."""
 MIN_AFFORDABLE = 1024
-"""Tokens of a reply below which lowering `max_tokens` can't help an account that runs out of credits."""
+"""Tokens below which lowering `max_tokens` can't help an account that runs out of credits."""
 MIN_CONTEXT, MAX_CONTEXT = 256, 100_000_000
-"""Tokens. A number outside can't be the length of a context."""
+"""Plausible context lengths in tokens."""
 
 
 def kind_of(message: str) -> Literal["context_length", "max_tokens"] | None:
-    """What a model server's error message complains about. None: anything else.
+    """The reason in a model server's error message; None if it is neither of the two.
 
     A request is too long if the conversation and `max_tokens` together exceed the context. `max_tokens` is the reason
     if it takes at least half of the context, otherwise the conversation is.
@@ -46,8 +46,8 @@ def context_limit(message: str) -> int | None:
 def max_tokens_limit(message: str) -> int | None:
     """The largest `max_tokens` that the message allows, if it states one.
 
-    If the message only states the context, the limit is a fourth of that: what is left beside the conversation now
-    would be too much one turn later.
+    If the message only states the context, the limit is a quarter of it: the space that the conversation
+    leaves now would be too much one turn later.
     """
     text = _readable(message)
     if shares := _shares(text):
@@ -157,7 +157,7 @@ _CONVERSATION_TOO_LONG = "|".join(
         "(?:prompt token count|tokens in the prompt).{0,20} (?:exceeds the limit|cannot exceed)",
         "prompt exceeds max length",
         "range of input length should be",
-        # OpenAI, Groq: more tokens than the account may send in a minute, so that no wait helps.
+        # OpenAI, Groq: more tokens than the account may send in a minute, so waiting doesn't help.
         "request too large for ",
         # Gateways that limit the size of a request: nginx allows 1 MB by default.
         "(?:request entity|payload|content) too large",

@@ -67,7 +67,7 @@ NEXT_STEPS = (
     "let me now",
     "moving on to",
 )
-"""Phrases that announce more work. In a later sentence, they revoke a phrase that isn't agreed."""
+"""Phrases that announce more work. In a later sentence, they revoke any phrase that isn't an agreed one."""
 
 FAILURE_PHRASES = (
     "job cannot be completed",
@@ -100,7 +100,7 @@ def signals_completion(text: str) -> bool:
     """Whether a sentence contains a completion phrase, and nothing in it or after it revokes that.
 
     A denial revokes any phrase, in the same sentence or a later one. A next step in a later sentence revokes only
-    phrases that aren't agreed.
+    phrases that aren't agreed ones.
     """
     plain = _plain(text)
     if not _contains(plain, COMPLETION_PHRASES):

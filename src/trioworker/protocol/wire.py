@@ -24,7 +24,7 @@ Untouched = msgspec.Raw | msgspec.UnsetType
 """A JSON value that is returned byte for byte, or `ABSENT`."""
 
 MAX_TOKEN_COUNT = 2**53
-"""What every JSON reader accepts as an integer (RFC 8259, 6)."""
+"""Integers that every JSON reader accepts (RFC 8259, 6)."""
 
 TokenCount = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKEN_COUNT)]
 """Tokens of one reply. Sums fit into the journal."""

@@ -1,4 +1,4 @@
-"""JSON that isn't quite JSON."""
+"""Invalid JSON from model servers."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ async def test_concurrent_requests_all_adapt() -> None:
     assert len(server.bodies) == 10
 
 
-async def test_too_large_a_limit_does_not_rename_it() -> None:
+async def test_too_large_a_max_tokens_is_not_renamed() -> None:
     reason = "'max_tokens' or 'max_completion_tokens' is too large: 16384. This model's maximum context length is 8192 "
     server = Server(refusal(400, reason + "tokens and your request has 3000 input tokens (16384 > 8192 - 3000)."))
     async with backend(server) as model:
@@ -181,7 +181,7 @@ async def test_a_server_that_refuses_thoughts_gets_none(reason: str) -> None:
     ]
 
 
-async def test_a_server_that_misses_thoughts_is_not_asked_again() -> None:
+async def test_a_server_that_requires_thoughts_is_not_asked_without_them() -> None:
     server = Server(refusal(400, "The `reasoning_content` in the thinking mode must be passed back to the API."))
     said = Message(role="assistant", content="hi", reasoning=msgspec.Raw(b'"because"'))
     async with backend(server) as model:
@@ -214,9 +214,9 @@ async def test_a_transient_failure_forwards_retry_after(status: int) -> None:
 @pytest.mark.parametrize(
     ("response", "kind", "message"),
     [
-        (Response("<html>gateway</html>"), "unavailable", r"is no completion: .*: <html>gateway</html>\Z"),
-        (Response("[]"), "unavailable", "is no completion: not a JSON object"),
-        (JSONResponse({"object": "x"}), "unavailable", "is no completion: the response has no choices"),
+        (Response("<html>gateway</html>"), "unavailable", r"is not a completion: .*: <html>gateway</html>\Z"),
+        (Response("[]"), "unavailable", "is not a completion: not a JSON object"),
+        (JSONResponse({"object": "x"}), "unavailable", "is not a completion: the response has no choices"),
         (JSONResponse({"error": {"message": "no credits left", "code": 402}}), "quota", r"\(402\): no credits left\Z"),
         (Response("<html>\nbad gateway</html>", 502), "unavailable", r"\(502\): <html> bad gateway</html>\Z"),
     ],
@@ -253,7 +253,7 @@ async def test_an_unknown_host_is_an_error_with_its_name() -> None:
     await model.aclose()
 
 
-async def test_a_slow_reply_is_awaited(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_slow_reply_does_not_time_out(autojump_clock: trio.testing.MockClock) -> None:
     del autojump_clock
 
     async def answer(request: httpx.Request) -> httpx.Response:

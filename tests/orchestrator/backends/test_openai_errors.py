@@ -52,33 +52,33 @@ def openai(message: str, **fields: Any) -> dict[str, Any]:
             402,
             openai("Insufficient Balance"),
             "quota",
-            "the quota or the credits at the model server are used up (402): Insufficient Balance",
+            "the quota or credits at the model server are used up (402): Insufficient Balance",
         ),
         (
             429,
             openai("You exceeded your current quota, please check your plan.", code="insufficient_quota"),
             "quota",
-            "the quota or the credits at the model server are used up (429): You exceeded your current quota, "
+            "the quota or credits at the model server are used up (429): You exceeded your current quota, "
             "please check your plan.",
         ),
         (
             400,
             openai("Your credit balance is too low to access the API."),
             "quota",
-            "the quota or the credits at the model server are used up (400): Your credit balance is too low to access "
+            "the quota or credits at the model server are used up (400): Your credit balance is too low to access "
             "the API.",
         ),
         (
             429,
             openai("Rate limit reached for gpt-4o", code="rate_limit_exceeded"),
             "unavailable",
-            "the model server limits the rate of requests (429): Rate limit reached for gpt-4o",
+            "the model server's rate limit was reached (429): Rate limit reached for gpt-4o",
         ),
         (
             429,
             openai("You exceeded your current quota. Please retry in 30s.", status="RESOURCE_EXHAUSTED"),
             "unavailable",
-            "the model server limits the rate of requests (429): You exceeded your current quota. Please retry in 30s.",
+            "the model server's rate limit was reached (429): You exceeded your current quota. Please retry in 30s.",
         ),
         (529, openai("Overloaded"), "unavailable", "the model server is overloaded (529): Overloaded"),
         (500, {"error": "plain"}, "unavailable", "the model server failed (500): plain"),
@@ -111,7 +111,7 @@ def openai(message: str, **fields: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_refusal_has_its_kind_and_a_line_in_the_servers_words(status: int, body: Any, kind: str, line: str) -> None:
+def test_a_refusal_has_a_kind_and_quotes_the_server(status: int, body: Any, kind: str, line: str) -> None:
     error = error_of(failure_of(status, msgspec.json.encode(body)), retry_after="3")
 
     assert (error.kind, str(error)) == (kind, line)
@@ -177,5 +177,5 @@ def test_an_error_inside_a_success_is_found(completion: dict[str, Any], kind: st
 
 
 @pytest.mark.parametrize("error", [None, {}, "", False])
-def test_an_empty_error_is_none(error: Any) -> None:
+def test_an_empty_error_is_no_failure(error: Any) -> None:
     assert failure_inside({"error": error, "choices": [{"message": {"content": "hi"}}]}) is None

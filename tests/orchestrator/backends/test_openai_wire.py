@@ -1,4 +1,4 @@
-"""Requests in OpenAI's format, as strict servers want them."""
+"""Requests in OpenAI's format, as strict servers require it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_request_is_converted_to_openais_format() -> None:
 
 
 @pytest.mark.parametrize("tools", [None, ()])
-def test_nothing_that_is_absent_is_sent(tools: tuple[ToolDefinition, ...] | None) -> None:
+def test_absent_fields_are_not_sent(tools: tuple[ToolDefinition, ...] | None) -> None:
     request = LlmRequest(messages=(Message(role="user", content="go"),), tools=tools, tool_choice="auto")
 
     assert sent(request) == {"model": "m", "messages": [{"role": "user", "content": "go"}]}

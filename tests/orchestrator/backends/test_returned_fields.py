@@ -57,7 +57,7 @@ def test_the_worker_gets_the_text_of_the_thoughts(name: str) -> None:
     assert msgspec.json.decode(reasoning) == "why"
 
 
-def test_thoughts_of_another_orchestrator_return_as_they_are() -> None:
+def test_thoughts_of_another_orchestrator_return_unchanged() -> None:
     message = Message(
         role="assistant", content="", reasoning=msgspec.Raw(b'"why"'), reasoning_details=msgspec.Raw(b"7")
     )

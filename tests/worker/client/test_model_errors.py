@@ -1,4 +1,4 @@
-"""Failures of the model: what can't pass fails at once with the provider's words, and the rest is retried."""
+"""Failures of the model: permanent ones fail at once with the provider's message, and the rest are retried."""
 
 from __future__ import annotations
 
@@ -139,13 +139,13 @@ async def test_first_retry_is_reported_with_its_reason_once(autojump_clock: Mock
     assert reasons == ["connection refused"]
 
 
-async def test_reply_without_anything_is_a_reply(autojump_clock: MockClock) -> None:
+async def test_empty_reply_is_valid(autojump_clock: MockClock) -> None:
     body: dict[str, Any] = {"error": None}
     async with connect(ScriptedTransport(json(body))) as client:
         assert (await client.complete_with_tools(TOOL_CHAT)).content is None
 
 
-async def test_body_that_is_no_reply_stays_malformed(autojump_clock: MockClock) -> None:
+async def test_body_that_is_not_a_reply_is_malformed(autojump_clock: MockClock) -> None:
     async with connect(ScriptedTransport(json([{"error": "x"}]))) as client:
         with pytest.raises(BadReplyError):
             await ask_with_tools(client)

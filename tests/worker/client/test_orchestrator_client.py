@@ -170,7 +170,7 @@ async def test_error_names_the_path_of_a_wrong_field(autojump_clock: MockClock) 
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"Hello"', b"null", b"{", b"\xef\xbb\xbf"])
-async def test_reply_that_is_no_object_is_malformed(body: bytes, autojump_clock: MockClock) -> None:
+async def test_reply_that_is_not_an_object_is_malformed(body: bytes, autojump_clock: MockClock) -> None:
     async with connect(ScriptedTransport(status(200, body))) as client:
         with pytest.raises(BadReplyError, match="POST llm/complete: 200 with a body that violates the contract"):
             await client.complete_chat(CHAT)

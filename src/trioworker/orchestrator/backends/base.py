@@ -8,7 +8,7 @@ from trioworker.errors import WorkerError
 from trioworker.protocol.wire import Body, Message, Reply, ToolDefinition
 
 RefusalKind = Literal["rejected", "context_length", "max_tokens", "quota"]
-"""What can't pass (contract, 'Additions of the embedded orchestrator')."""
+"""Kinds of refusals, which no retry can change (contract, 'Additions of the embedded orchestrator')."""
 
 
 class LlmRequest(Body, frozen=True):
@@ -33,7 +33,7 @@ class LlmError(WorkerError):
 
 
 class LlmRefusedError(LlmError):
-    """The model will never answer this request, so the worker must not retry it as it is (422)."""
+    """The model will never answer this request, so the worker must not retry it unchanged (422)."""
 
     def __init__(self, message: str, kind: RefusalKind = "rejected") -> None:
         super().__init__(message)

@@ -41,7 +41,7 @@ class NoBackend:
     """The backend without `--llm`: fails each request with an error that says what to do."""
 
     async def complete(self, _: LlmRequest, /) -> Reply:
-        """Raise `LlmRefusedError`: no retry gives this orchestrator a model."""
+        """Raise `LlmRefusedError`: retries can't help without a model."""
         raise LlmRefusedError(f"this orchestrator has no model; start it with --llm {SPEC_FORMS}")
 
     async def aclose(self) -> None:

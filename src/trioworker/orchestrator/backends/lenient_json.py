@@ -1,4 +1,4 @@
-"""Reads JSON of model servers that isn't quite JSON, into values that the worker's strict reader accepts."""
+"""Reads invalid JSON from model servers into values that the worker's strict reader accepts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, cast
 import msgspec
 
 MAX_DIGITS = 300
-"""Digits of an integer, as in the largest float. Larger ones are null, as infinity is."""
+"""Maximum digits of an integer, as in the largest float. Larger ones become null, as infinity does."""
 
 
 def read_json(data: bytes) -> Any:

@@ -1,7 +1,7 @@
 """The backend for any server with OpenAI's `POST /chat/completions`.
 
-Some models reject parameters, and some servers fields of messages. The request is then adapted and sent again: with
-`max_tokens` under its new name, without `temperature`, or without thoughts. Later requests keep the change.
+Some models reject parameters, and some servers reject fields of messages. The request is then adapted and sent again:
+with `max_tokens` under its new name, without `temperature`, or without thoughts. Later requests keep the change.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from trioworker.protocol.wire import Reply
 
 CONNECT_TIMEOUT = 10.0
-"""Seconds to connect to the server. A reply has no time limit here: the worker has one for each attempt, which may be
-any number of seconds, and the request is cancelled when the worker gives up.
+"""Seconds to connect to the server. A reply has no time limit here: the worker limits each attempt, and the request is
+cancelled when it gives up.
 """
 ADAPTABLE = frozenset({400, 422})
 """The statuses with which servers reject a parameter."""
@@ -38,8 +38,8 @@ THOUGHTS_UNSUPPORTED = re.compile(
     r"|(?:unsupported|unexpected|unrecognized|extra|additional).{0,80}(?:reasoning|thinking_blocks)",
     re.IGNORECASE,
 )
-"""A gateway may rename thoughts in replies, and then pass on a name that the server behind it doesn't know. Groq and
-Mistral reject such fields.
+"""Matches errors such as those of Groq and Mistral: a gateway may rename thoughts in replies, and then pass on a name
+that the server behind it rejects.
 """
 
 
@@ -80,7 +80,7 @@ class OpenAIBackend:
         except ValueError as error:
             # The usual reason is another server at this URL, such as a gateway's page.
             start = " ".join(response.text[:100].split())
-            raise LlmError(f"the model server's response is no completion: {error}: {start}") from error
+            raise LlmError(f"the model server's response is not a completion: {error}: {start}") from error
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -109,7 +109,7 @@ class OpenAIBackend:
         return body
 
     def _adapt(self, body: dict[str, Any], failure: Failure) -> bool:
-        """Adapt all requests from now on to the reason why `body` was refused. False if nothing can be adapted."""
+        """Adapt this and later requests to the reason why `body` was refused. False if nothing can be adapted."""
         if failure.status not in ADAPTABLE or failure.refusal != "rejected":
             return False
         if "max_completion_tokens" in failure.reason and "max_tokens" in body:
@@ -186,13 +186,13 @@ def _model_names(body: bytes) -> list[str]:
 
 
 def _describe(error: BaseException) -> str:
-    """The reason of a failed connection, which is that of the operating system behind httpx's."""
+    """The reason why a connection failed: the operating system's, which httpx wraps."""
     reason, cause = "", cast("BaseException | None", error)
     while cause is not None:
         if isinstance(cause, BaseExceptionGroup):
             cause = cast("BaseExceptionGroup[BaseException]", cause).exceptions[-1]
         if isinstance(cause, OSError) and cause.strerror:
-            # Errors of name servers and of TLS have numbers of their own. trio repeats the address in the text.
+            # DNS and TLS errors have their own numbers. trio repeats the address in the text.
             has_own_number = isinstance(cause, ssl.SSLError | socket.gaierror)
             text = cause.strerror if has_own_number or cause.errno is None else os.strerror(cause.errno)
             reason = re.sub(r"\[[^]]*\] ?", "", text)

@@ -1,6 +1,7 @@
 """Errors of OpenAI-compatible servers: their kind (contract, 'Additions of the embedded orchestrator') and one line.
 
-The line says what happened in our words, then the status, then why in the server's words, which may be all that helps.
+The line says what happened in our words, then the status, then the reason in the server's words, which may be the only
+useful part.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
     from trioworker.orchestrator.backends.base import RefusalKind
 
 MAX_REASON = 500
-"""Characters of the server's reason that an error quotes: the phrases that the worker looks for are within it."""
+"""Characters of the server's reason that an error quotes. They include the phrases that the worker looks for."""
 TRANSIENT_STATUSES = frozenset({200, 408, 409, 425, 429})
-"""Below 500, a retry may change these only. 200 is an error inside a success: that of a server behind a gateway."""
+"""The only statuses below 500 that a retry may change. 200: a gateway's success with an error of the server inside."""
 QUOTA_STATUS = 402
 TOO_LARGE = 413
-"""Gateways limit the bytes of a request, which only a shorter conversation can keep."""
+"""Gateways limit the size of a request, so the conversation must become shorter."""
 
 QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "insufficient_balance"})
 QUOTA_WORDS = re.compile(
@@ -29,9 +30,9 @@ QUOTA_WORDS = re.compile(
     r"|requires more credits|account is not active",
     re.IGNORECASE,
 )
-"""The words of OpenAI, DeepSeek, OpenRouter and Anthropic for an account that must be paid for first."""
+"""The words of OpenAI, DeepSeek, OpenRouter and Anthropic for an account without credit."""
 RETRY_WORDS = re.compile(r"(?:retry|try again) (?:in|after) ", re.IGNORECASE)
-"""Gemini calls its rate limit a quota, and says when it ends."""
+"""Gemini calls its rate limit a quota, but says when to retry."""
 KEY_WORDS = re.compile(r"api[ _-]?key|invalid x-api-key", re.IGNORECASE)
 CODE_STATUSES = {"invalid_api_key": 401, "authentication_error": 401, "permission_error": 403, "model_not_found": 404}
 """The statuses that codes stand for, in an error inside a success."""
@@ -50,7 +51,7 @@ class Failure(NamedTuple):
 
     @property
     def refusal(self) -> RefusalKind | None:
-        """The kind of a refusal that can't pass, None for a failure that may."""
+        """The kind of a refusal; None for a failure that a retry may change."""
         if kind := kind_of(" ".join((self.reason, *sorted(self.codes)))):
             return kind
         if self.status == TOO_LARGE:
@@ -77,7 +78,7 @@ def failure_of(status: int, body: bytes) -> Failure:
 
 
 def failure_inside(completion: dict[str, Any]) -> Failure | None:
-    """The failure inside a 200: some gateways find out only after they have sent the status."""
+    """The failure inside a 200: some gateways send the status before the server fails."""
     choices = completion.get("choices")
     error = completion.get("error")
     if not error and isinstance(choices, list) and choices and isinstance(choices[0], dict):
@@ -104,12 +105,12 @@ def _what(failure: Failure, refusal: RefusalKind | None, *, has_key: bool) -> st
         case "max_tokens":
             return "the model server refused max_tokens"
         case "quota":
-            return "the quota or the credits at the model server are used up"
+            return "the quota or credits at the model server are used up"
         case "rejected":
             return _rejection(failure, has_key=has_key)
         case None:
             return {
-                429: "the model server limits the rate of requests",
+                429: "the model server's rate limit was reached",
                 503: "the model server is overloaded",
                 529: "the model server is overloaded",
             }.get(failure.status, "the model server failed")
@@ -131,7 +132,7 @@ def _rejection(failure: Failure, *, has_key: bool) -> str:
 
 
 def _error_in(value: Any) -> Any:
-    """The error: OpenAI's `error`, FastAPI's `detail`, or the value itself, which has a `message` in vLLM."""
+    """The error: OpenAI's `error`, FastAPI's `detail`, or, in vLLM, the value itself."""
     if not isinstance(value, dict):
         return value
     fields = cast("dict[str, Any]", value)
@@ -145,7 +146,7 @@ def _reason(error: Any) -> str:
         # Some gateways wrap the whole error of the server.
         return _reason(cast("Any", text))
     metadata = fields.get("metadata")
-    # OpenRouter's message is only "Provider returned error"; the provider's own is there.
+    # OpenRouter's message is only "Provider returned error"; `raw` has the provider's own.
     raw = cast("dict[str, Any]", metadata).get("raw") if isinstance(metadata, dict) else None
     parts = [part for part in (text, raw) if isinstance(part, str) and part.strip()]
     return _one_line(": ".join(parts) or (str(cast("Any", error)) if error else ""))

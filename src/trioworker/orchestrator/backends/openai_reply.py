@@ -1,7 +1,7 @@
 """Converts OpenAI's chat completions to the contract's replies; no I/O.
 
-Servers and gateways deviate from the format in many ways. What can be read is read: an odd field is worth less than the
-reply, and a retry would bring the same field again.
+Servers and gateways deviate from the format in many ways. All that is readable is read: the reply matters more than an
+odd field, and a retry would return the same field.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from trioworker.orchestrator.backends.returned_fields import signature_of, thoug
 from trioworker.protocol.wire import ABSENT, Reply, ToolCall
 
 MAX_TOKEN_COUNT = 2**53
-"""The largest count of tokens that a reply may report (`wire.TokenCount`)."""
+"""The largest token count that a reply may report (`wire.TokenCount`)."""
 
 FINISH_REASONS = {
     "tool_calls": "tool_use",
@@ -37,7 +37,7 @@ def read_reply(completion: dict[str, Any]) -> Reply:
     """The first choice of a completion.
 
     Raises:
-        ValueError: there is no choice; the reason in a few words.
+        ValueError: there is no choice.
     """
     choices = _list(completion.get("choices"))
     if not choices or not isinstance(choices[0], dict):
@@ -89,7 +89,7 @@ def _read_call(call: dict[str, Any]) -> ToolCall:
 
 
 def _arguments(given: Any) -> tuple[Any, str]:
-    """Arguments as a JSON value, and why they can't be read. Some servers send a value, others no text for none."""
+    """Arguments as a JSON value, and why they can't be read. Some servers send a value, or empty text for none."""
     if not isinstance(given, str):
         return ({} if given is None else given), ""
     if not given.strip():
@@ -111,7 +111,7 @@ def _content(message: dict[str, Any], choice: dict[str, Any]) -> str | None:
 
 
 def _text_of(part: Any) -> str:
-    """The text of a part of the content. Parts of thoughts have none: theirs is nested, or under another name."""
+    """The text of a part of the content. Thoughts have none: theirs is nested, or in another field."""
     text = part if isinstance(part, str) else _dict(part).get("text")
     return text if isinstance(text, str) else ""
 
@@ -124,7 +124,7 @@ def _finish_reason(given: Any, *, has_calls: bool) -> str | None:
 
 
 def _count(value: Any) -> int | None:
-    """A number of tokens, None if it isn't one. Some servers send floats, or text."""
+    """A token count; None if it isn't one. Some servers send floats or text."""
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):

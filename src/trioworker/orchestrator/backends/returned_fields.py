@@ -1,7 +1,8 @@
 """Fields that a model server wants back unchanged: its thoughts, and the signatures of its calls.
 
-The contract has one name for each, servers have several, and a server refuses the names of others. The server's name
-therefore travels with the value, through the worker and back: it is all that is left after the orchestrator restarts.
+The contract has one name for each, servers have several, and a server refuses the names that others use. The value
+therefore contains the server's name when the worker stores and returns it, which also survives a restart of the
+orchestrator.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ THOUGHT_PARTS = ("reasoning_details", "thinking_blocks")
 """Signed or encrypted thoughts, of OpenRouter and of LiteLLM."""
 THOUGHT_FIELDS = (*THOUGHTS, *THOUGHT_PARTS)
 CALL_FIELDS = ("extra_content", "provider_specific_fields")
-"""Signatures of a call. Gemini refuses a call without its own: its server and LiteLLM keep it in these."""
+"""Signatures of a call. Gemini refuses a call without its signature; its server and LiteLLM send it in these fields."""
 
 SENT_AS = "sent_as"
-"""The key of the server's name for the text of `reasoning`, in an object in place of `reasoning_details`."""
+"""In the object that replaces `reasoning_details`, the key for the server's name of `reasoning`."""
 
 
 class Reasoning(NamedTuple):
@@ -72,7 +73,7 @@ def _present(fields: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def _object(value: Untouched) -> dict[str, Any]:
-    """The object that the worker returned, empty if it is another value."""
+    """The object that the worker returned; empty if it isn't an object."""
     decoded: Any = None if isinstance(value, msgspec.UnsetType) else msgspec.json.decode(value)
     return cast("dict[str, Any]", decoded) if isinstance(decoded, dict) else {}
 

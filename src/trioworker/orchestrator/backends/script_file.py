@@ -93,7 +93,7 @@ def _read(path: Path) -> str:
 
 def _compose(path: Path, text: str) -> yaml.Node | None:
     try:
-        # A tab is white space in JSON and an error in YAML. JSON strings can't contain one.
+        # A tab is whitespace in JSON and an error in YAML. JSON strings can't contain one.
         return yaml.compose(text.replace("\t", " ") if path.suffix == ".json" else text, yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

@@ -1,4 +1,4 @@
-"""Failures of the model behind the orchestrator, as errors that carry the provider's own words.
+"""Converts failures of the model behind the orchestrator to errors that quote the provider.
 
 The embedded orchestrator says what kind of failure it is (contract, 'Additions of the embedded orchestrator'). Others
 answer 502 with text; see `protocol/provider_errors.py` for what is recognized in it.
@@ -35,7 +35,7 @@ class _ErrorBody(msgspec.Struct, frozen=True):
 
 
 def model_failure(response: HttpResponse) -> Exception | None:
-    """The failure in a response that is no success; None if it isn't known to be the model's."""
+    """The failure in an unsuccessful response; None if it isn't known to be the model's."""
     error = _error(response.body)
     if error.kind:
         return _of_kind(error, response.retry_after)
@@ -64,7 +64,7 @@ def reply_or_failure(body: bytes) -> Reply:
 
 
 def _error(body: bytes) -> _Error:
-    """The `error` of a body. One that isn't an object with a message is its message as it is."""
+    """The `error` of a body. If it isn't an object with a message, its text is the message."""
     try:
         raw = msgspec.json.decode(body, type=_ErrorBody).error
     except INVALID:
@@ -78,7 +78,7 @@ def _error(body: bytes) -> _Error:
 
 
 def _of_kind(error: _Error, retry_after: float) -> Exception:
-    """The error that the orchestrator named. An unknown kind may pass, like `unavailable`."""
+    """The error that the orchestrator named. An unknown kind is retried, like `unavailable`."""
     message = error.message
     match error.kind:
         case "context_length" | "max_tokens" if recognized := _recognized(message):

@@ -64,7 +64,7 @@ class OrchestratorClient:
         self.llm_requests = 0
         # The job's time-out applies from the start, before the job was fetched.
         self._bootstrap = msgspec.structs.replace(BOOTSTRAP_LIMITS, total=min(BOOTSTRAP_LIMITS.total, config.timeout))
-        # Attempts continue until the job's deadline, which comes before this total: what can't pass is refused at once.
+        # Attempts continue until the job's deadline, which comes before this total: a refusal fails at once.
         self._llm = RequestLimits(attempt=config.llm_timeout, total=config.timeout, reply_bytes=MAX_LLM_REPLY_BYTES)
         base = f"{config.orchestrator_url.rstrip('/')}/worker/{config.job_id}/"
         self._connection = open_connection(base, {"Authorization": f"Bearer {config.token}"}, transport)
@@ -104,7 +104,7 @@ class OrchestratorClient:
         return await self._decoded("GET", "credentials", _credentials, self._bootstrap, accept=frozenset({204, 404}))
 
     async def complete_chat(self, request: wire.CompletionRequest, on_retry: OnRetry | None = None) -> wire.Reply:
-        """`POST llm/complete`: a text reply. `on_retry` gets the reason of the first retry.
+        """`POST llm/complete`: a text reply. `on_retry` is called with the reason of the first retry.
 
         Raises:
             ContextLengthError: the conversation is longer than the model's context.

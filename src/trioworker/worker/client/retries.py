@@ -35,9 +35,9 @@ TRANSIENT_STATUSES: Final = frozenset({408, 425, 429})
 
 
 Explain = Callable[[HttpResponse], Exception | None]
-"""Makes an error of a response that is no success; None leaves that to its status."""
+"""Converts an unsuccessful response to an error; None leaves that to its status."""
 OnRetry = Callable[[str], Awaitable[None]]
-"""Gets the reason why a request is sent a second time."""
+"""Called with the reason when a request is sent a second time."""
 
 
 class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,8 +84,8 @@ class RetryingSender:
         """Send a request until it succeeds, and return what `read` makes of the response.
 
         A response succeeds if its status is 2xx or in `accept`, and `read` raises nothing. With a `TransientError`,
-        `read` asks for a retry. `explain` may say what another response means, and `on_retry` gets the reason of the
-        first retry.
+        `read` asks for a retry. `explain` may convert another response to an error, and `on_retry` is called with the
+        reason of the first retry.
 
         Raises:
             RefusedError: the response has a status that no retry can change.
