@@ -70,7 +70,7 @@ RUN = (
         "TOKENS",
         whole(1_000, 100_000_000),
         str(DEFAULT_CONTEXT_TOKENS),
-        "tokens of a request with its reply, above which old messages are compacted",
+        "maximum number of tokens of a request and its reply; above it, old messages are compacted",
     ),
     Option("token-budget", "TOKENS", whole(1, 999_999_999), "", "maximum number of input and output tokens of the job"),
     Option("max-tokens", "TOKENS", whole(1, 10_000_000), str(config.DEFAULT_MAX_TOKENS), "maximum length of a reply"),

@@ -47,7 +47,7 @@ def cores(text: str) -> float:
 
 
 class Names(tuple[str, ...]):
-    """Names; `str` gives the option's value, to pass it on."""
+    """Names; `str()` returns the option's value, to pass it on."""
 
     __slots__ = ()
 
