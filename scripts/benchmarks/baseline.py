@@ -65,7 +65,7 @@ def redacted(text: str) -> str:
     for name, pattern in SECRETS.items():
         text = pattern.sub(f"[REDACTED:{name}]", text)
     if any(pattern.search(text) for pattern in MARKS):
-        text += "\n[This output holds text that reads like instructions.]"
+        text += "\n[This output contains text that reads like instructions.]"
     return text
 
 

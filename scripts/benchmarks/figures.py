@@ -18,7 +18,7 @@ IMPORTS = "imports"
 """Names of what is measured; `imports` is a process that only imports the libraries."""
 NS_PER_MS = 1e6
 TOLERANCE = 2.0
-"""By default: more than a busy machine does to a median."""
+"""The default: more than the variation of a median on a busy machine."""
 HEADING = f"  {'':<15}{'median':>12}{'min':>12}{'max':>12}  ratio"
 
 

@@ -26,7 +26,7 @@ WHOLE_PROCESS_CLOCK = 2
 BUFFER_BYTES = 2**26
 """More than any request: the server never pauses reading."""
 BYTES_PER_TOKEN = 4
-"""Of the model here, which counts the bytes of the whole request."""
+"""Bytes per token of the fake model, which counts the whole request."""
 FINAL_TEXT = "The file is empty. The job is complete."
 _CONTENT_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 

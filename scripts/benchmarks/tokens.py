@@ -39,13 +39,13 @@ TURNS = 40
 CONTEXT_LIMIT = {"TRIOWORKER_CONTEXT_LIMIT": "40000"}
 """Low enough for several compactions in a job of `TURNS` turns."""
 TARGET_NEW = 0.3
-"""Upper limit of the share of what is sent that the request before did not begin with."""
+"""Upper limit of the share of sent bytes that the previous request did not begin with."""
 TOLERANCE = 1.05
-"""The figures are the same on every machine; they change only with the files and the wording."""
+"""The figures are the same on every machine; they depend only on the files and the texts."""
 
 
 def tokens(bench: Bench) -> Iterator[Figure]:
-    """The bytes of results, and the new part of requests."""
+    """The sizes of results, and the new share of requests."""
     texts = [_copied(name, bench.workspace) for name in FILES]
     size = sum(len(text) for text in texts)
     for tool, target in (("read_file", TARGET_READ), ("shell", TARGET_SHELL)):

@@ -32,7 +32,7 @@ MACHINE = environment(
         timeout=590.0,
     )
 )
-"""What the fixtures say about the machine that recorded them."""
+"""The machine that the fixtures describe, in place of the one that recorded them."""
 
 
 def main() -> int:
@@ -77,7 +77,7 @@ def _run(name: str, job: Job, workspace: Path, cassette: Path) -> int:
 
 
 def _hide_machine(cassette: Path) -> None:
-    """Replace what the system message says about this machine. A replay takes it from the cassette."""
+    """Replace the system message's text about this machine. A replay takes it from the cassette."""
     machine = Replay(load_cassette(cassette)).machine
     if machine:
         text = cassette.read_text()

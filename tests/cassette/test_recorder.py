@@ -229,14 +229,14 @@ async def test_resumed_worker_continues_its_cassette(workspace: Path, autojump_c
 async def test_compacted_results_are_replayed_compacted(workspace: Path, autojump_clock: MockClock) -> None:
     turns = [calling(("probe", {"text": "x" * 3_000 + str(number)})) for number in range(14)]
     cassette, tap = await record(World([*turns, DONE]), workspace, context_limit=4_000)
-    assert b"compacted to save room" in tap.requests[-1][1]
+    assert b"compacted to save space" in tap.requests[-1][1]
     await replay(cassette, workspace, tools=tools())
 
 
 async def test_outputs_of_megabytes_are_replayed_in_full(workspace: Path, autojump_clock: MockClock) -> None:
     turns = [calling(("flood", {"lines": number})) for number in (300_000, 100_000)]
     cassette, tap = await record(World([*turns, DONE]), workspace)
-    assert b" left out; the whole output is in " in tap.requests[-1][1]
+    assert b" left out; the full output is in " in tap.requests[-1][1]
     await replay(cassette, workspace, tools=tools())
 
 

@@ -139,7 +139,7 @@ def test_completion_matches_the_vectors(case: CompletionCase) -> None:
     assert signals_failure(case.text) is case.failed
 
 
-def test_phrases_are_the_vectors() -> None:
+def test_phrases_equal_the_vectors() -> None:
     assert (COMPLETION.phrases, COMPLETION.denials) == (COMPLETION_PHRASES, COMPLETION_DENIALS)
     assert (COMPLETION.next_steps, COMPLETION.agreed) == (NEXT_STEPS, AGREED_PHRASES)
     assert COMPLETION.failures == FAILURE_PHRASES

@@ -31,12 +31,12 @@ def test_cleaning_and_recovery_accept_any_text(text: str) -> None:
     assert {call.name for call in recovery.calls} <= set(KNOWN)
     ids = [call.id for call in recovery.calls]
     assert len({*ids, *TAKEN}) == len(ids) + len(TAKEN)
-    # Whatever was dropped is run, explained, or a thought.
+    # All dropped text is a call that runs, a call that is explained, or a thought.
     assert recovery.rest or recovery.calls or recovery.problems or recovery.has_thoughts or not _says(text)
 
 
 def _says(text: str) -> bool:
-    """Whether the text has more than white space and marks of channels."""
+    """Whether the text has more than whitespace and marks of channels."""
     return bool(re.sub(r"<\|[^>]*>|assistant", "", text).strip())
 
 

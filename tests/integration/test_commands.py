@@ -31,7 +31,7 @@ async def test_output_of_three_megabytes_keeps_head_and_tail(store: Store, works
     (result,) = job.model.received("tool")
     assert result.startswith("the first line\nxxx")
     assert result.endswith("xxx\nthe last line" + ("\n[exit code 3]" if suffix else ""))
-    cut = re.search(r"xxx\.\.\.\n\[(\d+) bytes of a line left out; the whole output is in (/\S+)\]\n\.\.\.xxx", result)
+    cut = re.search(r"xxx\.\.\.\n\[(\d+) bytes of a line left out; the full output is in (/\S+)\]\n\.\.\.xxx", result)
     assert cut is not None
     assert DEFAULT_OUTPUT_LIMIT - 300 < len(result) <= DEFAULT_OUTPUT_LIMIT
     ends = result.replace(cut[0], "xxx" + "xxx")
@@ -74,7 +74,7 @@ async def test_commands_have_no_input_to_wait_for(store: Store, workspace: Path)
     cat, asking, committing, paging, terminal = job.model.received("tool")
     assert cat == "[no output]"
     assert "EOFError" in asking
-    assert "there is no editor here" in committing
+    assert "no editor is available" in committing
     assert "[exit code " in committing
     assert paging.endswith("over")
     assert "/dev/tty" in terminal
@@ -100,7 +100,7 @@ async def test_bad_arguments_are_errors_for_the_model_and_the_job_continues(stor
         "Error: invalid parameters: arguments: ",
         "Error: invalid parameters: arguments: ",
         "Error: invalid parameters: path: Expected `str`, got `int`; limit: Expected `int",
-        "Error: invalid parameters: path: required and missing",
+        "Error: invalid parameters: path: required but missing",
         "Error: invalid parameters: path: must not contain NUL bytes",
         "Error: invalid parameters: command: must not contain NUL bytes",
         "Error: tool 'no_such_tool' not found",

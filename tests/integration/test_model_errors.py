@@ -1,4 +1,4 @@
-"""`trioworker local` with a model server that refuses, or isn't there."""
+"""`trioworker local` with a model server that refuses requests or can't be reached."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 EXIT_TIMEOUT = 60.0
-"""Seconds in which a job that can't succeed must end. A job's own time limit is ten times that."""
+"""Seconds within which a job that can't succeed must end. The job's own time limit is ten times as long."""
 KEY = "sk-test-0123456789abcdef"
 
 
@@ -43,7 +43,7 @@ def run(base: str, workspace: Path, *options: str, **environment: str) -> tuple[
     [
         (401, f"Incorrect API key provided: {KEY}.", "the model server rejected the API key (401): Incorrect API key"),
         (404, "No model `m`.", "the model server does not know the model or the path (404): No model `m`."),
-        (402, "Pay.", "the quota or the credits at the model server are used up (402): Pay."),
+        (402, "Pay.", "the quota or credits at the model server are used up (402): Pay."),
     ],
 )
 def test_a_refusal_fails_the_job_at_once_in_one_line(status: int, words: str, line: str, workspace: Path) -> None:
@@ -64,5 +64,5 @@ def test_a_server_that_is_not_there_is_reported_before_the_job_ends(workspace: P
     code, events, _ = run(f"http://127.0.0.1:{port}/v1", workspace, "--timeout", "10")
 
     said = [event["data"].get("message", "") for event in events if event["event_type"] == "status"]
-    assert any("the model does not answer: connection refused" in line for line in said)
+    assert any("the model is not responding: connection refused" in line for line in said)
     assert code == 1

@@ -56,7 +56,7 @@ model_list:
     litellm_params: {{model: "openai/*", api_key: none, api_base: "{base}", max_retries: 0}}
 router_settings: {{num_retries: 0, disable_cooldowns: true}}
 """
-"""Every model is a provider's, and LiteLLM retries nothing itself."""
+"""Each model belongs to one provider, and LiteLLM itself never retries."""
 
 CASES = {
     f"{kind}-{number}": case
@@ -142,13 +142,13 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[str, dic
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_a_job_with_odd_replies_behind_litellm_ends_well(
+async def test_a_job_with_odd_replies_behind_litellm_completes(
     name: str, strict: tuple[str, dict[str, StrictProvider]], workspace: Path
 ) -> None:
     url, providers = strict
     with trio.fail_after(JOB_TIMEOUT):
         outcome, _ = await run_job_with(OpenAIBackend(url, name), workspace)
 
-    # LiteLLM makes `reasoning_content` of other thoughts, and passes it on to the provider when it comes back.
+    # LiteLLM converts other thoughts to `reasoning_content`, and passes that to the provider when it is returned.
     assert [refusal for refusal in providers[name].refusals if "reasoning_content" not in refusal] == []
     assert (outcome.status, outcome.message) == ("completed", "All is well. The job is complete.")

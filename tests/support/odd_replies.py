@@ -1,4 +1,4 @@
-"""Replies of real models and providers that are odd, and after which a job still ends well."""
+"""Odd replies of real models and providers, after which a job still completes."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ FORMS = {
     "refusal": _odd(says(None, refusal="I can't say.")),
     "no content": _odd(says(None)),
     "empty content": _odd(says("")),
-    "white space": _odd(says(" \n ")),
+    "whitespace": _odd(says(" \n ")),
     "no finish reason": _odd(says("I look.", None)),
     "unknown finish reason": _odd(says("I look.", "eos_token")),
     "odd usage": _odd(completion({"content": "I look."}, usage=_USAGE)),

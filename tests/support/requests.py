@@ -46,7 +46,7 @@ class Longest(random.Random):
 def connect(
     transport: httpx.AsyncBaseTransport | None, *, url: str = URL, rng: random.Random | None = None, **more: Any
 ) -> OrchestratorClient:
-    """A client with the same jitter in every run; `more` are fields of its configuration."""
+    """A client with the same jitter in every run. `more` are fields of its configuration."""
     config = WorkerConfig(job_id=JOB_ID, token=TOKEN, orchestrator_url=url, workspace=Path("/"), **more)
     return OrchestratorClient(config, transport=transport, rng=rng or random.Random(7))
 

@@ -82,7 +82,7 @@ class RecordedPrompt(CassetteLine, frozen=True, tag="prompt"):
 class RecordedCall(CassetteLine, frozen=True, tag="call", omit_defaults=False):
     """A tool call and its output. `ran` is false if the call was answered without running the tool.
 
-    `exit_code` is that of a command, and `diff` is what the call changed in files.
+    `exit_code` is the exit code of a command, and `diff` shows the changes to files.
     """
 
     id: str

@@ -52,7 +52,7 @@ class DivergedError(WorkerError):
 class Replay:
     """The arguments of `open_job` that replay a job: `config`, `transport`, `tools`, `machine` and `extra_time`.
 
-    `machine` is what the recorded system message says about its machine: the one of the replay is another. `check`
+    `machine` is what the recorded system message says about the machine, since a replay may run on another. `check`
     compares the outcome with the recording. With trio's `MockClock`, a replay takes no real time.
     """
 

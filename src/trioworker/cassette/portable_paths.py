@@ -1,4 +1,4 @@
-"""Paths of kept outputs as a cassette stores them: the same whatever the temporary folder of the machine is."""
+"""Makes the paths of kept outputs in a cassette independent of the machine's temporary folder."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ STORED_PREFIX = f"/tmp/{PREFIX}"  # noqa: S108 - nothing is opened there
 
 
 def with_portable_paths(redact: Callable[[str], str]) -> Callable[[str], str]:
-    """Redact, and move the paths of kept outputs to `/tmp`."""
+    """Wrap `redact` to also move the paths of kept outputs to `/tmp`."""
     own_prefix = f"{tempfile.gettempdir()}/{PREFIX}"
     return lambda text: redact(text).replace(own_prefix, STORED_PREFIX)

@@ -113,7 +113,7 @@ class CassetteRecorder:
         self._last_response = status, body
 
     def tool_result(self, call_id: str, result: RecordableResult) -> None:
-        """Keep the result until the end of the call is committed."""
+        """Keep the result until the call's end is committed."""
         self._pending_results[call_id] = result
 
     def _request_line(self, path: str, body: bytes) -> RecordedRequest:

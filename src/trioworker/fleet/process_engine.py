@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trioworker.fleet.jobs import FleetJob
 
 MAX_OUTPUT_BYTES = 6 * MAX_KEPT_OUTPUT_BYTES + 64 * 1024
-"""Bytes that are read from the end of a worker's output. Its last line has the report, in up to six bytes for one."""
+"""Bytes read from the end of a worker's output. The last line is the report, up to six times as long in JSON."""
 
 
 class ProcessEngine:

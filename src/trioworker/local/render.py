@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 LINE_WIDTH = 200
 """Characters after which a line is truncated."""
 OUTPUT_LINES = 12
-"""Lines of a tool's output, and of its diff, that are shown: the first and last half. The rest is left out."""
+"""Lines of a tool's output, and of its diff, that are shown: half from the start and half from the end."""
 
 
 class Printer(Protocol):
     """Turns events and the end of a job into text."""
 
     def show(self, event: StoredEvent) -> str:
-        """An event as text, including line ends."""
+        """An event as text, newlines included."""
         ...
 
     def end(self, job: JobView, seconds: float, /) -> str:

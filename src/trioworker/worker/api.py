@@ -82,8 +82,8 @@ async def open_job(
         journal: in place of the one in the configuration's `state_dir`.
         recorder: records the job, such as `trioworker.cassette.open_recorder`.
         wall_clock: seconds since the epoch, by which a restart knows how long ago the job was opened.
-        machine: what the model is told about the machine and the limits, in place of what holds here.
-        extra_time: seconds that the job may take beyond the time limit that the model is held to.
+        machine: the text about the machine and the limits in the system message, in place of this machine's.
+        extra_time: seconds that the job may take beyond the time limit that the model sees.
 
     Raises:
         ConfigError: the workspace doesn't exist, the journal or the trace can't be used, or the required sandbox is

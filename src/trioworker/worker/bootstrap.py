@@ -99,8 +99,8 @@ def open_or_resume(
 ) -> None:
     """Open the conversation, or resume the one from the journal.
 
-    `now` is in seconds since the epoch. `machine` is what the system message says about the machine and the limits; by
-    default, what holds here.
+    `now` is in seconds since the epoch. `machine` is the text about the machine and the limits in the system message;
+    by default, it describes this machine.
     """
     if fetched.has_ended:
         if not job.report_accepted:

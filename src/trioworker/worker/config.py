@@ -21,9 +21,9 @@ DEFAULT_TIMEOUT = 590.0
 DEFAULT_GRACE = 8.0
 """Seconds of the shutdown after a signal or at the deadline: a container gets 10 s from SIGTERM to SIGKILL."""
 DEFAULT_LLM_TIMEOUT = 300.0
-"""Seconds that one attempt of a request to the model may take: long thoughts of slow models arrive in one piece."""
+"""Time limit in seconds of one attempt to get a reply: long thoughts of slow models arrive in one piece."""
 DEFAULT_MAX_TOKENS = 16_384
-"""Tokens that a reply may have (contract, 'HTTP'): a long file doesn't fit into the original's 4,096."""
+"""Maximum length of a reply in tokens (contract, 'HTTP'): a long file doesn't fit into the original's 4,096."""
 DEFAULT_OUTPUT_LIMIT = 30 * KIB
 """Bytes of a tool's result that the model sees (contract, 'Tools')."""
 DEFAULT_POLL_INTERVAL = 1.0

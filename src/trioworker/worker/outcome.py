@@ -108,7 +108,7 @@ def seal_outbox(job: Job, events: Events, metrics: Metrics, stop_reason: str | N
 
 
 def outcome_of(job: Job, metrics: Metrics, redact: Callable[[str], str]) -> JobOutcome:
-    """The outcome of a job that has been decided. `redact` removes secrets: the model may repeat one."""
+    """The outcome of a job that has been decided. `redact` removes secrets, which the model may repeat."""
     decided = job.decided
     if decided is None:
         raise RuntimeError("the job has not ended yet")

@@ -28,7 +28,7 @@ class RecordingHooks(Protocol):
         ...
 
     def tool_result(self, call_id: str, result: RecordableResult, /) -> None:
-        """A call is about to be answered with this result, which is redacted and otherwise whole."""
+        """A call is about to be answered with this result, which is redacted but not cut."""
         ...
 
 
@@ -42,10 +42,10 @@ class RecordableResult(Protocol):
 
     @property
     def exit_code(self) -> int | None:
-        """That of a command."""
+        """The exit code of a command."""
         ...
 
     @property
     def diff(self) -> str:
-        """What the call changed in files."""
+        """The changes to files, as a diff."""
         ...

@@ -33,7 +33,7 @@ class Services:
         safety: redaction of everything that leaves a tool.
         events: makes the contract's events.
         workspace: the folder that tools work in.
-        outputs: the files with whole outputs of tools.
+        outputs: the files with full outputs of tools.
         environment: the environment variables of the tools' processes.
         sandbox: what confines these processes.
         tool_threads: limits the threads of tools. They may hang, and must not starve the journal of threads.
