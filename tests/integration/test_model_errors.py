@@ -64,5 +64,5 @@ def test_a_server_that_is_not_there_is_reported_before_the_job_ends(workspace: P
     code, events, _ = run(f"http://127.0.0.1:{port}/v1", workspace, "--timeout", "10")
 
     said = [event["data"].get("message", "") for event in events if event["event_type"] == "status"]
-    assert any("the model is not responding: connection refused" in line for line in said)
+    assert any("the model does not answer: connection refused" in line for line in said)
     assert code == 1

@@ -124,3 +124,14 @@ def test_finish_reason_that_is_not_a_string_is_unknown(reason: Any) -> None:
 @pytest.mark.parametrize("unit", ["\\", "\\\\", "\\ud800", "\\ud83d", "\ufeff"])
 def test_odd_text_takes_linear_time(unit: str) -> None:
     assert_linear(lambda text: read_reply(b'{"output_tokens": 1.5, "content": "' + text.encode() + b' "}'), unit)
+
+
+def test_call_whose_function_is_null_is_read_by_its_own_fields() -> None:
+    call = only_call(id=1, name="shell", arguments={"command": "ls"}, function=None)
+    assert (call.name, call.arguments) == ("shell", {"command": "ls"})
+
+
+def test_thoughts_that_are_not_utf8_are_replaced() -> None:
+    reply = read_reply(b'{"content": "Hello", "reasoning": "\xff\xed\xa0\x80"}')
+    assert isinstance(reply.reasoning, msgspec.Raw)
+    assert "\ufffd" in bytes(reply.reasoning).decode()

@@ -55,6 +55,8 @@ def read_reply(body: bytes) -> Reply:
         RecursionError: it is nested too deeply.
     """
     try:
+        # The decoder takes what is returned untouched as it is, and only the rest has to be UTF-8.
+        body.decode()
         return _strict(body)
     except INVALID:
         text = body.decode("utf-8-sig", "replace")
@@ -112,7 +114,8 @@ def _calls(raw: Untouched) -> Iterator[ToolCall]:
     for one in _elements(raw):
         try:
             call = msgspec.json.decode(one, type=_Call)
-            inner = msgspec.json.decode(call.function, type=_Call) if isinstance(call.function, msgspec.Raw) else call
+            function = call.function if isinstance(_value(call.function), dict) else None
+            inner = call if function is None else msgspec.json.decode(cast("msgspec.Raw", function), type=_Call)
         except INVALID:
             continue
         arguments = _value(inner.arguments)

@@ -100,7 +100,8 @@ def seal_outbox(job: Job, events: Events, metrics: Metrics, stop_reason: str | N
         job.commit(OutcomeDecided(status="cancelled", message=f"Execution stopped: {stop_reason}"))
     elif job.decided is None:
         end = job.wrap_up or WrapUpStarted(status="stuck", reason=TIMED_OUT)
-        report = limit_report(end.reason, job.conversation.last_text())
+        reason = f"{end.reason}\n\n{job.model_failure}" if job.model_failure else end.reason
+        report = limit_report(reason, job.conversation.last_text())
         job.commit(OutcomeDecided(status=end.status, message=report))
     if not job.outbox_sealed and (decided := job.decided) is not None:
         costs = msgspec.structs.asdict(metrics)

@@ -201,6 +201,14 @@ async def test_a_refusal_quotes_the_reason_without_the_key() -> None:
             await model.complete(ASK)
 
 
+@pytest.mark.parametrize("response", [refusal(400, "x" * 480 + f" {KEY}"), httpx.Response(200, text=f"hello {KEY}")])
+async def test_no_part_of_the_key_is_quoted(response: httpx.Response) -> None:
+    async with backend(Server(response)) as model:
+        with pytest.raises(LlmError) as caught:
+            await model.complete(ASK)
+    assert KEY[:8] not in str(caught.value)
+
+
 @pytest.mark.parametrize("status", [408, 429, 500, 503, 529])
 async def test_a_transient_failure_forwards_retry_after(status: int) -> None:
     async with backend(Server(refusal(status, "busy", **{"Retry-After": "3"}))) as model:

@@ -147,12 +147,6 @@ def test_each_form_of_reason_is_found(body: bytes, reason: str) -> None:
     assert failure_of(400, body).reason == reason
 
 
-def test_the_key_is_never_quoted() -> None:
-    failure = failure_of(401, b"wrong key: sk-secret").without("sk-secret")
-
-    assert str(error_of(failure)) == "the model server rejected the API key (401): wrong key: [key]"
-
-
 @pytest.mark.parametrize(
     ("completion", "kind", "status"),
     [

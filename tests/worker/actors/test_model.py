@@ -72,6 +72,16 @@ async def test_refused_max_tokens_without_a_value_are_lowered_to_4096_and_then_f
     assert outcome.message == "Execution failed: zu viel"
 
 
+async def test_max_tokens_are_lowered_five_times_at_most(workspace: Path, autojump_clock: MockClock) -> None:
+    refusals = [
+        (422, "max_tokens", f"max_tokens: {value} > {value - 1}, which is the maximum") for value in range(16384, 0, -1)
+    ]
+    world = Refusing(refusals)
+    outcome = await run_job(world.config(workspace), transport=world, tools=[])
+    assert world.max_tokens == list(range(16384, 16378, -1))
+    assert outcome.status == "failed"
+
+
 async def test_max_tokens_refused_in_a_plain_502_are_lowered(workspace: Path, autojump_clock: MockClock) -> None:
     world = Refusing([(502, "", "Provider: the valid range of max_tokens is [1, 8192]")])
     assert (await run_job(world.config(workspace), transport=world, tools=[])).success
@@ -106,14 +116,15 @@ async def test_second_attempt_is_reported_once_with_the_reason_and_the_time_that
     world = Refusing([UNAVAILABLE] * 3)
     assert (await run_job(world.config(workspace, timeout=80.0), transport=world, tools=[])).success
     statuses = [data["message"] for data in world.of_type("status")]
-    (reported,) = [status for status in statuses if "is not responding" in status]
-    assert reported == "the model is not responding: connection refused; retrying for up to 80 s"
+    (reported,) = [status for status in statuses if "does not answer" in status]
+    expected = "the model does not answer: connection refused; retrying until the job's time is up, in 80 s"
+    assert reported == expected
 
 
 async def test_model_that_never_answers_is_asked_until_the_deadline(workspace: Path, autojump_clock: MockClock) -> None:
     world = Refusing([UNAVAILABLE] * 10_000)
     outcome = await run_job(world.config(workspace, timeout=500.0), transport=world, tools=[])
-    assert outcome.message.startswith("Execution timed out")
+    assert outcome.message == "Execution timed out\n\nthe model does not answer: connection refused"
     assert 490 < world.asked("llm/complete_with_tools")[-1].at <= 500
 
 

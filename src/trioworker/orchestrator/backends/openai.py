@@ -70,7 +70,7 @@ class OpenAIBackend:
         """The server's first choice, converted to the contract's form."""
         response = await self._request_completion(request)
         try:
-            completion = read_json(response.content)
+            completion = read_json(self._content(response))
             if not isinstance(completion, dict):
                 raise ValueError("not a JSON object")
             completion = cast("dict[str, Any]", completion)
@@ -79,7 +79,7 @@ class OpenAIBackend:
             return read_reply(completion)
         except ValueError as error:
             # The usual reason is another server at this URL, such as a gateway's page.
-            start = " ".join(response.text[:100].split())
+            start = " ".join(self._content(response).decode("utf-8", "replace")[:100].split())
             raise LlmError(f"the model server's response is not a completion: {error}: {start}") from error
 
     async def aclose(self) -> None:
@@ -96,7 +96,7 @@ class OpenAIBackend:
             response = await self._send("POST", "/chat/completions", msgspec.json.encode(body))
             if response.is_success:
                 return response
-            failure = failure_of(response.status_code, response.content)
+            failure = failure_of(response.status_code, self._content(response))
             if not self._adapt(body, failure):
                 raise self._error(failure, response)
 
@@ -126,7 +126,7 @@ class OpenAIBackend:
     async def _only_model(self) -> str:
         response = await self._send("GET", "/models")
         if not response.is_success:
-            raise self._error(failure_of(response.status_code, response.content), response)
+            raise self._error(failure_of(response.status_code, self._content(response)), response)
         names = _model_names(response.content)
         if len(names) != 1:
             shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
@@ -156,11 +156,11 @@ class OpenAIBackend:
         )
 
     def _error(self, failure: Failure, response: httpx.Response) -> LlmError:
-        return error_of(
-            failure.without(self._key),
-            retry_after=response.headers.get("retry-after"),
-            has_key=bool(self._key),
-        )
+        return error_of(failure, retry_after=response.headers.get("retry-after"), has_key=bool(self._key))
+
+    def _content(self, response: httpx.Response) -> bytes:
+        """The body without the API key, which some servers quote: replaced before a cut could leave a part of it."""
+        return response.content.replace(self._key.encode(), b"[key]") if self._key else response.content
 
 
 def _base_url(url: str) -> str:

@@ -45,10 +45,6 @@ class Failure(NamedTuple):
     reason: str
     codes: frozenset[str] = frozenset()
 
-    def without(self, key: str) -> Failure:
-        """The same without the API key, which some servers quote."""
-        return self._replace(reason=self.reason.replace(key, "[key]")) if key else self
-
     @property
     def refusal(self) -> RefusalKind | None:
         """The kind of a refusal; None for a failure that a retry may change."""

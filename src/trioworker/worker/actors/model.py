@@ -24,6 +24,9 @@ TEMPERATURE = 0.7
 FALLBACK_TOKENS = 4096
 """`max_tokens` when the model server refuses the value and doesn't say which one it accepts (contract, 'HTTP')."""
 
+MAX_LOWERINGS = 5
+"""How often a request is repeated with a lower `max_tokens`: a server may always accept one less than was asked for."""
+
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """A reply, the number of requests that it took, and the seconds including retries."""
@@ -82,12 +85,16 @@ class Model:
         limit: int | None = None,
         temperature: float | None = TEMPERATURE,
     ) -> wire.Reply:
-        """Send a request. Repeat it with a lower `max_tokens` while the model server refuses the value."""
+        """Send a request. Repeat it with a lower `max_tokens` if the model server refuses the value."""
+        lowerings = 0
         while True:
             max_tokens = min(limit or self._max_tokens, self._max_tokens)
             try:
                 return await self._send(messages, tool_choice, max_tokens, temperature)
             except MaxTokensError as error:
+                if lowerings == MAX_LOWERINGS:
+                    raise
+                lowerings += 1
                 self._max_tokens = _lowered(max_tokens, error)
                 logger.info("max_tokens {} was refused, retrying with {}: {}", max_tokens, self._max_tokens, error)
 

@@ -181,7 +181,8 @@ class Reasoner:
 
     async def _report_retry(self, reason: str) -> None:
         remaining = trio.current_effective_deadline() - trio.current_time()
-        text = f"the model is not responding: {reason}; retrying for up to {remaining:.0f} s"
+        self._job.model_failure = f"the model does not answer: {reason}"
+        text = f"{self._job.model_failure}; retrying until the job's time is up, in {remaining:.0f} s"
         await self._publisher.commit(self._events.status(text))
 
     async def _ask(self, *, with_tools: bool) -> tuple[Answer | None, int]:
@@ -199,6 +200,7 @@ class Reasoner:
         except ContextLengthError as error:
             await self._publisher.commit(*self._context.shrink(size, error))
             return None, size
+        self._job.model_failure = ""
         return answer, size
 
     @staticmethod

@@ -54,6 +54,7 @@ class Job:
         iteration: the number of the current iteration, 0 before the first.
         last_iteration_at: the start of that iteration in trio's time. Set by the reasoner, not by a record, since
             it has no meaning in another process.
+        model_failure: why the request under way was repeated, empty if it wasn't. Set by the reasoner and by no record.
         awaiting_reply: the current iteration has no accepted reply yet.
         turn: the calls of the last reply, in the order requested; empty between turns.
         call_ids: the ids of all calls so far.
@@ -87,6 +88,7 @@ class Job:
         self.wrap_up: records.WrapUpStarted | None = None
         self.iteration = 0
         self.last_iteration_at = -math.inf
+        self.model_failure = ""
         self.awaiting_reply = False
         self.turn: tuple[TurnCall, ...] = ()
         self.call_ids: set[str] = set()
