@@ -33,10 +33,8 @@ def test_cassettes_cover_every_status_mode_and_outcome() -> None:
     recorded = [load_cassette(path) for path in CASSETTES]
     assert {one.end.status for one in recorded} == {"completed", "failed", "stuck", "cancelled"}
     assert {one.header.reasoning for one in recorded} == {"single", "two-phase"}
-    assert {exchange.path for one in recorded for exchange in one.exchanges} == {
-        "llm/complete",
-        "llm/complete_with_tools",
-    }
+    requests = [msgspec.json.decode(exchange.request) for one in recorded for exchange in one.exchanges]
+    assert {request["tool_choice"] for request in requests} == {"auto", "none"}
     assert any(exchange.prompts for one in recorded for exchange in one.exchanges)
     assert {call.outcome for one in recorded for call in one.calls} == {"success", "failure"}
 

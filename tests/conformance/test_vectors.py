@@ -186,7 +186,7 @@ def test_call_markup_matches_the_vectors(case: MarkupCase) -> None:
 
 
 def test_kinds_of_secrets_and_their_actions_are_the_vectors() -> None:
-    vectors = msgspec.json.decode((COPY.with_name("vectors-next") / "secrets.json").read_bytes(), type=Secrets)
+    vectors = msgspec.json.decode((COPY / "vectors-next" / "secrets.json").read_bytes(), type=Secrets)
     ours = {kind.name: "warn" if kind.warn_only else "redact" for kind in KINDS}
     ours |= dict.fromkeys(GRANTED_KINDS, "redact")
     assert ours == {kind.name: kind.action for kind in vectors.kinds}
