@@ -154,7 +154,7 @@ def _on_text(reply: wire.Reply, recovery: Recovery, context: Context) -> Interpr
     if signals_completion(text):
         report = text
         if says_only_that_it_is_complete(text):
-            # What the model wrote since its last call is the answer that this sentence follows.
+            # The text since the last call is the answer that this sentence follows.
             report = context.loop_state.last_text or context.last_output or text
         return Interpretation(loop_state=loop_state, said=said, text=text, finished=report)
     loop_state = msgspec.structs.replace(loop_state, last_text=text)

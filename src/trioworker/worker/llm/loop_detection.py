@@ -26,8 +26,8 @@ FAILURES_STOPPED = 5
 """Consecutive failures of the same call that cause a warning, and a turn without tools."""
 
 GO_ON = (
-    "Your reply had no tool call, and didn't end the job. Call a tool for the next step; or, if nothing is left to do, "
-    f'write the whole report, which ends with "{COMPLETION_PHRASE}."'
+    "Your last reply had no tool call and did not end the job. Call a tool for the next step, or, if nothing is left "
+    f'to do, write the full report and end it with "{COMPLETION_PHRASE}."'
 )
 """The reminder after a text without a call: no request may end with the assistant's message."""
 REPLY_EMPTY = (

@@ -62,7 +62,7 @@ def environment(around: Surroundings) -> str:
         writable = f"wherever the user {around.user} can"
     budget = ""
     if around.token_budget is not None:
-        budget = f", {around.token_budget} tokens (input and output; each reply takes the whole conversation as input)"
+        budget = f", {around.token_budget} tokens (input and output; each reply uses the whole conversation as input)"
     return f"""\
 - System: {around.system}. Date: {around.date}. User: {around.user}.
 - Workspace: {around.workspace}. Relative paths start there, and so does each command.
@@ -107,7 +107,7 @@ def seconds_left(left: float, timeout: float) -> str:
 
 def tokens_left(used: int, budget: int) -> str:
     """The tokens of the budget that are left."""
-    return f"{max(0, budget - used)} of {budget} tokens are left, and each reply takes the whole conversation as input"
+    return f"{max(0, budget - used)} of {budget} tokens are left, and each reply uses the whole conversation as input"
 
 
 def wrap_up(reason: str) -> str:
