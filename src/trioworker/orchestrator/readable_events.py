@@ -28,7 +28,7 @@ def readable_output(data: Mapping[str, Any]) -> str:
 
 
 def readable_arguments(text: str) -> str:
-    """A call's arguments as `command=ls  workdir=src`. Of truncated JSON, the last value is the part that is there."""
+    """A call's arguments as `command=ls  workdir=src`. The last value of truncated JSON is shown as far as it goes."""
     try:
         values = _decoded(text)
     except (msgspec.MsgspecError, UnicodeEncodeError):

@@ -110,5 +110,7 @@ async def test_a_patch_that_would_write_a_mark_changes_no_file(call: Call, root:
 
 async def test_a_mark_in_old_string_is_explained(call: Call, root: Path) -> None:
     (root / ".env").write_text(DOTENV)
-    with pytest.raises(ToolError, match=r"old_string is not in .env; \[REDACTED:openai_api_key\] stands for a secret"):
+    with pytest.raises(
+        ToolError, match=r"old_string is not in .env; \[REDACTED:openai_api_key\] is a placeholder for a secret"
+    ):
         await call("apply_patch", path=".env", old_string=f"API_KEY={MARK}\nDEBUG=0", new_string="DEBUG=1")

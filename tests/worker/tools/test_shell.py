@@ -36,7 +36,7 @@ async def test_progress_bar_is_shown_as_a_terminal_leaves_it(call: Call) -> None
 
 async def test_output_of_which_only_a_part_was_kept_says_so(call: Call) -> None:
     result = await call("shell", command="yes a line | head -c 9100000; exit 1")
-    assert "\na line\n[only the first and last 4 MiB of the output were kept, also in the file; redirect" in result.text
+    assert "\na line\n[only the first and last 4 MiB of the output were kept, also in the file; to keep" in result.text
     assert result.text.endswith("]\n[exit code 1]")
 
 

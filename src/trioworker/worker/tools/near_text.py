@@ -45,7 +45,7 @@ def where_it_nearly_matches(content: str, old: str, new: str) -> str:
     The first line says what differs. The lines of the file that were probably meant follow it, if there are any.
     """
     if (mark := first_mark(old)) and mark not in content:
-        return f"{mark} stands for a secret, which can't be quoted: quote only lines without it"
+        return f"{mark} is a placeholder for a secret and can't be quoted; quote only lines without it"
     variants = _variants(old)
     for variant, difference in variants:
         found = content.find(variant)

@@ -44,7 +44,7 @@ REPORT_SECONDS, REPORT_SHARE = 45.0, 0.25
 NO_OUTPUT = "[no output]"
 INCOMPLETE = (
     f"[only the first and last {MAX_COLLECTED_BYTES // MIB // 2} MiB of the output were kept, also in the file; "
-    "redirect it to a file of your own to have all]"
+    "to keep all of it, redirect it to a file of your own]"
 )
 MAX_COMMAND_BYTES = 128 * 1024 - 1
 """Bytes of one argument of a program: the kernel's MAX_ARG_STRLEN (execve(2)) without its NUL."""
