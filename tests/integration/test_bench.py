@@ -20,7 +20,7 @@ BENCH_TIMEOUT = 600.0
 """Seconds; it takes 90."""
 POLL_INTERVAL = 0.02
 """Seconds between two looks for a child process."""
-MEASURES = ("overhead", "hiding", "start", "growth", "memory", "safety", "tracing")
+MEASURES = ("overhead", "hiding", "start", "growth", "memory", "safety", "tokens", "tracing")
 REFERENCES = {"tracing": "untraced"}
 """What a measure compares us with, if not with the baseline."""
 COMMAND = (sys.executable, "-m", "benchmarks", "--quick")

@@ -61,9 +61,9 @@ async def test_a_line_on_stdin_is_a_follow_up(workspace: Path) -> None:
     ("turns", "options", "code", "end"),
     [
         ([calling(("list_dir", {}))] * 3, ["--max-iterations", "2"], 1, "max iterations (2) exceeded"),
-        ([calling(("shell", {"command": "sleep 300"}))], ["--timeout", "1"], 1, "Execution timed out"),
+        ([saying("It comes too late.", delay=300)], ["--timeout", "1"], 1, "Execution timed out"),
         ([saying(""), saying(None), saying("  ")], [], 1, "three empty replies"),
-        ([calling(("shell", {"command": "exit 7"})), DONE], [], 0, "completed"),
+        ([calling(("shell", {"command": "exit 7"})), DONE], [], 0, "The job is complete."),
     ],
 )
 async def test_the_exit_code_is_the_workers(
@@ -89,6 +89,6 @@ async def test_a_killed_worker_resumes_from_its_journal(workspace: Path) -> None
     assert ended.code == 0, ended.err
     assert (workspace / "count").read_text() == "once\n"
     events = [json.loads(line) for line in ended.out.splitlines()]
-    assert "survived" in events[-1]["data"]["message"]
+    assert "survived" in [event["data"].get("output") for event in events]
     assert any("interrupted" in str(event["data"].get("output")) for event in events)
     assert list(state.iterdir()) == []

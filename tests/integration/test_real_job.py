@@ -50,8 +50,7 @@ async def test_job_of_three_tools_changes_files_and_is_reported(store: Store, wo
     assert (result["status"], result["success"], result["iterations"]) == ("completed", True, 4)
     assert job.view.state == "completed"
     assert (job.report.success, job.report.iterations) == (True, 4)
-    # The output of the last tool, not the model's last reply.
-    assert job.report.message == "2"
+    assert job.report.message == DONE.content
     assert job.orchestrator.requests[-1] == ("POST", "complete")
     assert {path for _, path in job.orchestrator.requests[:2]} == {"job", "credentials"}
     posts = [path for _, path in job.orchestrator.requests if path in {"status", "event", "complete"}]
@@ -116,7 +115,7 @@ async def test_two_phase_requests_tool_calls_first_and_then_a_response(store: St
     assert ended.code == 0, ended.err
     assert (workspace / "a.txt").read_text() == "a"
     limits = [(request.max_tokens, request.temperature) for request in job.model.requests]
-    assert limits == [(1024, None), (1024, None), (4096, 0.7)]
+    assert limits == [(1024, None), (1024, None), (16_384, 0.7)]
 
 
 async def test_connections_that_close_after_each_response_lose_no_event(store: Store, workspace: Path) -> None:

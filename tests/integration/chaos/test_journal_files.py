@@ -121,7 +121,7 @@ def of_another_job_and_torn(job: RestartableJob, other: RestartableJob) -> bytes
 
 
 def of_a_newer_version(job: RestartableJob, other: RestartableJob) -> bytes:
-    return other.journal.read_bytes().replace(b"journal 2\n", b"journal 3\n", 1)
+    return other.journal.read_bytes().replace(b"journal 3\n", b"journal 4\n", 1)
 
 
 def not_a_journal(job: RestartableJob, other: RestartableJob) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections import Counter
 from typing import TYPE_CHECKING, get_args
@@ -92,5 +91,5 @@ def _violations(ended: Ended, killed: int) -> Iterator[str]:
         yield "it ended before it was killed"
     if ended.code != 0:
         yield f"exit {ended.code}: {ended.err}"
-    elif json.loads(ended.outcome["message"])["output"] != ANSWER:
+    elif ended.outcome["message"] != ANSWER:
         yield f"the wrong answer: {ended.outcome['message']}"
