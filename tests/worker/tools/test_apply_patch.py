@@ -49,7 +49,7 @@ async def test_only_the_first_line_numbers_are_listed(call: Call, root: Path) ->
 async def test_only_the_first_changed_lines_are_shown(call: Call, root: Path) -> None:
     (root / "file").write_text("x\n" * 100)
     result = await call("apply_patch", path="file", old_string="x", new_string="y", replace_all=True)
-    assert result.text.splitlines()[1:] == [*(f"{number}\ty" for number in range(1, 41)), "…"]
+    assert result.text.splitlines()[1:] == [*(f"{number}\ty" for number in range(1, 11)), "…"]
 
 
 async def test_lines_around_a_deletion_are_shown(call: Call, root: Path) -> None:
@@ -146,6 +146,40 @@ async def test_edit_that_fails_leaves_the_file_as_it_was(call: Call, root: Path)
     with pytest.raises(ToolError, match=r"^no edit was made, because edits\[1\] failed: old_string is not in file; "):
         await call("apply_patch", path="file", edits=edits)
     assert (root / "file").read_text() == "one\n"
+
+
+@pytest.mark.parametrize(
+    ("edits", "failures"),
+    [
+        (
+            [("top", "top\nmore"), ("x = 1", "x = 2")],
+            ["edits[1] failed: old_string occurs 2 times in file, on lines 2, 4; quote more lines around it, or set"],
+        ),
+        (
+            [("none", "new"), ("two", "2"), ("new", "N"), ("x = 1", "x = 2")],
+            [
+                "edits[0] failed: old_string is not in file; no line is similar",
+                "edits[2] failed: it changes what edits[0] adds",
+                "edits[3] failed: old_string occurs 2 times in file, on lines 2, 4;",
+            ],
+        ),
+        (
+            [("top", "two"), ("two", "2")],
+            ["edits[1] failed: old_string occurs 2 times in file after the edits before it; quote more lines"],
+        ),
+        ([("two", "2"), ("two", "3")], ["edits[1] failed: an edit before it changes its old_string on line 3; join"]),
+        ([("none", "1")] * 9, [f"edits[{number}] failed: old_string is not in file; " for number in range(5)]),
+    ],
+)
+async def test_failed_edits_are_explained_by_the_lines_of_the_file(
+    call: Call, root: Path, edits: list[tuple[str, str]], failures: list[str]
+) -> None:
+    (root / "file").write_text("top\nx = 1\ntwo\nx = 1\n")
+    with pytest.raises(ToolError) as caught:
+        await call("apply_patch", path="file", edits=[{"old": old, "new": new} for old, new in edits])
+    lines = str(caught.value).removeprefix("no edit was made, since ").splitlines()
+    assert len(lines) == len(failures)
+    assert [line[: len(failure)] for line, failure in zip(lines, failures, strict=True)] == failures
 
 
 @pytest.mark.parametrize("edits", ['[{"old_string": "one", "new_string": "1"}]', {"search": "one", "replace": "1"}])

@@ -23,19 +23,19 @@ class Other:
 @pytest.mark.parametrize(
     ("old", "difference", "lines"),
     [
-        ("3\tdef greet(name):\n4\t\tif name ==", "line numbers (not part of the file)", (3, 4)),
-        ("     8│ class Other:\n     9│     pass", "line numbers (not part of the file)", (8, 9)),
-        ("    8→class Other:", "line numbers (not part of the file)", (8, 8)),
+        ("3\tdef greet(name):\n4\t\tif name ==", "line numbers (they are not part of the file)", (3, 4)),
+        ("     8│ class Other:\n     9│     pass", "line numbers (they are not part of the file)", (8, 9)),
+        ("    8→class Other:", "line numbers (they are not part of the file)", (8, 8)),
         ("class Other:\\n    pass", "escapes such as \\n", (8, 9)),
         ('if name == \\"Zoë\\":', "escapes such as \\n", (4, 4)),
         ("if len(name) &lt; 3 else name", "escapes such as &lt;", (6, 6)),
         ('if name == "Zoe\u0308":', "quotes, dashes or other characters that look alike", (4, 4)),
         ("{name} - it's you", "quotes, dashes or other characters that look alike", (5, 5)),
         ("if name == \u201cZoë\u201d:", "quotes, dashes or other characters that look alike", (4, 4)),
-        ("class\u00a0Other:", "whitespace", (8, 8)),
-        ('    if name == "Zoë":\n        print(', "whitespace", (4, 5)),
-        ("class Other:\n\n    pass\n", "whitespace", (8, 9)),
-        ("8\tclass Other:\n9\t  pass", "line numbers (not part of the file) and whitespace", (8, 9)),
+        ("class\u00a0Other:", "white space", (8, 8)),
+        ('    if name == "Zoë":\n        print(', "white space", (4, 5)),
+        ("class Other:\n\n    pass\n", "white space", (8, 9)),
+        ("8\tclass Other:\n9\t  pass", "line numbers (they are not part of the file) and white space", (8, 9)),
     ],
 )
 def test_lines_that_differ_only_in_form_are_shown(old: str, difference: str, lines: tuple[int, int]) -> None:

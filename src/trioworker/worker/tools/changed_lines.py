@@ -10,8 +10,8 @@ from trioworker.protocol.text import truncate
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-MAX_LINES = 40
-"""Changed lines that a result shows: few, since the model knows what it wrote."""
+MAX_LINES = 10
+"""Changed lines that a result shows; the model knows what it wrote."""
 MAX_LINE_BYTES = 500
 
 

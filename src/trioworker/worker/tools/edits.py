@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 MAX_EDITS = 500
-"""Edits in one call: each searches the whole file."""
+"""Edits of one call: each is a search in all of the file."""
+MAX_FAILURES = 5
+"""Edits that fail before the others aren't tried: each is explained by a search in all of the file."""
 MAX_LINES_LISTED = 20
 """Line numbers that an error lists; more would not help."""
 
@@ -39,16 +41,28 @@ def edited(text: str, replacements: Sequence[Replacement], shown: str) -> Edited
     """Apply the replacements in order, each to the result of the one before. `shown` is the file's name for errors.
 
     Raises:
-        ToolError: a text to replace is missing or ambiguous, or the result would be too large.
+        ToolError: a text to replace is missing or ambiguous, or the result would be too large. It explains each edit
+            that fails by the lines of `text`, since none is made.
     """
-    result = Edited(text, [], 0)
+    original, result = flat(text), Edited(text, [], 0)
+    failures: dict[int, str] = {}
     for number, replacement in enumerate(replacements):
         try:
-            result = _edited_once(result, replacement, shown)
+            result = _edited_once(result, replacement, original, shown)
         except ToolError as error:
             if len(replacements) == 1:
                 raise
-            raise ToolError(f"no edit was made, because edits[{number}] failed: {error}") from None
+            needed = _needed(flat(replacement.old), original, {at: flat(replacements[at].new) for at in failures})
+            failures[number] = str(error) if needed is None else f"it changes what edits[{needed}] adds"
+            if len(failures) == MAX_FAILURES:
+                break
+    if failures:
+        raise ToolError(
+            "\n".join(
+                f"{'edits' if at else 'no edit was made, since edits'}[{number}] failed: {failure}"
+                for at, (number, failure) in enumerate(failures.items())
+            ),
+        )
     return result
 
 
@@ -63,7 +77,14 @@ def check_size(size: int, shown: str) -> None:
         raise ToolError(f"cannot write {shown}: it would be larger than {limit} MiB and could not be read again")
 
 
-def _edited_once(before: Edited, replacement: Replacement, shown: str) -> Edited:
+def _needed(old: str, original: str, failed: dict[int, str]) -> int | None:
+    """The number of the failed edit that would have added `old`, given the new texts of all that failed."""
+    if not old or old in original:
+        return None
+    return next((number for number, new in failed.items() if old in new), None)
+
+
+def _edited_once(before: Edited, replacement: Replacement, original: str, shown: str) -> Edited:
     content, old, new = flat(before.text), flat(replacement.old), replacement.new
     if "\r\n" in before.text or old != replacement.old:
         new = flat(new)
@@ -72,8 +93,8 @@ def _edited_once(before: Edited, replacement: Replacement, shown: str) -> Edited
             raise ToolError("old_string is empty; quote the text to replace, or use write_file for the whole file")
         return Edited(new, [(0, len(new))], before.replacements + 1)
     count = content.count(old)
-    _check(content, replacement, count, shown)
-    # Before replacing: a short text that occurs a million times could grow without limit.
+    _check(original, replacement, count, shown)
+    # Before replacing: a short text that occurs a million times could grow without bound.
     check_size(len(before.text) + count * (len(new) - len(old)), shown)
     pattern = narrowed(Change(0, len(old), new), old)
     changed = apply_changes(before.text, (_at(pattern, start) for start in _starts(content, old)))
@@ -81,18 +102,22 @@ def _edited_once(before: Edited, replacement: Replacement, shown: str) -> Edited
     return Edited(changed.text, [*earlier, *changed.spans], before.replacements + count)
 
 
-def _check(content: str, replacement: Replacement, count: int, shown: str) -> None:
+def _check(original: str, replacement: Replacement, count: int, shown: str) -> None:
+    """Refuse a replacement of a text that occurs `count` times after the edits before it. `original` has none."""
     old, new = flat(replacement.old), flat(replacement.new)
     if old == new:
         differ = "differ only in line endings, which are kept" if replacement.old != replacement.new else "are the same"
         raise ToolError(f"old_string and new_string {differ}; nothing would change")
+    if count == 0 and old in original:
+        raise ToolError(f"an edit before it changes its old_string on line {_lines(original, old)}; join the edits")
     if count == 0:
-        raise ToolError(f"old_string is not in {shown}; {where_it_nearly_matches(content, old, new)}")
+        raise ToolError(f"old_string is not in {shown}; {where_it_nearly_matches(original, old, new)}")
     if count > 1 and not replacement.everywhere:
-        raise ToolError(
-            f"old_string occurs {count} times in {shown}, on lines {_lines(content, old)}; "
-            "include more surrounding lines, or set replace_all",
-        )
+        listed = original.count(old)
+        places = f"{listed} times in {shown}, on lines {_lines(original, old)}"
+        if listed < 2:
+            places = f"{count} times in {shown} after the edits before it"
+        raise ToolError(f"old_string occurs {places}; quote more lines around it, or set replace_all")
 
 
 def _at(pattern: Change, start: int) -> Change:

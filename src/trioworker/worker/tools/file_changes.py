@@ -82,21 +82,13 @@ def plan_patch(workspace: Workspace, sections: Iterable[Section]) -> list[FileCh
     Raises:
         ToolError: one of them can't be applied.
     """
-    changes: list[FileChange] = []
-    seen: set[str] = set()
-    size = 0
-    for section in sections:
-        change = _planned(workspace, section)
-        names = {change.shown, *([workspace.shown(change.target)] if change.target else [])}
-        if names & seen:
-            raise ToolError(f"patch: {min(names & seen)} has two sections; merge their hunks into one, in file order")
-        seen |= names
-        changes.append(change)
-        size += len(change.before) + len(change.after or "")
-        if size > MAX_TOTAL:
-            limit = MAX_TOTAL // MEBIBYTE
-            raise ToolError(f"patch: its files exceed {limit} MiB in total; split it into several patches")
-    return changes
+    sections = list(sections)
+    try:
+        return _all_planned(workspace, sections)
+    except ToolError as error:
+        if len(sections) == 1:
+            raise
+        raise ToolError(f"no file was changed: {error}") from error
 
 
 def write_changes(workspace: Workspace, changes: Sequence[FileChange]) -> None:
@@ -117,6 +109,24 @@ def write_changes(workspace: Workspace, changes: Sequence[FileChange]) -> None:
                 raise
             raise ToolError(f"{error}; already done: {', '.join(made)}") from error
         made.append(change.summary)
+
+
+def _all_planned(workspace: Workspace, sections: Sequence[Section]) -> list[FileChange]:
+    changes: list[FileChange] = []
+    seen: set[str] = set()
+    size = 0
+    for section in sections:
+        change = _planned(workspace, section)
+        names = {change.shown, *([workspace.shown(change.target)] if change.target else [])}
+        if names & seen:
+            raise ToolError(f"patch: {min(names & seen)} has two sections; put its hunks into one, in the file's order")
+        seen |= names
+        changes.append(change)
+        size += len(change.before) + len(change.after or "")
+        if size > MAX_TOTAL:
+            limit = MAX_TOTAL // MEBIBYTE
+            raise ToolError(f"patch: its files are over {limit} MiB together; send it in several patches")
+    return changes
 
 
 def _planned(workspace: Workspace, section: Section) -> FileChange:

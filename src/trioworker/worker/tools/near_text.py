@@ -39,8 +39,10 @@ LOOKALIKES = str.maketrans(
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "'": "'", "\\": "\\", "/": "/"}
 
 
-def where_it_nearly_matches(content: str, old: str, new: str) -> str:
-    """What to do about `old`, which isn't in `content`: both have `\\n` as line endings. `new` was to replace it.
+def where_it_nearly_matches(content: str, old: str, new: str, *, whole_lines: bool = False) -> str:
+    """What to do about `old`, which isn't in `content`: both have `\\n` as line ends. `new` was to replace it.
+
+    With `whole_lines` it was looked for as whole lines only.
 
     The first line says what differs. The lines of the file that were probably meant follow it, if there are any.
     """
@@ -57,6 +59,8 @@ def where_it_nearly_matches(content: str, old: str, new: str) -> str:
     for variant, difference in [(old, ""), *variants]:
         found = _lines_with_same_characters(folded, variant)
         if found is not None:
+            if whole_lines and _joined(variant.split("\n")) != "".join(folded[found[0] : found[1] + 1]):
+                return _quoted(content, found, "it is only a part of what follows")
             same = _without_space(variant) in _without_space("\n".join(lines[found[0] : found[1] + 1]))
             kind = "whitespace" if same else "quotes, dashes or other characters that look alike"
             return _quoted(content, found, f"it differs in {difference}{' and ' if difference else ''}{kind}")
@@ -72,7 +76,7 @@ def where_it_nearly_matches(content: str, old: str, new: str) -> str:
 def _variants(old: str) -> list[tuple[str, str]]:
     """What the text may have been before a model changed it, and what the change was."""
     variants = [
-        (LINE_NUMBER.sub("", old), "line numbers (not part of the file)"),
+        (LINE_NUMBER.sub("", old), "line numbers (they are not part of the file)"),
         (re.sub(r"\\([ntr\"'\\/])", lambda found: ESCAPES[found[1]], old), "escapes such as \\n"),
         (html.unescape(old), "escapes such as &lt;"),
     ]
@@ -96,13 +100,17 @@ def _folded(line: str) -> str:
     return _without_space(line)
 
 
+def _joined(lines: list[str]) -> str:
+    return "".join(map(_folded, lines))
+
+
 def _without_space(text: str) -> str:
     return "".join(text.split())
 
 
 def _lines_with_same_characters(folded: list[str], old: str) -> tuple[int, int] | None:
-    """The indices of the first and the last line that have the same characters, except for whitespace."""
-    wanted = "".join(map(_folded, old.split("\n")))
+    """The indices of the first and the last line that have the same characters, except for white space."""
+    wanted = _joined(old.split("\n"))
     if not wanted:
         return None
     # One search in one text, since comparing lists of lines at each line would be quadratic.

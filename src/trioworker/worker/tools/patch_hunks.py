@@ -111,10 +111,9 @@ class _Place:
         where = f"patch: hunk {self.number} of {self._shown}"
         earlier = self._exact.places(old, 0)
         if earlier:
-            line = earlier[0] + 1
-            return ToolError(f"{where} matches only at line {line}, before the previous hunk; give hunks in file order")
-        hint = where_it_nearly_matches(self._content, "\n".join(old), "")
-        return ToolError(f"{where}: its lines are not in the file; {hint}")
+            return ToolError(f"{where} fits only on line {earlier[0] + 1}, before the hunk above; give them in order")
+        hint = where_it_nearly_matches(self._content, "\n".join(old), "", whole_lines=True)
+        return ToolError(f"{where}: its lines are not there; {hint}")
 
     def _change(self, start: int, end: int, new: list[str]) -> Change:
         text = "".join(f"{line}\n" for line in new)
