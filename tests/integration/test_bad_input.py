@@ -139,12 +139,7 @@ async def test_worker_waits_for_an_orchestrator_that_starts_late(store: Store, w
         ("job", b'{"title": 1, "description": "x"}', ["GET job", "200", "$.title"]),
         ("credentials", b'[{"env_var": "A"}]', ["GET credentials", "200", "`value`"]),
         ("llm/complete_with_tools", b"", ["POST llm/complete_with_tools", "200", "truncated"]),
-        ("llm/complete_with_tools", b'{"content": 5}', ["POST llm/complete_with_tools", "200", "$.content"]),
-        (
-            "llm/complete_with_tools",
-            b'{"content": "x", "tool_calls": [{"id": "a", "arguments": {}}]}',
-            ["POST llm/complete_with_tools", "200", "`name`", "$.tool_calls[0]"],
-        ),
+        ("llm/complete_with_tools", b"[5]", ["POST llm/complete_with_tools", "200", "Expected `object`, got `array`"]),
         ("llm/complete_with_tools", b"[" * 100_000, ["POST llm/complete_with_tools", "200"]),
     ],
 )
@@ -190,7 +185,6 @@ async def test_permanent_refusal_of_the_model_fails_the_job(store: Store, worksp
         ended = await job.ended()
 
     assert ended.code == 1
-    assert "answered 422" in (job.report.message or "")
     assert "the script has no turn 2" in (job.report.message or "")
 
 

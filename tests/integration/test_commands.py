@@ -74,7 +74,7 @@ async def test_commands_have_no_input_to_wait_for(store: Store, workspace: Path)
     cat, asking, committing, paging, terminal = job.model.received("tool")
     assert cat == "[no output]"
     assert "EOFError" in asking
-    assert "no editor is available" in committing
+    assert "no editor here" in committing
     assert "[exit code " in committing
     assert paging.endswith("over")
     assert "/dev/tty" in terminal

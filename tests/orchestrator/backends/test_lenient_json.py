@@ -21,6 +21,9 @@ from trioworker.orchestrator.backends.lenient_json import read_json
         (b'"a\tb\nc"', "a\tb\nc"),
         (b"[1" + b"0" * 5000 + b", 2]", [None, 2]),
         (b"1" + b"0" * 30, 10**30),
+        (rb'{"pattern": "\d+\.py\*|\bx\\b\"\n"}', {"pattern": '\\d+\\.py\\*|\\bx\\b"\n'}),
+        (rb'["\u00e9", "C:\users", "\b"]', ["\xe9", r"C:\users", r"\b"]),
+        (rb'["\b"]', ["\b"]),
         (b"[1e999, 1]", [float("inf"), 1]),
     ],
 )

@@ -58,6 +58,18 @@ def test_arguments_are_decoded(sent: object, arguments: object, problem: bool) -
     assert isinstance(call.arguments_parse_error, str) == problem
 
 
+def test_arguments_that_are_not_json_are_quoted_around_the_error() -> None:
+    sent = '{"command": "' + "x" * 1000 + '\necho "hello" world", "timeout": 5}' + " " * 1000
+    call = only_call(read(calling(sent), "tool_calls"))
+
+    assert call.arguments_parse_error == (
+        "not JSON: Expecting ',' delimiter at character 1020, in `"
+        + "x" * 23
+        + ' echo "hello" world", "timeout": 5}`; '
+        r"in strings, write \" for a quote and \\ for a backslash"
+    )
+
+
 @pytest.mark.parametrize(("given", "call_id"), [(7, "7"), ("7", "7"), (0, "0")])
 def test_an_integer_id_becomes_text(given: object, call_id: str) -> None:
     assert only_call(read(calling("{}", id=given))).id == call_id

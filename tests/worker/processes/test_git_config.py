@@ -91,7 +91,8 @@ def test_names_that_are_not_ascii_are_shown_unescaped(repository: Path) -> None:
 def test_commit_without_a_message_fails_and_says_what_to_do(repository: Path) -> None:
     ended = git(repository, ENVIRONMENT, "commit")
     assert ended.returncode != 0
-    assert "no editor is available: use -m, --no-edit or -C for the message" in ended.stderr
+    assert ended.stderr.count("no editor here: use git commit -m") == 1
+    assert len(ended.stderr) < 250
     assert git(repository, ENVIRONMENT, "commit", "-m", "one").returncode == 0
     assert git(repository, ENVIRONMENT, "commit", "--amend").returncode != 0
     assert git(repository, ENVIRONMENT, "commit", "--amend", "--no-edit").returncode == 0
@@ -111,7 +112,7 @@ def test_rebase_continues_with_the_editor_that_the_message_names(repository: Pat
     git(repository, ENVIRONMENT, "add", ".")
     refused = git(repository, ENVIRONMENT, "rebase", "--continue")
     assert refused.returncode != 0
-    assert "git rebase --continue requires, set GIT_EDITOR=true" in refused.stderr
+    assert "GIT_EDITOR=true to keep the text" in refused.stderr
     assert git(repository, {**ENVIRONMENT, "GIT_EDITOR": "true"}, "rebase", "--continue").returncode == 0
 
 

@@ -162,6 +162,10 @@ def test_numbers_booleans_and_lists_are_read_from_text() -> None:
     assert parse_arguments(Sample, given) == Sample(text="x", size=3, switch=True, items=["a"])
 
 
+def test_backslashes_that_start_no_escape_are_literal() -> None:
+    assert parse_arguments(Sample, r'{"text": "\d+\.py"}') == Sample(text=r"\d+\.py")
+
+
 def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(InvalidParametersError) as caught:
         parse_arguments(Sample, {"size": 0, "choice": "c", "x" * 500: 1})

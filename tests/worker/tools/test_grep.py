@@ -33,9 +33,8 @@ async def test_default_mode_gives_paths_and_reports_what_was_skipped(call: Call)
     assert (await call("grep", pattern="foo")).split("\n") == [
         "a.py",
         "src/b.js",
-        "[files not searched, because they are binary: binary]",
-        "[folders not entered, because git ignores them or a program generated them (to enter one, give it as path): "
-        "node_modules]",
+        "[files not searched, since they are binary: binary]",
+        "[folders not entered, since git ignores them or a program made them: node_modules]",
         "[2 files]",
     ]
 
@@ -46,7 +45,18 @@ async def test_only_the_number_of_matches_follows_when_nothing_was_skipped(call:
 
 async def test_search_without_matches_says_how_many_files_it_searched(call: Call) -> None:
     assert remarks(await call("grep", pattern="nowhere", path="src")) == ["no matches in 1 file searched"]
-    assert remarks(await call("grep", pattern="foo", glob="*.none", path="src")) == ["no matches in 0 files searched"]
+    assert remarks(await call("grep", pattern="foo", glob="*.none", path="src")) == [
+        "no matches in 0 files searched; no other file matches glob '*.none'"
+    ]
+
+
+async def test_only_files_that_the_glob_matches_are_reported_as_skipped(call: Call, root: Path) -> None:
+    (root / "src/__pycache__").mkdir()
+    (root / ".gitignore").write_text("*.log\n")
+    (root / "x.log").touch()
+    assert await call("grep", pattern="foo", glob="a.*") == (
+        "a.py\n[folders not entered, since git ignores them or a program made them: node_modules]\n[1 file]"
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,6 +66,8 @@ async def test_search_without_matches_says_how_many_files_it_searched(call: Call
         ({"mode": "count"}, ["a.py:2", "src/b.js:1"]),
         ({"mode": "count", "glob": "*.js"}, ["src/b.js:1"]),
         ({"mode": "count", "glob": "src/**"}, ["src/b.js:1"]),
+        ({"mode": "count", "glob": "!*.{py,rst}"}, ["src/b.js:1"]),
+        ({"mode": "count", "glob": "!src/**"}, ["a.py:2"]),
         ({"mode": "count", "path": "src"}, ["src/b.js:1"]),
         ({"mode": "count", "path": "a.py"}, ["a.py:2"]),
         ({"mode": "count", "path": "link"}, ["link:2"]),

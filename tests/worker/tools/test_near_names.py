@@ -51,6 +51,22 @@ async def test_missing_command_folder_suggests_similar_ones(call: Call, root: Pa
         await call("shell", command="true", workdir="pkg")
 
 
+@pytest.mark.parametrize(
+    ("path", "near"),
+    [
+        ("test/test_setutil.py", "tests/test_setutils.py"),
+        ("lib/set_tools.py", "src/set_tools.py or lib/set_tool.py"),
+        ("librar/set_tool.py", "lib/set_tool.py"),
+    ],
+)
+async def test_same_name_elsewhere_precedes_similar_ones(call: Call, root: Path, path: str, near: str) -> None:
+    for name in ("tests/test_setutils.py", "lib/set_tool.py", "src/set_tools.py"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).touch()
+    with pytest.raises(ToolError, match=rf"did you mean {near}\?$"):
+        await call("read_file", path=path)
+
+
 @pytest.mark.parametrize("path", ["unlike", "guide.txt", "src/unlike/more", "../util.py.bak"])
 async def test_nothing_is_suggested_for_what_resembles_nothing(call: Call, root: Path, path: str) -> None:
     laid_out(root)

@@ -45,7 +45,14 @@ async def test_binary_output_is_only_counted(call: Call) -> None:
 
 
 async def test_signal_gives_the_exit_code_of_shells(call: Call) -> None:
-    assert (await call("shell", command="kill -TERM $$")).exit_code == 143
+    ended = await call("shell", command="echo a; kill -TERM $$")
+    assert ended == ToolResult(text="a\n[killed by SIGTERM]\n[exit code 143]", exit_code=143)
+
+
+async def test_signal_that_kills_a_process_of_the_command_is_named(call: Call) -> None:
+    ended = await call("shell", command="(kill -KILL $BASHPID); exit $?")
+    assert ended.text.endswith("[killed by SIGKILL]\n[exit code 137]")
+    assert (await call("shell", command="exit 255")).text == "[exit code 255]"
 
 
 async def test_command_runs_in_the_workspace_or_workdir(call: Call, root: Path) -> None:

@@ -7,15 +7,19 @@ from typing import Any, cast
 
 import msgspec
 
+from trioworker.protocol.escapes import with_literal_backslashes
+
 MAX_DIGITS = 300
 """Maximum digits of an integer, as in the largest float. Larger ones become null, as infinity does."""
 
 
 def read_json(data: bytes) -> Any:
-    """The value of `data`. Accepts a byte order mark, control characters in strings, lone surrogates, and any number.
+    """The value of `data`. Accepts a byte order mark, control characters in strings, lone surrogates, any number,
+    and backslashes that start no escape.
 
     Raises:
         ValueError: it isn't JSON, or nested too deeply.
+        json.JSONDecodeError: the same, with the place in the text.
     """
     try:
         return msgspec.json.decode(data)
@@ -23,9 +27,18 @@ def read_json(data: bytes) -> Any:
         pass
     text = data.decode("utf-8-sig", "replace")
     try:
-        return _without_surrogates(json.loads(text, strict=False, parse_int=_integer))
+        return _without_surrogates(_loads(text))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+def _loads(text: str) -> Any:
+    try:
+        return json.loads(text, strict=False, parse_int=_integer)
+    except json.JSONDecodeError as error:
+        if "escape" not in error.msg:
+            raise
+        return json.loads(with_literal_backslashes(text), strict=False, parse_int=_integer)
 
 
 def _integer(digits: str) -> int | None:

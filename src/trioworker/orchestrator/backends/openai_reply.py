@@ -6,6 +6,7 @@ odd field, and a retry would return the same field.
 
 from __future__ import annotations
 
+import json
 import math
 import uuid
 from typing import Any, cast
@@ -13,6 +14,9 @@ from typing import Any, cast
 from trioworker.orchestrator.backends.lenient_json import read_json
 from trioworker.orchestrator.backends.returned_fields import signature_of, thoughts_of
 from trioworker.protocol.wire import ABSENT, Reply, ToolCall
+
+QUOTED_CHARACTERS = 60
+"""Characters of arguments that an error quotes: the history doesn't show what can't be read."""
 
 MAX_TOKEN_COUNT = 2**53
 """The largest token count that a reply may report (`wire.TokenCount`)."""
@@ -96,6 +100,11 @@ def _arguments(given: Any) -> tuple[Any, str]:
         return {}, ""
     try:
         return read_json(given.encode()), ""
+    except json.JSONDecodeError as error:
+        start = max(error.pos - QUOTED_CHARACTERS // 2, 0)
+        quoted = " ".join(error.doc[start : start + QUOTED_CHARACTERS].split())
+        remedy = r"in strings, write \" for a quote and \\ for a backslash"
+        return {}, f"not JSON: {error.msg} at character {error.pos}, in `{quoted}`; {remedy}"
     except ValueError as error:
         return {}, f"not JSON: {error}"
 

@@ -23,18 +23,9 @@ TOKEN_VARIABLES = (TOKEN_VARIABLE, "TRIOWORKER_TOKEN")
 """Variables that may hold the bearer token; no command gets them."""
 
 
-def _failing_editor(message: str) -> str:
-    """An editor that only prints a message; git runs it in a shell, with the file's name."""
-    return f"sh -c 'echo \"{message}\" >&2; exit 1'"
-
-
-_NO_EDITOR = _failing_editor(
-    "no editor is available: use -m, --no-edit or -C for the message; to keep the text unchanged, as "
-    "git rebase --continue requires, set GIT_EDITOR=true"
-)
-_NO_SEQUENCE_EDITOR = _failing_editor(
-    "no editor is available: set GIT_SEQUENCE_EDITOR to a command that edits the list, such as sed -i SCRIPT"
-)
+# Git runs an editor by a shell, and shows the command of one that fails: its comment says what to do.
+_NO_EDITOR = "false # no editor here: use git commit -m, or GIT_EDITOR=true to keep the text"
+_NO_SEQUENCE_EDITOR = "false # no editor here: set GIT_SEQUENCE_EDITOR to a command such as sed -i SCRIPT"
 UNATTENDED = {
     "CARGO_TERM_PROGRESS_WHEN": "never",
     "CI": "1",

@@ -6,6 +6,7 @@ agents' tools. Unambiguous arguments are converted. All other problems are repor
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 import msgspec
 
 from trioworker.errors import InvalidParametersError
+from trioworker.protocol.escapes import with_literal_backslashes
 from trioworker.protocol.text import truncate
 from trioworker.worker.tools.other_names import snake_case
 
@@ -183,10 +185,10 @@ def _coerced(value: Any, wanted: Any) -> Any:
 
 
 def _decoded(text: str) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
-        return text
+    for form in (text, with_literal_backslashes(text)):
+        with suppress(msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+            return msgspec.json.decode(form)
+    return text
 
 
 def _problem(field: str, message: str) -> str:

@@ -16,7 +16,7 @@ class GlobPattern:
     """A glob that matches whole relative paths.
 
     `*` and `?` stay within a name, `**` crosses folders; `[a-z]`, `[!a-z]` and `{a,b}` work as in a shell. A pattern
-    without a slash matches names in any folder.
+    without a slash matches names in any folder. A leading `!` means all paths that don't match the rest.
 
     Raises:
         ToolError: a bracket or brace is not closed.
@@ -24,12 +24,15 @@ class GlobPattern:
 
     def __init__(self, pattern: str) -> None:
         pattern = composed(pattern)
+        self._is_negated = pattern.startswith("!")
+        pattern = pattern.removeprefix("!")
         pattern = pattern.removeprefix("./") if "/" in pattern else "**/" + pattern
         self._pattern = compile_pattern(pattern, "", _Translation(pattern).result())
 
     def matches(self, path: str) -> bool:
         """Whether the whole path matches."""
-        return self._pattern.fullmatch(composed(display(path)).encode()) is not None
+        is_found = self._pattern.fullmatch(composed(display(path)).encode()) is not None
+        return is_found != self._is_negated
 
 
 class _Translation:

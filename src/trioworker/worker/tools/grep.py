@@ -162,7 +162,9 @@ def _grep(parameters: GrepParameters, context: ToolContext, max_seconds: float) 
 def _total(parameters: GrepParameters, search: _Search, count: int, shown: list[str], *, is_full: bool) -> str:
     """The last line: how many matches there are."""
     if not count:
-        return f"[no matches in {search.files} file{'' if search.files == 1 else 's'} searched]"
+        searched = f"{search.files} file{'' if search.files == 1 else 's'} searched"
+        hint = "" if search.files or not parameters.glob else f"; no other file matches glob {parameters.glob!r}"
+        return f"[no matches in {searched}{hint}]"
     noun = "matching line" if parameters.mode in ("content", "count") else "file"
     total = f"{'at least ' if search.is_partial else ''}{count} {noun}{'' if count == 1 else 's'}"
     return f"[{total}, of which the first {len(shown)} entries are shown]" if is_full else f"[{total}]"

@@ -1,4 +1,4 @@
-"""Suggests paths for one that doesn't exist: similar names in its folder, and the same name elsewhere."""
+"""Paths that may be meant by one that doesn't exist: the same name elsewhere, or a similar one."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ MAX_NAMES = 3
 MAX_SIBLINGS = 2_000
 """Names of a folder that are compared: each takes some 20 µs."""
 MAX_VISITED = 5_000
-"""Entries of the workspace that are searched for the same name: some 10 ms."""
+"""Entries of the workspace that are looked at for the same name, or a similar one: some 10 ms, or 100 ms."""
 MIN_SIMILARITY = 0.7
-"""The minimum similarity, as difflib defines it, of a name and its misspelling."""
+MIN_SIMILARITY_ELSEWHERE = 0.85
+"""The similarity of names, as difflib counts it, from which one may be a misspelling of the other."""
 
 
 class Folders(Protocol):
@@ -41,9 +42,17 @@ def near_names(workspace: Folders, path: str) -> list[str]:
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if not parts or ".." in parts:
         return []
-    found = dict.fromkeys(islice(_similar(workspace, parts), MAX_NAMES))
-    found |= dict.fromkeys(islice(_same_name(workspace, parts[-1]), MAX_NAMES))
-    return list(found)[:MAX_NAMES]
+    wanted = parts[-1].lower()
+    by_name: dict[str, list[str]] = {}
+    for name, path in islice(_all(workspace), MAX_VISITED):
+        by_name.setdefault(name.lower(), []).append(path)
+    similar = list(_similar(workspace, parts))
+    exact = [path for path in similar if os.path.basename(path).lower() == wanted]
+    found = [*exact, *by_name.get(wanted, []), *similar]
+    if not found:
+        names = difflib.get_close_matches(wanted, by_name, MAX_NAMES, MIN_SIMILARITY_ELSEWHERE)
+        found = [path for name in names for path in by_name[name]]
+    return list(dict.fromkeys(found))[:MAX_NAMES]
 
 
 def _similar(workspace: Folders, parts: list[str]) -> Iterator[str]:
@@ -61,19 +70,14 @@ def _similar(workspace: Folders, parts: list[str]) -> Iterator[str]:
             yield candidate
 
 
-def _same_name(workspace: Folders, wanted: str) -> Iterator[str]:
-    """Paths anywhere that end with the name, those nearest to the root first."""
+def _all(workspace: Folders) -> Iterator[tuple[str, str]]:
+    """The names and paths of all entries, those nearest to the root first."""
     waiting = deque([""])
-    visited = 0
     while waiting:
         folder = waiting.popleft()
         for name, is_directory in _entries(workspace, folder):
-            visited += 1
-            if visited > MAX_VISITED:
-                return
             path = f"{folder}/{name}".lstrip("/")
-            if name.lower() == wanted.lower():
-                yield path
+            yield name, path
             if is_directory and name not in NOT_ENTERED:
                 waiting.append(path)
 

@@ -7,6 +7,7 @@ import math
 import os
 import posixpath
 import shlex
+import signal
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 import trio
@@ -149,6 +150,7 @@ class Shell(Tool[ShellParameters]):
             raise ToolError("\n".join(first + ([lowered] if seconds < requested else [])))
         code = ended.exit_code if ended.exit_code >= 0 else SIGNAL_BASE - ended.exit_code
         if code:
+            lines += _signal(code)
             lines.append(f"[exit code {code}]")
         if parameters.timeout and seconds < requested:
             lines.append(lowered)
@@ -157,6 +159,14 @@ class Shell(Tool[ShellParameters]):
     def _requested(self, parameters: ShellParameters) -> float:
         timeout = parameters.timeout or self.timeout
         return timeout / 1000 if timeout > MAX_SECONDS else timeout
+
+
+def _signal(code: int) -> list[str]:
+    """The signal that an exit code stands for, as a line."""
+    try:
+        return [f"[killed by {signal.Signals(code - SIGNAL_BASE).name}]"]
+    except ValueError:
+        return []
 
 
 def _available(left: float) -> float:

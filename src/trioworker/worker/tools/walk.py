@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from trioworker.worker.tools.workspace import Workspace
 
-NOT_REPORTED = frozenset({".git", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis"})
-"""Folders that a search skips without reporting them: the repository, and caches that nobody searches."""
+NOT_REPORTED = frozenset({".git", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis"})
+"""Folders that a search leaves out without reporting it: the repository, and caches that nobody searches."""
 
 NO_LIMIT = 1 << 30
 
