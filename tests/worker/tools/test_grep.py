@@ -46,7 +46,7 @@ async def test_only_the_number_of_matches_follows_when_nothing_was_skipped(call:
 async def test_search_without_matches_says_how_many_files_it_searched(call: Call) -> None:
     assert remarks(await call("grep", pattern="nowhere", path="src")) == ["no matches in 1 file searched"]
     assert remarks(await call("grep", pattern="foo", glob="*.none", path="src")) == [
-        "no matches in 0 files searched; no other file matches glob '*.none'"
+        "no matches in 0 files searched; no searchable file matches glob '*.none'"
     ]
 
 

@@ -57,15 +57,15 @@ def edit_file(workspace: Workspace, path: str, replacements: Sequence[Replacemen
     """Plan replacements in a file. Replacing an empty text creates a missing file.
 
     Raises:
-        ToolError: the file can't be read, or a text to replace is missing or ambiguous.
+        ToolError: the file can't be read, a text to replace is missing or ambiguous, or a redaction mark would be written.
     """
     shown = workspace.shown(path)
     if len(replacements) == 1 and not replacements[0].old and not _exists(workspace, path, shown):
-        return _created(path, shown, replacements[0].new)
+        return _without_marks(_created(path, shown, replacements[0].new))
     text = read_text(workspace, path)
     result = edited(text.content, replacements, shown)
     summary = f"edited {shown}: {_number(result.replacements, 'replacement')}"
-    return FileChange(
+    change = FileChange(
         path=path,
         shown=shown,
         summary=summary,
@@ -74,6 +74,7 @@ def edit_file(workspace: Workspace, path: str, replacements: Sequence[Replacemen
         data=_encoded(text, result.text, shown),
         spans=result.spans,
     )
+    return _without_marks(change)
 
 
 def plan_patch(workspace: Workspace, sections: Iterable[Section]) -> list[FileChange]:
@@ -95,19 +96,17 @@ def write_changes(workspace: Workspace, changes: Sequence[FileChange]) -> None:
     """Make planned changes.
 
     Raises:
-        ToolError: one would write a redaction mark, and none was made; or the file system refused one, and the message
-            names those that were made before it.
+        ToolError: the file system refuses one; the message names those that were made before.
     """
-    for change in changes:
-        check_marks(change.before, change.after or "", change.shown)
     made: list[str] = []
     for change in changes:
         try:
             _write(workspace, change)
         except ToolError as error:
-            if not made:
+            if len(changes) == 1:
                 raise
-            raise ToolError(f"{error}; already done: {', '.join(made)}") from error
+            done = f"already done: {', '.join(made)}" if made else "no file was changed"
+            raise ToolError(f"{error}; {done}") from error
         made.append(change.summary)
 
 
@@ -116,7 +115,7 @@ def _all_planned(workspace: Workspace, sections: Sequence[Section]) -> list[File
     seen: set[str] = set()
     size = 0
     for section in sections:
-        change = _planned(workspace, section)
+        change = _without_marks(_planned(workspace, section))
         names = {change.shown, *([workspace.shown(change.target)] if change.target else [])}
         if names & seen:
             raise ToolError(f"patch: {min(names & seen)} has two sections; put its hunks into one, in the file's order")
@@ -127,6 +126,12 @@ def _all_planned(workspace: Workspace, sections: Sequence[Section]) -> list[File
             limit = MAX_TOTAL // MEBIBYTE
             raise ToolError(f"patch: its files are over {limit} MiB together; send it in several patches")
     return changes
+
+
+def _without_marks(change: FileChange) -> FileChange:
+    """The change itself, unless it would write a redaction mark."""
+    check_marks(change.before, change.after or "", change.shown)
+    return change
 
 
 def _planned(workspace: Workspace, section: Section) -> FileChange:

@@ -163,7 +163,7 @@ def _total(parameters: GrepParameters, search: _Search, count: int, shown: list[
     """The last line: how many matches there are."""
     if not count:
         searched = f"{search.files} file{'' if search.files == 1 else 's'} searched"
-        hint = "" if search.files or not parameters.glob else f"; no other file matches glob {parameters.glob!r}"
+        hint = "" if search.files or not parameters.glob else f"; no searchable file matches glob {parameters.glob!r}"
         return f"[no matches in {searched}{hint}]"
     noun = "matching line" if parameters.mode in ("content", "count") else "file"
     total = f"{'at least ' if search.is_partial else ''}{count} {noun}{'' if count == 1 else 's'}"

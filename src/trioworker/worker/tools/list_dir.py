@@ -94,8 +94,7 @@ def _list(parameters: ListDirParameters, workspace: Workspace, limit: int) -> st
     lines = first_lines(map(_shown, entries), limit - LAST_LINES_BYTES)
     last = [f"[{line}]" for line in walk.skipped.report()] if parameters.recursive else []
     if parameters.recursive and any(entry.is_directory and entry.path.count("/") == depth for entry in entries):
-        levels = f"{depth} level{'' if depth == 1 else 's'}"
-        last.append(f"[folders below {levels} are not listed; to see more, set path or max_depth]")
+        last.append(f"[folders below level {depth} are not listed; to see more, set path or max_depth]")
     if len(found) > len(lines):
         last.append(f"[only {len(lines)} entries are shown; to see others, list a subfolder or use glob]")
     return "\n".join([*lines, *last]) or "[the folder is empty]"
