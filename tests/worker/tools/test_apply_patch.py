@@ -153,12 +153,12 @@ async def test_edit_that_fails_leaves_the_file_as_it_was(call: Call, root: Path)
     [
         (
             [("top", "top\nmore"), ("x = 1", "x = 2")],
-            ["edits[1] failed: old_string occurs 2 times in file, on lines 2, 4; quote more lines around it, or set"],
+            ["edits[1] failed: old_string occurs 2 times in file, on lines 2, 4; include more"],
         ),
         (
             [("none", "new"), ("two", "2"), ("new", "N"), ("x = 1", "x = 2")],
             [
-                "edits[0] failed: old_string is not in file; no line is similar",
+                "edits[0] failed: old_string is not in file; no similar line wa",
                 "edits[2] failed: it changes what edits[0] adds",
                 "edits[3] failed: old_string occurs 2 times in file, on lines 2, 4;",
             ],
@@ -177,7 +177,7 @@ async def test_failed_edits_are_explained_by_the_lines_of_the_file(
     (root / "file").write_text("top\nx = 1\ntwo\nx = 1\n")
     with pytest.raises(ToolError) as caught:
         await call("apply_patch", path="file", edits=[{"old": old, "new": new} for old, new in edits])
-    lines = str(caught.value).removeprefix("no edit was made, since ").splitlines()
+    lines = str(caught.value).removeprefix("no edit was made, because ").splitlines()
     assert len(lines) == len(failures)
     assert [line[: len(failure)] for line, failure in zip(lines, failures, strict=True)] == failures
 

@@ -87,8 +87,8 @@ async def test_ignored_folder_or_file_that_path_names_is_searched(call: Call, ro
 async def test_result_without_matches_says_what_was_skipped(call: Call, root: Path) -> None:
     write(root, _dot_gitignore="*.log\n/b?\n", b1__x="word", b2__x="word", b3__x="word", b4__x="word", b5__x="word")
     write(root, a_dot_log="word", nul="\0")
-    folders = "folders not entered, since git ignores them or a program made them"
-    files = "files not searched, since git ignores them"
+    folders = "folders not entered, because git ignores them or a program made them"
+    files = "files not searched, because git ignores them"
     result = await call("grep", pattern="word")
     assert entries(result) == []
     assert remarks(result)[:-1] == [

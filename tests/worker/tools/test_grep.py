@@ -33,8 +33,8 @@ async def test_default_mode_gives_paths_and_reports_what_was_skipped(call: Call)
     assert (await call("grep", pattern="foo")).split("\n") == [
         "a.py",
         "src/b.js",
-        "[files not searched, since they are binary: binary]",
-        "[folders not entered, since git ignores them or a program made them: node_modules]",
+        "[files not searched, because they are binary: binary]",
+        "[folders not entered, because git ignores them or a program made them: node_modules]",
         "[2 files]",
     ]
 
@@ -55,7 +55,7 @@ async def test_only_files_that_the_glob_matches_are_reported_as_skipped(call: Ca
     (root / ".gitignore").write_text("*.log\n")
     (root / "x.log").touch()
     assert await call("grep", pattern="foo", glob="a.*") == (
-        "a.py\n[folders not entered, since git ignores them or a program made them: node_modules]\n[1 file]"
+        "a.py\n[folders not entered, because git ignores them or a program made them: node_modules]\n[1 file]"
     )
 
 

@@ -133,7 +133,7 @@ async def test_multiline_skips_and_reports_text_over_10_mib(call: Call, root: Pa
     (root / "small").write_text("word\nword\n")
     result = await call("grep", pattern=r"word\nword", multiline=True)
     assert entries(result) == ["small"]
-    skipped = "files not searched, since they are larger than 10 MiB, the limit of multiline: large"
+    skipped = "files not searched, because they are larger than 10 MiB, the limit of multiline: large"
     assert remarks(result) == [skipped, "1 file"]
 
 

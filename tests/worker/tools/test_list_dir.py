@@ -43,7 +43,7 @@ async def test_recursive_listing_enters_three_levels_and_no_generated_folders(ca
     assert "node_modules/" in entries(result)
     assert not [entry for entry in entries(result) if entry.startswith("node_modules/x")]
     assert remarks(result) == [
-        "folders not entered, since git ignores them or a program made them: node_modules",
+        "folders not entered, because git ignores them or a program made them: node_modules",
         "folders below level 3 are not listed; to see more, set path or max_depth",
     ]
 

@@ -32,10 +32,10 @@ class Other:
         ('if name == "Zoe\u0308":', "quotes, dashes or other characters that look alike", (4, 4)),
         ("{name} - it's you", "quotes, dashes or other characters that look alike", (5, 5)),
         ("if name == \u201cZoë\u201d:", "quotes, dashes or other characters that look alike", (4, 4)),
-        ("class\u00a0Other:", "white space", (8, 8)),
-        ('    if name == "Zoë":\n        print(', "white space", (4, 5)),
-        ("class Other:\n\n    pass\n", "white space", (8, 9)),
-        ("8\tclass Other:\n9\t  pass", "line numbers (they are not part of the file) and white space", (8, 9)),
+        ("class\u00a0Other:", "whitespace", (8, 8)),
+        ('    if name == "Zoë":\n        print(', "whitespace", (4, 5)),
+        ("class Other:\n\n    pass\n", "whitespace", (8, 9)),
+        ("8\tclass Other:\n9\t  pass", "line numbers (they are not part of the file) and whitespace", (8, 9)),
     ],
 )
 def test_lines_that_differ_only_in_form_are_shown(old: str, difference: str, lines: tuple[int, int]) -> None:

@@ -64,7 +64,7 @@ async def test_one_hunk_that_does_not_fit_leaves_all_files_as_they_were(call: Ca
     (root / "a").write_text("one\n")
     (root / "b").write_text("two\n")
     text = patch("*** Add File: c", "+x", "*** Update File: a", "-one", "+1", "*** Update File: b", "-three", "+3")
-    with pytest.raises(ToolError, match=r"^no file was changed: patch: hunk 1 of b: its lines are not there; no line"):
+    with pytest.raises(ToolError, match=r"^no file was changed: patch: hunk 1 of b: its lines are not in the file; no"):
         await call("apply_patch", patch=text)
     assert names(root) == ["a", "b"]
     assert (root / "a").read_text() == "one\n"
@@ -148,7 +148,8 @@ def test_hunk_changes_only_its_lines(before: str, lines: list[str], after: str) 
         (
             "a\n  The end.\n",
             ["-The end", "+x"],
-            "hunk 1 of f: its lines are not there; it is only a part of what follows; quote line 2 exactly as here:\n"
+            "hunk 1 of f: its lines are not in the file; it is only a part of what follows; quote line 2 exactly as "
+            "here:\n"
             "  The end.$",
         ),
     ],

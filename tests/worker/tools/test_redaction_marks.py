@@ -100,7 +100,9 @@ async def test_a_patch_that_would_write_a_mark_changes_no_file(call: Call, root:
 +key: {MARK}
 *** End Patch
 """
-    with pytest.raises(ToolError, match=r"^no file was changed: cannot write b: \[REDACTED:openai_api_key\] stands a secret"):
+    with pytest.raises(
+        ToolError, match=r"^no file was changed: cannot write b: \[REDACTED:openai_api_key\] is a placeholder"
+    ):
         await call("apply_patch", patch=patch)
     assert (root / "a").read_text() == "one\n"
     with pytest.raises(ToolError, match="is a placeholder"):

@@ -59,7 +59,7 @@ def edited(text: str, replacements: Sequence[Replacement], shown: str) -> Edited
     if failures:
         raise ToolError(
             "\n".join(
-                f"{'edits' if at else 'no edit was made, since edits'}[{number}] failed: {failure}"
+                f"{'edits' if at else 'no edit was made, because edits'}[{number}] failed: {failure}"
                 for at, (number, failure) in enumerate(failures.items())
             ),
         )
@@ -117,7 +117,7 @@ def _check(original: str, replacement: Replacement, count: int, shown: str) -> N
         places = f"{listed} times in {shown}, on lines {_lines(original, old)}"
         if listed < 2:
             places = f"{count} times in {shown} after the edits before it"
-        raise ToolError(f"old_string occurs {places}; quote more lines around it, or set replace_all")
+        raise ToolError(f"old_string occurs {places}; include more surrounding lines, or set replace_all")
 
 
 def _at(pattern: Change, start: int) -> Change:

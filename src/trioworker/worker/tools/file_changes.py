@@ -57,7 +57,8 @@ def edit_file(workspace: Workspace, path: str, replacements: Sequence[Replacemen
     """Plan replacements in a file. Replacing an empty text creates a missing file.
 
     Raises:
-        ToolError: the file can't be read, a text to replace is missing or ambiguous, or a redaction mark would be written.
+        ToolError: the file can't be read, a text to replace is missing or ambiguous, or a redaction mark would be
+            written.
     """
     shown = workspace.shown(path)
     if len(replacements) == 1 and not replacements[0].old and not _exists(workspace, path, shown):

@@ -50,7 +50,7 @@ SEARCH_SECONDS = 45.0
 COUNT_SECONDS = 5.0
 """Seconds that counting continues when the result is full."""
 
-TOO_LARGE = f"files not searched, since they are larger than {MAX_READ_BYTES // MEBIBYTE} MiB, the limit of multiline"
+TOO_LARGE = f"files not searched, because they are larger than {MAX_READ_BYTES // MEBIBYTE} MiB, the limit of multiline"
 
 Mode = Literal["content", "files_with_matches", "count"]
 

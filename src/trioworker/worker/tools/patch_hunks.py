@@ -111,9 +111,11 @@ class _Place:
         where = f"patch: hunk {self.number} of {self._shown}"
         earlier = self._exact.places(old, 0)
         if earlier:
-            return ToolError(f"{where} fits only on line {earlier[0] + 1}, before the hunk above; give them in order")
+            return ToolError(
+                f"{where} matches only at line {earlier[0] + 1}, before the previous hunk; give the hunks in order"
+            )
         hint = where_it_nearly_matches(self._content, "\n".join(old), "", whole_lines=True)
-        return ToolError(f"{where}: its lines are not there; {hint}")
+        return ToolError(f"{where}: its lines are not in the file; {hint}")
 
     def _change(self, start: int, end: int, new: list[str]) -> Change:
         text = "".join(f"{line}\n" for line in new)
