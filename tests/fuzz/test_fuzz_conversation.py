@@ -13,7 +13,7 @@ from fuzz.profile import fuzzing
 from support.wire_rules import assert_well_formed
 from trioworker.protocol import wire
 from trioworker.worker.state.compaction import COMPACTABLE_BYTES, encode_message
-from trioworker.worker.state.conversation import LEAVE_OUT, OPENING, Conversation
+from trioworker.worker.state.conversation import OPENING, Conversation
 from trioworker.worker.state.records import HistoryCompacted, MessageAppended
 
 sizes = st.sampled_from([0, 1, 100, COMPACTABLE_BYTES - 50, COMPACTABLE_BYTES, 3_000, 40_000])
@@ -47,9 +47,8 @@ def build(
     say("system", "You are an agent. " * 20)
     say("user", "Fix the parser. " * 20)
     for number, turn in enumerate(plan):
-        for compaction in compacted.compactions(limit):
-            compacted.compact(compaction)
-            records.append(compaction)
+        compacted.compact(limit)
+        records.append(HistoryCompacted(limit=limit))
         calls = tuple(
             wire.ToolCall(id=f"{number}_{index}", name="shell", arguments=turn["arguments"])
             for index in range(len(turn["results"]))
@@ -64,30 +63,33 @@ def build(
 
 
 def assert_consistent(conversation: Conversation) -> None:
-    assert len(encoded(conversation.snapshot())) == conversation.size + 1
+    # A bracket or a comma each.
+    assert sum(len(encode_message(message)) + 1 for message in conversation) == conversation.size
     assert_well_formed(map(msgspec.json.decode, conversation.snapshot()))
 
 
 @fuzzing(0.5)
 @given(turns, st.integers(0, 300_000))
 def test_compaction_keeps_roles_ids_and_what_people_wrote(plan: list[dict[str, Any]], limit: int) -> None:
-    compacted, whole, records = build(plan, limit)
+    compacted, whole, _ = build(plan, limit)
     assert_consistent(compacted)
-    compactions = [record for record in records if isinstance(record, HistoryCompacted)]
-    if any(compaction.everything or compaction.over == LEAVE_OUT for compaction in compactions):
+    if any("earlier messages were left out" in message.content for message in compacted):
         return
     for before, after in zip(whole, compacted, strict=True):
         assert (before.role, before.tool_call_id, before.name) == (after.role, after.tool_call_id, after.name)
-        assert before.role not in {"user", "system"} or before == after
-        assert before.reasoning == after.reasoning
+        if before.role in {"user", "system"}:
+            assert before == after or "was left out to save room" in after.content
+        assert after.reasoning in (before.reasoning, wire.ABSENT)
+        assert [(call.id, call.name) for call in before.tool_calls or ()] == [
+            (call.id, call.name) for call in after.tool_calls or ()
+        ]
 
 
 @fuzzing(0.5)
 @given(turns, st.integers(30_000, 300_000))
 def test_compaction_brings_any_conversation_under_the_limit(plan: list[dict[str, Any]], limit: int) -> None:
     compacted, whole, _ = build(plan, limit)
-    for compaction in compacted.compactions(limit):
-        compacted.compact(compaction)
+    compacted.compact(limit)
     assert_consistent(compacted)
     assert compacted.size <= limit
     assert [bytes(raw) for raw in compacted.snapshot()[:OPENING]] == [bytes(raw) for raw in whole.snapshot()[:OPENING]]
@@ -100,7 +102,7 @@ def test_compactions_are_repeatable_after_a_restart(plan: list[dict[str, Any]], 
     restored = Conversation()
     for record in records:
         if isinstance(record, HistoryCompacted):
-            restored.compact(record)
+            restored.compact(record.limit)
         else:
             restored.append(record.role, record.message)
     assert restored.snapshot() == compacted.snapshot()

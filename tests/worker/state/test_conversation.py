@@ -52,14 +52,8 @@ def take_turn(
 
 
 def assert_size_is_real(conversation: Conversation) -> None:
-    # Two brackets, and one comma fewer than messages.
-    assert len(msgspec.json.encode(conversation.snapshot())) == conversation.size + 1
-
-
-def compact(conversation: Conversation, limit: int) -> None:
-    """Compact as before each request."""
-    for compaction in conversation.compactions(limit):
-        conversation.compact(compaction)
+    # A bracket or a comma each.
+    assert sum(len(encode_message(message)) + 1 for message in conversation) == conversation.size
 
 
 def contents(conversation: Conversation) -> list[str]:
@@ -71,7 +65,8 @@ def test_new_conversation_is_empty() -> None:
     assert len(conversation) == 0
     assert conversation.last_role is None
     assert conversation.snapshot() == ()
-    assert list(conversation.compactions(0)) == []
+    conversation.compact(0)
+    assert conversation.size == 0
 
 
 def test_messages_are_sent_as_they_were_encoded() -> None:
@@ -87,7 +82,9 @@ def test_no_compaction_within_the_limit() -> None:
     conversation = opened()
     for number in range(50):
         take_turn(conversation, number, ["x" * 1_000])
-    assert list(conversation.compactions(conversation.size)) == []
+    before = conversation.snapshot()
+    conversation.compact(conversation.size)
+    assert conversation.snapshot() == before
 
 
 def test_compaction_shortens_the_oldest_turns_and_nothing_else() -> None:
@@ -97,7 +94,7 @@ def test_compaction_shortens_the_oldest_turns_and_nothing_else() -> None:
         if number == 5:
             say(conversation, "user", "Update the docs, too. " * 40)
     before = list(conversation)
-    compact(conversation, LIMIT)
+    conversation.compact(LIMIT)
     after = list(conversation)
     assert len(after) == len(before)
     assert conversation.size <= LIMIT / 2
@@ -105,8 +102,7 @@ def test_compaction_shortens_the_oldest_turns_and_nothing_else() -> None:
     for index in range(2, max(changed) + 1):
         old, new = before[index], after[index]
         if old.role == "tool" and len(old.content) > 1_000:
-            assert new.content.startswith('[compacted to save space: shell {"command":"yyy')
-            assert "returned 9000 bytes; beginning: xxx" in new.content
+            assert new.content.startswith("[compacted to save room: shell gave 9000 bytes; they begin: xxx")
             assert (new.tool_call_id, new.name) == (old.tool_call_id, old.name)
         elif old.role == "assistant":
             assert new.content == old.content
@@ -124,8 +120,8 @@ def test_compacted_result_names_the_file_with_the_whole_output() -> None:
     for number in range(30):
         take_turn(conversation, number, ["x" * 9_000])
         conversation.kept_outputs[f"call_{number}_0"] = f"/tmp/job/output-{number}.txt"
-    compact(conversation, LIMIT)
-    assert "returned 9000 bytes; the full output is in /tmp/job/output-0.txt; beginning" in contents(conversation)[3]
+    conversation.compact(LIMIT)
+    assert "gave 9000 bytes; the whole is in /tmp/job/output-0.txt; they begin" in contents(conversation)[3]
 
 
 def test_one_compaction_frees_enough_for_many_turns() -> None:
@@ -133,13 +129,12 @@ def test_one_compaction_frees_enough_for_many_turns() -> None:
     compacted_at: list[int] = []
     for number in range(200):
         take_turn(conversation, number, [f"{number:6}" + "x" * 9_000])
-        for compaction in conversation.compactions(LIMIT):
-            conversation.compact(compaction)
+        if conversation.size > LIMIT:
+            conversation.compact(LIMIT)
             compacted_at.append(number)
         assert conversation.size <= LIMIT
         assert_size_is_real(conversation)
-    turns = sorted(set(compacted_at))
-    assert len(turns) < 200 / 8
+    assert len(compacted_at) < 200 / 8
     assert contents(conversation)[-1].endswith("x")
     assert_well_formed(map(msgspec.json.decode, conversation.snapshot()))
 
@@ -148,8 +143,8 @@ def test_shortened_turns_that_fill_the_conversation_are_left_out_with_one_note()
     conversation = opened()
     for number in range(1_500):
         take_turn(conversation, number, ["y" * 1_000])
-        compact(conversation, LIMIT)
-    notes = [content for content in contents(conversation) if "were left out to save space" in content]
+        conversation.compact(LIMIT)
+    notes = [content for content in contents(conversation) if "were left out to save room" in content]
     assert len(notes) == 1
     assert contents(conversation)[2] == notes[0]
     left_out = int(notes[0].split()[0].removeprefix("["))
@@ -164,7 +159,7 @@ def test_last_turns_over_the_limit_keep_head_and_tail() -> None:
     conversation = opened()
     for number in range(3):
         take_turn(conversation, number, [f"HEAD{number}" + "x" * 95_000 + "TAIL"])
-    compact(conversation, LIMIT)
+    conversation.compact(LIMIT)
     assert conversation.size <= LIMIT
     last = contents(conversation)[-1]
     assert last.startswith("HEAD2xxx")
@@ -195,7 +190,7 @@ def test_last_text_is_that_of_the_last_turn_that_has_one() -> None:
 def test_call_that_fits_into_no_request_is_shortened(arguments: Any) -> None:
     conversation = opened()
     take_turn(conversation, 0, ["done"], arguments=arguments)
-    compact(conversation, LIMIT)
+    conversation.compact(LIMIT)
     assert conversation.size <= LIMIT
     calls = list(conversation)[2].tool_calls
     assert calls is not None
@@ -207,7 +202,7 @@ def test_call_that_fits_into_no_request_is_shortened(arguments: Any) -> None:
 def test_small_arguments_are_kept_beside_a_large_one() -> None:
     conversation = opened()
     take_turn(conversation, 0, ["done"], arguments={"path": "a.py", "content": "x" * 300_000, "mode": {"bits": 420}})
-    compact(conversation, LIMIT)
+    conversation.compact(LIMIT)
     calls = list(conversation)[2].tool_calls
     assert calls is not None
     assert calls[0].arguments["path"] == "a.py"
@@ -219,7 +214,7 @@ def test_reasoning_that_fits_into_no_request_is_removed_whole() -> None:
     conversation = opened()
     for number in range(20):
         take_turn(conversation, number, ["ok"], reasoning=b'"' + b"r" * 15_000 + b'"')
-    compact(conversation, LIMIT)
+    conversation.compact(LIMIT)
     assert conversation.size <= LIMIT
     for message in conversation:
         assert message.reasoning == wire.ABSENT or bytes(message.reasoning) == b'"' + b"r" * 15_000 + b'"'
@@ -230,7 +225,7 @@ def test_follow_ups_that_fit_into_no_request_keep_their_beginning() -> None:
     job = contents(conversation)
     for number in range(8):
         say(conversation, "user", f"Follow-up {number}: " + "\n" * 40_000)
-    compact(conversation, LIMIT)
+    conversation.compact(LIMIT)
     assert conversation.size <= LIMIT
     assert contents(conversation)[:2] == job
     assert [content[:11] for content in contents(conversation)[2:]] == [f"Follow-up {number}" for number in range(8)]
@@ -267,7 +262,7 @@ def test_any_conversation_is_brought_under_the_limit(plan: list[dict[str, Any]])
         )
         if turn["follow_up"] is not None:
             say(conversation, "user", "f" * turn["follow_up"])
-    compact(conversation, LIMIT)
+    conversation.compact(LIMIT)
     assert conversation.size <= LIMIT
     assert contents(conversation)[:2] == opening
     assert_size_is_real(conversation)

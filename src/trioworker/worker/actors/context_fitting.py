@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trioworker.protocol.limits import KIB, MAX_REQUEST_BYTES, REQUEST_RESERVE_BYTES
-from trioworker.worker.state.records import ContextLimitLowered, Record
+from trioworker.worker.state.records import ContextLimitLowered, HistoryCompacted, Record
 
 if TYPE_CHECKING:
     from trioworker.errors import ContextLengthError
@@ -46,9 +46,10 @@ class ContextFitting:
 
     def compact(self) -> list[Record]:
         """Bring the conversation within its limit. Returns the status for people, if anything was compacted."""
-        before = self._job.conversation.size
-        for compaction in self._job.conversation.compactions(self._limit()):
-            self._job.commit(compaction)
+        before, limit = self._job.conversation.size, self._limit()
+        if before <= limit:
+            return []
+        self._job.commit(HistoryCompacted(limit=limit))
         after = self._job.conversation.size
         if after == before:
             return []

@@ -158,8 +158,8 @@ class Job:
                 self.job_id, self.title, self.started_at = change.job_id, change.title, change.started_at
             case records.MessageAppended(role=role, message=message):
                 self.conversation.append(role, message)
-            case records.HistoryCompacted():
-                self.conversation.compact(change)
+            case records.HistoryCompacted(limit=limit):
+                self.conversation.compact(limit)
             case records.ContextLimitLowered(limit=limit):
                 self.context_limit.lowered = limit
             case records.LimitsNoted(limits=limits):

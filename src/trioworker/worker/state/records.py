@@ -45,15 +45,9 @@ class MessageAppended(Record, frozen=True):
 
 
 class HistoryCompacted(Record, frozen=True):
-    """The turns before index `before` were shortened: results to one line, arguments to their beginning.
+    """The conversation was compacted to `limit` bytes. What that does depends on nothing but its messages."""
 
-    With `everything`, all messages over `over` bytes were cut, including the last ones and those from people. If `over`
-    is `conversation.LEAVE_OUT`, the turns were removed instead.
-    """
-
-    before: int
-    over: int
-    everything: bool = False
+    limit: int
 
 
 class ContextLimitLowered(Record, frozen=True):
