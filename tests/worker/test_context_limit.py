@@ -14,9 +14,7 @@ from support.tools import Log, Probe
 from support.wire_rules import assert_well_formed
 from support.world import DONE, World, calling
 from trioworker import open_job, run_job
-from trioworker.errors import ContextLengthError
 from trioworker.protocol import limits, wire
-from trioworker.worker.actors.model import Model
 from trioworker.worker.state.conversation import KEPT_TURNS, OPENING
 from trioworker.worker.state.journal import Journal
 from trioworker.worker.tools.base import Parameters, Tool
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from support.world import Exchange
-    from trioworker.worker.actors.model import Answer
     from trioworker.worker.tools.base import ToolContext
 
 BYTES_PER_TOKEN = 3.2
@@ -71,6 +68,7 @@ class SimulatedRead(Tool[SimulatedReadParameters]):
     name: ClassVar[str] = "read_file"
     description: ClassVar[str] = "Read a file."
     parameters: ClassVar[type[Parameters]] = SimulatedReadParameters
+    reads_only: ClassVar[bool] = True
 
     async def run(self, parameters: SimulatedReadParameters, context: ToolContext) -> str:
         await trio.lowlevel.checkpoint()
@@ -127,7 +125,7 @@ async def test_compacted_results_say_what_they_were_and_the_last_turns_stay_whol
     assert [message["content"] for message in last if message["role"] == "user"][1:] == ["Use tabs. " * 50]
     results = [message["content"] for message in last if message["role"] == "tool"]
     assert all(len(result) > 12_000 for result in results[-KEPT_TURNS:])
-    assert results[0].startswith('[compacted to save space: read_file {"path":"module_0.py"} returned ')
+    assert results[0].startswith("[compacted to save room: read_file gave ")
     assert "total = total + measure" in results[0]
     assert "call it again to see it" in results[0]
     assert len(results[0]) < 500
@@ -167,7 +165,7 @@ async def test_last_turns_that_exceed_the_limit_are_cut_to_head_and_tail(
     (result,) = (message["content"] for message in world.conversations()[-1] if message["role"] == "tool")
     assert "HEADxxx" in result[:200]
     assert "xxxTAIL" in result[-200:]
-    assert "bytes were left out to save space" in result
+    assert "bytes shown were left out here to save room" in result
 
 
 @pytest.mark.parametrize("limit", [1, 1_000, 4_000])
@@ -193,53 +191,46 @@ async def test_requests_stay_under_the_orchestrators_limit_whatever_the_context(
     assert max(world.sizes) <= limits.MAX_REQUEST_BYTES
 
 
-class Refusals:
-    """Makes every request of more than `tokens` tokens raise `ContextLengthError`, as the model's server would.
+class SmallContext(Tokenizing):
+    """A model server that refuses requests of more than `tokens` tokens. `stated` is the limit that it names.
 
-    `asked` and `refused` have the sizes of the requests, and `refusal` is set at the first that was refused.
+    `refused` has the sizes of the requests that it refused, and `refusal` is set at the first.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, tokens: int, stated: int | None) -> None:
-        self.asked: list[int] = []
+    def __init__(self, turns: Sequence[Any], tokens: int, stated: int | None = None) -> None:
+        super().__init__(turns)
         self.refused: list[int] = []
         self.refusal = trio.Event()
-        ask = Model.ask
+        self._tokens = tokens
+        self._words = f"maximum context length is {stated} tokens" if stated else "the prompt is too long"
 
-        async def limited(model: Model, messages: tuple[msgspec.Raw, ...], **more: bool) -> Answer:
-            size = sum(len(bytes(message)) for message in messages)
-            self.asked.append(size)
-            if size / BYTES_PER_TOKEN > tokens:
-                self.refused.append(size)
-                self.refusal.set()
-                raise ContextLengthError(f"the model's context has {tokens} tokens", stated)
-            return await ask(model, messages, **more)
-
-        monkeypatch.setattr(Model, "ask", limited)
+    async def _think(self, exchange: Exchange) -> tuple[int, bytes]:
+        if self._size / self.bytes_per_token <= self._tokens:
+            return await super()._think(exchange)
+        self.refused.append(self._size)
+        self.refusal.set()
+        return 422, msgspec.json.encode({"error": {"kind": "context_length", "message": self._words}})
 
 
 @pytest.mark.parametrize("stated", [None, 10_000, 1_000_000], ids=["no limit", "the limit", "a wrong limit"])
 async def test_refused_request_is_compacted_and_asked_again_and_the_limit_stays_lower(
-    stated: int | None, workspace: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    stated: int | None, workspace: Path, autojump_clock: MockClock
 ) -> None:
-    model = Refusals(monkeypatch, 10_000, stated)
-    world = Tokenizing([*long_turns(40, 4_000), DONE])
+    world = SmallContext([*long_turns(40, 4_000), DONE], 12_000, stated)
     outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     assert outcome.success
     assert outcome.iterations == 41
-    assert len(model.refused) == 1
+    assert len(world.refused) == 1
     assert any("the limit is now" in data["message"] for data in world.of_type("status"))
 
 
-async def test_lowered_limit_holds_after_a_restart(
-    workspace: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_lowered_limit_holds_after_a_restart(workspace: Path, autojump_clock: MockClock) -> None:
     disk = Disk()
-    world = Tokenizing([*long_turns(40, 4_000), DONE])
-    model = Refusals(monkeypatch, 10_000, None)
+    world = SmallContext([*long_turns(40, 4_000), DONE], 12_000)
     async with open_job(
         world.config(workspace), transport=world, tools=[Probe(Log())], journal=Journal(DiskStorage(disk))
     ) as job:
-        await model.refusal.wait()
+        await world.refusal.wait()
         await trio.sleep(2)
         content = bytes(disk.content)
         lowered = job.job.context_limit.lowered
@@ -252,15 +243,14 @@ async def test_lowered_limit_holds_after_a_restart(
         assert job.job.context_limit.lowered == lowered
         outcome = await job.wait()
     assert outcome.success
-    assert len(model.refused) == 1
+    assert len(world.refused) == 1
 
 
 async def test_conversation_that_is_too_long_at_its_shortest_fails_with_the_servers_words(
-    workspace: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, autojump_clock: MockClock
 ) -> None:
-    model = Refusals(monkeypatch, 10, None)
-    world = Tokenizing([DONE])
+    world = SmallContext([DONE], 10)
     outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     assert outcome.status == "failed"
-    assert outcome.message == "Execution failed: the model's context has 10 tokens"
-    assert len(model.asked) == 1
+    assert outcome.message == "Execution failed: the prompt is too long"
+    assert len(world.sizes) == 1
