@@ -78,7 +78,7 @@ def test_compaction_keeps_roles_ids_and_what_people_wrote(plan: list[dict[str, A
     for before, after in zip(whole, compacted, strict=True):
         assert (before.role, before.tool_call_id, before.name) == (after.role, after.tool_call_id, after.name)
         if before.role in {"user", "system"}:
-            assert before == after or "was left out to save room" in after.content
+            assert before == after or "was left out to save space" in after.content
         assert after.reasoning in (before.reasoning, wire.ABSENT)
         assert [(call.id, call.name) for call in before.tool_calls or ()] == [
             (call.id, call.name) for call in after.tool_calls or ()

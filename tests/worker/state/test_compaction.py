@@ -66,7 +66,7 @@ def test_result_that_is_cut_says_how_many_lines_are_missing_and_where_they_are()
     missing = 801 - (len(read) - 1)
     assert missing > 100
     assert read[cut] == (
-        f"[{missing} of the 801 lines shown were left out here to save room; "
+        f"[{missing} of the 801 lines shown were left out here to save space; "
         f"call read_file again for them, from line {cut + 1}]"
     )
     assert read[cut - 1].startswith(f"{cut}\t")
@@ -80,7 +80,7 @@ def test_result_that_is_cut_names_the_file_with_the_whole() -> None:
     take_turn(conversation, "a", [shell("ok\n" * 40_000)])
     conversation.kept_outputs["a0"] = KEPT
     conversation.compact(LIMIT)
-    assert f"were left out here to save room; the whole output is in {KEPT}]" in result_of(conversation, "a0")
+    assert f"were left out here to save space; the full output is in {KEPT}]" in result_of(conversation, "a0")
 
 
 def test_result_that_was_cut_becomes_a_line_with_its_first_size() -> None:
@@ -92,7 +92,7 @@ def test_result_that_was_cut_becomes_a_line_with_its_first_size() -> None:
         conversation.compact(limit)
     result = result_of(conversation, "a0")
     assert result.startswith(
-        f"[compacted to save room: shell gave {size} bytes; the whole is in {KEPT}; they begin: == start "
+        f"[compacted to save space: shell gave {size} bytes; the full output is in {KEPT}; beginning: == start "
     )
     assert result.endswith("they end: 972 passed, 42 skipped [exit code 1]]")
     assert "left out here" not in result[:-100]
@@ -101,8 +101,8 @@ def test_result_that_was_cut_becomes_a_line_with_its_first_size() -> None:
 @pytest.mark.parametrize(
     ("tool", "result", "shown"),
     [
-        ("shell", "collected\n" + "x\n" * 9_000 + "972 passed\n", "; they end: 972 passed]"),
-        ("grep", "a.py\n" + "b.py\n" * 3_000 + "[79 matching lines]", "; they end: [79 matching lines]]"),
+        ("shell", "collected\n" + "x\n" * 9_000 + "972 passed\n", "; end: 972 passed]"),
+        ("grep", "a.py\n" + "b.py\n" * 3_000 + "[79 matching lines]", "; end: [79 matching lines]]"),
         ("read_file", "1\timport os\n" + "2\tx\n" * 3_000, " 2 x ...]"),
     ],
 )
@@ -112,7 +112,7 @@ def test_line_of_an_old_result_shows_its_end_but_not_the_arguments(tool: str, re
         take_turn(conversation, str(number), [(tool, {"secret_argument": 1}, result)])
     conversation.compact(LIMIT)
     line = result_of(conversation, "00")
-    assert line.startswith(f"[compacted to save room: {tool} gave {len(result)} bytes")
+    assert line.startswith(f"[compacted to save space: {tool} gave {len(result)} bytes")
     assert line.endswith(shown)
     assert "secret_argument" not in line
 
@@ -145,7 +145,7 @@ def test_older_of_two_large_turns_is_cut_so_that_the_next_compaction_is_far_away
     last = result_of(conversation, "d0")
     conversation.compact(LIMIT)
     assert conversation.size <= LIMIT / 2
-    assert "left out here to save room" in result_of(conversation, "c0")
+    assert "left out here to save space" in result_of(conversation, "c0")
     assert result_of(conversation, "d0") == last
 
 
@@ -201,6 +201,6 @@ def test_arguments_that_are_shortened_keep_their_types() -> None:
     conversation.compact(LIMIT)
     arguments = first_call(conversation).arguments
     assert arguments["path"] == "a.py"
-    assert arguments["edits"][0]["old_string"].endswith("aaa... [compacted to save room: 5000 characters in all]")
+    assert arguments["edits"][0]["old_string"].endswith("aaa... [compacted to save space: 5000 characters in all]")
     assert arguments["edits"][0]["all"] is True
     assert arguments["edits"][1] == edits[1]

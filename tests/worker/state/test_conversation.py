@@ -102,7 +102,7 @@ def test_compaction_shortens_the_oldest_turns_and_nothing_else() -> None:
     for index in range(2, max(changed) + 1):
         old, new = before[index], after[index]
         if old.role == "tool" and len(old.content) > 1_000:
-            assert new.content.startswith("[compacted to save room: shell gave 9000 bytes; they begin: xxx")
+            assert new.content.startswith("[compacted to save space: shell returned 9000 bytes; beginning: xxx")
             assert (new.tool_call_id, new.name) == (old.tool_call_id, old.name)
         elif old.role == "assistant":
             assert new.content == old.content
@@ -121,7 +121,7 @@ def test_compacted_result_names_the_file_with_the_whole_output() -> None:
         take_turn(conversation, number, ["x" * 9_000])
         conversation.kept_outputs[f"call_{number}_0"] = f"/tmp/job/output-{number}.txt"
     conversation.compact(LIMIT)
-    assert "gave 9000 bytes; the whole is in /tmp/job/output-0.txt; they begin" in contents(conversation)[3]
+    assert "gave 9000 bytes; the full output is in /tmp/job/output-0.txt; they begin" in contents(conversation)[3]
 
 
 def test_one_compaction_frees_enough_for_many_turns() -> None:
@@ -144,7 +144,7 @@ def test_shortened_turns_that_fill_the_conversation_are_left_out_with_one_note()
     for number in range(1_500):
         take_turn(conversation, number, ["y" * 1_000])
         conversation.compact(LIMIT)
-    notes = [content for content in contents(conversation) if "were left out to save room" in content]
+    notes = [content for content in contents(conversation) if "were left out to save space" in content]
     assert len(notes) == 1
     assert contents(conversation)[2] == notes[0]
     left_out = int(notes[0].split()[0].removeprefix("["))

@@ -47,11 +47,11 @@ def result_line(result: wire.Message, whole_size: int, kept: str) -> wire.Messag
     `kept` is the file with the whole output, empty if there is none.
     """
     tool = result.name or "a tool"
-    where = f"; the whole is in {kept}" if kept else "; call it again to see it" if tool in REPEATABLE else ""
+    where = f"; the full output is in {kept}" if kept else "; call it again to see it" if tool in REPEATABLE else ""
     words = one_line(result.content[: 2 * SHOWN_BYTES], SHOWN_BYTES)
-    line = f"[compacted to save room: {tool} gave {whole_size} bytes{where}; they begin: {words}"
+    line = f"[compacted to save space: {tool} returned {whole_size} bytes{where}; beginning: {words}"
     if ending := _ending(result.content.rstrip(), any_line=tool not in REPEATABLE):
-        line += f"; they end: {ending}"
+        line += f"; end: {ending}"
     return msgspec.structs.replace(result, content=f"{line}]")
 
 
@@ -70,7 +70,7 @@ def cut_result(result: wire.Message, limit: int, kept: str) -> wire.Message:
 
 def cut_request(message: wire.Message, limit: int, whole_size: int) -> wire.Message:
     """The beginning of what a person wrote, at most `limit` bytes long when encoded. It had `whole_size` bytes."""
-    remark = f"\n[the rest was left out to save room: it had {whole_size} bytes in all]"
+    remark = f"\n[the rest was left out to save space: it had {whole_size} bytes in all]"
     room = limit - len(encode_message(msgspec.structs.replace(message, content=remark)))
     while True:
         cut = msgspec.structs.replace(message, content=truncate(message.content, max(0, room)) + remark)
@@ -148,7 +148,7 @@ def head_and_tail(text: str, limit: int, tool: str, kept: str) -> str:
         count = f"{missing} of the {data.count(_LINE_END) + (not data.endswith(_LINE_END))} lines shown"
     else:
         count = f"{len(data) - len(beginning.encode()) - len(ending.encode())} of the {len(data)} bytes shown"
-    line = f"[{count} were left out here to save room{_where(beginning, tool, kept)}]"
+    line = f"[{count} were left out here to save space{_where(beginning, tool, kept)}]"
     separator = "" if beginning.endswith("\n") or not beginning else "\n"
     return f"{beginning}{separator}{line}\n{ending}"
 
@@ -156,7 +156,7 @@ def head_and_tail(text: str, limit: int, tool: str, kept: str) -> str:
 def _where(beginning: str, tool: str, kept: str) -> str:
     """How to get what is missing after the beginning."""
     if kept:
-        return f"; the whole output is in {kept}"
+        return f"; the full output is in {kept}"
     if tool not in REPEATABLE:
         return ""
     again = f"; call {tool} again for them"

@@ -49,7 +49,7 @@ class LeftOut:
 
     def note(self, limit: int) -> str:
         """The note, about `limit` bytes long at most. Of what the model did, the oldest is missing first."""
-        note = f"[{self.messages} earlier messages were left out to save room]"
+        note = f"[{self.messages} earlier messages were left out to save space]"
         if paths := _last(self._paths, min(limit // 3, MAX_PATHS_BYTES)):
             note += f"\nYou called write_file or apply_patch for: {', '.join(paths)}"
         if steps := _last(self._steps, min(limit * 2 // 3, MAX_STEPS_BYTES)):

@@ -34,7 +34,7 @@ def _shortened(value: Any, text_bytes: int, members: int, depth: int) -> Any:
         return value
     if depth == 0:
         return _beginning(_encode(value).decode(), text_bytes)
-    remark = f"[compacted to save room: {len(cast('list[Any]', value))} members in all]"
+    remark = f"[compacted to save space: {len(cast('list[Any]', value))} members in all]"
     if isinstance(value, list):
         items = cast("list[Any]", value)
         shown = [_shortened(item, text_bytes, members, depth - 1) for item in items[:members]]
@@ -48,4 +48,4 @@ def _shortened(value: Any, text_bytes: int, members: int, depth: int) -> Any:
 
 def _beginning(text: str, text_bytes: int) -> str:
     beginning = truncate(text, text_bytes)
-    return text if beginning == text else f"{beginning} [compacted to save room: {len(text)} characters in all]"
+    return text if beginning == text else f"{beginning} [compacted to save space: {len(text)} characters in all]"
