@@ -125,7 +125,7 @@ async def test_compacted_results_say_what_they_were_and_the_last_turns_stay_whol
     assert [message["content"] for message in last if message["role"] == "user"][1:] == ["Use tabs. " * 50]
     results = [message["content"] for message in last if message["role"] == "tool"]
     assert all(len(result) > 12_000 for result in results[-KEPT_TURNS:])
-    assert results[0].startswith("[compacted to save space: read_file gave ")
+    assert results[0].startswith("[compacted to save space: read_file returned ")
     assert "total = total + measure" in results[0]
     assert "call it again to see it" in results[0]
     assert len(results[0]) < 500

@@ -92,9 +92,9 @@ def test_result_that_was_cut_becomes_a_line_with_its_first_size() -> None:
         conversation.compact(limit)
     result = result_of(conversation, "a0")
     assert result.startswith(
-        f"[compacted to save space: shell gave {size} bytes; the full output is in {KEPT}; beginning: == start "
+        f"[compacted to save space: shell returned {size} bytes; the full output is in {KEPT}; beginning: == start "
     )
-    assert result.endswith("they end: 972 passed, 42 skipped [exit code 1]]")
+    assert result.endswith("; end: 972 passed, 42 skipped [exit code 1]]")
     assert "left out here" not in result[:-100]
 
 
@@ -112,7 +112,7 @@ def test_line_of_an_old_result_shows_its_end_but_not_the_arguments(tool: str, re
         take_turn(conversation, str(number), [(tool, {"secret_argument": 1}, result)])
     conversation.compact(LIMIT)
     line = result_of(conversation, "00")
-    assert line.startswith(f"[compacted to save space: {tool} gave {len(result)} bytes")
+    assert line.startswith(f"[compacted to save space: {tool} returned {len(result)} bytes")
     assert line.endswith(shown)
     assert "secret_argument" not in line
 

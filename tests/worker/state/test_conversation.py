@@ -121,7 +121,7 @@ def test_compacted_result_names_the_file_with_the_whole_output() -> None:
         take_turn(conversation, number, ["x" * 9_000])
         conversation.kept_outputs[f"call_{number}_0"] = f"/tmp/job/output-{number}.txt"
     conversation.compact(LIMIT)
-    assert "gave 9000 bytes; the full output is in /tmp/job/output-0.txt; they begin" in contents(conversation)[3]
+    assert "returned 9000 bytes; the full output is in /tmp/job/output-0.txt; beginning" in contents(conversation)[3]
 
 
 def test_one_compaction_frees_enough_for_many_turns() -> None:
