@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trioworker.worker.processes.output import CollectedOutput
+from linear_time import assert_linear
+from trioworker.worker.processes.output import CollectedOutput, without_broken_end, without_broken_start
 
 DROPPED = re.compile(r"\n\[(\d+) bytes of the output were dropped here\]\n")
 
@@ -48,6 +49,34 @@ def test_private_key_is_not_shown_from_its_middle() -> None:
     output.feed(f"\n{key}".encode())
     output.feed(("the end\n" * 12_000).encode())
     assert "000000" not in output.text()
+
+
+SECRET = b"p@ss!w0rd#$uper^secret&value*(42)"
+
+
+@pytest.mark.parametrize("before", [b"word " * 20_000, b'{"a":"b"},' * 10_000])
+@pytest.mark.parametrize("after", [b" word" * 40_000, b',{"a":"b"}' * 20_000])
+def test_secret_with_punctuation_at_a_cut_is_dropped_as_a_whole(before: bytes, after: bytes) -> None:
+    for moved in range(0, 40, 3):
+        output = CollectedOutput(200_000)
+        output.feed(before[moved + 10 :] + b" '" + SECRET + b"' " + after)
+        text = output.text().encode()
+        assert SECRET in text or (SECRET[:6] not in text and SECRET[-6:] not in text)
+        tail = b"'" + SECRET + b"' " + after
+        assert SECRET[-6:] not in without_broken_start(tail[moved + 1 :]) or moved > len(SECRET)
+        head = before + b"'" + SECRET
+        assert SECRET[:6] not in without_broken_end(head[: len(head) - moved]) or moved > len(SECRET)
+
+
+def test_word_that_is_all_of_the_text_is_dropped_unless_it_is_too_long_for_a_secret() -> None:
+    assert without_broken_end(SECRET) == b""
+    assert without_broken_end(b"x" * 5000) == b"x" * 5000
+
+
+@pytest.mark.parametrize("unit", ["x", "x ", '"', "x,", "x\n", " "])
+def test_search_for_a_broken_word_takes_linear_time(unit: str) -> None:
+    assert_linear(lambda text: without_broken_end(text.encode()), unit)
+    assert_linear(lambda text: without_broken_start(text.encode()), unit)
 
 
 @given(st.text(st.characters(exclude_categories=["C"])), st.integers(2, 40), st.integers(1, 7))

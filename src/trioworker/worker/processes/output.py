@@ -16,10 +16,15 @@ SKIPPED_BYTES = 16 * KIB
 MAX_WORD_BYTES = 4096
 """Bytes up to which a word at a cut is dropped as a whole: longer than any token or one-line key."""
 
-_WORD = rb"[A-Za-z0-9._~+/=:@%-]"
+# A word ends at white space, since a secret may contain any other character. Where that is too far away, as in minified
+# code and data, it also ends at what separates values there.
+_WORD_CLASSES = (rb"\s", rb"\s\"'`,;<>")
 # Each sees `MAX_WORD_BYTES` and one more byte; a word that fills them is no token and may be cut.
-_WORD_AT_END = re.compile(rb"(?<=[^%b)%b++\Z" % (_WORD[1:], _WORD))
-_WORDS_AT_START = re.compile(rb"%b*+(?:\s++%b++){0,2}(?!\Z)" % (_WORD, _WORD))
+_WORDS_AT_END = (
+    *(re.compile(rb"(?<=[%b])[^%b]++\Z" % (ends, ends)) for ends in _WORD_CLASSES),
+    re.compile(rb"\A[^%b]{1,%d}+\Z" % (_WORD_CLASSES[-1], MAX_WORD_BYTES)),
+)
+_WORDS_AT_START = [re.compile(rb"[^%b]++(?:\s++[^%b]++){0,2}(?!\Z)" % (ends, ends)) for ends in _WORD_CLASSES]
 
 
 def without_broken_end(head: bytes) -> bytes:
@@ -27,8 +32,10 @@ def without_broken_end(head: bytes) -> bytes:
 
     Redaction can't recognize a part of a secret.
     """
-    broken = _WORD_AT_END.search(head, max(0, len(head) - MAX_WORD_BYTES - 1))
-    return head[: broken.start()] if broken else head
+    for word in _WORDS_AT_END:
+        if broken := word.search(head, max(0, len(head) - MAX_WORD_BYTES - 1)):
+            return head[: broken.start()]
+    return head
 
 
 def without_broken_start(tail: bytes) -> bytes:
@@ -36,8 +43,10 @@ def without_broken_start(tail: bytes) -> bytes:
 
     Redaction recognizes some tokens only by the words before them (`Authorization: Basic …`).
     """
-    broken = _WORDS_AT_START.match(tail, 0, MAX_WORD_BYTES + 1)
-    return tail[broken.end() :] if broken else tail
+    for words in _WORDS_AT_START:
+        if broken := words.match(tail, 0, MAX_WORD_BYTES + 1):
+            return tail[broken.end() :]
+    return tail
 
 
 class CollectedOutput:

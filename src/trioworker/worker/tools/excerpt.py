@@ -16,8 +16,9 @@ LEAD_BYTES = 300
 MIN_LEAD_WORDS = 2
 """Words shown before the word that matches: they may be what marks it as a secret (`Authorization: Basic …`)."""
 
-_WORD = re.compile(rb"[A-Za-z0-9._~+/=:@%-]+")
-_WORD_CHARACTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~+/=:@%-"
+_WORD = re.compile(rb"[^\s\"'`,;<>]+")
+_ENDS = ((rb"\s", MAX_LINE_BYTES), (rb"[\s\"'`,;<>]", MAX_WORD_BYTES))
+"""What separates words, and how far away that may be: see `output.without_broken_end`."""
 
 
 def excerpt(
@@ -56,19 +57,26 @@ def _end(line: bytes, start: int, match: tuple[int, int], *, is_cut: bool) -> in
         return len(without_broken_end(line)) if is_cut else len(line)
     # The word of the match is shown whole unless it is too long for a secret.
     word = _word_end(line, min(match[1], end))
-    if word > end:
-        return word
-    return start + len(without_broken_end(line[start:end]))
+    if word is None:
+        return end
+    return max(word, start + len(without_broken_end(line[start:end])))
 
 
 def _word_start(line: bytes, position: int) -> int:
     """Where the word at `position` starts; `position` itself if that is too far away for a secret."""
-    lead = line[max(position - MAX_WORD_BYTES, 0) : position]
-    start = len(lead.rstrip(_WORD_CHARACTERS))
-    return position - len(lead) + start if start or len(lead) < MAX_WORD_BYTES else position
+    for separator, limit in _ENDS:
+        first = max(position - limit, 0)
+        starts = [found.end() for found in re.finditer(separator, line[first:position])]
+        if starts or not first:
+            return first + starts[-1] if starts else 0
+    return position
 
 
-def _word_end(line: bytes, position: int) -> int:
-    rest = line[position : position + MAX_WORD_BYTES]
-    length = len(rest) - len(rest.lstrip(_WORD_CHARACTERS))
-    return position + length if length < MAX_WORD_BYTES else position
+def _word_end(line: bytes, position: int) -> int | None:
+    """Where the word at `position` ends; None if that is too far away for a secret."""
+    for separator, limit in _ENDS:
+        if found := re.compile(separator).search(line, position, position + limit):
+            return found.start()
+        if position + limit >= len(line):
+            return len(line)
+    return None
