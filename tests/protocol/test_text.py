@@ -12,6 +12,7 @@ from trioworker.protocol.text import (
     signals_completion,
     signals_failure,
     truncate,
+    truncate_words,
 )
 
 
@@ -24,6 +25,21 @@ def test_truncate_keeps_the_longest_prefix_that_fits(text: str, limit: int) -> N
     prefix = truncated.removesuffix("...")
     assert text.startswith(prefix)
     assert len(prefix.encode()) <= limit < len(text[: len(prefix) + 1].encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (" one\n two ", "one two"),
+        ("one two three", "one two..."),
+        ("one  two\tsecret", "one two..."),
+        ("one secret-value", "one..."),
+        ("secret-value", "..."),
+        (" " * 100 + "secret-value", "..."),
+    ],
+)
+def test_truncate_words_leaves_no_part_of_a_word(text: str, shown: str) -> None:
+    assert truncate_words(text, 10) == shown
 
 
 @pytest.mark.parametrize(

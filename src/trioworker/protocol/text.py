@@ -96,6 +96,17 @@ def truncate(text: str, limit: int) -> str:
     return data[:limit].decode("utf-8", "ignore") + "..."
 
 
+def truncate_words(text: str, limit: int) -> str:
+    """The text with one space between words, or as many whole words as `truncate` leaves, and `...`.
+
+    Redaction recognizes no part of a secret: so this is for text that is truncated before.
+    """
+    # No more words than that fit into `limit` bytes.
+    flat = " ".join(text.split(maxsplit=limit))
+    shown = truncate(flat, limit)
+    return flat if shown == flat else shown[: shown.rfind(" ") + 1].rstrip() + "..."
+
+
 def signals_completion(text: str) -> bool:
     """Whether a sentence contains a completion phrase, and nothing in it or after it revokes that.
 

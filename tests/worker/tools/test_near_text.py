@@ -78,6 +78,15 @@ def test_many_lines_are_shown_in_part() -> None:
     assert len(answer) < 1000
 
 
+@pytest.mark.parametrize("lead", ["a line\n" * 39 + "\u2003" * 1200, "", "word " * 150])
+def test_token_at_the_limit_is_quoted_whole_or_not_at_all(lead: str) -> None:
+    token = "t0ken!" * 200
+    for moved in range(0, 400, 3):
+        content = lead + "=" * moved + f" key {token} end" + " end" * 1000
+        answer = where_it_nearly_matches(content, content.replace(" end", "\tend"), "x")
+        assert token in answer or "t0ken!" not in answer
+
+
 @pytest.mark.parametrize(
     "unit", ["x\n", " \n", "a b ", "\\n", "&lt;", "1\t", "\u0301\u0323", "\u00c5\u0301\u0323\n", "'\u2019"]
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from trioworker.protocol.text import truncate
+from trioworker.protocol.text import truncate_words
 from trioworker.worker.llm.loose_json import read_object, read_values
 from trioworker.worker.llm.markup import CALLS, Block, pieces
 
@@ -213,7 +213,7 @@ def _addressed(text: str) -> Written:
 
 
 def _excerpt(text: str) -> str:
-    return truncate(" ".join(text[: 4 * SHOWN_BYTES].split()), SHOWN_BYTES)
+    return truncate_words(text, SHOWN_BYTES)
 
 
 # See `verbatim.py` for the form of these patterns.

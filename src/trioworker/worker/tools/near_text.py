@@ -13,7 +13,8 @@ from bisect import bisect_right
 from collections import Counter
 from itertools import accumulate
 
-from trioworker.protocol.text import truncate
+from trioworker.worker.tools.cut import first_lines
+from trioworker.worker.tools.excerpt import excerpt
 from trioworker.worker.tools.redaction_marks import first_mark
 
 MAX_LINES = 40
@@ -86,9 +87,12 @@ def _variants(old: str) -> list[tuple[str, str]]:
 def _quoted(content: str, lines: tuple[int, int], what: str) -> str:
     """The lines from one index to another, after a line that says what they are."""
     first, last = lines[0], min(lines[1], lines[0] + MAX_LINES - 1)
-    text = "\n".join(content.split("\n", last + 1)[first : last + 1])
+    wanted = content.split("\n", last + 1)[first : last + 1]
+    # Redaction comes later, so no cut may leave a part of a secret.
+    shown = first_lines(wanted, MAX_BYTES) or [excerpt(wanted[0].encode("utf-8", "replace"))]
+    last = first + len(shown) - 1
     name = f"line {first + 1}" if first == last else f"lines {first + 1}-{last + 1}"
-    return f"{what}; quote {name} exactly as here:\n{truncate(text, MAX_BYTES)}"
+    return "\n".join([f"{what}; quote {name} exactly as here:", *shown])
 
 
 def _folded(line: str) -> str:

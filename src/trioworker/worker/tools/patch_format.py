@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 
 from trioworker.errors import ToolError
+from trioworker.protocol.text import truncate_words
 
 BEGIN, END = "*** Begin Patch", "*** End Patch"
 ADD, UPDATE, DELETE, MOVE = "*** Add File: ", "*** Update File: ", "*** Delete File: ", "*** Move to: "
@@ -144,8 +145,8 @@ def _take_change(section: UpdateFile, line: str, number: int) -> None:
 
 
 def _error(number: int, line: str, remedy: str) -> ToolError:
-    return ToolError(f"patch, line {number}: {line[:MAX_QUOTED]!r}: {remedy}")
+    return ToolError(f"patch, line {number}: {truncate_words(line, MAX_QUOTED)!r}: {remedy}")
 
 
 MAX_QUOTED = 80
-"""Characters of a line that an error quotes."""
+"""Bytes of a line that an error quotes."""
