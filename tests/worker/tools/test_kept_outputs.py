@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,8 +50,11 @@ def test_file_is_private_and_removed_at_the_end(workspace: Workspace, temporary:
 
 
 def test_restarted_worker_finds_the_files_and_counts_them(workspace: Workspace) -> None:
-    first = KeptOutputs(JOB, workspace, limit=10)
-    path = first.keep("1-1.txt", "x" * 6)
+    with KeptOutputs(JOB, workspace, limit=10) as first:
+        path = first.keep("1-1.txt", "x" * 6)
+        folder = Path(path).parent
+        shutil.move(folder, f"{folder}-of-a-killed-worker")
+    shutil.move(f"{folder}-of-a-killed-worker", folder)
     with KeptOutputs(JOB, workspace, limit=10) as second:
         with pytest.raises(OutputNotKeptError, match="for outputs is reached"):
             second.keep("2-1.txt", "x" * 5)
@@ -58,6 +62,35 @@ def test_restarted_worker_finds_the_files_and_counts_them(workspace: Workspace) 
         assert second.keep("1-1.txt", "y" * 6) == path
         assert Path(path).read_text() == "y" * 6
     assert not Path(path).exists()
+
+
+def test_folder_is_removed_by_the_last_worker_of_the_job(workspace: Workspace, root: Path) -> None:
+    with Workspace.open(root) as other, KeptOutputs(JOB, other) as first:
+        folder = Path(first.keep("1-1.txt", "output")).parent
+        with KeptOutputs(JOB, workspace) as second:
+            first.close()
+            path = Path(second.keep("2-1.txt", "output"))
+            assert path.parent == folder
+            assert sorted(os.listdir(folder)) == ["1-1.txt", "2-1.txt"]
+        assert not folder.exists()
+
+
+def test_removed_folder_is_created_again(workspace: Workspace) -> None:
+    with KeptOutputs(JOB, workspace) as outputs:
+        folder = Path(outputs.keep("1-1.txt", "output")).parent
+        shutil.rmtree(folder)
+        path = outputs.keep("2-1.txt", "output")
+        assert os.listdir(folder) == ["2-1.txt"]
+        os.close(workspace.open_file(path))
+    assert not folder.exists()
+
+
+def test_file_that_a_command_enlarged_makes_no_room_for_others(workspace: Workspace) -> None:
+    with KeptOutputs(JOB, workspace, limit=10) as outputs:
+        os.truncate(outputs.keep("1-1.txt", "x" * 6), 1000)
+        outputs.keep("1-1.txt", "y" * 6)
+        with pytest.raises(OutputNotKeptError, match="used up"):
+            outputs.keep("2-1.txt", "x" * 5)
 
 
 @pytest.mark.parametrize("planted", ["folder", "file"])

@@ -1,12 +1,13 @@
 """The full outputs of a job's calls, in files below the temporary folder; a cut result names its file.
 
-The files contain only redacted text. Their folder belongs to this job and this user, and is named after the job, so
-that a restarted worker finds it. Commands can write to the temporary folder, so everything in it is opened by
-descriptor, and no symbolic link is followed.
+The files hold redacted text only. Their folder belongs to this job and this user, and is named after the job, so that a
+restarted worker finds it; workers that run at the same time share it. Commands can write to the temporary folder, so
+everything in it is opened by descriptor, and no symbolic link is followed.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import stat
@@ -47,7 +48,8 @@ class KeptOutputs:
         self._job_id = job_id
         self._workspace = workspace
         self._limit = limit
-        self._used = 0
+        self._sizes: dict[str, int] = {}
+        """As they were written: a command may change a file."""
         self._descriptor = -1
         self._lock = threading.Lock()
         with suppress(OSError):
@@ -67,36 +69,53 @@ class KeptOutputs:
         """
         data = text.encode("utf-8", "replace")
         with self._lock:
-            if self._used - self._size_of(name) + len(data) > self._limit:
-                raise OutputNotKeptError(f"this job's limit of {self._limit // MIB} MiB for outputs is reached")
+            if sum(self._sizes.values()) - self._sizes.get(name, 0) + len(data) > self._limit:
+                raise OutputNotKeptError(f"the {self._limit // MIB} MiB for outputs of this job are used up")
             try:
                 self._write(name, data)
             except OSError as error:
                 raise OutputNotKeptError(f"it could not be written to {self._path}: {error.strerror}") from error
-            self._used += len(data)
+            self._sizes[name] = len(data)
             return str(self._path / name)
 
     def close(self) -> None:
-        """Remove the folder. May be called twice."""
-        # Imported here, since most jobs keep no output.
+        """Remove the folder, unless another worker of this job uses it. May be called twice."""
+        # Imported only here, since most jobs keep no output.
         import shutil
 
         with self._lock:
             if self._descriptor < 0:
                 return
-            os.close(self._descriptor)
-            self._descriptor = -1
-            if self._workspace.readable is not None:
-                self._workspace.readable.close()
             try:
+                # Another start of this job may still be running.
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(self._path)
+            except BlockingIOError:
+                logger.debug("{} is left to another worker of this job", self._path)
             except OSError as error:
                 logger.warning("{} could not be removed: {}", self._path, error.strerror)
+            self._release()
+
+    def _release(self) -> None:
+        os.close(self._descriptor)
+        self._descriptor = -1
+        self._sizes.clear()
+        if self._workspace.readable is not None:
+            self._workspace.readable.close()
 
     def _write(self, name: str, data: bytes) -> None:
-        if self._descriptor < 0:
-            self._create()
-        self._used -= self._size_of(name)
+        if self._descriptor >= 0:
+            try:
+                self._write_here(name, data)
+            except FileNotFoundError:
+                self._release()  # a command removed the folder
+            else:
+                return
+        self._create()
+        self._write_here(name, data)
+
+    def _write_here(self, name: str, data: bytes) -> None:
+        self._sizes.pop(name, None)
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self._descriptor)
         descriptor = os.open(name, NEW_FILE, 0o600, dir_fd=self._descriptor)
@@ -107,14 +126,6 @@ class KeptOutputs:
             with suppress(OSError):
                 os.unlink(name, dir_fd=self._descriptor)
             raise
-
-    def _size_of(self, name: str) -> int:
-        if self._descriptor < 0:
-            return 0
-        try:
-            return os.stat(name, dir_fd=self._descriptor, follow_symlinks=False).st_size
-        except OSError:
-            return 0
 
     def _create(self) -> None:
         try:
@@ -135,11 +146,15 @@ class KeptOutputs:
             status = os.fstat(descriptor)
             if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) != 0o700:
                 raise PermissionError(f"{self._path} belongs to someone else")
-            sizes = [os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_size for name in os.listdir(descriptor)]
+            # Shared by all workers of this job; the last one removes the folder.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            sizes = {
+                name: os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_size for name in os.listdir(descriptor)
+            }
             self._workspace.readable = Workspace(
                 self._path, os.dup(descriptor), choose_opener(descriptor), self._job_id
             )
         except BaseException:
             os.close(descriptor)
             raise
-        self._descriptor, self._used = descriptor, sum(sizes)
+        self._descriptor, self._sizes = descriptor, sizes
