@@ -87,6 +87,16 @@ def test_owner_is_kept(file: Path) -> None:
     assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (1234, 5678, 0o6755)
 
 
+@as_root
+def test_set_id_bits_are_kept_when_a_user_edits_the_file(file: Path, root: Path) -> None:
+    os.chown(root, 1000, 1000)
+    os.chown(file, 1000, 1000)
+    file.chmod(0o6755)
+    assert replaced_by_a_user(root) == ""
+    assert stat.S_IMODE(file.stat().st_mode) == 0o6755
+    assert file.read_text() == "new"
+
+
 def test_extended_attributes_are_kept(file: Path) -> None:
     set_attribute(file, "user.origin", b"here")
     replace(file)

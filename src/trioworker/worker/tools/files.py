@@ -27,7 +27,7 @@ MAX_WRITE_BYTES = 5 * MEBIBYTE
 NEW_FILE_MODE = 0o666
 """The mode of a new file before the umask, as any program's."""
 PRIVATE_MODE = 0o600
-"""The mode of a temporary file until it gets that of the file that it replaces, before any content."""
+"""The mode of a temporary file until it is complete, and gets that of the file that it replaces."""
 NO_RENAME = frozenset((errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV))
 """Errors of creating or renaming a temporary file after which the file itself may still be writable: its folder isn't
 writable, or it is a mount point."""
@@ -130,7 +130,7 @@ def replace_file(workspace: Workspace, path: str, data: bytes) -> None:
     """
     shown = workspace.shown(path)
     with translate_oserror("write", shown), workspace.parent(path, create=True) as (parent, name):
-        links = _links_of_existing(parent, name, shown)
+        links = links_of_existing(parent, name, shown)
         temporary = f"{workspace.temporary_prefix}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
         if links == 0:
             _write_by_rename(parent, name, temporary, data)
@@ -138,8 +138,12 @@ def replace_file(workspace: Workspace, path: str, data: bytes) -> None:
             _write_in_place(parent, name, data)
 
 
-def _links_of_existing(parent: int, name: bytes, shown: str) -> int:
-    """How many names a file has; 0 if there is none yet."""
+def links_of_existing(parent: int, name: bytes, shown: str) -> int:
+    """How many names a file has; 0 if there is none yet.
+
+    Raises:
+        ToolError: it can't be replaced: it isn't a regular file, or it is read-only.
+    """
     try:
         found = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
@@ -179,10 +183,11 @@ def _write_by_rename(parent: int, name: bytes, temporary: str, data: bytes, exis
     mode = NEW_FILE_MODE if existing is None else PRIVATE_MODE
     with open(os.open(temporary, flags, mode, dir_fd=parent), "wb", buffering=0) as file:
         try:
+            _write_all(file.fileno(), data)
+            # Last, since the kernel takes set-ID bits and capabilities away from a file that is written.
             if existing is not None and not copy_attributes(existing, file.fileno()):
                 os.unlink(temporary, dir_fd=parent)
                 return False
-            _write_all(file.fileno(), data)
             os.fsync(file.fileno())
             os.replace(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
         except BaseException:
