@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trioworker.errors import ToolError
+from trioworker.worker.tools.change_checks import check_changes
 from trioworker.worker.tools.edits import check_size, edited
 from trioworker.worker.tools.encoding import Text
 from trioworker.worker.tools.files import MEBIBYTE, check_regular, read_text, replace_file
@@ -126,13 +127,33 @@ def _all_planned(workspace: Workspace, sections: Sequence[Section]) -> list[File
         if size > MAX_TOTAL:
             limit = MAX_TOTAL // MEBIBYTE
             raise ToolError(f"patch: its files are over {limit} MiB together; send it in several patches")
+    check_changes(workspace, changes)
     return changes
 
 
-def _without_marks(change: FileChange) -> FileChange:
-    """The change itself, unless it would write a redaction mark."""
-    check_marks(change.before, change.after or "", change.shown)
-    return change
+def write_changes(workspace: Workspace, changes: Sequence[FileChange]) -> None:
+    """Make planned changes.
+
+    Raises:
+        ToolError: one would write a redaction mark, and none was made; or the file system refuses one, and the message
+            names those that were made before.
+    """
+    for change in changes:
+        check_marks(change.before, change.after or "", change.shown)
+    made: list[str] = []
+    for change in changes:
+        before = len(made)
+        try:
+            if change.data is not None:
+                replace_file(workspace, change.path, change.data)
+                made.append(f"wrote {change.shown}")
+            if change.after is None or change.target:
+                _move_or_delete(workspace, change)
+        except ToolError as error:
+            if not made:
+                raise
+            raise ToolError(f"{error}; already done: {', '.join(made)}") from error
+        made[before:] = [change.summary]
 
 
 def _planned(workspace: Workspace, section: Section) -> FileChange:
@@ -202,22 +223,16 @@ def _exists(workspace: Workspace, path: str, shown: str) -> bool:
     return True
 
 
-def _write(workspace: Workspace, change: FileChange) -> None:
-    if change.data is not None:
-        replace_file(workspace, change.path, change.data)
-    if change.after is not None and not change.target:
-        return
-    with translate_oserror("move" if change.target else "delete", change.shown):
-        folder, name = os.path.split(change.path)
-        descriptor = workspace.open_directory(folder or ".")
-        try:
-            if change.target:
-                with workspace.parent(change.target, create=True) as (parent, new_name):
-                    os.rename(os.fsencode(name), new_name, src_dir_fd=descriptor, dst_dir_fd=parent)
-            else:
-                os.unlink(name, dir_fd=descriptor)
-        finally:
-            os.close(descriptor)
+def _move_or_delete(workspace: Workspace, change: FileChange) -> None:
+    with (
+        translate_oserror("move" if change.target else "delete", change.shown),
+        workspace.parent(change.path, follow=False) as (folder, name),
+    ):
+        if change.target:
+            with workspace.parent(change.target, create=True) as (parent, new_name):
+                os.rename(name, new_name, src_dir_fd=folder, dst_dir_fd=parent)
+        else:
+            os.unlink(name, dir_fd=folder)
 
 
 def _number(count: int, noun: str) -> str:

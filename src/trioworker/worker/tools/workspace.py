@@ -122,11 +122,11 @@ class Workspace:
         return self._open_to_read(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     @contextmanager
-    def parent(self, path: str, *, create: bool = False) -> Generator[tuple[int, bytes]]:
+    def parent(self, path: str, *, create: bool = False, follow: bool = True) -> Generator[tuple[int, bytes]]:
         """The parent's descriptor and the name of the file at `path`, which need not exist.
 
-        Symbolic links are followed, including the last one, so that a write replaces a link's target and not the link.
-        `create` creates missing parents.
+        Symbolic links are followed, including the last one, so that a write replaces a link's target and not the link;
+        without `follow`, the last one is not. `create` creates missing parents.
         """
         relative = self._relative(path)
         for _ in range(MAX_LINKS):
@@ -135,7 +135,7 @@ class Workspace:
                 raise _error(errno.EISDIR)
             descriptor = self._make_directories(head) if create else self._open(head or b".", DIRECTORY_ONLY)
             try:
-                target = _link_target(descriptor, name)
+                target = _link_target(descriptor, name) if follow else None
                 if target is None:
                     yield descriptor, name
                     return
