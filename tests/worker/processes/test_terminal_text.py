@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from linear_time import assert_linear
-from trioworker.worker.processes.terminal_text import terminal_text
+from trioworker.protocol.limits import MIB
+from trioworker.worker.processes.terminal_text import MAX_MOVES, terminal_text
 
 
 @pytest.mark.parametrize(
@@ -41,6 +44,11 @@ def test_escape_sequences_are_removed(output: str, shown: str) -> None:
         ("b\bbo\bol\bld\bd", "bold"),
         ("-\b\\\b|\b/\b \bdone", "done"),
         ("\b\bok", "ok"),
+        ("abcd\b\b\bxy", "axyd"),
+        ("abcd\x1b[1D\x1b[Dxy", "abxy"),
+        ("abcd\x9b3Dxy", "xycd"),
+        ("abcd\x1b[1K\x1b[7G", "abcd"),
+        ("abcd\r\x1b[0K\x1b[Kx", "x"),
         ("padded      \rok          ", "ok"),
         ("last\r", "last"),
         ("a\rb\nc\rd\n", "b\nd\n"),
@@ -48,6 +56,20 @@ def test_escape_sequences_are_removed(output: str, shown: str) -> None:
 )
 def test_rewritten_lines_are_shown_in_their_last_state(output: str, shown: str) -> None:
     assert terminal_text(output.encode()) == shown
+
+
+def test_only_the_last_moves_of_a_line_are_carried_out() -> None:
+    output = "abcdef\r" + "xyz\r" * MAX_MOVES
+    assert terminal_text(output.encode() + b"end") == "end"
+    assert terminal_text(output.encode()[4:] + b"end") == "end"
+
+
+@pytest.mark.parametrize("unit", ["\b", "ab\b", "a\r", "\x1b[K", "\x1b", "\x1b]x", "\x9b", "q\r\x1b[K", "\x1b[5D"])
+def test_8_mib_of_controls_take_less_than_10_seconds(unit: str) -> None:
+    data = unit.encode() * (8 * MIB // len(unit.encode()))
+    start = time.thread_time()
+    terminal_text(data)
+    assert time.thread_time() - start < 10
 
 
 def test_secret_interrupted_by_a_colour_is_in_one_piece() -> None:
