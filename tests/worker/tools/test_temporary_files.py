@@ -70,9 +70,12 @@ async def test_temporary_files_of_a_killed_worker_are_removed_at_resume(
         {"patch": "*** Begin Patch\n*** Update File: sub/file\n@@\n-a\n+b\n*** End Patch\n"},
         {"input": "*** Begin Patch\r\n*** Add File: sub/file\r\n+b\r\n"},
         {"path": "link"},
+        '{"path": "sub/file", "content": "a\\nb"}',
+        {"arguments": ' {"edits": "[{\\"path\\": \\"sub/file\\"}]"}'},
+        {"content": "{\n[", "path": "sub/file"},
     ],
 )
-def test_folder_is_found_by_any_form_of_a_call(workspace: Path, arguments: dict[str, object]) -> None:
+def test_folder_is_found_by_any_form_of_a_call(workspace: Path, arguments: object) -> None:
     (workspace / "sub").mkdir()
     (workspace / "link").symlink_to("sub/file")
     left = leave(workspace / "sub")

@@ -37,8 +37,11 @@ def remove_temporary_files(workspace: Workspace, calls: Iterable[bytes]) -> int:
 
 
 def _possible_names(value: Any) -> Iterator[str]:
-    """Strings of one line, and the paths in a patch of OpenAI's format."""
+    """Strings of one line, what a patch in OpenAI's format names, and the same in JSON within a string."""
     if isinstance(value, str):
+        if value.lstrip().startswith(("{", "[", '"')):
+            with suppress(msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+                yield from _possible_names(msgspec.json.decode(value))
         if "\n" in value:
             yield from re.findall(r"^\*\*\* (?:(?:Add|Update|Delete) File|Move to): (.+?)\r?$", value, re.MULTILINE)
         else:
