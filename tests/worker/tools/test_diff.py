@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from trioworker.protocol.limits import DIFF_PREVIEW_BYTES
 from trioworker.worker.tools.diff import unified_diff
 
@@ -38,3 +40,17 @@ def test_a_diff_is_cut_between_lines_within_its_limit() -> None:
     diff = unified_diff("a.txt", "", "a line of some length\n" * 10_000)
     assert diff.endswith("\n+a line of some length")
     assert DIFF_PREVIEW_BYTES - len("+a line of some length") <= len(diff.encode()) <= DIFF_PREVIEW_BYTES
+
+
+@pytest.mark.parametrize("label", ["RSA PRIVATE KEY", "PGP PRIVATE KEY BLOCK"])
+def test_no_line_of_a_private_key_is_shown(label: str) -> None:
+    key = [f"-----BEGIN {label}-----", *["MIIE" + "Qk9" * 20] * 26, f"-----END {label}-----"]
+    before = ["a", "b", *key, "c", "d"]
+    for changed_line in range(len(before)):
+        after = [*before[:changed_line], "changed", *before[changed_line + 1 :]]
+        diff = unified_diff("f", "\n".join(before), "\n".join(after))
+        assert "Qk9" not in diff
+        if before[changed_line] not in key:
+            assert f"-{before[changed_line]}\n+changed" in diff
+    assert unified_diff("f", "\n".join(before), "\n".join([*before[:-1], "e"])).endswith("\n c\n-d\n+e")
+    assert "Qk9" not in unified_diff("f", "\n".join(before), "\n".join(before[:20]))

@@ -6,20 +6,24 @@ import difflib
 import re
 
 from trioworker.protocol.limits import DIFF_PREVIEW_BYTES
+from trioworker.worker.redaction.secret_kinds import KINDS
 
 MAX_COMPARED_LINES = 400
 """Lines between the first and the last change that are compared: comparing takes quadratic time."""
 CONTEXT_LINES = 3
 """Unchanged lines around a change, as in `diff -u`."""
+KEY_MARK = "PRIVATE KEY"
+"""What the first and the last line of any private key contain."""
 
 
 def unified_diff(path: str, before: str, after: str) -> str:
     """The change of a file as `diff -u` shows it, at most `DIFF_PREVIEW_BYTES` long; empty if nothing changed.
 
-    It is cut between lines, so that no secret is cut in half before it is redacted. In a large change, all lines from
-    the first to the last changed one are shown as removed and added.
+    It is cut at a line end, so that no secret is cut in half before it is redacted. Private keys are redacted before,
+    since a hunk may have only their middle; no change within one is shown. In a large change all lines between the
+    first and the last changed one are shown as removed and added.
     """
-    old, new = before.splitlines(), after.splitlines()
+    old, new = _without_keys(before).splitlines(), _without_keys(after).splitlines()
     first = _common(old, new)
     last = _common(old[first:][::-1], new[first:][::-1])
     start = max(first - CONTEXT_LINES, 0)
@@ -40,6 +44,21 @@ def unified_diff(path: str, before: str, after: str) -> str:
     if len(diff) > DIFF_PREVIEW_BYTES:
         diff = diff[: diff.rfind(b"\n", 0, DIFF_PREVIEW_BYTES + 1)]
     return diff.decode()
+
+
+def _without_keys(text: str) -> str:
+    """The text with a redaction mark in place of each line of a private key, so that lines keep their numbers."""
+    for kind in KINDS:
+        if kind.name.endswith("_private_key") and KEY_MARK in text:
+            data = text.encode("utf-8", "surrogatepass")
+            mark = b"[REDACTED:%b]" % kind.name.encode()
+            parts: list[bytes] = []
+            reached = 0
+            for start, end in kind.find(data):
+                parts += [data[reached:start], re.sub(rb"[^\n]+", mark, data[start:end])]
+                reached = end
+            text = b"".join([*parts, data[reached:]]).decode("utf-8", "surrogatepass")
+    return text
 
 
 def _common(one: list[str], other: list[str]) -> int:
