@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trioworker.errors import ToolError
+from trioworker.worker.tools.change_checks import check_changes
 from trioworker.worker.tools.file_changes import plan_patch, write_changes
 from trioworker.worker.tools.kept_outputs import KeptOutputs
 from trioworker.worker.tools.patch_format import parse_patch
@@ -99,7 +100,7 @@ def test_missing_permission_is_found_before_the_first_write(root: Path, lines: l
         os.seteuid(1000)
         try:
             with pytest.raises(ToolError, match="permission denied"):
-                plan_patch(workspace, parse_patch(patch("*** Add File: new", "+x", *lines)))
+                check_changes(workspace, plan_patch(workspace, parse_patch(patch("*** Add File: new", "+x", *lines))))
         finally:
             os.seteuid(0)
 

@@ -13,6 +13,7 @@ from msgspec import Meta
 from trioworker.errors import InvalidParametersError
 from trioworker.worker.tools.arguments import with_real_names
 from trioworker.worker.tools.base import Parameters, Tool, ToolResult
+from trioworker.worker.tools.change_checks import check_changes
 from trioworker.worker.tools.changed_lines import MAX_LINES, changed_lines
 from trioworker.worker.tools.diff import unified_diff
 from trioworker.worker.tools.edits import MAX_EDITS, Replacement
@@ -114,6 +115,7 @@ def _apply(parameters: ApplyPatchParameters, workspace: Workspace) -> ToolResult
     if parameters.patch and parameters.patch.strip():
         _refuse_with("patch", parameters, ("old_string", "new_string", "edits"))
         changes = plan_patch(workspace, parse_patch(parameters.patch))
+        check_changes(workspace, changes)
         _check_path(parameters.path, changes, workspace)
     else:
         if not parameters.path:

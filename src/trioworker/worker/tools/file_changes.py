@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trioworker.errors import ToolError
-from trioworker.worker.tools.change_checks import check_changes
 from trioworker.worker.tools.edits import check_size, edited
 from trioworker.worker.tools.encoding import Text
 from trioworker.worker.tools.files import MEBIBYTE, check_regular, read_text, replace_file
@@ -127,7 +126,6 @@ def _all_planned(workspace: Workspace, sections: Sequence[Section]) -> list[File
         if size > MAX_TOTAL:
             limit = MAX_TOTAL // MEBIBYTE
             raise ToolError(f"patch: its files are over {limit} MiB together; send it in several patches")
-    check_changes(workspace, changes)
     return changes
 
 
