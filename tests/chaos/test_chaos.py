@@ -89,7 +89,7 @@ def test_failing_plan_is_shrunk_to_the_faults_that_matter() -> None:
             [
                 {"role": "system", "content": ""},
                 {"role": "user", "content": ""},
-                {"role": "assistant", "content": "", "tool_calls": [{"id": "1", "name": "x", "arguments": {}}]},
+                {"role": "assistant", "content": "", "tool_calls": [{"id": "1", "name": "x", "arguments": {"a": 1}}]},
                 {"role": "user", "content": ""},
             ],
             "calls without an answer",

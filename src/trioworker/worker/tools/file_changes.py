@@ -101,14 +101,19 @@ def write_changes(workspace: Workspace, changes: Sequence[FileChange]) -> None:
     """
     made: list[str] = []
     for change in changes:
+        before = len(made)
         try:
-            _write(workspace, change)
+            if change.data is not None:
+                replace_file(workspace, change.path, change.data)
+                made.append(f"wrote {change.shown}")
+            if change.after is None or change.target:
+                _move_or_delete(workspace, change)
         except ToolError as error:
-            if len(changes) == 1:
+            if len(changes) == 1 and not made:
                 raise
             done = f"already done: {', '.join(made)}" if made else "no file was changed"
             raise ToolError(f"{error}; {done}") from error
-        made.append(change.summary)
+        made[before:] = [change.summary]
 
 
 def _all_planned(workspace: Workspace, sections: Sequence[Section]) -> list[FileChange]:
@@ -129,29 +134,10 @@ def _all_planned(workspace: Workspace, sections: Sequence[Section]) -> list[File
     return changes
 
 
-def write_changes(workspace: Workspace, changes: Sequence[FileChange]) -> None:
-    """Make planned changes.
-
-    Raises:
-        ToolError: one would write a redaction mark, and none was made; or the file system refuses one, and the message
-            names those that were made before.
-    """
-    for change in changes:
-        check_marks(change.before, change.after or "", change.shown)
-    made: list[str] = []
-    for change in changes:
-        before = len(made)
-        try:
-            if change.data is not None:
-                replace_file(workspace, change.path, change.data)
-                made.append(f"wrote {change.shown}")
-            if change.after is None or change.target:
-                _move_or_delete(workspace, change)
-        except ToolError as error:
-            if not made:
-                raise
-            raise ToolError(f"{error}; already done: {', '.join(made)}") from error
-        made[before:] = [change.summary]
+def _without_marks(change: FileChange) -> FileChange:
+    """The change itself, unless it would write a redaction mark."""
+    check_marks(change.before, change.after or "", change.shown)
+    return change
 
 
 def _planned(workspace: Workspace, section: Section) -> FileChange:
