@@ -239,7 +239,7 @@ async def test_compacted_results_are_replayed_compacted(workspace: Path, autojum
     await replay(cassette, workspace, tools=tools())
 
 
-async def test_outputs_of_megabytes_are_replayed_in_full(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_outputs_of_megabytes_are_replayed_in_full(workspace: Path) -> None:
     turns = [calling(("flood", {"lines": number})) for number in (300_000, 100_000)]
     cassette, tap = await record(World([*turns, DONE]), workspace)
     assert b" left out; the full output is in " in tap.requests[-1][1]

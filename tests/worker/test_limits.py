@@ -173,7 +173,7 @@ async def test_name_or_id_of_megabytes_is_in_no_request(field: str, workspace: P
     assert max(world.sizes) < 64 * KIB
 
 
-async def test_events_of_large_texts_and_calls_are_small(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_events_of_large_texts_and_calls_are_small(workspace: Path) -> None:
     text = "\U0001f600 " * 200_000
     call: dict[str, Any] = {"id": "i" * 100_000, "name": "n" * 100_000, "arguments": {"text": text}}
     spoken = msgspec.json.encode(

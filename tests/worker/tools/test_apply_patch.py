@@ -167,7 +167,7 @@ async def test_edit_that_fails_leaves_the_file_as_it_was(call: Call, root: Path)
             [("top", "two"), ("two", "2")],
             ["edits[1] failed: old_string occurs 2 times in file after the edits before it; include more"],
         ),
-        ([("two", "2"), ("two", "3")], ["edits[1] failed: an edit before it changes its old_string on line 3; join"]),
+        ([("two", "2"), ("two", "3")], ["edits[1] failed: a previous edit changes its old_string on line 3; merge"]),
         ([("none", "1")] * 9, [f"edits[{number}] failed: old_string is not in file; " for number in range(5)]),
     ],
 )

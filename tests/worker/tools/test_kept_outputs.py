@@ -89,7 +89,7 @@ def test_file_that_a_command_enlarged_makes_no_room_for_others(workspace: Worksp
     with KeptOutputs(JOB, workspace, limit=10) as outputs:
         os.truncate(outputs.keep("1-1.txt", "x" * 6), 1000)
         outputs.keep("1-1.txt", "y" * 6)
-        with pytest.raises(OutputNotKeptError, match="used up"):
+        with pytest.raises(OutputNotKeptError, match="is reached"):
             outputs.keep("2-1.txt", "x" * 5)
 
 

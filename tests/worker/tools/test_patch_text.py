@@ -164,7 +164,7 @@ def test_hunk_that_matches_no_place_or_several_is_an_error(before: str, lines: l
     [
         ("--- a\n+++ b", r"patch: expected a line '\*\*\* Begin Patch'"),
         ("*** Begin Patch\n*** Update File: a\n+x", r"patch: the line '\*\*\* End Patch' is missing; send the whole"),
-        (patch(), "patch: it is empty"),
+        (patch(), "patch: it has no sections"),
         (patch("*** Update File: "), r"patch, line 2: '\*\*\* Update File:': expected a line like"),
         (patch("*** Update File: a"), "patch: the section of a has no lines"),
         (patch("x"), r"patch, line 2: 'x': expected a line like '\*\*\* Update File: PATH'"),

@@ -15,8 +15,6 @@ from worker.redaction.secret_samples import MIXED
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trio.testing import MockClock
-
     from support.tooling import Call
 
 MARK = "[REDACTED:openai_api_key]"
@@ -24,9 +22,7 @@ KEY = "sk-" + MIXED[:40]
 DOTENV = f"API_KEY={KEY}\nDEBUG=0\n"
 
 
-async def test_key_is_still_there_after_another_line_of_the_file_was_edited(
-    workspace: Path, autojump_clock: MockClock
-) -> None:
+async def test_key_is_still_there_after_another_line_of_the_file_was_edited(workspace: Path) -> None:
     (workspace / ".env").write_text(DOTENV)
     world = World(
         [

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 MAX_EDITS = 500
-"""Edits of one call: each is a search in all of the file."""
+"""Edits in one call: each searches the whole file."""
 MAX_FAILURES = 5
-"""Edits that fail before the others aren't tried: each is explained by a search in all of the file."""
+"""Failed edits after which the others aren't tried: explaining each one searches the whole file."""
 MAX_LINES_LISTED = 20
 """Line numbers that an error lists; more would not help."""
 
@@ -103,13 +103,15 @@ def _edited_once(before: Edited, replacement: Replacement, original: str, shown:
 
 
 def _check(original: str, replacement: Replacement, count: int, shown: str) -> None:
-    """Refuse a replacement of a text that occurs `count` times after the edits before it. `original` has none."""
+    """Refuse a replacement that can't be made. `count` is how often its text occurs after the previous edits, none of
+    which is in `original`.
+    """
     old, new = flat(replacement.old), flat(replacement.new)
     if old == new:
         differ = "differ only in line endings, which are kept" if replacement.old != replacement.new else "are the same"
         raise ToolError(f"old_string and new_string {differ}; nothing would change")
     if count == 0 and old in original:
-        raise ToolError(f"an edit before it changes its old_string on line {_lines(original, old)}; join the edits")
+        raise ToolError(f"a previous edit changes its old_string on line {_lines(original, old)}; merge the edits")
     if count == 0:
         raise ToolError(f"old_string is not in {shown}; {where_it_nearly_matches(original, old, new)}")
     if count > 1 and not replacement.everywhere:

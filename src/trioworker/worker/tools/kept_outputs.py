@@ -49,7 +49,7 @@ class KeptOutputs:
         self._workspace = workspace
         self._limit = limit
         self._sizes: dict[str, int] = {}
-        """As they were written: a command may change a file."""
+        """As they were written, since a command may change a file."""
         self._descriptor = -1
         self._lock = threading.Lock()
         with suppress(OSError):
@@ -70,7 +70,7 @@ class KeptOutputs:
         data = text.encode("utf-8", "replace")
         with self._lock:
             if sum(self._sizes.values()) - self._sizes.get(name, 0) + len(data) > self._limit:
-                raise OutputNotKeptError(f"the {self._limit // MIB} MiB for outputs of this job are used up")
+                raise OutputNotKeptError(f"this job's limit of {self._limit // MIB} MiB for outputs is reached")
             try:
                 self._write(name, data)
             except OSError as error:

@@ -41,7 +41,7 @@ ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "'": "'", "\\": "\\", "/":
 
 
 def where_it_nearly_matches(content: str, old: str, new: str, *, whole_lines: bool = False) -> str:
-    """What to do about `old`, which isn't in `content`: both have `\\n` as line ends. `new` was to replace it.
+    """What to do about `old`, which isn't in `content`: both have `\\n` as line endings. `new` was to replace it.
 
     With `whole_lines` it was looked for as whole lines only.
 
@@ -113,7 +113,7 @@ def _without_space(text: str) -> str:
 
 
 def _lines_with_same_characters(folded: list[str], old: str) -> tuple[int, int] | None:
-    """The indices of the first and the last line that have the same characters, except for white space."""
+    """The indices of the first and the last line that have the same characters, except for whitespace."""
     wanted = _joined(old.split("\n"))
     if not wanted:
         return None
