@@ -121,9 +121,11 @@ class Replay:
         return None
 
     def _retries_ran_out(self) -> bool:
-        """Whether the last request was retried until its time limit: the number and the last error then vary."""
-        last = self.cassette.exchanges[-1].reply if self.cassette.exchanges else None
-        return last is not None and not 200 <= last.status < 500
+        """Whether the last request was retried until the end: the reason for the retries then varies."""
+        if not self.cassette.exchanges:
+            return False
+        last = self.cassette.exchanges[-1].reply
+        return last is None or not 200 <= last.status < 500
 
 
 async def replay(
