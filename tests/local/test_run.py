@@ -89,7 +89,8 @@ def test_a_job_is_printed_and_returns_the_workers_exit_code(workspace: Path) -> 
     assert "agent: I look." in out
     assert "> list_dir: path=." in out
     assert "seen.txt" in out
-    assert out.splitlines()[-1].startswith("completed (")
+    assert "\ncompleted (" in out
+    assert out.endswith("\n\nseen.txt (1B)\n")
 
 
 def test_json_output_contains_every_event_in_order(workspace: Path) -> None:
@@ -151,7 +152,8 @@ def test_a_signal_stops_the_job_and_it_is_reported(workspace: Path, number: sign
         out, err = program.communicate(timeout=EXIT_TIMEOUT)
 
     assert program.returncode == 4, shown + out + err
-    assert out.splitlines()[-1].startswith("cancelled (")
+    assert "\ncancelled (" in out
+    assert out.splitlines()[-1].startswith("Execution stopped: ")
     assert _alive("sleep 50", workspace) == []
 
 
