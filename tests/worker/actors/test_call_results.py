@@ -31,6 +31,12 @@ CUT = re.compile(r"\n\[\d+ lines left out; the full output is in (/\S+)\]\n")
 pytestmark = pytest.mark.usefixtures("autojump_clock")
 
 
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep outputs where no other test of the same job does."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
 class Say(Tool[Parameters]):
     """Returns the value that it was made with, or raises it if it is an error."""
 

@@ -128,7 +128,7 @@ class Shell(Tool[ShellParameters]):
         _check(parameters.command)
         requested = self._requested(parameters)
         seconds = min(requested, _available(context.deadline - trio.current_time()))
-        lowered = f"[timeout lowered to {seconds:.0f} s, because the job is almost out of time]"
+        lowered = f"[timeout lowered to {round(seconds, 2):g} s, because the job is almost out of time]"
         workdir = parameters.workdir or "."
         shown = context.workspace.shown(workdir)
         directory = await context.run_in_thread(_opened, context.workspace, workdir)
@@ -146,7 +146,7 @@ class Shell(Tool[ShellParameters]):
         if not ended.is_complete:
             lines.append(INCOMPLETE)
         if ended.exit_code is None:
-            first = [f"timed out after {seconds:.3g} s; output until then:", *(lines or [NO_OUTPUT])]
+            first = [f"timed out after {round(seconds, 2):g} s; output until then:", *(lines or [NO_OUTPUT])]
             raise ToolError("\n".join(first + ([lowered] if seconds < requested else [])))
         code = ended.exit_code if ended.exit_code >= 0 else SIGNAL_BASE - ended.exit_code
         if code:
