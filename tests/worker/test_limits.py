@@ -179,7 +179,7 @@ async def test_events_of_large_texts_and_calls_are_small(workspace: Path) -> Non
     spoken = msgspec.json.encode(
         {"content": text, "tool_calls": [call, {"id": "b", "name": "probe", "arguments": {"text": text}}]}
     )
-    world = Raw(spoken)
+    world = Raw(spoken, thinking=0.0)
     await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     posted = [len(msgspec.json.encode(exchange.body)) for exchange in world.asked("event")]
     # The ninth reports the compaction.

@@ -79,7 +79,7 @@ async def ended(workspace: Path, tool: Say, **config: Any) -> Ended:
                 call.kept = change.kept
                 call.file = Path(change.kept).read_text() if change.kept else ""
 
-    world = World([calling(("say", {})), DONE], credentials=[CREDENTIAL])
+    world = World([calling(("say", {})), DONE], credentials=[CREDENTIAL], thinking=0.0)
     async with open_job(world.config(workspace, **config), transport=world, tools=[tool]) as job:
         job.job.watchers.append(watch)
         await job.wait()
@@ -170,7 +170,7 @@ async def test_event_of_a_short_output_has_no_tail_and_of_a_long_diff_8000_bytes
 
 async def test_shell_result_costs_at_most_200_bytes_more_than_its_text(workspace: Path) -> None:
     (workspace / "text").write_text("if \"a\" < b:\n\treturn '\\n'\n" * 1000)
-    world = World([calling(("shell", {"command": "cat text; exit 9"})), DONE])
+    world = World([calling(("shell", {"command": "cat text; exit 9"})), DONE], thinking=0.0)
     await run_job(world.config(workspace), transport=world)
     (shown,) = [message["content"] for message in world.conversations()[-1] if message["role"] == "tool"]
     assert len(shown.encode()) <= len((workspace / "text").read_bytes()) + 200

@@ -30,7 +30,8 @@ async def test_key_is_still_there_after_another_line_of_the_file_was_edited(work
             calling(("write_file", {"path": ".env", "content": f"API_KEY={MARK}\nDEBUG=1\n"})),
             calling(("apply_patch", {"path": ".env", "old_string": "DEBUG=0", "new_string": "DEBUG=1"})),
             DONE,
-        ]
+        ],
+        thinking=0.0,
     )
     outcome = await run_job(world.config(workspace), transport=world)
     assert outcome.success
