@@ -21,7 +21,7 @@ BENCH_TIMEOUT = 600.0
 POLL_INTERVAL = 0.02
 """Seconds between two looks for a child process."""
 MEASURES = ("overhead", "hiding", "start", "growth", "memory", "safety", "tokens", "tracing")
-REFERENCES = {"tracing": "untraced"}
+REFERENCES = {"tokens": "trioworker", "tracing": "untraced"}
 """What a measure compares us with, if not with the baseline."""
 COMMAND = (sys.executable, "-m", "benchmarks", "--quick")
 STAND_IN = """
