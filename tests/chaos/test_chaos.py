@@ -11,7 +11,7 @@ from chaos.reference import ANSWER
 from chaos.runner import cancel_matrix, check_all, shrink
 from support.wire_rules import conversation_errors
 
-SEEDS = 200
+SEEDS = 120
 MIN_PAIRS = 500
 
 
