@@ -68,7 +68,7 @@ class Redactor:
         if not found and len(candidates) == 1 and isinstance(shape := candidates[0].shape, Shape):
             # The usual case of one kind is faster this way: matches of one shape never overlap.
             name = candidates[0].name
-            hidden = shape.hide(data, _marker(name))
+            hidden = shape.hide(data, marker(name))
             return Redaction(text) if hidden == data else Redaction(hidden.decode("utf-8", "surrogatepass"), (name,))
         doubtful: list[_Match] = []
         for kind in candidates:
@@ -91,9 +91,9 @@ class Redactor:
                     yield match.start(), -len(value), match.end(), name
 
 
-def holds_marker(text: str) -> bool:
-    """Whether the text contains the marker of a redaction."""
-    return "[REDACTED:" in text and re.search(_marker_pattern().decode(), text) is not None
+def marker(name: str) -> bytes:
+    """What stands for a redacted secret of the kind `name`."""
+    return b"[REDACTED:%b]" % name.encode()
 
 
 _Match = tuple[int, int, int, str]
@@ -147,10 +147,6 @@ def _outside_markers(data: bytes, matches: list[_Match]) -> list[_Match]:
     return kept
 
 
-def _marker(name: str) -> bytes:
-    return b"[REDACTED:%b]" % name.encode()
-
-
 def _marker_pattern() -> bytes:
     names = "|".join([*(kind.name for kind in KINDS), *GRANTED_KINDS])
     return rb"\[REDACTED:(?:%b)\]" % names.encode()
@@ -171,7 +167,7 @@ def _uncovered(doubtful: list[_Match], found: list[_Match]) -> Iterator[_Match]:
 
 def _replaced(data: bytes, found: list[_Match], names: Iterable[str]) -> str:
     """The text with one marker in place of each group of overlapping matches, named after the first of them."""
-    markers = {name: _marker(name) for name in names}
+    markers = {name: marker(name) for name in names}
     parts: list[bytes] = []
     reached = 0
     for start, _, end, name in found:

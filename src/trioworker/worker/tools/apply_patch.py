@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from trioworker.errors import InvalidParametersError
+from trioworker.protocol.limits import DIFF_PREVIEW_BYTES
 from trioworker.worker.tools.arguments import with_real_names
 from trioworker.worker.tools.base import Parameters, Tool, ToolResult
 from trioworker.worker.tools.change_checks import check_changes
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
     from trioworker.worker.tools.base import ToolContext
     from trioworker.worker.tools.workspace import Workspace
-
-MAX_DIFF_BYTES = 8_000
-"""Bytes of the diffs of all files together (contract, 'Events')."""
 
 OLD_NAMES = ("old_str", "old_text", "old_content", "old_code", "old", "search", "find", "original")
 NEW_NAMES = ("new_str", "new_text", "new_content", "new_code", "new", "replace", "replacement", "updated")
@@ -168,7 +166,7 @@ def _result(changes: Sequence[FileChange]) -> ToolResult:
 def _diff(changes: Sequence[FileChange]) -> str:
     """The diffs of the first files, as many as fit."""
     shown: list[str] = []
-    room = MAX_DIFF_BYTES
+    room = DIFF_PREVIEW_BYTES
     for change in changes:
         diff = unified_diff(change.target or change.shown, change.before, change.after or "")
         room -= len(diff.encode(errors="replace")) + 1

@@ -7,6 +7,7 @@ import re
 
 from trioworker.protocol.limits import DIFF_PREVIEW_BYTES
 from trioworker.worker.redaction.secret_kinds import KINDS
+from trioworker.worker.redaction.secrets import marker
 
 MAX_COMPARED_LINES = 400
 """Lines between the first and the last change that are compared: comparing takes quadratic time."""
@@ -51,7 +52,7 @@ def _without_keys(text: str) -> str:
     for kind in KINDS:
         if kind.name.endswith("_private_key") and KEY_MARK in text:
             data = text.encode("utf-8", "surrogatepass")
-            mark = b"[REDACTED:%b]" % kind.name.encode()
+            mark = marker(kind.name)
             parts: list[bytes] = []
             reached = 0
             for start, end in kind.find(data):
