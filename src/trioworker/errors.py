@@ -30,6 +30,13 @@ class RefusedError(OrchestratorError):
         self.status = status
 
 
+class SupersededError(OrchestratorError):
+    """Another worker was started for the same job later, and the orchestrator serves only that one (409).
+
+    This worker stops without a report.
+    """
+
+
 class UnreachableError(OrchestratorError):
     """The orchestrator didn't respond within the time of the request, or only with transient failures.
 

@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 TOKEN_VARIABLE = "IRONCLAW_WORKER_TOKEN"  # noqa: S105 - the name of a variable, not a password
 """The environment variable that holds the job's bearer token (contract, 'How a worker is started')."""
 
+START_HEADER = "X-Trioworker-Start"
+"""The header that identifies one start of a worker by 32 random hex digits (contract, 'Starts')."""
+
 
 def job_id(text: str) -> str:
     """A UUID, unchanged."""
