@@ -25,12 +25,12 @@ CONCURRENT_JOBS = 4
 class RestartableJob(RealJob):
     """One job in a folder of its own. `proxy` is between the orchestrator and all of the job's workers."""
 
-    def __init__(self, orchestrator: RealOrchestrator, proxy: FaultProxy, folder: Path) -> None:
+    def __init__(self, orchestrator: RealOrchestrator, proxy: FaultProxy, folder: Path, *options: str) -> None:
         workspace = folder / "workspace"
         workspace.mkdir(parents=True)
         self.state_dir = folder / "state"
         self.proxy = proxy
-        super().__init__(orchestrator, workspace, "--state-dir", str(self.state_dir), url=proxy.url)
+        super().__init__(orchestrator, workspace, "--state-dir", str(self.state_dir), *options, url=proxy.url)
 
     @property
     def journal(self) -> Path:
@@ -46,11 +46,11 @@ class RestartableJob(RealJob):
 
 @asynccontextmanager
 async def restartable_job(
-    orchestrator: RealOrchestrator, folder: Path, *, seed: int = 0, fault_rate: float = 0.0
+    orchestrator: RealOrchestrator, folder: Path, *options: str, seed: int = 0, fault_rate: float = 0.0
 ) -> AsyncGenerator[RestartableJob]:
-    """A new job, with a fault in a `fault_rate` of its requests."""
+    """A new job, with a fault in a `fault_rate` of its requests. `options` are those of each worker."""
     async with fault_proxy(orchestrator.url, seed=seed, fault_rate=fault_rate) as proxy:
-        job = RestartableJob(orchestrator, proxy, folder)
+        job = RestartableJob(orchestrator, proxy, folder, *options)
         try:
             yield job
         finally:
