@@ -2,9 +2,9 @@
 
 When a worker is killed by SIGKILL, its commands are not terminated. In a container, where it is process 1, the kernel
 kills them; elsewhere they become children of init and might still write to the workspace, while the resumed job reports
-their call as interrupted. They are found by the job's mark in the environment that they were started with, together
-with their sessions and all their descendants. A process that left all of these, by `setsid` and with an empty
-environment, can't be recognized and is missed; while its worker lives, `ownership.py` finds it.
+their call as interrupted. They are found by the job's tag (`tags.py`) and by the job's mark in the environment that
+they were started with, together with the sessions of those that are marked, and all their descendants. Without tags, a
+process that left all of these, by `setsid` and with an empty environment, is missed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from loguru import logger
 
 from trioworker.linux.procfs import descendants, process_table
 from trioworker.worker.processes.ownership import job_of
+from trioworker.worker.processes.tags import tag_for, tag_of
 from trioworker.worker.processes.termination import ProcessSnapshot, terminate_processes
 
 if TYPE_CHECKING:
@@ -30,8 +31,9 @@ async def terminate_orphans(job: str) -> None:
     """
     found: set[int] = set()
 
-    def snapshot() -> ProcessSnapshot:
-        orphans = _orphans(job)
+    def snapshot(*, quick: bool) -> ProcessSnapshot:
+        # Orphans are children of another process, so that there are no quick scans.
+        orphans = [] if quick else _orphans(job)
         found.update(orphan.pid for orphan in orphans)
         return ProcessSnapshot(orphans)
 
@@ -56,8 +58,10 @@ def _orphans(job: str) -> list[ProcessEntry]:
         entry for entries in table.values() for entry in entries if entry.session != own_session and not entry.is_dead
     ]
     marked = [entry for entry in others if job_of(entry.pid) == job]
-    # Session 0 stands for all sessions of other pid namespaces.
+    # Session 0 stands for all sessions of other pid namespaces. Those that are only tagged may be in the session of the
+    # earlier worker, as its launcher is.
     sessions = {entry.session for entry in marked} - {0}
-    roots = marked + [entry for entry in others if entry.session in sessions]
+    tag = tag_for(job)
+    roots = marked + [entry for entry in others if entry.session in sessions or tag_of(entry.pid) == tag]
     found = {entry.identity: entry for entry in descendants(roots, table) if entry.session != own_session}
     return list(found.values())

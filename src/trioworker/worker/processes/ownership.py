@@ -1,13 +1,14 @@
 """Process ownership: which descendants belong to which call, including those that left its session and their parents.
 
 The leader of each call starts a session, and this process is a subreaper: a descendant that loses its parent becomes
-our child. So all processes of a call are found among our descendants, and are attributed by what a process can't easily
-shed: its session, or else a mark in the environment that it was started with. A process that shed both, by `setsid` and
-with an empty environment, is unattributed; it counts for the call that was running when it started.
+our child. So all processes of a call are found among our descendants. Those of the job are recognized by its tag, which
+they can't change (`tags.py`), and attributed to a call by their session, or else by a mark in the environment that they
+were started with. A process that shed both, by `setsid` and with an empty or changed environment, is unattributed; it
+counts for the call that was running when it started.
 
-A program that embeds a job has children of its own. They are recognized because they existed before the first call, or
-because they are in our own session, which a process that left can't rejoin. A program that starts other sessions while
-a job runs risks that they are terminated with the job.
+Without tags, all children of this process belong to the job, except those that existed before the first call, those in
+our own session, which a process that left can't rejoin, and those of other jobs in this process. A program that embeds
+such a job and starts other sessions while it runs risks that they are terminated with the job.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from __future__ import annotations
 import os
 import secrets
 import time
+import weakref
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from trioworker.linux.procfs import (
+    children,
     descendants,
     first_dead_child,
     has_children,
@@ -26,12 +29,15 @@ from trioworker.linux.procfs import (
     process_table,
 )
 from trioworker.linux.syscalls import become_subreaper
-from trioworker.worker.processes.termination import ATTRIBUTION_DELAY, ProcessSnapshot
+from trioworker.worker.processes.sandbox.sandbox import NO_SANDBOX
+from trioworker.worker.processes.tags import job_tag, tag_of
+from trioworker.worker.processes.termination import ProcessSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from trioworker.linux.procfs import Identity, ProcessEntry
+    from trioworker.worker.processes.sandbox.sandbox import Sandbox
 
 CALL_VARIABLE = "TRIOWORKER_CALL"
 """Environment variable that marks the processes of a call, with the job and the number of the call."""
@@ -40,13 +46,17 @@ _SEPARATOR = "#"
 UNATTRIBUTED = -1
 """In place of a call's number, for an unattributed process."""
 
+_jobs: weakref.WeakValueDictionary[str, ProcessOwnership] = weakref.WeakValueDictionary()
+"""The jobs of this process, by their `job_mark`: they share its children, as the kernel knows no jobs."""
+
 
 class ProcessOwnership:
     """Keeps track of which process belongs to which call. Calls are numbered from 0."""
 
-    def __init__(self, job: str | None = None) -> None:
+    def __init__(self, job: str | None = None, sandbox: Sandbox = NO_SANDBOX) -> None:
         """`job` comes from `job_mark`; without it, no other worker can recognize the processes."""
         self._job = job or secrets.token_hex(8)
+        self.tag = job_tag(self._job, sandbox)
         self._start_ticks: list[int] = []
         self._sessions: dict[int, int] = {}
         self._running: set[int] = set()
@@ -59,7 +69,8 @@ class ProcessOwnership:
         """Return the number and the environment variables of the next call. The first call makes us a subreaper."""
         if self._preexisting is None:
             become_subreaper()
-            self._preexisting = {entry.identity for entry in _children()}
+            self._preexisting = {entry.identity for entry in children()}
+            _jobs[self._job] = self
         number = len(self._start_ticks)
         self._start_ticks.append(_ticks())
         return number, {CALL_VARIABLE: f"{self._job}{_SEPARATOR}{number}"}
@@ -82,26 +93,29 @@ class ProcessOwnership:
         """Record that the first process of a call was reaped."""
         self._running.discard(leader)
 
-    def snapshot(self, number: int | None) -> ProcessSnapshot:
-        """Find the living processes of a call, or of all calls for None."""
+    def snapshot(self, number: int | None, *, quick: bool = False) -> ProcessSnapshot:
+        """Find the living processes of a call, or of all calls for None; only our children if `quick`."""
         # Before the first call, all children belong to the program.
         if self._preexisting is None or not has_children():
             return ProcessSnapshot([])
-        table = process_table()
+        table = {os.getpid(): children()} if quick else process_table()
+        starting = any(job._starting for job in self._sharing())
         roots: list[ProcessEntry] = []
+        dead: set[Identity] = set()
         undecided = False
         for child in table.get(os.getpid(), ()):
             owner = self._owner(child)
-            if owner == UNATTRIBUTED:
-                if child.age < ATTRIBUTION_DELAY:
-                    undecided = True
-                    continue
-                if number is not None and child.identity.started < self._start_ticks[number]:
-                    continue
-            elif owner is None or number not in (None, owner):
+            if owner is None or (child.pid in self._running and child.is_dead):
                 continue
-            roots.append(child)
-        return ProcessSnapshot(descendants(roots, table), undecided)
+            if number is not None and not self._may_belong_to(number, owner, child):
+                continue
+            if child.is_dead:
+                dead.add(child.identity)
+            elif owner == UNATTRIBUTED and starting:
+                undecided = True
+            else:
+                roots.append(child)
+        return ProcessSnapshot(descendants(roots, table), frozenset(dead), undecided)
 
     def has_dead_orphan(self) -> bool:
         """Whether the first dead child is not a call's leader. A cheap check: one system call."""
@@ -119,7 +133,7 @@ class ProcessOwnership:
         if not (has_children() if launcher is None else has_children_besides(launcher)):
             return False
         unknown_dead: set[Identity] = set()
-        for child in _children():
+        for child in children():
             if self._is_foreign(child) or child.pid in self._running:
                 continue
             if self._starting and child.session == child.pid:
@@ -139,25 +153,43 @@ class ProcessOwnership:
         return bool(unknown_dead)
 
     def _owner(self, child: ProcessEntry) -> int | None:
-        """The call that a child belongs to, `UNATTRIBUTED` if that is unknown, None for children of the program."""
+        """The call that a child belongs to, `UNATTRIBUTED` if that is unknown, None for children that aren't ours."""
         if self._is_foreign(child):
             return None
-        known = self._owners.get(child.identity)
+        known = self._owners.get(child.identity, self._sessions.get(child.session))
         if known is None:
-            known = self._sessions.get(child.session)
-        if known is None:
-            mark = _mark(child.pid)
-            if mark is None:
-                return UNATTRIBUTED
-            job, _, number = mark.rpartition(_SEPARATOR)
+            # A dead process has no environment to read.
+            job, number = (None, "") if child.is_dead else _mark(child.pid)
             if job != self._job:
-                return None
-            known = int(number)
+                # The mark of a job that isn't ours was made up, or left by a worker that a command started.
+                return None if self.tag is None and job in _jobs else UNATTRIBUTED
+            known = self._call(number)
+            if known == UNATTRIBUTED:
+                return known
         self._owners[child.identity] = known
         return known
 
+    def _call(self, number: str) -> int:
+        """The call with this number, which a command may have made up."""
+        is_known = number.isascii() and number.isdecimal() and len(number) < 10 and int(number) < len(self._start_ticks)
+        return int(number) if is_known else UNATTRIBUTED
+
+    def _may_belong_to(self, number: int, owner: int, child: ProcessEntry) -> bool:
+        return owner == number or (owner == UNATTRIBUTED and child.identity.started >= self._start_ticks[number])
+
     def _is_foreign(self, child: ProcessEntry) -> bool:
-        return child.identity in (self._preexisting or ()) or child.session == os.getsid(0)
+        if child.session == os.getsid(0):
+            return True
+        if self.tag is not None:
+            return tag_of(child.pid) != self.tag
+        others = (job for job in self._sharing() if job is not self)
+        return child.identity in (self._preexisting or ()) or any(child.session in job._sessions for job in others)
+
+    def _sharing(self) -> list[ProcessOwnership]:
+        """The jobs whose children can't be told from ours by a tag, and ours."""
+        if self.tag is not None:
+            return [self]
+        return [job for reference in _jobs.valuerefs() if (job := reference()) is not None]
 
 
 def job_mark(job_id: str, started_at: float) -> str:
@@ -170,8 +202,7 @@ def job_mark(job_id: str, started_at: float) -> str:
 
 def job_of(pid: int) -> str | None:
     """The job of a living process, by its mark; None if it has none."""
-    mark = _mark(pid)
-    return None if mark is None else mark.rpartition(_SEPARATOR)[0]
+    return _mark(pid)[0]
 
 
 def _ticks() -> int:
@@ -179,18 +210,17 @@ def _ticks() -> int:
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
 
-def _children() -> list[ProcessEntry]:
-    return process_table().get(os.getpid(), []) if has_children() else []
+def _mark(pid: int) -> tuple[str | None, str]:
+    """The job and the number of the call in the mark that a process was started with.
 
-
-def _mark(pid: int) -> str | None:
-    """The mark that a living process was started with; None if it has none or can't be read."""
+    The job is None if the process has no mark or it can't be read. Any command can write any mark.
+    """
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             variables = file.read().split(b"\0")
     except OSError:
-        return None
+        return None, ""
     prefix = CALL_VARIABLE.encode() + b"="
-    return next(
-        (entry[len(prefix) :].decode("ascii", "replace") for entry in variables if entry.startswith(prefix)), None
-    )
+    marks = (entry[len(prefix) :].decode("ascii", "replace") for entry in variables if entry.startswith(prefix))
+    job, _, number = next(marks, "").rpartition(_SEPARATOR)
+    return job or None, number

@@ -15,7 +15,7 @@ import fcntl
 import os
 import subprocess
 import termios
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Protocol, Self
 
 import msgspec
@@ -25,10 +25,10 @@ from trioworker.worker.processes.output import CollectedOutput
 from trioworker.worker.processes.ownership import ProcessOwnership
 from trioworker.worker.processes.sandbox.launcher_client import Launcher
 from trioworker.worker.processes.sandbox.sandbox import NO_SANDBOX
-from trioworker.worker.processes.termination import KILL_DELAY, terminate_processes
+from trioworker.worker.processes.termination import KILL_DELAY, ProcessSnapshot, terminate_processes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
@@ -66,8 +66,8 @@ class Processes:
 
     def __init__(self, job: str | None = None, sandbox: Sandbox = NO_SANDBOX) -> None:
         """`job`, from `job_mark`, marks the processes, so that a restarted worker finds them (`orphans.py`)."""
-        self._ownership = ProcessOwnership(job)
-        self._launcher = Launcher(sandbox) if sandbox.enabled else None
+        self._ownership = ProcessOwnership(job, sandbox)
+        self._launcher = Launcher(sandbox, self._ownership.tag) if sandbox.enabled else None
         self._nursery: trio.Nursery | None = None
         self._reaping = False
         self._opened: AbstractAsyncContextManager[Self] | None = None
@@ -140,7 +140,9 @@ class Processes:
                 self._reap()
 
     def _reap(self) -> bool:
-        return self._ownership.reap(self._launcher.pid if self._launcher else None)
+        with _errors_logged():
+            return self._ownership.reap(self._launcher.pid if self._launcher else None)
+        return False
 
     async def _start(self, command: Sequence[str], directory: int, environment: Mapping[str, str]) -> _Call:
         if self._nursery is None:
@@ -181,7 +183,26 @@ class Processes:
 
     async def _terminate(self, number: int | None) -> None:
         """Terminate the processes of a call, or of all calls for None. Cancellation does not interrupt it."""
-        await terminate_processes(lambda: self._ownership.snapshot(number))
+
+        def take_snapshot(*, quick: bool) -> ProcessSnapshot:
+            if not quick:
+                # Thousands of dead children would slow down the search.
+                self._reap()
+            return self._ownership.snapshot(number, quick=quick)
+
+        with _errors_logged():
+            await terminate_processes(take_snapshot)
+
+
+@contextmanager
+def _errors_logged() -> Generator[None]:
+    """Log an error instead of raising it: whatever commands leave behind, the job must be reported."""
+    try:
+        yield
+    except Exception as error:
+        from loguru import logger
+
+        logger.error("processes of commands may still run: {}: {}", type(error).__name__, error)
 
 
 class _Process(Protocol):

@@ -52,7 +52,7 @@ async def test_a_command_that_writes_outside_fails_and_the_job_continues(
     refused, worked = [data["output"] for data in world.of_type("tool_result")]
     assert "Permission denied" in refused
     assert worked == "fine"
-    level = f"landlock {min(landlock.version(), landlock.MAX_VERSION)}, no_new_privs, limits"
+    level = f"landlock {min(landlock.version(), landlock.MAX_VERSION)}, seccomp, no_new_privs, limits"
     assert world.of_type("status")[0] == {"message": f"containment: {level}", "seq": 0}
     ((_, mark),) = read_trace(trace).marks("sandbox")
     assert mark == {"level": level, "gap": ""}
@@ -133,7 +133,7 @@ def test_without_landlock_the_other_restrictions_apply(workspace: Path, outside:
     assert ended.returncode == 0, ended.stderr
     success, level, output = json.loads(ended.stdout)
     assert success
-    assert level == "containment: no_new_privs, limits; this kernel offers no Landlock"
+    assert level == "containment: seccomp, no_new_privs, limits; this kernel offers no Landlock"
     assert "0\nNoNewPrivs:\t1" in output
     assert (outside / "victim").read_text() == "written\n"
 
@@ -151,7 +151,7 @@ def test_require_without_landlock_is_a_usage_error(workspace: Path) -> None:
 def test_a_version_that_is_too_old_is_not_used(version: int, gap: str, workspace: Path) -> None:
     config: dict[str, Any] = {"job_id": JOB_ID, "token": TOKEN, "workspace": workspace}
     with open_sandbox(WorkerConfig(**config), offered=lambda: version) as sandbox:
-        assert sandbox.level == "no_new_privs, limits"
+        assert sandbox.level == "seccomp, no_new_privs, limits"
     with (
         pytest.raises(ConfigError, match=f"--containment require: .*{gap}"),
         open_sandbox(WorkerConfig(**config, containment="require"), offered=lambda: version),

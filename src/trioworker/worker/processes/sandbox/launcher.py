@@ -1,4 +1,4 @@
-"""Confines itself permanently, then starts commands: `python launcher.py SOCKET RULESET LIMITS`.
+"""Confines itself permanently, then starts commands: `python launcher.py SOCKET RULESET LIMITS FILTER`.
 
 Commands inherit the confinement, so it adds no work per command. No thread of the worker is ever confined: commands
 can signal and trace whatever is in the same Landlock domain. A command is started as a child of the worker instead of
@@ -18,6 +18,7 @@ import signal
 import socket
 import struct
 import sys
+from contextlib import suppress
 
 SYS_LANDLOCK_RESTRICT_SELF = 446
 """On every architecture, as for all calls since Linux 5.1 (asm-generic/unistd.h)."""
@@ -27,6 +28,12 @@ CLONE_PARENT = 0x8000
 PR_SET_DUMPABLE = 4
 PR_SET_NO_NEW_PRIVS = 38
 """From linux/sched.h and linux/prctl.h."""
+SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}
+SECCOMP_SET_MODE_FILTER = 1
+SECCOMP_FILTER_FLAG_SPEC_ALLOW = 4
+"""From asm/unistd.h and linux/seccomp.h. Before Linux 5.16, a filter without this flag slows down the processor."""
+OOM_SCORE_ADJUSTMENT = b"500"
+"""When memory runs out, the kernel ends commands, not the worker (proc_pid_oom_score_adj(5)); the maximum is 1000."""
 
 REQUEST = struct.Struct("=II")
 """Header of a request: bytes that follow, and how many of its strings are arguments; the rest is the environment."""
@@ -40,8 +47,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
-def confine(ruleset: int) -> None:
-    """Set `no_new_privs` and enforce the Landlock `ruleset`, unless it is -1.
+def confine(ruleset: int, call_filter: bytes = b"") -> None:
+    """Set `no_new_privs`, enforce the Landlock `ruleset`, unless it is -1, and install the seccomp filter, if any.
 
     This is permanent, for the calling thread and all that it starts.
 
@@ -52,6 +59,12 @@ def confine(ruleset: int) -> None:
     _checked(libc.prctl(PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))))
     if ruleset >= 0:
         _checked(libc.syscall(ctypes.c_long(SYS_LANDLOCK_RESTRICT_SELF), ctypes.c_long(ruleset), ctypes.c_long(0)))
+    if call_filter:
+        instructions = ctypes.create_string_buffer(call_filter)
+        # struct sock_fprog: the number of instructions of eight bytes, and a pointer to them.
+        program = struct.pack("@HP", len(call_filter) // 8, ctypes.addressof(instructions))
+        numbers = (SYS_SECCOMP[os.uname().machine], SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW)
+        _checked(libc.syscall(*map(ctypes.c_long, numbers), ctypes.c_char_p(program)))
 
 
 def main(arguments: list[str]) -> None:
@@ -62,16 +75,18 @@ def main(arguments: list[str]) -> None:
         signal.signal(number, _ignore)
     for number in IGNORED_BY_PYTHON:
         signal.signal(number, signal.SIG_DFL)
-    confine(ruleset)
+    with suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
+        file.write(OOM_SCORE_ADJUSTMENT)
+    for limit in filter(None, arguments[2].split(",")):
+        kind, _, value = limit.partition("=")
+        resource.setrlimit(int(kind), (int(value), int(value)))
+    confine(ruleset, bytes.fromhex(arguments[3]))
     if ruleset >= 0:
         os.close(ruleset)
     libc = ctypes.PyDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
     # Commands are in our Landlock domain. They must not be able to trace us, and so read other commands' requests.
     libc.prctl(PR_SET_DUMPABLE, *map(ctypes.c_ulong, (0, 0, 0, 0)))
-    for limit in filter(None, arguments[2].split(",")):
-        kind, _, value = limit.partition("=")
-        resource.setrlimit(int(kind), (int(value), int(value)))
     os.set_inheritable(channel, False)
     devnull = os.open(os.devnull, os.O_RDONLY)
     with socket.socket(fileno=channel) as requests:

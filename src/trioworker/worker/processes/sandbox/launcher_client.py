@@ -13,6 +13,7 @@ import trio
 from loguru import logger
 
 from trioworker.worker.processes.sandbox import launcher as program
+from trioworker.worker.processes.sandbox.denied_calls import TAG_LIMIT
 from trioworker.worker.processes.sandbox.launcher import REQUEST, RESPONSE
 
 if TYPE_CHECKING:
@@ -53,8 +54,10 @@ class LaunchedProcess:
 class Launcher:
     """Starts commands in a sandbox. Close it after the last command has ended."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, tag: int | None = None) -> None:
+        """`tag`, from `job_tag`, is the tag of all commands."""
         self._sandbox = sandbox
+        self._limits = sandbox.limits if tag is None else {**sandbox.limits, TAG_LIMIT: tag}
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._lock = trio.Lock()
@@ -128,11 +131,11 @@ class Launcher:
         parent_end, child_end = socket.socketpair()
         parent_end.setblocking(False)
         self._socket = parent_end
-        limits = ",".join(f"{kind}={value}" for kind, value in self._sandbox.limits.items())
-        ruleset = self._sandbox.ruleset
+        limits = ",".join(f"{kind}={value}" for kind, value in self._limits.items())
+        ruleset, call_filter = self._sandbox.ruleset, self._sandbox.call_filter.hex()
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-ISs", program.__file__, str(child_end.fileno()), str(ruleset), limits],
+                [sys.executable, "-ISs", program.__file__, str(child_end.fileno()), str(ruleset), limits, call_filter],
                 env={name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ},
                 pass_fds=[descriptor for descriptor in (child_end.fileno(), ruleset) if descriptor >= 0],
                 stdin=subprocess.DEVNULL,

@@ -12,6 +12,7 @@ from trioworker.errors import ConfigError
 from trioworker.linux import landlock
 from trioworker.worker.processes.environment import child_environment
 from trioworker.worker.processes.sandbox import launcher
+from trioworker.worker.processes.sandbox.denied_calls import command_filter
 from trioworker.worker.processes.sandbox.resource_limits import resource_limits
 from trioworker.worker.processes.sandbox.writable_paths import in_container, is_within, writable_paths
 
@@ -29,6 +30,7 @@ class Sandbox:
         enabled: Commands are started by the launcher.
         landlock: The Landlock version in use, 0 for none.
         ruleset: The descriptor of the Landlock ruleset, -1 for none.
+        call_filter: The seccomp filter, empty for none.
         limits: Resource limits by their `RLIMIT_` constant.
         gap: What is missing and why, for people; empty if nothing is.
     """
@@ -36,13 +38,15 @@ class Sandbox:
     enabled: bool
     landlock: int = 0
     ruleset: int = -1
+    call_filter: bytes = b""
     limits: Mapping[int, int] = field(default_factory=dict[int, int])
     gap: str = ""
 
     @property
     def level(self) -> str:
-        """What is enforced, such as `landlock 7, no_new_privs, limits`."""
+        """What is enforced, such as `landlock 7, seccomp, no_new_privs, limits`."""
         parts = [f"landlock {self.landlock}"] if self.landlock else []
+        parts += ["seccomp"] if self.call_filter else []
         parts += ["no_new_privs", "limits"] if self.enabled else ["none"]
         return ", ".join(parts)
 
@@ -79,10 +83,10 @@ def _enabled_sandbox(config: WorkerConfig, offered: int) -> Sandbox:
     gap = _missing_requirement()
     if gap:
         return Sandbox(enabled=False, gap=gap)
-    limits = resource_limits(config.timeout)
+    limits, call_filter = resource_limits(config.timeout), _usable_filter()
     if offered < landlock.MIN_VERSION:
         gap = "this kernel offers no Landlock" + (f" that is new enough (version {offered})" if offered else "")
-        return Sandbox(enabled=True, limits=limits, gap=gap)
+        return Sandbox(enabled=True, call_filter=call_filter, limits=limits, gap=gap)
     paths = writable_paths(
         config.workspace,
         child_environment(os.environ, {}),
@@ -94,14 +98,14 @@ def _enabled_sandbox(config: WorkerConfig, offered: int) -> Sandbox:
     ruleset = -1
     try:
         ruleset = landlock.open_ruleset(version, paths)
-        _test_ruleset(ruleset)
+        _test(ruleset)
     except OSError as error:
         if ruleset >= 0:
             os.close(ruleset)
-        return Sandbox(enabled=True, limits=limits, gap=f"Landlock failed: {error.strerror}")
+        return Sandbox(enabled=True, call_filter=call_filter, limits=limits, gap=f"Landlock failed: {error.strerror}")
     if config.state_dir is not None and is_within(config.state_dir, paths):
         gap = f"commands may write to the journal's folder {config.state_dir}; choose another --state-dir"
-    return Sandbox(enabled=True, landlock=version, ruleset=ruleset, limits=limits, gap=gap)
+    return Sandbox(enabled=True, landlock=version, ruleset=ruleset, call_filter=call_filter, limits=limits, gap=gap)
 
 
 def _missing_requirement() -> str:
@@ -115,7 +119,17 @@ def _missing_requirement() -> str:
     return ""
 
 
-def _test_ruleset(ruleset: int) -> None:
+def _usable_filter() -> bytes:
+    """The seccomp filter; empty if the kernel refuses it."""
+    call_filter = command_filter()
+    try:
+        _test(-1, call_filter)
+    except OSError:
+        return b""
+    return call_filter
+
+
+def _test(ruleset: int, call_filter: bytes = b"") -> None:
     """Confine a short-lived thread, as the launcher will confine itself.
 
     Raises:
@@ -125,7 +139,7 @@ def _test_ruleset(ruleset: int) -> None:
 
     def confine() -> None:
         try:
-            launcher.confine(ruleset)
+            launcher.confine(ruleset, call_filter)
         except OSError as error:
             failures.append(error)
 
