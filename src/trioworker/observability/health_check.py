@@ -6,12 +6,13 @@ It is started every few seconds while a job runs, so it doesn't import trio: a p
 from __future__ import annotations
 
 import socket
-import sys
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
+
+from trioworker.observability.notices import print_notice
+from trioworker.protocol.ascii_json import ascii_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,12 +63,11 @@ def check_health(path: Path, max_idle: float | None) -> int:
     try:
         line = _request(path)
         health = _parse(line, path)
-        with suppress(OSError):  # a closed stdout says nothing about the worker
-            print(line.decode().strip(), flush=True)
+        print(ascii_json(msgspec.json.decode(line)), flush=True)
         if max_idle is not None and health.idle > max_idle:
             raise _UnhealthyError(f"no progress for {health.idle:.0f} s, over --max-idle {max_idle:g}")
     except _UnhealthyError as reason:
-        sys.stderr.write(f"trioworker: {reason}\n")
+        print_notice(str(reason))
         return UNHEALTHY
     return HEALTHY
 

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
+
+from trioworker.protocol.control_characters import escape_text
+
+INDENT = "    "
+"""Starts the second and every later line of a notice or a log record, so that it can't pass for one of its own."""
 
 
 def print_notice(text: str) -> None:
-    """Print one line to stderr; a closed stderr is ignored."""
-    with suppress(OSError):
-        sys.stderr.write(f"trioworker: {text}\n")
-        sys.stderr.flush()
+    """Print a notice to stderr, with its control characters escaped."""
+    sys.stderr.write(f"trioworker: {indent_lines(text)}\n")
+    sys.stderr.flush()
+
+
+def indent_lines(text: str) -> str:
+    """The text with its control characters escaped, and all lines but the first indented."""
+    return escape_text(text).replace("\n", f"\n{INDENT}")
