@@ -1,13 +1,10 @@
 """trioworker runs one autonomous-agent job to its end, whatever happens.
 
 The names below are the public ones. They are imported when they are first used, so that `import trioworker` costs
-little.
+little. Nothing else is imported here, not even `typing`: with `python -m`, it would come from the working directory.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from trioworker.errors import (
         ActorFailedError,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from trioworker.cli import option_table, subcommands
+from trioworker.cli.exit import exit_on_signal
 from trioworker.cli.options import add_options
 from trioworker.errors import ConfigError, OrchestratorError, WorkerError
-from trioworker.protocol.exit_codes import BAD_USAGE, NO_ORCHESTRATOR, SUCCEEDED
+from trioworker.observability.notices import print_notice
+from trioworker.protocol.exit_codes import BAD_USAGE, NO_ORCHESTRATOR, SUCCEEDED, UNREPORTED
 from trioworker.protocol.values import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
@@ -43,17 +44,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand and return its exit code; see `EXIT_CODES`."""
     try:
         parsed = _parser().parse_args(arguments)
+        if parsed.run is not subcommands.worker:
+            exit_on_signal()
         return parsed.run(parsed)
     except OrchestratorError as error:
         return print_error(error, NO_ORCHESTRATOR)
     except WorkerError as error:
         return print_error(error, BAD_USAGE)
+    except MemoryError:
+        return print_error(WorkerError("memory ran out; raise the limit of memory"), UNREPORTED)
+    except OSError as error:
+        return print_error(WorkerError(f"{error}; nothing was reported"), UNREPORTED)
 
 
 def print_error(error: WorkerError, code: int) -> int:
     """Print the error to stderr on one line, and return the exit code."""
-    line = " ".join(str(error).split())
-    sys.stderr.write(f"trioworker: {line}\n")
+    print_notice(" ".join(str(error).split()))
     return code
 
 

@@ -6,6 +6,8 @@ contract names.
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,16 +85,40 @@ def _resolve(option: Option, argument: str | None, environ: Mapping[str, str]) -
         raise ConfigError(f"--{option.name} is missing: give it, or set {option.variable}")
     if not text:
         return None
+    check_text(source, text)
     try:
-        return option.parse(text)
+        value = option.parse(text)
     except ValueError as error:
         raise ConfigError(f"{source}: {text[:200]!r} is not {error}") from error
+    # A resolved path has the names of its parents.
+    check_text(source, str(value))
+    return value
+
+
+def check_text(source: str, text: str) -> None:
+    """Refuse text with bytes that the locale's encoding doesn't have: events and requests can't contain them.
+
+    Raises:
+        ConfigError: there are such bytes.
+    """
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        encoding = sys.getfilesystemencoding().upper()
+        raise ConfigError(f"{source}: {text[:200]!r} is not {encoding}; use another name or text, or set the locale")
 
 
 def user_state_dir(environ: Mapping[str, str]) -> Path:
-    """Return the folder for our state in the user's home (XDG Base Directory Specification)."""
-    home = environ.get("XDG_STATE_HOME", "")
-    return (Path(home) if home.startswith("/") else Path.home() / ".local" / "state") / "trioworker"
+    """Return the folder for our state in the user's home (XDG Base Directory Specification).
+
+    Raises:
+        ConfigError: the user has no home.
+    """
+    state = environ.get("XDG_STATE_HOME", "")
+    try:
+        home = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+    except RuntimeError as error:
+        raise ConfigError(f"--state-dir is missing: give it, since user {os.getuid()} has no home folder") from error
+    check_text("XDG_STATE_HOME or the home folder", str(home))
+    return home / "trioworker"
 
 
 def token(environ: Mapping[str, str]) -> str:

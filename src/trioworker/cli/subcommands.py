@@ -6,21 +6,18 @@ What a subcommand needs is imported when it runs, so that a bad option is report
 from __future__ import annotations
 
 import os
-import signal
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trioworker.cli import option_table
-from trioworker.cli.options import resolve, token, user_state_dir
+from trioworker.cli.options import check_text, resolve, token, user_state_dir
 from trioworker.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
 
     from trioworker.local.config import LocalConfig
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def worker(parsed: argparse.Namespace) -> int:
@@ -31,10 +28,6 @@ def worker(parsed: argparse.Namespace) -> int:
     from trioworker.worker.config import WorkerConfig
 
     config = WorkerConfig(token=token(os.environ), **values)
-    # A signal may arrive during the imports; as PID 1 it would be ignored, elsewhere it would end us without a report.
-    early: list[int] = []
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda number, _: early.append(number))
     # loguru's default sink is never used, and takes as long to set up as the one that replaces it.
     os.environ.setdefault("LOGURU_AUTOINIT", "0")
     recording = nullcontext()
@@ -44,7 +37,7 @@ def worker(parsed: argparse.Namespace) -> int:
         recording = open_recorder(config, cassette)
     from trioworker.worker.program import run_program
 
-    return run_program(config, level=level, form=form, early=early, instrument=instrument, recording=recording)
+    return run_program(config, level=level, form=form, instrument=instrument, recording=recording)
 
 
 def local(parsed: argparse.Namespace) -> int:
@@ -55,6 +48,7 @@ def local(parsed: argparse.Namespace) -> int:
     ]
     from trioworker.local.config import LocalConfig
 
+    check_text("TEXT", parsed.text or "")
     config = LocalConfig(
         text=parsed.text or "",
         workspace=values["workspace"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +19,7 @@ from trioworker.observability.logging import Logs
 from trioworker.observability.notices import print_notice
 from trioworker.protocol.exit_codes import FAILED, STOPPED, SUCCEEDED
 from trioworker.supervision.nurseries import unwrap_single_exception
+from trioworker.supervision.stop_signals import open_stop_receiver
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from trioworker.fleet.engine import Engine
     from trioworker.fleet.jobs import FleetJob
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +84,7 @@ async def _run(config: FleetConfig, jobs: Sequence[FleetJob], results: Results) 
             engine, HttpJobStatusClient(client), results, parallel=config.parallel, attempts=config.attempts
         )
         # Open until all workers have ended: otherwise a second signal would kill the fleet before them.
-        with trio.open_signal_receiver(*STOP_SIGNALS) as signals, unwrap_single_exception():
+        with open_stop_receiver() as signals, unwrap_single_exception():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_stop, signals, scheduler)
                 await scheduler.run(jobs)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,11 +10,12 @@ import trio
 
 from trioworker.cassette.format import load_cassette
 from trioworker.cassette.player import DivergedError, replay
-from trioworker.local.run import open_printer, write_out
+from trioworker.local.run import open_printer
 from trioworker.observability.logging import Logs
 from trioworker.orchestrator.views import JobView, Report, StoredEvent, Usage, title_of
 from trioworker.protocol.exit_codes import DIVERGED
 from trioworker.supervision.nurseries import unwrap_single_exception
+from trioworker.supervision.stop_signals import open_stop_receiver, signal_name
 from trioworker.worker.cancellation import StopRequest
 from trioworker.worker.redaction.secrets import Redactor
 
@@ -62,8 +61,7 @@ def run_replay(
     try:
         outcome = trio.run(_replay, config, cassette, {"record": record, "trace": trace}, clock=clock)
     except DivergedError as error:
-        with suppress(OSError):
-            sys.stderr.write(f"trioworker: {path}: {error}\n")
+        sys.stderr.write(f"trioworker: {path}: {error}\n")
         return DIVERGED
     return outcome.exit_code
 
@@ -74,9 +72,9 @@ async def _replay(config: LocalConfig, cassette: Cassette, more: dict[str, Any])
 
     async def forward(signals: AsyncIterator[int]) -> None:
         async for number in signals:
-            stop.request(f"stopped by {signal.Signals(number).name}")
+            stop.request(f"stopped by {signal_name(number)}")
 
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, unwrap_single_exception():
+    with open_stop_receiver() as signals, unwrap_single_exception():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(forward, signals)
             outcome = await replay(cassette, config.workspace, on_event=display.show, stop=stop, **more)
@@ -126,6 +124,5 @@ class ReplayDisplay:
 
     @staticmethod
     def _write(text: str) -> None:
-        # A closed standard output must not change the result of the replay.
-        with suppress(OSError):
-            write_out(text)
+        sys.stdout.write(text)
+        sys.stdout.flush()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from trioworker.local.page_trace import page_trace
 from trioworker.local.render import JsonPrinter, PlainPrinter, report_lines, summary
 from trioworker.local.stdin_lines import follow_lines
 from trioworker.local.worker_process import WorkerProcess
+from trioworker.observability.bounded_stream import wait_until_written
 from trioworker.observability.notices import print_notice
 from trioworker.orchestrator.app import make_app
 from trioworker.orchestrator.backends.factory import open_backend
@@ -25,6 +25,7 @@ from trioworker.orchestrator.store import Store
 from trioworker.orchestrator.views import title_of
 from trioworker.orchestrator.web.pages import LocalWorker, Pages
 from trioworker.protocol.wire import Prompt
+from trioworker.supervision.stop_signals import open_stop_receiver
 from trioworker.worker.state.journal_file import journal_path
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from trioworker.local.render import Printer
     from trioworker.orchestrator.backends.base import Backend
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Ctrl-C, `kill`, and a closed terminal: each stops the job, which is then reported."""
+OUTPUT_TIMEOUT = 60.0
+"""Seconds after the job's end that its output waits for a reader that pauses, such as a pager."""
 
 
 def run_local(config: LocalConfig) -> int:
@@ -61,7 +62,7 @@ async def _local(config: LocalConfig, store: Store, backend: Backend, sock: sock
     printer = open_printer(json_lines=config.json_lines)
     async with aclosing(backend), trio.open_nursery() as nursery:
         # Open until the worker has shut down: otherwise a second signal would kill us before that.
-        with trio.open_signal_receiver(*STOP_SIGNALS) as signals, page_trace(config) as trace:
+        with open_stop_receiver() as signals, page_trace(config) as trace:
             pages = Pages(store)
             url: str = await nursery.start(serve, make_app(store, backend, pages), sock)
             if config.web:
@@ -72,12 +73,14 @@ async def _local(config: LocalConfig, store: Store, backend: Backend, sock: sock
             async with WorkerProcess((*options, *config.worker_options), job.token) as worker:
                 pages.local = LocalWorker(job.id, worker.stop, trace.file)
                 stop_requested = trio.Event()
-                nursery.start_soon(_stop_on_signal, signals, worker, stop_requested)
+                output = trio.CancelScope()
+                nursery.start_soon(_stop_on_signal, signals, worker, stop_requested, output)
                 async with trio.open_nursery() as printing:
-                    printing.start_soon(_print_events, store, job.id, printer, worker)
+                    printing.start_soon(_print_events, store, job.id, printer, worker, output)
                     code = await worker.wait()
                     # If the worker didn't report, end the job, and with it the printing.
                     store.abandon(job.id, f"the worker ended with exit code {code} and no report")
+                    output.deadline = trio.current_time() + OUTPUT_TIMEOUT
             # The job has ended and can't be resumed.
             journal_path(config.state_dir, job.id).unlink(missing_ok=True)
             _show_end(config, store, job.id, printer, trio.current_time() - start)
@@ -91,37 +94,44 @@ async def _local(config: LocalConfig, store: Store, backend: Backend, sock: sock
 def _show_end(config: LocalConfig, store: Store, job_id: str, printer: Printer, seconds: float) -> None:
     view = store.view(job_id)
     if view is not None:
-        with suppress(OSError):
-            write_out(printer.end(view, seconds))
+        sys.stdout.write(printer.end(view, seconds))
         if config.json_lines:
             print_notice("\n".join([summary(view, seconds), *report_lines(view)]))
 
 
-async def _print_events(store: Store, job_id: str, printer: Printer, worker: WorkerProcess) -> None:
-    """Print the job's events until it ends. If standard output is closed, stop the job."""
+async def _print_events(
+    store: Store, job_id: str, printer: Printer, worker: WorkerProcess, output: trio.CancelScope
+) -> None:
+    """Print the job's events until it ends or `output` is cancelled. If standard output is closed, stop the job."""
     after = 0
-    while events := await store.next_events(job_id, after):
-        text = "".join(printer.show(event) for event in events)
-        after = events[-1].number
-        try:
-            # In a thread: a slow reader, such as a pager, must not block the orchestrator.
-            await trio.to_thread.run_sync(write_out, text, abandon_on_cancel=True)
-        except OSError:
-            _redirect_stdout_to_devnull()
+    with output:
+        while events := await store.next_events(job_id, after):
+            text = "".join(printer.show(event) for event in events)
+            after = events[-1].number
+            try:
+                # In a thread: a slow reader, such as a pager, must not block the orchestrator.
+                await trio.to_thread.run_sync(_write_out, text, abandon_on_cancel=True)
+            except OSError:
+                worker.stop()
+                return
+
+
+async def _stop_on_signal(
+    signals: AsyncIterator[int], worker: WorkerProcess, stop_requested: trio.Event, output: trio.CancelScope
+) -> None:
+    """Stop the worker on the first signal, so that it reports the job; kill it on the second.
+
+    Once the worker has ended, a signal ends the wait for a reader of the output.
+    """
+    async for _ in signals:
+        if worker.ended:
+            output.cancel()
+        elif stop_requested.is_set():
+            worker.kill()
+        else:
+            print_notice("stopping; press Ctrl-C again to kill")
             worker.stop()
-            return
-
-
-async def _stop_on_signal(signals: AsyncIterator[int], worker: WorkerProcess, stop_requested: trio.Event) -> None:
-    """Stop the worker on the first signal, so that it reports the job; kill it on the second."""
-    await anext(signals)
-    stop_requested.set()
-    if worker.ended:
-        return
-    print_notice("stopping; press Ctrl-C again to kill")
-    worker.stop()
-    await anext(signals)
-    worker.kill()
+        stop_requested.set()
 
 
 def _add_prompt(store: Store, job_id: str, line: str) -> None:
@@ -140,15 +150,6 @@ def open_printer(*, json_lines: bool) -> Printer:
     return PlainPrinter()
 
 
-def write_out(text: str) -> None:
-    """Write `text` to standard output; characters that its encoding lacks are replaced."""
-    encoding = sys.stdout.encoding
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
-    sys.stdout.flush()
-
-
-def _redirect_stdout_to_devnull() -> None:
-    """Discard what is left in the buffer: Python flushes it at exit and would fail again."""
-    devnull = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-    os.dup2(devnull, 1)
-    os.close(devnull)
+def _write_out(text: str) -> None:
+    sys.stdout.write(text)
+    wait_until_written(sys.stdout)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import signal
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
@@ -14,15 +13,13 @@ from trioworker.orchestrator.app import make_app
 from trioworker.orchestrator.backends.factory import NoBackend, open_backend
 from trioworker.orchestrator.server import bind, serve
 from trioworker.orchestrator.store import Store
+from trioworker.supervision.stop_signals import open_stop_receiver
 
 if TYPE_CHECKING:
     import socket
 
     from trioworker.orchestrator.backends.base import Backend
     from trioworker.orchestrator.config import OrchestratorConfig
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Ctrl-C, `kill`, and a closed terminal."""
 
 
 def run_orchestrator(config: OrchestratorConfig) -> int:
@@ -46,7 +43,7 @@ def _raise_open_files_limit() -> None:
 
 async def _serve_until_signalled(store: Store, backend: Backend, sock: socket.socket) -> int:
     async with aclosing(backend), trio.open_nursery() as nursery:
-        with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
+        with open_stop_receiver() as signals:
             url: str = await nursery.start(serve, make_app(store, backend), sock)
             print_notice(f"listening on {url}")
             await anext(signals)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,15 +12,17 @@ from loguru import logger
 from trioworker.errors import WorkerError
 from trioworker.observability.instrument import load_instrument
 from trioworker.observability.logging import LogFormat, LogLevel, Logs
+from trioworker.protocol.ascii_json import ascii_json
 from trioworker.protocol.exit_codes import UNREPORTED
 from trioworker.supervision.nurseries import unwrap_single_exception
+from trioworker.supervision.stop_signals import open_stop_receiver, signal_name
 from trioworker.worker.api import open_job
 from trioworker.worker.cancellation import StopRequest
 from trioworker.worker.processes.environment import forget_token
 from trioworker.worker.redaction.secrets import Redactor
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractContextManager
 
     from trioworker.worker.config import WorkerConfig
@@ -40,7 +40,6 @@ def run_program(
     *,
     level: LogLevel,
     form: LogFormat,
-    early: Iterable[int],
     instrument: str | None,
     recording: AbstractContextManager[RecordingHooks | None],
 ) -> int:
@@ -50,7 +49,6 @@ def run_program(
         config: the job's configuration.
         level: the minimum log level.
         form: the format of the log.
-        early: numbers of the signals that arrived before the job could be stopped.
         instrument: a trio instrument to attach, as `MODULE:NAME`.
         recording: the recorder of the job, opened for as long as the job runs.
 
@@ -71,14 +69,14 @@ def run_program(
         # Attached for the whole of trio.run, so that it sees the run start and end.
         instruments = [load_instrument(instrument)] if instrument else []
         with recording as recorder:
-            outcome = trio.run(_run_until_signalled, config, recorder, started, early, instruments=instruments)
+            outcome = trio.run(_run_until_signalled, config, recorder, started, instruments=instruments)
     except WorkerError:
         raise
     except Exception as error:  # a defect of ours: the job's end was not reported
         logger.opt(exception=error).critical("job {}: a defect of the worker ended it", config.job_id)
         return UNREPORTED
     logger.info("job {}: {}", config.job_id, outcome.status)
-    _print_result(msgspec.json.encode(outcome).decode())
+    print(ascii_json(msgspec.to_builtins(outcome)), flush=True)
     return outcome.exit_code
 
 
@@ -86,40 +84,21 @@ async def _run_until_signalled(
     config: WorkerConfig,
     recorder: RecordingHooks | None,
     started: Callable[[RunningJob], None],
-    early: Iterable[int],
 ) -> JobOutcome:
-    """Run a job to its end; SIGTERM and SIGINT stop it. `started` is called once the job was fetched.
-
-    The signal receiver stays open until the end is reported: otherwise a second signal would kill the worker during its
-    shutdown.
-    """
+    """Run a job to its end; a signal stops it. `started` is called once the job was fetched."""
     stop = StopRequest()
-
-    def received(number: int) -> None:
-        name = signal.Signals(number).name
-        logger.info("{} received", name)
-        stop.request(f"stopped by {name}")
 
     async def forward(signals: AsyncIterator[int]) -> None:
         async for number in signals:
-            received(number)
+            name = signal_name(number)
+            logger.info("{} received", name)
+            stop.request(f"stopped by {name}")
 
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals, unwrap_single_exception():
+    with open_stop_receiver() as signals, unwrap_single_exception():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(forward, signals)
-            for number in early:
-                received(number)
             async with open_job(config, stop=stop, recorder=recorder) as running:
                 started(running)
                 outcome = await running.wait()
             nursery.cancel_scope.cancel()
     return outcome
-
-
-def _print_result(line: str) -> None:
-    """Print to stdout. A closed stdout doesn't change the exit code."""
-    try:
-        print(line, flush=True)
-    except OSError:
-        # The interpreter would try to write the rest of the buffer again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
