@@ -40,7 +40,7 @@ def start_worker(
         OSError: The worker can't be started.
     """
     # `-P` keeps modules in the working directory, which may be the job's, out of the worker.
-    worker = [sys.executable, "-P", "-m", "trioworker", "worker", *options]
+    worker = [sys.executable, "-P", "-c", _bootstrap(), "trioworker", "worker", *options]
     return subprocess.Popen(  # noqa: S603 - our own program; its options were checked
         [sys.executable, "-ISs", str(Path(pdeathsig.__file__)), str(os.getpid()), str(int(death_signal)), *worker],
         env=worker_environment(os.environ, token),
@@ -58,6 +58,15 @@ def kill_worker(process: subprocess.Popen[bytes]) -> None:
         kill_tree(process.pid)
     # SIGKILL can't be ignored: this wait is short.
     process.wait()
+
+
+def _bootstrap() -> str:
+    """Code that runs the program with our module search path.
+
+    That path may not be the interpreter's: a zipapp (shiv, pex) extends it when it starts.
+    """
+    path = [folder for folder in sys.path if folder]
+    return f"import sys; sys.path[:] = {path!a}; del sys.argv[0]; from trioworker.cli.entry import run; run()"
 
 
 def worker_environment(environ: Mapping[str, str], token: str) -> dict[str, str]:
