@@ -48,6 +48,10 @@ class UnreachableError(OrchestratorError):
         self.retry_after = retry_after
 
 
+class ServerFailingError(UnreachableError):
+    """The orchestrator answered a request with nothing but 5xx statuses for longer than the request tolerates them."""
+
+
 class BadReplyError(OrchestratorError):
     """The orchestrator responded with a 2xx status and a body that violates the contract."""
 

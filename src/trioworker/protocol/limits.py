@@ -45,8 +45,8 @@ TAIL_PREVIEW_BYTES = 2_000
 ERROR_PREVIEW_BYTES = 500
 DIFF_PREVIEW_BYTES = 8_000
 """Previews in events (contract, 'Events')."""
-DEFAULT_EVENT_QUEUE = 256
-"""Events in the outbox before reasoning and tools wait for their delivery."""
+DEFAULT_EVENT_QUEUE = 10_000
+"""Events in the outbox before reasoning and tools wait for their delivery: about 30 MB, more than most jobs have."""
 DEFAULT_CONTEXT_TOKENS = 100_000
 """Default limit of a request and its reply in tokens. With 128,000 tokens, it leaves a margin for estimation errors."""
 BYTES_PER_TOKEN = 4

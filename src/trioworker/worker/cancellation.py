@@ -23,6 +23,10 @@ CLEANUP_SHARE = 0.5
 """The part of a shutdown spent waiting for tools: one that can't be cancelled must not prevent the report."""
 REPORT_SHARE = 0.35
 """The part of a shutdown that is reserved for the report when events can't be delivered."""
+POST_PATIENCE = 60.0
+"""Seconds for which a post may get nothing but 5xx responses before the next one is tried; half of what a post may take
+during the shutdown, if that is less.
+"""
 POST_SHARE = 1 / 3
 MIN_POST_TIMEOUT = 0.5
 """The part of the remaining time, and the minimum in seconds, that one post may take during the shutdown: a stalled
@@ -127,6 +131,10 @@ class JobScopes:
         """A scope to deliver one post in; a post that it cancels is to be sent again."""
         self._post = trio.CancelScope(deadline=self._post_deadline())
         return self._post
+
+    def post_patience(self) -> float:
+        """Seconds for which the current post may get nothing but 5xx responses."""
+        return min(POST_PATIENCE, max(0.0, self._post.deadline - trio.current_time()) / 2)
 
     def poll(self, timeout: float) -> trio.CancelScope:
         """A scope to poll in, of at most `timeout` seconds, shielded until `unshield_polls`.

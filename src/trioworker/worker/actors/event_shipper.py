@@ -1,14 +1,20 @@
-"""The event shipper: delivers the posts of the outbox, one at a time and in order, then reports the job's end."""
+"""The event shipper: delivers the posts of the outbox, one at a time and in order, then reports the job's end.
+
+A post that is refused is lost. While the orchestrator can't be reached, everything waits, in order. A post that gets
+nothing but 5xx responses for a minute may have content that the orchestrator can't handle, so the next one is tried: if
+that one gets through, the first is lost; otherwise the orchestrator is failing, and both wait.
+"""
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
 import trio
 from loguru import logger
 
-from trioworker.errors import OrchestratorError, UnreachableError
+from trioworker.errors import OrchestratorError, ServerFailingError, UnreachableError
 from trioworker.protocol import wire
 from trioworker.protocol.limits import MAX_KEPT_OUTPUT_BYTES
 from trioworker.protocol.text import truncate
@@ -74,14 +80,43 @@ class EventShipper:
 
     async def _deliver(self, post: Post) -> None:
         try:
-            await self._client.post(post.path, _encode(post.body))
+            await self._client.post(post.path, _encode(post.body), self._scopes.post_patience())
+        except ServerFailingError as error:
+            await self._try_next(post, error)
         except UnreachableError as error:
-            logger.warning("{} {} is still waiting: {}", post.path, post.number, error)
+            _log_waiting(post, error)
         except OrchestratorError as error:
-            logger.error("{} {} is lost: {}", post.path, post.number, error)
+            _log_lost(post, error)
             self._job.commit(EventDelivered(lost=True))
         else:
             self._job.commit(EventDelivered())
+
+    async def _try_next(self, failing: Post, failure: ServerFailingError) -> None:
+        """Give up the first post, for which the orchestrator fails, if the next one is accepted or refused."""
+        following = self._next_like(failing)
+        if following is None:
+            _log_waiting(failing, failure)
+            return
+        await self._job.sync()
+        try:
+            await self._client.post_once(following.path, _encode(following.body))
+        except UnreachableError:
+            _log_waiting(failing, failure)
+            return
+        except OrchestratorError as error:
+            _log_lost(following, error)
+            answered = EventDelivered(lost=True)
+        else:
+            answered = EventDelivered()
+        _log_lost(failing, failure)
+        # One that isn't the second is sent again in its turn: only the oldest post can be removed.
+        is_second = following is self._job.outbox[1]
+        self._job.commit(EventDelivered(lost=True), *((answered,) if is_second else ()))
+
+    def _next_like(self, failing: Post) -> Post | None:
+        """The next post that shows whether `failing` can be given up: a status that is accepted proves no event bad."""
+        later = islice(self._job.outbox, 1, None)
+        return next((post for post in later if post.path == "event" or failing.path == "status"), None)
 
     async def _report(self) -> None:
         decided = self._job.decided
@@ -108,3 +143,11 @@ class EventShipper:
             return message
         logger.error("{} events could not be delivered", undelivered)
         return f"{message}\n({undelivered} events could not be delivered)"
+
+
+def _log_waiting(post: Post, error: OrchestratorError) -> None:
+    logger.warning("{} {} is still waiting: {}", post.path, post.number, error)
+
+
+def _log_lost(post: Post, error: OrchestratorError) -> None:
+    logger.error("{} {} is lost: {}", post.path, post.number, error)

@@ -45,12 +45,14 @@ class HttpResponse(msgspec.Struct, frozen=True):
 class TransientError(Exception):
     """An attempt failed, and a retry may succeed. Never leaves the client.
 
-    `retry_after` is the number of seconds that the orchestrator asked to wait, 0 if it didn't.
+    `retry_after` is the number of seconds that the orchestrator asked to wait, 0 if it didn't. `status` is the status
+    of its response, None without a complete response.
     """
 
-    def __init__(self, reason: str, *, retry_after: float = 0.0) -> None:
+    def __init__(self, reason: str, *, retry_after: float = 0.0, status: int | None = None) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
+        self.status = status
 
 
 class Connection(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -35,8 +36,11 @@ T = TypeVar("T")
 BOOTSTRAP_LIMITS = RequestLimits(attempt=15.0, total=60.0)
 POST_LIMITS = RequestLimits(attempt=10.0, total=300.0)
 POLL_LIMITS = RequestLimits(attempt=10.0, total=10.0, attempts=1)
+TRIAL_LIMITS = RequestLimits(attempt=10.0, total=10.0, attempts=1)
 REPORT_LIMITS = RequestLimits(attempt=4.0, total=60.0)
-"""Attempts may be short, as repeating a report is safe: a refusal then means that it had arrived."""
+"""The orchestrator stops the container before it responds, which takes 10 s if a process there ignores SIGTERM. After a
+signal, the shutdown's scope limits an attempt to what is left of the grace.
+"""
 
 MALFORMED_ATTEMPTS = 3
 """Malformed 2xx responses before a request fails. A proxy may have sent the first ones."""
@@ -123,9 +127,18 @@ class OrchestratorClient:
         """`GET prompt`, without retries: the next follow-up, None when none is waiting."""
         return await self._decoded("GET", "prompt", _prompt, POLL_LIMITS, accept=frozenset({204}))
 
-    async def post(self, path: str, body: bytes) -> None:
-        """`POST event` or `POST status`, for an entry of the outbox."""
-        await self._sender.send("POST", path, POST_LIMITS, _ignore, body=body)
+    async def post(self, path: str, body: bytes, patience: float = math.inf) -> None:
+        """`POST event` or `POST status`, for an entry of the outbox.
+
+        Raises:
+            ServerFailingError: it got nothing but 5xx responses for `patience` seconds.
+        """
+        limits = msgspec.structs.replace(POST_LIMITS, failing=patience)
+        await self._sender.send("POST", path, limits, _ignore, body=body)
+
+    async def post_once(self, path: str, body: bytes) -> None:
+        """As `post`, without retries."""
+        await self._sender.send("POST", path, TRIAL_LIMITS, _ignore, body=body)
 
     async def report(self, report: wire.CompletionReport, delivery: ReportDelivery) -> None:
         """`POST complete`, until the orchestrator accepts it.

@@ -5,6 +5,7 @@ Two cancel scopes limit a request: one around each attempt, and one around all a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -13,7 +14,7 @@ import msgspec
 import trio
 from loguru import logger
 
-from trioworker.errors import RefusedError, UnreachableError
+from trioworker.errors import RefusedError, ServerFailingError, UnreachableError
 from trioworker.protocol.limits import MAX_REPLY_BYTES
 from trioworker.worker.client.exchange import HttpRequest, HttpResponse, TransientError
 
@@ -41,10 +42,14 @@ OnRetry = Callable[[str], Awaitable[None]]
 
 
 class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of a request: seconds per attempt and in all, the number of attempts, and bytes of the response's body."""
+    """Limits of a request: seconds per attempt and in all, the number of attempts, and bytes of the response's body.
+
+    `failing` is the number of seconds after which a request fails that got nothing but 5xx responses in that time.
+    """
 
     attempt: float
     total: float
+    failing: float = math.inf
     attempts: int | None = None
     reply_bytes: int = MAX_REPLY_BYTES
 
@@ -89,11 +94,13 @@ class RetryingSender:
 
         Raises:
             RefusedError: the response has a status that no retry can change.
+            ServerFailingError: the orchestrator responded with 5xx statuses only, for longer than the limits allow.
             UnreachableError: no attempt succeeded within the limits.
             OrchestratorError: `read` or the connection raised it.
         """
         last, retry_after = "no response", 0.0
         tries = 0
+        failing_since = math.inf
         with trio.move_on_after(limits.total):
             while limits.attempts is None or tries < limits.attempts:
                 self.retries += tries > 0
@@ -107,6 +114,12 @@ class RetryingSender:
                 except TransientError as failure:
                     last, retry_after = str(failure), failure.retry_after
                     logger.debug("{} {}: attempt {}: {}", method, path, tries, last)
+                    is_failing = failure.status is not None and failure.status >= 500
+                    failing_since = min(failing_since, trio.current_time()) if is_failing else math.inf
+                    if trio.current_time() - failing_since >= limits.failing:
+                        raise ServerFailingError(
+                            f"{method} {self._base}{path}: {last} (for at least {limits.failing:g} s)", retry_after
+                        ) from failure
                     if on_retry is not None and tries == 1:
                         await on_retry(last)
                     if limits.attempts is None:
@@ -142,7 +155,7 @@ class RetryingSender:
             raise failure
         reason = f"answered {response.status}{_excerpt(response.body)}"
         if response.status >= 500 or response.status in TRANSIENT_STATUSES:
-            raise TransientError(reason, retry_after=response.retry_after)
+            raise TransientError(reason, retry_after=response.retry_after, status=response.status)
         raise RefusedError(f"{request.method} {self._base}{request.path}: {reason}", response.status)
 
     def _span(self, request: HttpRequest, resend: int) -> Span:
