@@ -8,7 +8,7 @@ import httpx
 import pytest
 import trio
 
-from support.world import DONE, World
+from support.world import DONE, Fault, World
 from trioworker import open_job, run_job
 from trioworker.worker.cancellation import StopRequest
 
@@ -74,6 +74,19 @@ async def test_report_that_was_connecting_at_a_signal_is_sent_within_the_grace(
     outcome = await run_signalled_while_connecting(world, workspace, attempts=1)
     assert outcome.reported
     assert [report["success"] for report in world.reports] == [True]
+
+
+async def test_report_of_a_stopped_job_may_take_what_is_left_of_the_grace(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = World([DONE], thinking=60.0)
+    world.fault = lambda x: Fault(kind="delay", delay=7.5) if x.path == "complete" else None
+    async with open_job(world.config(workspace, grace=8.0), transport=world, tools=[]) as job:
+        await trio.sleep(2.5)
+        job.stop("enough")
+        outcome = await job.wait()
+    assert outcome.reported
+    assert len(world.asked("complete")) == 1
 
 
 @pytest.mark.parametrize("actor", ["reasoner", "prompt-poller", "tool-executor"])

@@ -94,6 +94,17 @@ async def test_delivery_awaits_an_answer_from_the_sent_body_to_the_end_of_the_at
     assert not delivery.awaits_answer
 
 
+async def test_report_may_take_as_long_as_the_container_takes_to_stop(autojump_clock: MockClock) -> None:
+    async def slow(_: httpx.Request) -> httpx.Response:
+        await trio.sleep(14)
+        return status(200)
+
+    transport = ScriptedTransport(slow)
+    async with connect(transport) as client:
+        await send_report(client)
+    assert len(transport.arrivals) == 1
+
+
 # On real sockets
 
 HUGE = 8 * 1024 * 1024

@@ -37,7 +37,7 @@ BOOTSTRAP_LIMITS = RequestLimits(attempt=15.0, total=60.0)
 POST_LIMITS = RequestLimits(attempt=10.0, total=300.0)
 POLL_LIMITS = RequestLimits(attempt=10.0, total=10.0, attempts=1)
 TRIAL_LIMITS = RequestLimits(attempt=10.0, total=10.0, attempts=1)
-REPORT_LIMITS = RequestLimits(attempt=4.0, total=60.0)
+REPORT_LIMITS = RequestLimits(attempt=15.0, total=60.0)
 """The orchestrator stops the container before it responds, which takes 10 s if a process there ignores SIGTERM. After a
 signal, the shutdown's scope limits an attempt to what is left of the grace.
 """
