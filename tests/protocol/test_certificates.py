@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import certifi
 import pytest
 
 from trioworker.protocol.certificates import VARIABLES, client_context
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PEM = Path(certifi.where())
 
@@ -56,8 +60,17 @@ def test_unusable_place_is_an_error_that_names_variable_and_path(
         client_context({variable: str(tmp_path / name)})
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
-def test_unreadable_file_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "secret.pem").touch(mode=0)
+@pytest.fixture
+def unreadable(tmp_path: Path) -> Iterator[Path]:
+    """A file without permissions; root may read every file, so its test runs as another user."""
+    path = tmp_path / "secret.pem"
+    path.touch(mode=0)
+    user = os.geteuid()
+    os.seteuid(user or 1000)
+    yield path
+    os.seteuid(user)
+
+
+def test_unreadable_file_is_an_error(unreadable: Path) -> None:
     with pytest.raises(ValueError, match="permission denied"):
-        client_context({"SSL_CERT_FILE": str(tmp_path / "secret.pem")})
+        client_context({"SSL_CERT_FILE": str(unreadable)})

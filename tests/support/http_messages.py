@@ -37,7 +37,7 @@ class HttpMessage:
 class HttpMessages:
     """Reads one message after another from a stream."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
         self._received = b""
 

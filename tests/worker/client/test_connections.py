@@ -13,14 +13,9 @@ from support.loopback import Loopback
 from support.requests import JOB, connect, post_event
 from support.scripted_transport import ScriptedTransport
 from trioworker.errors import UnreachableError
-from trioworker.worker.client.over_httpx import MAX_CONNECTIONS, POOL_TIMEOUT
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
-
-NON_ASCII = "/ä"
-"""A path that selects httpx."""
-implementations = pytest.mark.parametrize("path", ["", NON_ASCII], ids=["plain_http", "httpx"])
 
 
 async def test_given_transport_stays_open_until_the_client_closes(autojump_clock: MockClock) -> None:
@@ -36,10 +31,9 @@ async def test_given_transport_stays_open_until_the_client_closes(autojump_clock
     assert closed == [2]
 
 
-@implementations
-async def test_connection_is_kept_for_the_next_request(path: str) -> None:
+async def test_connection_is_kept_for_the_next_request() -> None:
     server = Loopback(JOB.content)
-    async with server.running() as url, connect(None, url=url + path) as client:
+    async with server.running() as url, connect(None, url=url) as client:
         for _ in range(3):
             await client.job()
             await post_event(client)
@@ -47,10 +41,9 @@ async def test_connection_is_kept_for_the_next_request(path: str) -> None:
     assert server.connections == 1
 
 
-@implementations
-async def test_connection_closed_by_the_server_causes_no_retry(path: str) -> None:
+async def test_connection_closed_by_the_server_causes_no_retry() -> None:
     server = Loopback(JOB.content, "closes")
-    async with server.running() as url, connect(None, url=url + path) as client:
+    async with server.running() as url, connect(None, url=url) as client:
         for _ in range(4):
             await client.job()
             # Let the server's end of the connection arrive.
@@ -59,31 +52,14 @@ async def test_connection_closed_by_the_server_causes_no_retry(path: str) -> Non
     assert server.connections == 4
 
 
-@implementations
-async def test_truncated_response_is_retried(path: str) -> None:
+async def test_truncated_response_is_retried() -> None:
     server = Loopback(JOB.content, "cuts")
-    async with server.running() as url, connect(None, url=url + path) as client:
+    async with server.running() as url, connect(None, url=url) as client:
         assert (await client.job()).title == "Fix it"
         assert client.retries == 1
 
 
-@implementations
-async def test_refused_connection_is_reported(path: str) -> None:
-    async with connect(None, url="http://127.0.0.1:9" + path) as client:
+async def test_refused_connection_is_reported() -> None:
+    async with connect(None, url="http://127.0.0.1:9") as client:
         with pytest.raises(UnreachableError, match=r"GET http://127.0.0.1:9.*/worker/.*/prompt: cannot connect"):
             await client.prompt()
-
-
-async def test_exhausted_pool_is_replaced(mock_clock: MockClock) -> None:
-    mock_clock.rate = 1
-    server = Loopback(JOB.content, ignored=MAX_CONNECTIONS)
-    async with server.running() as url, connect(None, url=url + NON_ASCII) as client, trio.open_nursery() as nursery:
-        for _ in range(MAX_CONNECTIONS):
-            nursery.start_soon(client.job)
-        while server.requests < MAX_CONNECTIONS:
-            await trio.testing.wait_all_tasks_blocked(0.001)
-        nursery.start_soon(client.job)
-        await trio.testing.wait_all_tasks_blocked(0.001)
-        mock_clock.jump(POOL_TIMEOUT)
-    assert server.connections > MAX_CONNECTIONS
-    assert server.requests == 2 * MAX_CONNECTIONS + 1

@@ -1,17 +1,20 @@
 """The choice of the HTTP implementation.
 
-Plain HTTP, which orchestrators use with their containers, goes over h11 and trio's sockets (`plain_http.py`). HTTPS and
-transports that a test or a harness passes go over httpx (`over_httpx.py`), which is imported only then: importing it
-takes a third of a worker's start, and a request takes three times as long.
+Real connections go over h11 and trio's sockets (`over_sockets.py`), and directly: variables such as `HTTP_PROXY` are
+for the internet, and the orchestrator is a container's neighbour. Transports that a test or a harness passes are those
+of httpx (`over_httpx.py`), which is imported only then: importing it takes a third of a worker's start, and a request
+takes three times as long.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from trioworker.errors import OrchestratorError
+from trioworker.errors import ConfigError, OrchestratorError
+from trioworker.protocol.certificates import client_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +23,7 @@ if TYPE_CHECKING:
 
     from trioworker.worker.client.exchange import Connection
 
-_PLAIN_URL = r"http://([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?/[\w./~%-]*"
-"""URLs that aren't plain ASCII go over httpx, which implements the rules for encoding their names and paths."""
+_ASCII_URL = r"https?://([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?/[\w./~%-]*"
 
 
 def open_connection(
@@ -31,6 +33,7 @@ def open_connection(
 
     Raises:
         OrchestratorError: the URL is invalid.
+        ConfigError: a variable names certificates that can't be used.
     """
     try:
         # `urlsplit` validates the port when it is read.
@@ -38,10 +41,28 @@ def open_connection(
     except ValueError as error:
         raise OrchestratorError(f"{base}: {error}") from error
     headers = {"Accept": "application/json", "Accept-Encoding": "identity", **headers}
-    if transport is None and re.fullmatch(_PLAIN_URL, base, re.ASCII):
-        from trioworker.worker.client.plain_http import PlainConnection
+    if transport is not None:
+        from trioworker.worker.client.over_httpx import HttpxConnection
 
-        return PlainConnection(base, headers)
-    from trioworker.worker.client.over_httpx import HttpxConnection
+        return HttpxConnection(base, headers, transport)
+    from trioworker.worker.client.over_sockets import SocketConnection
 
-    return HttpxConnection(base, headers, transport)
+    if not base.startswith("https:"):
+        return SocketConnection(_encoded(base), headers)
+    try:
+        tls = client_context(os.environ)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return SocketConnection(_encoded(base), headers, tls)
+
+
+def _encoded(url: str) -> str:
+    """The URL in ASCII, by httpx's rules for the encoding of names and paths."""
+    if re.fullmatch(_ASCII_URL, url, re.ASCII):
+        return url
+    import httpx
+
+    try:
+        return str(httpx.URL(url))
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise OrchestratorError(f"{url}: {error}") from error

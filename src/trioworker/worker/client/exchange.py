@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 KEPT_CONNECTIONS = 8
 """Connections that stay open between requests. The actors make at most three requests at once."""
 CONNECT_TIMEOUT = 3.0
-"""Seconds for connecting: less than any attempt has, so that an attempt that sent nothing is reported as such."""
+"""Seconds for connecting, after the name lookup, and again for the TLS handshake: less than any attempt has, so that an
+attempt that sent nothing is reported as such.
+"""
 
 
 class HttpRequest(NamedTuple):
@@ -55,13 +57,17 @@ class TransientError(Exception):
         self.status = status
 
 
+class UntrustedError(TransientError):
+    """The server's certificate isn't trusted. That doesn't pass by itself, unless it worked before."""
+
+
 class Connection(Protocol):
     """The connections to one base URL, which ends with a slash."""
 
     async def exchange(self, request: HttpRequest, limit: int) -> HttpResponse:
         """Send a request and read the complete response, whose body may have at most `limit` bytes.
 
-        The caller bounds the time by a cancel scope; only connecting has a time-out of its own.
+        The caller bounds the time by a cancel scope; only the name lookup and connecting have time-outs of their own.
 
         Raises:
             TransientError: the exchange failed, and a retry may succeed.

@@ -1,4 +1,4 @@
-"""Exchanges over a transport of httpx: for HTTPS, and for transports that a test or a harness passes.
+"""Exchanges over a transport of httpx that a test or a harness passes.
 
 Only this module uses httpx, and it translates its exceptions. It calls the transport directly: the contract has no use
 for what httpx's client adds (redirects, cookies, authentication, decoding), which takes longer than the exchange.
@@ -6,15 +6,13 @@ for what httpx's client adds (redirects, cookies, authentication, decoding), whi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 import httpx
 import trio
 
 from trioworker.errors import BadReplyError, OrchestratorError
 from trioworker.worker.client.exchange import (
-    CONNECT_TIMEOUT,
-    KEPT_CONNECTIONS,
     HttpResponse,
     TransientError,
     parse_retry_after,
@@ -26,36 +24,18 @@ if TYPE_CHECKING:
 
     from trioworker.worker.client.exchange import HttpRequest
 
-MAX_CONNECTIONS = 64
-"""More than there are concurrent requests: httpcore leaks a slot when a request that waits for one is cancelled."""
-POOL_TIMEOUT = 5.0
-"""Seconds to wait for a free connection. There always is one, unless slots have leaked."""
 CLOSE_TIMEOUT = 1.0
-"""Seconds for closing a connection or the pool."""
-
-# The caller's cancel scope bounds reads and writes: httpx's time-outs are per operation, and a slow body outlives them.
-_TIMEOUTS: Final = {"connect": CONNECT_TIMEOUT, "pool": POOL_TIMEOUT, "read": None, "write": None}
+"""Seconds for closing a response or the transport."""
 
 
 class HttpxConnection:
-    """A `Connection` over httpx's pool, or over the given transport."""
+    """A `Connection` over the given transport, which it closes."""
 
-    def __init__(
-        self, base: str, headers: Mapping[str, str], transport: httpx.AsyncBaseTransport | None = None
-    ) -> None:
+    def __init__(self, base: str, headers: Mapping[str, str], transport: httpx.AsyncBaseTransport) -> None:
         self._base = base
         self._headers = headers
         self._urls: dict[str, httpx.URL] = {}
-        self._is_given = transport is not None
-        self._transport = transport or self._pool()
-
-    def _pool(self) -> httpx.AsyncBaseTransport:
-        return httpx.AsyncHTTPTransport(
-            # Loading the certificates takes longer than the rest of the start, and plain HTTP needs none.
-            verify=self._base.startswith("https:"),
-            limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=KEPT_CONNECTIONS),
-            trust_env=False,
-        )
+        self._transport = transport
 
     async def exchange(self, request: HttpRequest, limit: int) -> HttpResponse:
         """Send a request and read the response: see `Connection`."""
@@ -70,28 +50,17 @@ class HttpxConnection:
             finally:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_TIMEOUT):
                     await response.aclose()
-        except httpx.PoolTimeout:
-            reason = "no connection was free"
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise TransientError(f"cannot connect: {error}") from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
             raise OrchestratorError(f"{target}: {error}") from error
         except httpx.HTTPError as error:
             raise TransientError(f"{type(error).__name__}: {error}") from error
-        await self._renew_pool()
-        raise TransientError(reason)
 
     async def aclose(self) -> None:
-        """Close all connections, and a given transport: see `Connection`."""
+        """Close the transport: see `Connection`."""
         with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
             await self._transport.aclose()
-
-    async def _renew_pool(self) -> None:
-        """Replace the pool, whose slots may have leaked. A given transport stays."""
-        if not self._is_given:
-            stale, self._transport = self._transport, self._pool()
-            with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
-                await stale.aclose()
 
     def _httpx_request(self, request: HttpRequest) -> httpx.Request:
         url = self._urls.get(request.path)
@@ -99,14 +68,14 @@ class HttpxConnection:
             url = self._urls[request.path] = httpx.URL(self._base + request.path)
         headers = {**self._headers, **request.headers}
         if request.body is None:
-            return httpx.Request(request.method, url, headers=headers, extensions={"timeout": _TIMEOUTS})
+            return httpx.Request(request.method, url, headers=headers)
         headers |= {
             "Host": url.netloc.decode("ascii"),
             "Content-Type": "application/json",
             "Content-Length": str(len(request.body)),
         }
         body = _Body(request.body, request.on_sent)
-        return httpx.Request(request.method, url, headers=headers, stream=body, extensions={"timeout": _TIMEOUTS})
+        return httpx.Request(request.method, url, headers=headers, stream=body)
 
 
 class _Body(httpx.AsyncByteStream):

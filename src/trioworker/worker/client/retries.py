@@ -14,9 +14,9 @@ import msgspec
 import trio
 from loguru import logger
 
-from trioworker.errors import RefusedError, ServerFailingError, UnreachableError
+from trioworker.errors import OrchestratorError, RefusedError, ServerFailingError, UnreachableError
 from trioworker.protocol.limits import MAX_REPLY_BYTES
-from trioworker.worker.client.exchange import HttpRequest, HttpResponse, TransientError
+from trioworker.worker.client.exchange import HttpRequest, HttpResponse, TransientError, UntrustedError
 
 if TYPE_CHECKING:
     import random
@@ -67,6 +67,7 @@ class RetryingSender:
     ) -> None:
         self.retries = 0
         self.resent_events = 0
+        self._has_answered = False
         self._connection = connection
         self._base = base
         self._rng = rng
@@ -96,7 +97,8 @@ class RetryingSender:
             RefusedError: the response has a status that no retry can change.
             ServerFailingError: the orchestrator responded with 5xx statuses only, for longer than the limits allow.
             UnreachableError: no attempt succeeded within the limits.
-            OrchestratorError: `read` or the connection raised it.
+            OrchestratorError: `read` or the connection raised it, or the server's certificate isn't trusted and no
+                request has succeeded before.
         """
         last, retry_after = "no response", 0.0
         tries = 0
@@ -113,6 +115,8 @@ class RetryingSender:
                         return read(await self._attempt(request, limits, accept, span, explain))
                 except TransientError as failure:
                     last, retry_after = str(failure), failure.retry_after
+                    if isinstance(failure, UntrustedError) and not self._has_answered:
+                        raise OrchestratorError(f"{method} {self._base}{path}: {last}") from failure
                     logger.debug("{} {}: attempt {}: {}", method, path, tries, last)
                     is_failing = failure.status is not None and failure.status >= 500
                     failing_since = min(failing_since, trio.current_time()) if is_failing else math.inf
@@ -146,6 +150,7 @@ class RetryingSender:
             response = await self._connection.exchange(request, limits.reply_bytes)
         if response is None:
             raise TransientError(f"no complete response within {limits.attempt:g} s")
+        self._has_answered = True
         if self._recorder is not None and request.path.startswith("llm/"):
             self._recorder.llm_response(response.status, response.body)
         span.set(status=response.status, sent_bytes=len(request.body or b""), received_bytes=len(response.body))

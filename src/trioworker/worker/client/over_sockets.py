@@ -1,4 +1,4 @@
-"""Exchanges over plain HTTP/1.1, with h11 for the protocol and trio's sockets for the bytes.
+"""Exchanges over HTTP/1.1 and trio's sockets, with or without TLS, and with h11 for the protocol.
 
 A connection belongs to one exchange at a time. It is kept for the next one if the protocol allows that, and closed in
 every other case, including a cancel. Closing a socket is synchronous, so no connection can leak.
@@ -7,7 +7,7 @@ every other case, including a cancel. Closing a socket is synchronous, so no con
 from __future__ import annotations
 
 import select
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import h11
@@ -15,18 +15,21 @@ import trio
 
 from trioworker.errors import BadReplyError, OrchestratorError
 from trioworker.supervision.nurseries import unwrap_single_exception
+from trioworker.worker.client.connecting import Connector, describe
 from trioworker.worker.client.exchange import (
-    CONNECT_TIMEOUT,
     KEPT_CONNECTIONS,
     HttpResponse,
     TransientError,
     parse_retry_after,
     reject_content_encoding,
 )
+from trioworker.worker.client.name_lookup import NameLookup, Resolve, resolve
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
 
+    from trioworker.worker.client.connecting import Stream
     from trioworker.worker.client.exchange import HttpRequest
 
 READ_BYTES = 64 * 1024
@@ -37,14 +40,19 @@ JOINED_BYTES = 64 * 1024
 """Bodies up to this many bytes are sent together with the head: a copy is cheaper than a system call."""
 
 
-class PlainConnection:
-    """A `Connection` over trio's sockets. `base` is an `http:` URL that ends with a slash."""
+class SocketConnection:
+    """A `Connection` over trio's sockets: to `base`, a URL of ASCII characters that ends with a slash.
 
-    def __init__(self, base: str, headers: Mapping[str, str]) -> None:
+    `tls` has the trusted certificates for an `https:` URL; without it, nothing is encrypted.
+    """
+
+    def __init__(
+        self, base: str, headers: Mapping[str, str], tls: ssl.SSLContext | None = None, resolve: Resolve = resolve
+    ) -> None:
         parts = urlsplit(base)
+        host = parts.hostname or ""
         self._base = base
-        self._host = parts.hostname or ""
-        self._port = parts.port or 80
+        self._connector = Connector(host, NameLookup(host, parts.port or (443 if tls else 80), resolve), tls)
         self._path = parts.path
         self._headers = [("Host", parts.netloc), *headers.items()]
         self._idle: list[_Http1Connection] = []
@@ -60,9 +68,8 @@ class PlainConnection:
         except h11.LocalProtocolError as error:
             raise OrchestratorError(f"{target}: {error}") from error
         try:
-            connection = self._reusable_connection() or await self._connect()
+            connection = self._reusable_connection() or _Http1Connection(await self._connector.connect())
         except UnicodeError as error:
-            # The host name has an empty label, or one over 63 bytes.
             raise OrchestratorError(f"{target}: {error}") from error
         is_kept = False
         try:
@@ -90,21 +97,13 @@ class PlainConnection:
             connection.close()
         return None
 
-    async def _connect(self) -> _Http1Connection:
-        try:
-            with trio.fail_after(CONNECT_TIMEOUT):
-                return _Http1Connection(await trio.open_tcp_stream(self._host, self._port))
-        except OSError as error:
-            raise TransientError(f"cannot connect: {_describe(error)}") from error
-        except trio.TooSlowError as error:
-            raise TransientError(f"cannot connect: no answer within {CONNECT_TIMEOUT:g} s") from error
-
 
 class _Http1Connection:
     """One connection, and the state of the protocol on it."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
+        self._socket = (stream.transport_stream if isinstance(stream, trio.SSLStream) else stream).socket
         self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
         self._is_sent = False
         self._send_error: Exception | None = None
@@ -113,7 +112,7 @@ class _Http1Connection:
     def has_no_input(self) -> bool:
         """Whether nothing has arrived since the last response: neither the end of the stream nor unexpected bytes."""
         poll = select.poll()
-        poll.register(self._stream.socket.fileno(), select.POLLIN)
+        poll.register(self._socket.fileno(), select.POLLIN)
         return not poll.poll(0)
 
     def can_be_reused(self) -> bool:
@@ -126,7 +125,7 @@ class _Http1Connection:
 
     def close(self) -> None:
         """Close the connection, at any point of an exchange."""
-        self._stream.socket.close()
+        self._socket.close()
 
     async def exchange(self, head: h11.Request, request: HttpRequest, limit: int, target: str) -> HttpResponse:
         """Send a request and read its response. Call `can_be_reused` or `close` afterwards."""
@@ -144,7 +143,7 @@ class _Http1Connection:
                     sending.cancel_scope.cancel()
             return response
         except trio.BrokenResourceError as error:
-            raise TransientError(f"the connection broke: {_describe(error)}") from error
+            raise TransientError(f"the connection broke: {describe(error)}") from error
         except h11.RemoteProtocolError as error:
             raise TransientError(f"no HTTP response: {error}") from error
 
@@ -195,20 +194,8 @@ class _Http1Connection:
 
     async def _next_event(self) -> object:
         while (event := self._protocol.next_event()) is h11.NEED_DATA:
-            self._protocol.receive_data(await self._stream.receive_some(READ_BYTES))
+            self._protocol.receive_data(bytes(await self._stream.receive_some(READ_BYTES)))
         return event
-
-
-def _describe(error: BaseException) -> str:
-    """The reason of an error, which may be nested: there is one for each address of a host."""
-    cause = error.__cause__
-    if isinstance(cause, ExceptionGroup):
-        return _describe(cast("ExceptionGroup[Exception]", cause).exceptions[-1])
-    if isinstance(cause, OSError):
-        return _describe(cause)
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return str(error) or type(error).__name__
 
 
 _BOTH_DONE = {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import pairwise
@@ -12,18 +11,16 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 import trio.testing
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.tcp_server import tcp_server
-from trioworker.errors import BadReplyError, OrchestratorError
+from trioworker.errors import BadReplyError
 from trioworker.worker.client.connection import open_connection
-from trioworker.worker.client.exchange import CONNECT_TIMEOUT, HttpRequest, HttpResponse, TransientError
+from trioworker.worker.client.exchange import HttpRequest, HttpResponse, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
-
-    from trio.testing import MockClock
 
     from trioworker.worker.client.exchange import Connection
 
@@ -175,6 +172,7 @@ async def test_invalid_response_is_an_error_and_closes_the_connection(
     assert server.connections == 2
 
 
+@settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, 120), max_size=8))
 def test_response_may_arrive_in_any_pieces(cuts: list[int]) -> None:
     head = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -328,66 +326,9 @@ async def test_refused_connection_does_not_count_as_sent() -> None:
     assert not sent
 
 
-@pytest.mark.parametrize("path", ["/worker/1/", "/ä/worker/1/"], ids=["plain_http", "httpx"])
-async def test_body_counts_as_sent_once(path: str) -> None:
+async def test_body_counts_as_sent_once() -> None:
     sent: list[int] = []
     server = Server([OK])
-    async with served(server, path) as connection:
+    async with served(server) as connection:
         await ask(connection, b"{}", lambda: sent.append(len(server.requests)))
     assert len(sent) == 1
-
-
-async def test_unknown_host_is_a_transient_error() -> None:
-    connection = open_connection("http://no-such-host.invalid/worker/1/", {})
-    with pytest.raises(TransientError, match="cannot connect: "):
-        await ask(connection)
-
-
-async def test_invalid_header_is_an_error() -> None:
-    connection = open_connection("http://127.0.0.1:9/worker/1/", {"Authorization": "Bearer a\nb"})
-    with pytest.raises(OrchestratorError, match=r"GET http://127\.0\.0\.1:9/worker/1/job: "):
-        await ask(connection)
-
-
-@pytest.mark.parametrize("path", ["/worker/1/", "/ä/worker/1/"], ids=["plain_http", "httpx"])
-@pytest.mark.parametrize("host", ["a..b", "a" * 64, "."], ids=["empty label", "long label", "dot"])
-async def test_invalid_host_name_is_an_error(host: str, path: str) -> None:
-    connection = open_connection(f"http://{host}{path}", {})
-    with pytest.raises(OrchestratorError, match=f"GET http://{host}{path}job: .*label"):
-        await ask(connection)
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1:99999", "[1::2::3]"])
-def test_invalid_address_is_an_error_at_once(host: str) -> None:
-    with pytest.raises(OrchestratorError, match=r"http://.*/worker/1/: .*(99999|Port out of range|1::2::3)"):
-        open_connection(f"http://{host}/worker/1/", {})
-
-
-async def test_ipv6_address_is_reached_and_in_brackets_in_the_host_header() -> None:
-    server = Server([OK])
-    async with trio.open_nursery() as nursery:
-        try:
-            listeners = await nursery.start(partial(trio.serve_tcp, server.serve, 0, host="::1"))
-        except OSError:
-            pytest.skip("this machine has no IPv6 on loopback")
-        port = listeners[0].socket.getsockname()[1]
-        connection = open_connection(f"http://[::1]:{port}/worker/1/", {})
-        assert await ask(connection) == HttpResponse(200, b"hello")
-        await connection.aclose()
-        nursery.cancel_scope.cancel()
-    assert f"Host: [::1]:{port}\r\n".encode() in server.requests[0]
-
-
-async def test_connecting_times_out(mock_clock: MockClock) -> None:
-    # The kernel drops connection requests while the backlog is full.
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf, socket.create_connection(deaf.getsockname()):
-        connection = open_connection(f"http://127.0.0.1:{deaf.getsockname()[1]}/worker/1/", {})
-        async with trio.open_nursery() as nursery:
-
-            async def jump() -> None:
-                await trio.testing.wait_all_tasks_blocked(0.01)
-                mock_clock.jump(CONNECT_TIMEOUT)
-
-            nursery.start_soon(jump)
-            with pytest.raises(TransientError, match="cannot connect: no answer within 3 s"):
-                await ask(connection)
