@@ -19,18 +19,16 @@ import trio
 
 from trioworker.errors import ConfigError
 from trioworker.orchestrator.backends.base import LlmError, LlmRefusedError, LlmRequest
+from trioworker.orchestrator.backends.http_client import CONNECT_TIMEOUT, open_client
 from trioworker.orchestrator.backends.lenient_json import read_json
 from trioworker.orchestrator.backends.openai_errors import Failure, error_of, failure_inside, failure_of
 from trioworker.orchestrator.backends.openai_reply import read_reply
 from trioworker.orchestrator.backends.openai_wire import chat_body, drop_thoughts
+from trioworker.protocol.certificates import certificate_problem
 
 if TYPE_CHECKING:
     from trioworker.protocol.wire import Reply
 
-CONNECT_TIMEOUT = 10.0
-"""Seconds to connect to the server. A reply has no time limit here: the worker limits each attempt, and the request is
-cancelled when it gives up.
-"""
 ADAPTABLE = frozenset({400, 422})
 """The statuses with which servers reject a parameter."""
 THOUGHTS_UNSUPPORTED = re.compile(
@@ -55,7 +53,7 @@ class OpenAIBackend:
         """Check the URL. Connects on the first request, or asks `transport`.
 
         Raises:
-            ConfigError: the URL is invalid.
+            ConfigError: the URL is invalid, or a variable names certificates or a proxy that can't be used.
         """
         self._base = _base_url(base_url)
         self._model = model
@@ -63,8 +61,7 @@ class OpenAIBackend:
         self._limit_name = "max_tokens"
         self._sends_temperature = True
         self._returns_thoughts = True
-        self._transport = transport
-        self._client: httpx.AsyncClient | None = None
+        self._client = open_client(self._base, {"Authorization": f"Bearer {self._key}"} if self._key else {}, transport)
 
     async def complete(self, request: LlmRequest, /) -> Reply:
         """The server's first choice, converted to the contract's form."""
@@ -84,9 +81,8 @@ class OpenAIBackend:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            with trio.move_on_after(1.0, shield=True):
-                await self._client.aclose()
+        with trio.move_on_after(1.0, shield=True):
+            await self._client.aclose()
 
     async def _request_completion(self, request: LlmRequest) -> httpx.Response:
         if self._model is None:
@@ -137,23 +133,13 @@ class OpenAIBackend:
         return names[0]
 
     async def _send(self, method: str, path: str, body: bytes | None = None) -> httpx.Response:
-        if self._client is None:
-            self._client = self._connect()
         headers = {"Content-Type": "application/json"} if body is not None else {}
         try:
             return await self._client.request(method, self._base + path, content=body, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
+            if problem := certificate_problem(error):
+                raise LlmRefusedError(f"{problem} ({urlsplit(self._base).netloc})") from error
             raise LlmError(f"{_describe(error)} ({urlsplit(self._base).netloc})") from error
-
-    def _connect(self) -> httpx.AsyncClient:
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        return httpx.AsyncClient(
-            headers=headers,
-            timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT),
-            # Unlimited: httpcore leaks the slot of a request that is cancelled while it waits for a connection.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
-            transport=self._transport,
-        )
 
     def _error(self, failure: Failure, response: httpx.Response) -> LlmError:
         return error_of(failure, retry_after=response.headers.get("retry-after"), has_key=bool(self._key))
