@@ -81,19 +81,12 @@ async def open_first(addresses: Sequence[Address]) -> trio.SocketStream:
 
     async def attempt(address: Address, failed: trio.Event) -> None:
         nonlocal failure
-        family, kind, protocol, _, where = address
-        connecting = trio.socket.socket(family, kind, protocol)
         try:
-            await connecting.connect(where)
+            opened.append(await _open(address))
         except OSError as error:
-            connecting.close()
             failure = error
             failed.set()
-        except trio.Cancelled:
-            connecting.close()
-            raise
         else:
-            opened.append(trio.SocketStream(connecting))
             nursery.cancel_scope.cancel()
 
     try:
@@ -110,6 +103,17 @@ async def open_first(addresses: Sequence[Address]) -> trio.SocketStream:
     if first is None:
         raise failure
     return first
+
+
+async def _open(address: Address) -> trio.SocketStream:
+    family, kind, protocol, _, where = address
+    connecting = trio.socket.socket(family, kind, protocol)
+    try:
+        await connecting.connect(where)
+    except BaseException:
+        connecting.close()
+        raise
+    return trio.SocketStream(connecting)
 
 
 def describe(error: BaseException) -> str:

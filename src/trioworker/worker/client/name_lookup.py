@@ -7,6 +7,7 @@ name server that is down, for each search domain, and does so again at the next 
 
 from __future__ import annotations
 
+import errno
 import math
 import socket
 from collections.abc import Callable
@@ -104,7 +105,10 @@ class NameLookup:
             with suppress(trio.RunFinishedError):
                 token.run_sync_soon(self._finish, lookup, result)
 
-        trio.lowlevel.start_thread_soon(look_up, lambda outcome: deliver(outcome.unwrap()), name="name lookup")
+        try:
+            trio.lowlevel.start_thread_soon(look_up, lambda outcome: deliver(outcome.unwrap()), name="name lookup")
+        except RuntimeError as error:
+            self._finish(lookup, OSError(errno.EAGAIN, str(error)))
         return lookup
 
     def _finish(self, lookup: _Lookup, result: list[Address] | OSError | UnicodeError) -> None:
