@@ -11,7 +11,7 @@ from trioworker.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Stored in the file as `user_version`; a file with another version is refused."""
 
 SCHEMA = f"""
@@ -44,15 +44,15 @@ CREATE INDEX IF NOT EXISTS jobs_by_age ON jobs (created);
 CREATE TABLE IF NOT EXISTS events (
     job           TEXT NOT NULL REFERENCES jobs (id),
     number        INTEGER NOT NULL,                   -- from 1, in order of arrival
-    seq           INTEGER,                            -- the worker's number, if it sends one
+    seq           INTEGER,                            -- the worker's number, if it sends one; copies reuse numbers
     event_type    TEXT NOT NULL,
     data          TEXT NOT NULL,
     at            REAL NOT NULL,
     input_tokens  INTEGER NOT NULL,                   -- the job's total at this event
     output_tokens INTEGER NOT NULL,
-    PRIMARY KEY (job, number),
-    UNIQUE (job, seq)
+    PRIMARY KEY (job, number)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS events_by_seq ON events (job, seq);
 
 CREATE TABLE IF NOT EXISTS prompts (
     number  INTEGER PRIMARY KEY,
@@ -68,6 +68,13 @@ CREATE TABLE IF NOT EXISTS credentials (
     value   TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS credentials_by_job ON credentials (job);
+
+CREATE TABLE IF NOT EXISTS starts (
+    number INTEGER PRIMARY KEY,                       -- ascending: a job is granted to its last start
+    job    TEXT NOT NULL REFERENCES jobs (id),
+    start  TEXT NOT NULL,
+    UNIQUE (job, start)
+);
 """
 
 

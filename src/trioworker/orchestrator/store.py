@@ -18,6 +18,7 @@ import msgspec
 import trio
 
 from trioworker.orchestrator.database import open_database
+from trioworker.orchestrator.starts import Starts
 from trioworker.orchestrator.views import JobView, NewJob, Report, StoredEvent, Usage
 from trioworker.protocol.wire import Credential, JobDescription, Prompt
 
@@ -38,7 +39,11 @@ Access = Literal["granted", "denied", "unknown"]
 
 
 class Store:
-    """The jobs of one orchestrator, in the file `database`, or in memory if None. A context manager."""
+    """The jobs of one orchestrator, in the file `database`, or in memory if None. A context manager.
+
+    Attributes:
+        starts: to which start of a worker each job is granted.
+    """
 
     def __init__(self, database: Path | None = None) -> None:
         """Open or create the database.
@@ -48,6 +53,7 @@ class Store:
         """
         self._changed: dict[str, trio.Event] = {}
         self._db = open_database(database)
+        self.starts = Starts(self._db)
 
     def __enter__(self) -> Self:
         return self
@@ -131,19 +137,24 @@ class Store:
         self._wake(job_id)
 
     def add_event(self, job_id: str, event_type: str, data: dict[str, Any]) -> None:
-        """Store an event. An event with a `seq` that is already stored is dropped."""
+        """Store an event. A repeat, which has the same `seq` and the same data, is dropped.
+
+        Another event with a known `seq` is no repeat: it comes from another start, which resumed an older journal.
+        """
         seq = data.get("seq")
+        values = {
+            "job": job_id,
+            "seq": seq if isinstance(seq, int) else None,
+            "event_type": event_type,
+            "data": msgspec.json.encode(data).decode(),
+            "now": time.time(),
+        }
         self._db.execute(
-            "INSERT OR IGNORE INTO events (job, number, seq, event_type, data, at, input_tokens, output_tokens)"
-            " SELECT id, (SELECT COALESCE(MAX(number), 0) + 1 FROM events WHERE job = jobs.id), ?, ?, ?, ?,"
-            " input_tokens, output_tokens FROM jobs WHERE id = ?",
-            (
-                seq if isinstance(seq, int) else None,
-                event_type,
-                msgspec.json.encode(data).decode(),
-                time.time(),
-                job_id,
-            ),
+            "INSERT INTO events (job, number, seq, event_type, data, at, input_tokens, output_tokens)"
+            " SELECT id, (SELECT COALESCE(MAX(number), 0) + 1 FROM events WHERE job = jobs.id), :seq, :event_type,"
+            " :data, :now, input_tokens, output_tokens FROM jobs WHERE id = :job AND NOT EXISTS"
+            " (SELECT 1 FROM events WHERE job = :job AND seq = :seq AND event_type = :event_type AND data = :data)",
+            values,
         )
         self._wake(job_id)
 

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from trioworker.orchestrator.backends.base import LlmError, LlmRefusedError, LlmRequest
 from trioworker.orchestrator.request_checks import bearer_token, read_body
+from trioworker.orchestrator.starts import check_start
 from trioworker.protocol.wire import CompletionReport, EventPost, StatusUpdate
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ class WorkerApi:
             job_id = str(uuid.UUID(request.path_params["job_id"]))
         except ValueError:
             raise HTTPException(404, "no such job") from None
-        match self._store.access(job_id, token):
+        access = self._store.access(job_id, token)
+        check_start(self._store.starts, request, job_id, has_access=access == "granted")
+        match access:
             case "granted":
                 return job_id
             case "denied":
@@ -99,6 +102,8 @@ class WorkerApi:
 
     async def _event(self, request: Request, job_id: str) -> Response:
         event = await read_body(request, _event)
+        # The job may have been granted to another start while the body was read.
+        self._authorized(request)
         self._store.add_event(job_id, event.event_type, event.data)
         return Response()
 
@@ -139,6 +144,7 @@ class WorkerApi:
 
     async def _complete(self, request: Request, job_id: str) -> Response:
         report = await read_body(request, _report)
+        self._authorized(request)
         # Another report may have arrived while this body was read; the first one revokes the token.
         if not self._store.complete(job_id, report):
             raise HTTPException(401, "the job has ended")
