@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from support.world import TOKEN, Exchange, Fault, World
+from support.world import TOKEN, Fault, World
 from trioworker import RefusedError, UnreachableError, open_job, run_job
 from trioworker.protocol import wire
 from trioworker.worker.bootstrap import FetchedJob, bootstrap
@@ -32,14 +32,15 @@ def world_with_fault(path: str, fault: Fault) -> World:
     return world
 
 
-async def test_job_and_credentials_are_fetched_concurrently(workspace: Path, autojump_clock: MockClock) -> None:
+async def test_credentials_are_fetched_once_the_job_was_granted(workspace: Path, autojump_clock: MockClock) -> None:
     granted = (wire.Credential(env_var="DEPLOY_KEY", value="value-of-a-key"),)
     world = World(credentials=granted, latency=4)
     fetched = await bootstrap_job(world, workspace)
     assert fetched.description == world.description
     assert fetched.credentials == granted
     assert fetched.failure == ""
-    assert trio.current_time() == pytest.approx(4)
+    assert [exchange.path for exchange in world.exchanges] == ["job", "credentials"]
+    assert world.exchanges[1].at == pytest.approx(4)
 
 
 async def test_job_may_have_no_credentials(workspace: Path, autojump_clock: MockClock) -> None:
@@ -47,19 +48,14 @@ async def test_job_may_have_no_credentials(workspace: Path, autojump_clock: Mock
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-async def test_refused_job_raises_before_the_credentials_arrive(
+async def test_refused_job_raises_without_a_request_for_credentials(
     status: int, workspace: Path, autojump_clock: MockClock
 ) -> None:
-    def refuse_the_job(exchange: Exchange) -> Fault:
-        slow = Fault(kind="delay", delay=50)
-        return Fault(kind="status", status=status) if exchange.path == "job" else slow
-
-    world = World()
-    world.fault = refuse_the_job
+    world = world_with_fault("job", Fault(kind="status", status=status))
     with pytest.raises(RefusedError) as caught:
         await bootstrap_job(world, workspace)
     assert caught.value.status == status
-    assert trio.current_time() < 1
+    assert [exchange.path for exchange in world.exchanges] == ["job"]
 
 
 async def test_unreachable_orchestrator_raises_after_a_minute(workspace: Path, autojump_clock: MockClock) -> None:

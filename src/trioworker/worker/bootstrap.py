@@ -8,8 +8,9 @@ import msgspec
 import trio
 from loguru import logger
 
-from trioworker.errors import BadReplyError, OrchestratorError, RefusedError
+from trioworker.errors import BadReplyError, OrchestratorError, RefusedError, SupersededError
 from trioworker.protocol import wire
+from trioworker.supervision.nurseries import unwrap_single_exception
 from trioworker.worker.llm.prompts import environment, job_prompt, system_prompt
 from trioworker.worker.llm.surroundings import surroundings
 from trioworker.worker.state.conversation import message_record
@@ -42,56 +43,47 @@ UNKNOWN_JOB = wire.JobDescription(title="", description="")
 
 
 async def bootstrap(client: OrchestratorClient, job: Job, stop: StopRequest) -> FetchedJob:
-    """Fetch the job and the credentials granted to it, concurrently; a stop request cancels that.
+    """Fetch the job, then the credentials granted to it; a stop request cancels that.
 
-    A job that was resumed from its journal may have ended: its report was accepted, or it was sent and the orchestrator
-    no longer knows the token, so the report had arrived.
+    `GET job` comes first and alone: with it, this start asks for the job (contract, 'Starts'). A job whose journal says
+    that its report was accepted needs no request. A job whose report was sent, and whose token the orchestrator no
+    longer knows, has ended too: the report had arrived.
 
     Raises:
         RefusedError: the orchestrator doesn't know the job, or refuses the token.
+        SupersededError: another worker was started for the job meanwhile.
         UnreachableError: it can't be reached.
     """
-    if job.report_accepted:
-        return FetchedJob(description=UNKNOWN_JOB, has_ended=True)
-    failures: list[OrchestratorError] = []
-    description = UNKNOWN_JOB
-    credentials: tuple[wire.Credential, ...] = ()
-
-    async def fetch_job() -> None:
-        nonlocal description
-        try:
-            description = await client.job()
-        except OrchestratorError as error:
-            # First in the list, however late it came: without a job, the failure of its credentials doesn't matter.
-            failures.insert(0, error)
-
-    async def fetch_credentials() -> None:
-        nonlocal credentials
-        try:
-            credentials = await client.credentials()
-        except OrchestratorError as error:
-            failures.append(error)
+    fetched = FetchedJob(description=UNKNOWN_JOB, has_ended=job.report_accepted)
 
     async def cancel_when_stopped() -> None:
         await stop.wait()
         nursery.cancel_scope.cancel()
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(cancel_when_stopped)
-        async with trio.open_nursery() as fetching:
-            fetching.start_soon(fetch_credentials)
-            await fetch_job()
-            if failures and not isinstance(failures[0], BadReplyError):
-                fetching.cancel_scope.cancel()
-        nursery.cancel_scope.cancel()
-    refused = any(isinstance(error, RefusedError) and error.status in {401, 404} for error in failures)
-    if refused and job.report_started:
-        return FetchedJob(description=UNKNOWN_JOB, has_ended=True)
-    for error in failures:
-        if description is UNKNOWN_JOB and not isinstance(error, BadReplyError):
-            raise error
-    failure = str(failures[0]) if failures else ""
-    return FetchedJob(description=description, credentials=credentials, failure=failure)
+    if not fetched.has_ended:
+        with unwrap_single_exception():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(cancel_when_stopped)
+                fetched = await _fetch(client, job)
+                nursery.cancel_scope.cancel()
+    return fetched
+
+
+async def _fetch(client: OrchestratorClient, job: Job) -> FetchedJob:
+    try:
+        description = await client.job()
+    except BadReplyError as error:
+        return FetchedJob(description=UNKNOWN_JOB, failure=str(error))
+    except RefusedError as error:
+        if job.report_started and error.status in {401, 404}:
+            return FetchedJob(description=UNKNOWN_JOB, has_ended=True)
+        raise
+    try:
+        return FetchedJob(description=description, credentials=await client.credentials())
+    except SupersededError:
+        raise
+    except OrchestratorError as error:
+        return FetchedJob(description=description, failure=str(error))
 
 
 def open_or_resume(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioworker.errors import RefusedError
+from trioworker.errors import RefusedError, SupersededError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,6 +111,7 @@ class JobScopes:
         self._post = trio.CancelScope()
         self._poll = trio.CancelScope()
         self._polls_are_shielded = True
+        self._superseded: SupersededError | None = None
 
     def shorten_deadline(self, seconds: float) -> None:
         """Limit the shutdown to `seconds` from now, a part of which is reserved for the report."""
@@ -149,6 +150,17 @@ class JobScopes:
         """Let a cancel reach the current poll and those to come: the job has ended, and no prompt matters."""
         self._polls_are_shielded = False
         self._poll.shield = False
+
+    def end_superseded(self, error: SupersededError) -> None:
+        """Cancel everything, without a record or a report: a later start of the job does all that is left."""
+        self._superseded = error
+        self.unshield_polls()
+        self.shutdown.cancel()
+
+    def raise_if_superseded(self) -> None:
+        """Raise the error of `end_superseded`, if that was called."""
+        if self._superseded is not None:
+            raise self._superseded
 
     def _post_deadline(self) -> float:
         now = trio.current_time()

@@ -45,8 +45,7 @@ class RunningJob:
 
     Attributes:
         actors: the four, by name: `prompt-poller`, `reasoner`, `tool-executor`, `event-shipper`.
-        job: the state; read it, don't change it.
-        services: what the actors work with.
+        job, services: the state, and what the actors work with; read them, don't change them.
         stop_reason: why the job was stopped, if it was.
     """
 
@@ -55,11 +54,11 @@ class RunningJob:
         self.job, self.services = job, services
         self.actors = {name: Actor(name, services.tracer) for name in (POLLER, REASONER, EXECUTOR, SHIPPER)}
         self.stop_reason: str | None = None
-        self._deadline = deadline
+        self._deadline, self._ended = deadline, trio.Event()
         self._scopes = JobScopes(deadline=deadline + extra_time, grace=services.config.grace)
+        services.client.when_superseded(self._scopes.end_superseded)
         self._delivery = ReportDelivery(may_have_arrived=job.report_started)
         self._meter = Meter(job, services.client, self.actors.values())
-        self._ended = trio.Event()
         # These ends stay open until the job ends. Each incarnation closes clones, so a restart loses no message.
         self._posts, self._posts_out = trio.open_memory_channel[PostWaiting | JobEnded](services.config.event_queue)
         self._follow_ups, self._follow_ups_out = trio.open_memory_channel[FollowUpWaiting](MAX_WAITING_FOLLOW_UPS)
@@ -68,7 +67,7 @@ class RunningJob:
         services.tracer.watch(("outbox", "follow-ups waiting", "calls to answer"), job.queue_lengths)
 
     async def run(self) -> None:
-        """Run the job until its end is reported. A cancel from outside has no effect; `stop` ends the job."""
+        """Run the job until its end is reported, or another start has it (`SupersededError`). Only `stop` ends it."""
         if self.job.decided is not None:
             self._stop_work()
         if not self.job.report_accepted:
@@ -79,6 +78,7 @@ class RunningJob:
                     nursery.start_soon(self._supervise, EXECUTOR, self._executor, self._scopes.deadline, name=EXECUTOR)
                     nursery.start_soon(self._supervise, REASONER, self._reasoner, self._scopes.deadline, name=REASONER)
                     await self._shut_down_in_order()
+            self._scopes.raise_if_superseded()
             if not self.job.report_accepted:
                 seal_outbox(self.job, self.services.events, self._meter.metrics(), self.stop_reason)
                 logger.error("job {}: its end could not be reported", self.job.job_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -14,6 +15,7 @@ from trioworker.errors import BadReplyError, RefusedError
 from trioworker.observability.spans import UNTRACED
 from trioworker.protocol import wire
 from trioworker.protocol.limits import MAX_LLM_REPLY_BYTES
+from trioworker.protocol.values import START_HEADER
 from trioworker.worker.client.connection import open_connection
 from trioworker.worker.client.exchange import HttpResponse, TransientError
 from trioworker.worker.client.model_errors import model_failure, reply_or_failure
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from trioworker.errors import SupersededError
     from trioworker.observability.spans import Tracer
     from trioworker.worker.cancellation import ReportDelivery
     from trioworker.worker.client.retries import Explain, OnRetry
@@ -49,8 +52,10 @@ MALFORMED_ATTEMPTS = 3
 class OrchestratorClient:
     """The contract's requests for one job. An async context manager; use its methods only within it.
 
-    Every method raises `RefusedError`, `UnreachableError` or `BadReplyError`, or their base, `OrchestratorError`, when
-    the URL can't be requested.
+    Every method raises `RefusedError`, `SupersededError`, `UnreachableError` or `BadReplyError`, or their base,
+    `OrchestratorError`, when the URL can't be requested.
+
+    A client is one start of a worker (contract, 'Starts'): call `job` before any other method.
 
     Attributes:
         llm_requests: the number of requests to the model, without retries.
@@ -71,7 +76,8 @@ class OrchestratorClient:
         # Attempts continue until the job's deadline, which comes before this total: a refusal fails at once.
         self._llm = RequestLimits(attempt=config.llm_timeout, total=config.timeout, reply_bytes=MAX_LLM_REPLY_BYTES)
         base = f"{config.orchestrator_url.rstrip('/')}/worker/{config.job_id}/"
-        self._connection = open_connection(base, {"Authorization": f"Bearer {config.token}"}, transport)
+        headers = {"Authorization": f"Bearer {config.token}", START_HEADER: os.urandom(16).hex()}
+        self._connection = open_connection(base, headers, transport)
         self._recorder = recorder
         self._sender = RetryingSender(
             self._connection,
@@ -98,6 +104,10 @@ class OrchestratorClient:
     def resent_events(self) -> int:
         """How many attempts sent an event again."""
         return self._sender.resent_events
+
+    def when_superseded(self, listener: Callable[[SupersededError], None]) -> None:
+        """Call `listener` when the orchestrator serves another start. It may cancel the task that made the request."""
+        self._sender.on_superseded = listener
 
     async def job(self) -> wire.JobDescription:
         """`GET job`."""

@@ -14,7 +14,7 @@ import msgspec
 import trio
 from loguru import logger
 
-from trioworker.errors import OrchestratorError, RefusedError, ServerFailingError, UnreachableError
+from trioworker.errors import OrchestratorError, RefusedError, ServerFailingError, SupersededError, UnreachableError
 from trioworker.protocol.limits import MAX_REPLY_BYTES
 from trioworker.worker.client.exchange import HttpRequest, HttpResponse, TransientError, UntrustedError
 
@@ -33,7 +33,10 @@ BACKOFF_LIMIT = 5.0
 """Seconds. The upper bound of a pause starts with the former and doubles up to the latter (design, rule 9)."""
 TRANSIENT_STATUSES: Final = frozenset({408, 425, 429})
 """The 4xx statuses that a retry may change (design, rule 9). Every 5xx status is transient."""
+SUPERSEDED: Final = (409, b"superseded")
+"""Status and body of the response to a worker that was superseded (contract, 'Starts')."""
 
+_ASK = HttpRequest("GET", "job")
 
 Explain = Callable[[HttpResponse], Exception | None]
 """Converts an unsuccessful response to an error; None leaves that to its status."""
@@ -60,6 +63,8 @@ class RetryingSender:
     Attributes:
         retries: how many attempts were retries, over all requests.
         resent_events: how many of them sent an event.
+        on_superseded: called when a response says that another start has the job. It may cancel the request's task,
+            which then sees no error.
     """
 
     def __init__(
@@ -68,6 +73,8 @@ class RetryingSender:
         self.retries = 0
         self.resent_events = 0
         self._has_answered = False
+        self.on_superseded: Callable[[SupersededError], None] = lambda _: None
+        self._has_asked = False
         self._connection = connection
         self._base = base
         self._rng = rng
@@ -96,12 +103,13 @@ class RetryingSender:
         Raises:
             RefusedError: the response has a status that no retry can change.
             ServerFailingError: the orchestrator responded with 5xx statuses only, for longer than the limits allow.
+            SupersededError: the orchestrator serves another start of the job.
             UnreachableError: no attempt succeeded within the limits.
             OrchestratorError: `read` or the connection raised it, or the server's certificate isn't trusted and no
                 request has succeeded before.
         """
         last, retry_after = "no response", 0.0
-        tries = 0
+        tries, asks_first = 0, False
         failing_since = math.inf
         with trio.move_on_after(limits.total):
             while limits.attempts is None or tries < limits.attempts:
@@ -110,9 +118,18 @@ class RetryingSender:
                 tries += 1
                 request = HttpRequest(method, path, body, on_sent=delivery.body_sent if delivery else None)
                 try:
+                    if asks_first:
+                        await self._attempt(_ASK, limits, accept, self._span(_ASK, 0), None)
                     # The response is read within `delivery`: no cancel can come between arrival and decoding.
                     with delivery or nullcontext(), self._span(request, tries - 1) as span:
                         return read(await self._attempt(request, limits, accept, span, explain))
+                except SupersededError as error:
+                    if self._has_asked:
+                        self.on_superseded(error)
+                        await trio.lowlevel.checkpoint()
+                        raise
+                    # A stop cancelled the first `GET job`, so the job may still be granted to an earlier start.
+                    asks_first = True
                 except TransientError as failure:
                     last, retry_after = str(failure), failure.retry_after
                     if isinstance(failure, UntrustedError) and not self._has_answered:
@@ -151,11 +168,17 @@ class RetryingSender:
         if response is None:
             raise TransientError(f"no complete response within {limits.attempt:g} s")
         self._has_answered = True
+        self._has_asked = self._has_asked or request.path == "job"
         if self._recorder is not None and request.path.startswith("llm/"):
             self._recorder.llm_response(response.status, response.body)
         span.set(status=response.status, sent_bytes=len(request.body or b""), received_bytes=len(response.body))
         if response.status in accept or 200 <= response.status < 300:
             return response
+        if (response.status, response.body) == SUPERSEDED:
+            target = f"{request.method} {self._base}{request.path}"
+            raise SupersededError(
+                f"{target}: superseded: another worker was started for this job; this one stops without a report"
+            )
         if explain is not None and (failure := explain(response)) is not None:
             raise failure
         reason = f"answered {response.status}{_excerpt(response.body)}"
