@@ -116,6 +116,7 @@ class RetryingSender:
                 self.retries += tries > 0
                 self.resent_events += tries > 0 and path == "event"
                 tries += 1
+                superseded: SupersededError | None = None
                 request = HttpRequest(method, path, body, on_sent=delivery.body_sent if delivery else None)
                 try:
                     if asks_first:
@@ -124,12 +125,7 @@ class RetryingSender:
                     with delivery or nullcontext(), self._span(request, tries - 1) as span:
                         return read(await self._attempt(request, limits, accept, span, explain))
                 except SupersededError as error:
-                    if self._has_asked:
-                        self.on_superseded(error)
-                        await trio.lowlevel.checkpoint()
-                        raise
-                    # A stop cancelled the first `GET job`, so the job may still be granted to an earlier start.
-                    asks_first = True
+                    superseded = error
                 except TransientError as failure:
                     last, retry_after = str(failure), failure.retry_after
                     if isinstance(failure, UntrustedError) and not self._has_answered:
@@ -146,6 +142,12 @@ class RetryingSender:
                     if limits.attempts is None:
                         with self._tracer.span("wait", "back-off"):
                             await trio.sleep(max(retry_after, self._backoff(tries)))
+                if superseded is not None and self._has_asked:
+                    self.on_superseded(superseded)
+                    await trio.lowlevel.checkpoint()
+                    raise superseded
+                # A stop may have cancelled the first `GET job`. Then the job is still granted to an earlier start.
+                asks_first = superseded is not None
         raise UnreachableError(
             f"{method} {self._base}{path}: {last} (gave up after {tries} attempts and at most {limits.total:g} s); "
             "is the orchestrator up and its URL right?",
