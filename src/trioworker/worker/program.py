@@ -14,6 +14,7 @@ from trioworker.observability.instrument import load_instrument
 from trioworker.observability.logging import LogFormat, LogLevel, Logs
 from trioworker.protocol.ascii_json import ascii_json
 from trioworker.protocol.exit_codes import UNREPORTED
+from trioworker.supervision.catch_up_clock import CatchUpClock
 from trioworker.supervision.nurseries import unwrap_single_exception
 from trioworker.supervision.stop_signals import open_stop_receiver, signal_name
 from trioworker.worker.api import open_job
@@ -69,7 +70,9 @@ def run_program(
         # Attached for the whole of trio.run, so that it sees the run start and end.
         instruments = [load_instrument(instrument)] if instrument else []
         with recording as recorder:
-            outcome = trio.run(_run_until_signalled, config, recorder, started, instruments=instruments)
+            outcome = trio.run(
+                _run_until_signalled, config, recorder, started, clock=CatchUpClock(), instruments=instruments
+            )
     except WorkerError:
         raise
     except Exception as error:  # a defect of ours: the job's end was not reported
