@@ -10,6 +10,7 @@ from support.tools import Log, Probe
 from support.world import DONE, World, calling
 from trioworker import open_job
 from trioworker.cassette import load_cassette, open_recorder, replay
+from trioworker.worker.clocks import Moment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +36,7 @@ async def record(workspace: Path, **more: Any) -> Cassette:
     path = workspace.parent / "job.jsonl"
     with open_recorder(config, path) as recorder:
         async with open_job(
-            config, transport=world, tools=[Probe(Log())], recorder=recorder, wall_clock=lambda: 1e9
+            config, transport=world, tools=[Probe(Log())], recorder=recorder, clocks=lambda: Moment(1e9)
         ) as job:
             await job.wait()
     return load_cassette(path)

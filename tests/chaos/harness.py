@@ -20,6 +20,7 @@ from support.tools import Log, Look, Probe
 from support.world import Exchange, Fault, World
 from trioworker import JobOutcome, WorkerError, open_job
 from trioworker.protocol import wire
+from trioworker.worker.clocks import Moment
 from trioworker.worker.state.journal import Journal, check_owner
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class PersistentWorld(World):
     def now(self) -> float:
         """Seconds since the job was started, over all processes."""
         return self.epoch + trio.current_time()
+
+    def clocks(self) -> Moment:
+        """What a process reads from its machine's clocks."""
+        return Moment(self.now(), "boot", self.now())
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self._disk.check_alive()
@@ -146,7 +151,7 @@ async def _job(observed: Observations, cancel_injector: CancelInjector, tools: l
                 instruments=[cancel_injector],
                 rng=random.Random(observed.plan.seed),
                 journal=journal,
-                wall_clock=world.now,
+                clocks=world.clocks,
             ) as job:
                 cancel_injector.job = job
                 observed.outcome = await job.wait()

@@ -13,6 +13,7 @@ from trioworker.protocol import wire
 from trioworker.worker.bootstrap import FetchedJob, bootstrap
 from trioworker.worker.cancellation import StopRequest
 from trioworker.worker.client.orchestrator_client import OrchestratorClient
+from trioworker.worker.clocks import Moment
 from trioworker.worker.state.job import Job
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ async def test_conversation_starts_with_the_system_message_and_the_job(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
     world = World()
-    async with open_job(world.config(workspace), transport=world, wall_clock=lambda: 86_400.0 * 365) as running:
+    async with open_job(world.config(workspace), transport=world, clocks=lambda: Moment(86_400.0 * 365)) as running:
         await running.wait()
     system, user = world.conversations()[0]
     assert system["role"] == "system"

@@ -14,6 +14,7 @@ from support.world import DONE, Exchange, Fault, World, calling
 from trioworker import open_job, run_job
 from trioworker.supervision.actor import MAX_RESTARTS
 from trioworker.worker.cancellation import StopRequest
+from trioworker.worker.clocks import Moment
 from trioworker.worker.state.journal import Journal
 
 if TYPE_CHECKING:
@@ -256,7 +257,7 @@ def resumed(
         transport=world,
         tools=[Probe(Log())],
         journal=Journal(DiskStorage(Disk()), journal),
-        wall_clock=lambda: at,
+        clocks=lambda: Moment(at),
     )
 
 
@@ -265,7 +266,7 @@ async def test_job_resumed_after_its_deadline_is_reported(workspace: Path, autoj
     config = world.config(workspace, timeout=30.0)
     world.fault = lambda exchange: Fault(kind="refused") if exchange.path == "complete" else None
     async with open_job(
-        config, transport=world, tools=[Probe(Log())], journal=Journal(DiskStorage(disk)), wall_clock=lambda: 1000.0
+        config, transport=world, tools=[Probe(Log())], journal=Journal(DiskStorage(disk)), clocks=lambda: Moment(1000.0)
     ):
         await trio.sleep(3)
         journal = bytes(disk.content)
@@ -289,7 +290,7 @@ async def test_job_that_was_decided_before_a_restart_is_only_reported(
     config = world.config(workspace, grace=2.0)
     world.fault = lambda exchange: Fault(kind="refused") if exchange.path in {"event", "complete"} else None
     async with open_job(
-        config, transport=world, tools=[], journal=Journal(DiskStorage(disk)), wall_clock=lambda: 1000.0
+        config, transport=world, tools=[], journal=Journal(DiskStorage(disk)), clocks=lambda: Moment(1000.0)
     ) as job:
         await until(lambda: job.job.decided)
         job.stop("the machine goes down")

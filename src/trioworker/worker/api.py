@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +16,7 @@ from trioworker.supervision.nurseries import unwrap_single_exception
 from trioworker.worker.bootstrap import bootstrap, open_or_resume
 from trioworker.worker.cancellation import StopRequest
 from trioworker.worker.client.orchestrator_client import OrchestratorClient
+from trioworker.worker.clocks import elapsed, read_clocks
 from trioworker.worker.health_state import HealthState
 from trioworker.worker.lifecycle import RunningJob
 from trioworker.worker.processes.cache_folders import with_writable_caches
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from trioworker.observability.spans import Tracer
     from trioworker.worker.bootstrap import FetchedJob
+    from trioworker.worker.clocks import Moment
     from trioworker.worker.config import WorkerConfig
     from trioworker.worker.outcome import JobOutcome
     from trioworker.worker.processes.sandbox.sandbox import Sandbox
@@ -63,7 +64,7 @@ async def open_job(
     stop: StopRequest | None = None,
     journal: Journal | None = None,
     recorder: RecordingHooks | None = None,
-    wall_clock: Callable[[], float] = time.time,
+    clocks: Callable[[], Moment] = read_clocks,
     machine: str | None = None,
     extra_time: float = 0.0,
 ) -> AsyncGenerator[RunningJob]:
@@ -81,7 +82,7 @@ async def open_job(
         stop: a request to stop that may come before the job is fetched.
         journal: in place of the one in the configuration's `state_dir`.
         recorder: records the job, such as `trioworker.cassette.open_recorder`.
-        wall_clock: seconds since the epoch, by which a restart knows how long ago the job was opened.
+        clocks: reads the clocks by which a restart knows how long ago the job was opened.
         machine: the text about the machine and the limits in the system message, in place of this machine's.
         extra_time: seconds that the job may take beyond the time limit that the model sees.
 
@@ -91,14 +92,14 @@ async def open_job(
         RefusedError: the orchestrator doesn't know the job, or refuses the token.
         UnreachableError: it can't be reached.
     """
-    now = wall_clock()
+    now = clocks()
     deadline = trio.current_time() + config.timeout
     stop = stop or StopRequest()
     registry = Registry(BUILTIN_TOOLS if tools is None else tools)
     with _attached(instruments), _local_resources(config, journal) as local:
         job = await _replayed(local)
         if job.opened:
-            deadline -= max(0.0, now - job.started_at)
+            deadline -= elapsed(job.opened_at, now, limit=config.timeout)
         async with (
             _observed(config, job) as (health, tracer),
             OrchestratorClient(config, transport=transport, rng=rng, tracer=tracer, recorder=recorder) as client,

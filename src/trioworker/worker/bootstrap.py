@@ -19,6 +19,7 @@ from trioworker.worker.state.records import EventQueued, JobOpened, OutcomeDecid
 if TYPE_CHECKING:
     from trioworker.worker.cancellation import StopRequest
     from trioworker.worker.client.orchestrator_client import OrchestratorClient
+    from trioworker.worker.clocks import Moment
     from trioworker.worker.services import Services
     from trioworker.worker.state.job import Job
 
@@ -87,11 +88,11 @@ async def _fetch(client: OrchestratorClient, job: Job) -> FetchedJob:
 
 
 def open_or_resume(
-    job: Job, fetched: FetchedJob, services: Services, *, now: float, machine: str | None = None
+    job: Job, fetched: FetchedJob, services: Services, *, now: Moment, machine: str | None = None
 ) -> None:
     """Open the conversation, or resume the one from the journal.
 
-    `now` is in seconds since the epoch. `machine` is the text about the machine and the limits in the system message;
+    `machine` is the text about the machine and the limits in the system message;
     by default, it describes this machine.
     """
     if fetched.has_ended:
@@ -100,7 +101,7 @@ def open_or_resume(
         return
     if job.unresumable:
         reason = f"Execution failed: the worker was restarted, and its journal had been abandoned: {job.unresumable}"
-        job.commit(JobOpened(job_id=services.config.job_id, title="", description="", started_at=now))
+        job.commit(_opened(UNKNOWN_JOB, services, now))
         job.commit(OutcomeDecided(status="failed", message=reason))
     elif not job.opened:
         job.commit(*_opening(fetched.description, services, now, machine), _sandbox_status(services))
@@ -112,20 +113,26 @@ def open_or_resume(
 
 
 def _opening(
-    description: wire.JobDescription, services: Services, now: float, machine: str | None
+    description: wire.JobDescription, services: Services, now: Moment, machine: str | None
 ) -> tuple[Record, ...]:
     if machine is None:
-        machine = environment(surroundings(services.config, services.sandbox, services.environment, now=now))
+        machine = environment(surroundings(services.config, services.sandbox, services.environment, now=now.wall))
     return (
-        JobOpened(
-            job_id=services.config.job_id,
-            title=description.title,
-            description=description.description,
-            started_at=now,
-        ),
+        _opened(description, services, now),
         message_record("system", system_prompt(machine)),
         message_record("user", job_prompt(description)),
         services.events.progress("Worker started, beginning execution", 0),
+    )
+
+
+def _opened(description: wire.JobDescription, services: Services, now: Moment) -> JobOpened:
+    return JobOpened(
+        job_id=services.config.job_id,
+        title=description.title,
+        description=description.description,
+        started_at=now.wall,
+        boot_id=now.boot_id,
+        monotonic=now.monotonic,
     )
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from trioworker.errors import ConfigError
 from trioworker.protocol import wire
+from trioworker.worker.clocks import Moment
 from trioworker.worker.state import records
 from trioworker.worker.state.context_limit import ContextLimit
 from trioworker.worker.state.conversation import Conversation
@@ -47,6 +48,7 @@ class Job:
     """The state of one job. Read its attributes; change them with `commit`.
 
     Attributes:
+        opened_at: when the job was fetched for the first time.
         conversation: the messages to the model.
         context_limit: the maximum size of the conversation.
         noted: the limits of the job for which the model got a note.
@@ -81,7 +83,7 @@ class Job:
         self.unresumable = ""
         self.job_id = ""
         self.title = ""
-        self.started_at = 0.0
+        self.opened_at = Moment(0.0)
         self.conversation = Conversation()
         self.context_limit = ContextLimit()
         self.noted: set[records.Limit] = set()
@@ -144,6 +146,11 @@ class Job:
         return bool(self.job_id)
 
     @property
+    def started_at(self) -> float:
+        """When the job was opened, in seconds since the epoch."""
+        return self.opened_at.wall
+
+    @property
     def turn_settled(self) -> bool:
         """Whether every call of the current turn was answered."""
         return all(call.ended for call in self.turn)
@@ -155,7 +162,8 @@ class Job:
     def _apply(self, change: records.Record) -> None:
         match change:
             case records.JobOpened():
-                self.job_id, self.title, self.started_at = change.job_id, change.title, change.started_at
+                self.job_id, self.title = change.job_id, change.title
+                self.opened_at = Moment(change.started_at, change.boot_id, change.monotonic)
             case records.MessageAppended(role=role, message=message):
                 self.conversation.append(role, message)
             case records.HistoryCompacted(limit=limit):

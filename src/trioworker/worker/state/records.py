@@ -29,12 +29,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class JobOpened(Record, frozen=True):
-    """The job was fetched for the first time, at `started_at` in seconds since the epoch."""
+    """The job was fetched for the first time, at this moment (`clocks.Moment`)."""
 
     job_id: str
     title: str
     description: str
     started_at: float
+    boot_id: str = ""
+    monotonic: float = 0.0
 
 
 class MessageAppended(Record, frozen=True):
