@@ -95,16 +95,17 @@ class JobScopes:
 
     Attributes:
         deadline: the job's, in seconds of trio's clock.
-        shutdown: around everything; shielded, so that a cancel from outside never prevents the report. Its deadline is
-            the job's plus the grace, and is shortened when the job is stopped and when the shutdown begins.
+        shutdown: around everything; shielded, so that a cancel from outside never prevents the report. It gets its
+            deadline when the job is stopped or the shutdown begins: a job that was frozen until after its deadline,
+            or is resumed then, still has the time to report.
         cleanup: around the wait for the tools to end.
     """
 
     def __init__(self, *, deadline: float, grace: float) -> None:
         """`grace` is the seconds that the shutdown has after the deadline."""
         self.deadline = deadline
-        # A job that is resumed after its deadline still gets its shutdown.
-        self.shutdown = trio.CancelScope(shield=True, deadline=max(deadline, trio.current_time()) + grace)
+        self.shutdown = trio.CancelScope(shield=True)
+        self._grace = grace
         self.cleanup = trio.CancelScope()
         self._drain = trio.CancelScope()
         self._drain_deadline = math.inf
@@ -112,6 +113,12 @@ class JobScopes:
         self._poll = trio.CancelScope()
         self._polls_are_shielded = True
         self._superseded: SupersededError | None = None
+
+    def begin_shutdown(self) -> trio.CancelScope:
+        """Limit the shutdown to `SHUTDOWN_TIMEOUT`, or the job's deadline plus the grace, and return `cleanup`."""
+        left = max(0.0, self.deadline - trio.current_time())
+        self.shorten_deadline(min(SHUTDOWN_TIMEOUT, left + self._grace))
+        return self.cleanup
 
     def shorten_deadline(self, seconds: float) -> None:
         """Limit the shutdown to `seconds` from now, a part of which is reserved for the report."""

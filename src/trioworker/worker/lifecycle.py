@@ -1,8 +1,8 @@
 """A job from start to report, on one screen: channels, nursery, actors, and the order of the shutdown.
 
-    shutdown scope           shielded, until the job's deadline plus the grace; a stop and the shutdown shorten it
+    shutdown scope           shielded; a stop and the shutdown, which begins at the job's deadline, limit its time
     └─ nursery
-       ├─ event-shipper      until the shutdown's deadline; returns when the end of the job is reported
+       ├─ event-shipper      until the shutdown ends; returns when the end of the job is reported
        ├─ prompt-poller      until the job's deadline
        ├─ tool-executor      until the job's deadline
        └─ reasoner           until the job's deadline; returns when the outcome is decided
@@ -27,7 +27,7 @@ from trioworker.worker.actors.prompt_poller import PromptPoller
 from trioworker.worker.actors.publisher import Publisher
 from trioworker.worker.actors.reasoner import Reasoner
 from trioworker.worker.actors.tool_executor import ToolExecutor
-from trioworker.worker.cancellation import SHUTDOWN_TIMEOUT, JobScopes, ReportDelivery
+from trioworker.worker.cancellation import JobScopes, ReportDelivery
 from trioworker.worker.outcome import JobOutcome, Meter, outcome_of, seal_outbox
 from trioworker.worker.state.records import OutcomeDecided, ReportAccepted
 
@@ -86,11 +86,11 @@ class RunningJob:
 
     async def _shut_down_in_order(self) -> None:
         # 1. The reasoner ends: the outcome is decided, the deadline has passed, the job is stopped, or an actor failed.
-        await self.actors[REASONER].ended.wait()
+        with trio.move_on_at(self._scopes.deadline):
+            await self.actors[REASONER].ended.wait()
         # 2. The poller and the executor, which work for it, are stopped, and the processes of tools are terminated.
         self._stop_work()
-        self._scopes.shorten_deadline(SHUTDOWN_TIMEOUT)
-        with self._scopes.cleanup:
+        with self._scopes.begin_shutdown():
             await self.actors[POLLER].ended.wait()
             await self.actors[EXECUTOR].ended.wait()
         # 3. The `result` event is queued, the last post.
