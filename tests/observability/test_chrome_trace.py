@@ -24,7 +24,7 @@ def file(tmp_path: Path) -> Path:
 
 def recording(file: Path, job_id: str = "job-1") -> tuple[ChromeTrace, Tracer]:
     trace = ChromeTrace(file, job_id)
-    return trace, RecordingTracer([trace])
+    return trace, RecordingTracer([trace], str)
 
 
 def test_written_events_are_readable_without_the_end(file: Path) -> None:

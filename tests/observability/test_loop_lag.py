@@ -48,7 +48,7 @@ class CounterSink:
 async def lag_while(*, stall: bool) -> list[float]:
     sink = CounterSink()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(measure_loop_lag, RecordingTracer([sink]))
+        nursery.start_soon(measure_loop_lag, RecordingTracer([sink], str))
         await trio.sleep(TICK / 2)
         if stall:
             block_the_loop(TICK / 2 + STALL)
@@ -74,7 +74,7 @@ async def test_idle_loop_has_little_lag() -> None:
 
 def test_gauges_are_recorded_only_when_they_change() -> None:
     sink = CounterSink()
-    tracer = RecordingTracer([sink])
+    tracer = RecordingTracer([sink], str)
     queue: list[int] = []
     tracer.watch(["waiting", "always one"], lambda: (len(queue), 1))
     for queue[:] in ([1], [2], [2, 1], [3, 4], [5, 6], [7]):

@@ -53,7 +53,7 @@ async def test_a_picture_contains_every_span_of_a_trace(tmp_path: Path) -> None:
     file = tmp_path / "trace.json"
     picture = (str(SCRIPTS / "trace_picture.py"), str(file))
     trace = ChromeTrace(file, "job-1")
-    tracer = RecordingTracer([trace])
+    tracer = RecordingTracer([trace], str)
     with tracer.span("job", "whole"), tracer.span("tool", "a < b", track="tool-executor"):
         tracer.instant("cancel")
         trace.write()

@@ -124,7 +124,7 @@ async def test_cancel_and_restart_are_instants(workspace: Path, file: Path, auto
     assert trace.marks("cancel") == [("reasoner", {})]
     assert trace.marks("restart") == [("reasoner", {"reason": "cancelled"})]
     lives = [span for span in trace.of_kind("actor") if span.name == "reasoner"]
-    assert [(span.args["incarnation"], span.args.get("error")) for span in lives] == [(1, "Cancelled"), (2, None)]
+    assert [(span.args["incarnation"], span.args.get("cancelled")) for span in lives] == [(1, True), (2, None)]
 
 
 async def test_queue_lengths_are_counters(workspace: Path, file: Path, autojump_clock: MockClock) -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import trio
+from opentelemetry.context import get_current
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
+from opentelemetry.trace import SpanKind, Status, StatusCode, get_current_span, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import Span
@@ -40,21 +40,24 @@ _propagator = TraceContextTextMapPropagator()
 
 
 class OtelSink:
-    """Passes each sampled span to `take` when it ends.
+    """Passes each sampled span to all of `takers` when it ends.
 
-    The job's span becomes a child of the one in the variable `TRACEPARENT` of `environ`, if it is set.
+    The job's span becomes a child of the span that is active where the sink is created, else of the one in the variable
+    `TRACEPARENT` of `environ`.
     """
 
     propagates = True
 
-    def __init__(self, take: Callable[[ReadableSpan], None], environ: Mapping[str, str]) -> None:
+    def __init__(self, takers: Sequence[Callable[[ReadableSpan], None]], environ: Mapping[str, str]) -> None:
         resource = Resource({"service.name": SERVICE_NAME}).merge(OTELResourceDetector().detect())
         # No shutdown at the interpreter's exit: the remaining spans are sent when the job ends.
         provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        provider.add_span_processor(_SpanEndProcessor(take))
+        provider.add_span_processor(_SpanEndProcessor(takers))
         self._tracer = provider.get_tracer(SERVICE_NAME)
-        given = {name: environ.get(name.upper(), "") for name in ("traceparent", "tracestate")}
-        self._outside = _propagator.extract({name: value for name, value in given.items() if value})
+        self._outside = get_current()
+        if not get_current_span().get_span_context().is_valid:
+            given = {name: environ.get(name.upper(), "") for name in ("traceparent", "tracestate")}
+            self._outside = _propagator.extract({name: value for name, value in given.items() if value})
         self._open: dict[RecordedSpan, Span] = {}
         # Nanoseconds to add to perf_counter_ns for the time since the epoch.
         self._epoch = time.time_ns() - time.perf_counter_ns()
@@ -76,8 +79,7 @@ class OtelSink:
         ours.set_attributes(_conventional(span.results))
         if span.error is not None:
             ours.set_attribute("error.type", span.error.__name__)
-            if not issubclass(span.error, trio.Cancelled):
-                ours.set_status(Status(StatusCode.ERROR))
+            ours.set_status(Status(StatusCode.ERROR))
         ours.end(end_time=span.ended_at + self._epoch)
 
     def instant(self, name: str, track: str, at: int, attributes: Mapping[str, Attribute]) -> None:
@@ -102,12 +104,13 @@ class OtelSink:
 class _SpanEndProcessor(SpanProcessor):
     """Unlike the SDK's own processors, this one starts no thread."""
 
-    def __init__(self, take: Callable[[ReadableSpan], None]) -> None:
-        self._take = take
+    def __init__(self, takers: Sequence[Callable[[ReadableSpan], None]]) -> None:
+        self._takers = takers
 
     def on_end(self, span: ReadableSpan) -> None:
         if span.context is not None and span.context.trace_flags.sampled:
-            self._take(span)
+            for take in self._takers:
+                take(span)
 
 
 def _conventional(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:

@@ -1,12 +1,11 @@
-"""Exports spans to an OpenTelemetry collector over OTLP/HTTP, while the job runs and shortly after.
+"""Exports spans by exporters of OpenTelemetry's SDK, while the job runs and shortly after.
 
-The exporter blocks, so each batch is sent in a worker thread of trio. Nothing here fails the job: if the collector is
-unavailable, its spans are lost, and one line is logged.
+An exporter blocks, so each batch is sent in a worker thread of trio. Nothing here fails the job: if the collector is
+unavailable or an exporter raises, its spans are lost, and one line is logged.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import deque
 from contextlib import asynccontextmanager
@@ -16,10 +15,12 @@ from typing import TYPE_CHECKING
 import trio
 from loguru import logger
 
+from trioworker.observability.guarded_sink import GuardedSink
+from trioworker.protocol.url_passwords import hide_url_passwords
 from trioworker.supervision.nurseries import unwrap_single_exception
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter
@@ -37,38 +38,35 @@ MAX_BATCH = 512
 
 
 @asynccontextmanager
-async def open_export() -> AsyncGenerator[list[Sink]]:
-    """Open a sink whose spans are exported while the block runs.
+async def open_export(names: Sequence[str]) -> AsyncGenerator[list[Sink]]:
+    """Open a sink whose spans are exported while the block runs, by the exporters that `OTEL_TRACES_EXPORTER` names.
 
     Yields no sink, and logs why, if the extra is not installed or a variable is unusable.
     """
-    # Not removed afterwards: a thread that outlives the block may still log, and must not write to stderr directly.
-    logging.getLogger("opentelemetry").addHandler(_log_handler)
     try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
         from trioworker.observability.otel import OtelSink
+        from trioworker.observability.otel_exporters import create_exporter
 
-        exporter = OTLPSpanExporter()
-        span_queue = SpanQueue(exporter)
-        sink = OtelSink(span_queue.add, os.environ)
+        queues = [SpanQueue(create_exporter(name)) for name in names]
+        sink = GuardedSink(OtelSink([queue.add for queue in queues], os.environ))
     except ImportError:
         logger.warning("no spans are exported: OpenTelemetry is not installed; pip install 'trioworker[otel]'")
         yield []
         return
     except Exception as error:  # the SDK raises various types for a malformed variable
-        logger.warning("no spans are exported: a variable OTEL_* is unusable: {}: {}", type(error).__name__, error)
+        reason = hide_url_passwords(f"{type(error).__name__}: {error}")
+        logger.warning("no spans are exported: a variable OTEL_* is unusable: {}", reason)
         yield []
         return
     with unwrap_single_exception():
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(span_queue.run)
+            for queue in queues:
+                nursery.start_soon(queue.run)
             try:
                 yield [sink]
             finally:
-                span_queue.close()
-    # Makes an abandoned thread return from its retry delay.
-    exporter.shutdown()
+                for queue in queues:
+                    queue.close()
 
 
 class SpanQueue:
@@ -103,6 +101,7 @@ class SpanQueue:
                 with trio.move_on_after(BATCH_DELAY):
                     await self._closed.wait()
                 await self._send()
+        _shut_down(self._exporter)
         self._lost += len(self._spans)
         if self._lost:
             logger.warning(
@@ -117,16 +116,23 @@ class SpanQueue:
         if not batch:
             return
         self._lost += len(batch)
-        result = await trio.to_thread.run_sync(partial(self._exporter.export, batch), abandon_on_cancel=True)
-        if result.name == "SUCCESS":
+        if await trio.to_thread.run_sync(partial(_export, self._exporter, batch), abandon_on_cancel=True):
             self._lost -= len(batch)
 
 
-class _LogHandler(logging.Handler):
-    """Passes the log records of the SDK, which are verbose, on to our log at level debug."""
+def _export(exporter: SpanExporter, batch: Sequence[ReadableSpan]) -> bool:
+    """Send a batch. Exporters are foreign code, and some versions of the SDK's raise what `requests` does."""
+    try:
+        return exporter.export(batch).name == "SUCCESS"
+    except BaseException as error:
+        # Only the type: the message may contain the collector's URL with a password.
+        logger.debug("an exporter of spans raised {}", type(error).__name__)
+        return False
 
-    def emit(self, record: logging.LogRecord) -> None:
-        logger.debug("{}", record.getMessage())
 
-
-_log_handler = _LogHandler()
+def _shut_down(exporter: SpanExporter) -> None:
+    """Make an abandoned thread return from its retry delay."""
+    try:
+        exporter.shutdown()
+    except BaseException as error:
+        logger.debug("an exporter of spans raised {} when it was shut down", type(error).__name__)

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import time
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Protocol, Self
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol, Self, cast
+
+import trio
 
 from trioworker.observability.spans import Attribute, Kind, Span, Tracer
 
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 DEFAULT_TRACK = "job"
 """The track of spans that belong to no actor."""
+CACHED_TEXTS = 256
+"""Redacted texts that are kept: nearly all are names that recur."""
 
 
 class RecordedSpan(Span):
@@ -25,10 +30,11 @@ class RecordedSpan(Span):
     Attributes:
         attributes: those known at the start.
         results: those known at the end.
-        error: the type of the exception that left the span, if one did.
+        error: the type of the exception that left the span, if one did, other than a cancel.
     """
 
     __slots__ = (
+        "_outer",
         "_recorder",
         "attributes",
         "ended_at",
@@ -51,11 +57,15 @@ class RecordedSpan(Span):
         self.attributes = attributes
         self.results: dict[str, Attribute] = {}
         self.parent: RecordedSpan | None = None
+        self._outer: RecordedSpan | None = None
         self.error: type[BaseException] | None = None
         self.started_at = self.ended_at = 0
 
     def __enter__(self) -> Self:
-        self.parent = _current.get()
+        outer = _current.get()
+        # A job within the span of another job is recorded by itself.
+        self.parent = outer if outer is not None and outer._recorder is self._recorder else None
+        self._outer = outer
         if not self.track:
             self.track = self.parent.track if self.parent else DEFAULT_TRACK
         _current.set(self)
@@ -69,15 +79,18 @@ class RecordedSpan(Span):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.ended_at = time.perf_counter_ns()
-        self.error = kind
+        if is_cancel(error):
+            self.results["cancelled"] = True
+        else:
+            self.error = kind
         # ContextVar.reset would fail: a caller may leave a context manager in another context than it entered it in.
-        _current.set(self.parent)
+        _current.set(self._outer)
         for sink in self._recorder.sinks:
             sink.span_ended(self)
 
     def set(self, **attributes: Attribute) -> None:
         """Add to its results."""
-        self.results |= attributes
+        self.results |= self._recorder.clean_attributes(attributes)
 
 
 class Sink(Protocol):
@@ -117,10 +130,12 @@ class Sink(Protocol):
 class RecordingTracer(Tracer):
     """A tracer that records into each of its sinks."""
 
-    __slots__ = ("_gauge_names", "_propagating_sinks", "_read_gauges", "_reported", "sinks")
+    __slots__ = ("_clean", "_gauge_names", "_propagating_sinks", "_read_gauges", "_reported", "sinks")
 
-    def __init__(self, sinks: Sequence[Sink]) -> None:
+    def __init__(self, sinks: Sequence[Sink], redact: Callable[[str], str]) -> None:
+        """`redact` is applied to every text."""
         self.sinks = sinks
+        self._clean: Callable[[str], str] = lru_cache(CACHED_TEXTS)(redact)
         self._propagating_sinks = [sink for sink in sinks if sink.propagates]
         self._gauge_names: Sequence[str] = ()
         self._read_gauges: Callable[[], tuple[float, ...]] = tuple
@@ -128,19 +143,28 @@ class RecordingTracer(Tracer):
 
     def span(self, kind: Kind, name: str, *, track: str = "", **attributes: Attribute) -> Span:
         """Return a span that the sinks are notified of."""
-        return RecordedSpan(self, kind, name, track, attributes)
+        return RecordedSpan(self, kind, self._clean(name), track, self.clean_attributes(attributes))
 
     def instant(self, name: str, *, track: str = "", **attributes: Attribute) -> None:
         """Record an event."""
         parent = _current.get()
         track = track or (parent.track if parent else DEFAULT_TRACK)
         at = time.perf_counter_ns()
+        name, attributes = self._clean(name), self.clean_attributes(attributes)
         for sink in self.sinks:
             sink.instant(name, track, at, attributes)
 
     def watch(self, names: Sequence[str], read: Callable[[], tuple[float, ...]]) -> None:
         """Sample these gauges, in place of earlier ones, when a span starts and at each flush."""
         self._gauge_names, self._read_gauges, self._reported = names, read, ()
+
+    def redact_with(self, redact: Callable[[str], str]) -> None:
+        """Apply `redact` to every text from now on."""
+        self._clean = lru_cache(CACHED_TEXTS)(redact)
+
+    def clean_attributes(self, attributes: dict[str, Attribute]) -> dict[str, Attribute]:
+        """Return the attributes with redacted texts."""
+        return {name: self._clean(value) if isinstance(value, str) else value for name, value in attributes.items()}
 
     def headers(self) -> Mapping[str, str]:
         """Return the headers that the sinks add to a request."""
@@ -168,6 +192,13 @@ class RecordingTracer(Tracer):
         self.sample_gauges(at)
         for sink in self.sinks:
             sink.flush()
+
+
+def is_cancel(error: BaseException | None) -> bool:
+    """Whether an exception is `Cancelled`, or a group of nothing else. That is how work that isn't needed ends."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(is_cancel, cast("BaseExceptionGroup[BaseException]", error).exceptions))
+    return isinstance(error, trio.Cancelled)
 
 
 _current: ContextVar[RecordedSpan | None] = ContextVar("span", default=None)

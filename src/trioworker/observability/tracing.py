@@ -15,7 +15,7 @@ from trioworker.observability.spans import UNTRACED, Tracer
 from trioworker.supervision.nurseries import unwrap_single_exception
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
     from pathlib import Path
 
     from trioworker.observability.recording import Sink
@@ -23,16 +23,19 @@ if TYPE_CHECKING:
 ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 """Either sets the URL of OpenTelemetry's collector (its specification, 'OTLP Exporter Configuration')."""
 
+EXPORTER_VARIABLE = "OTEL_TRACES_EXPORTER"
+"""Names the exporters, separated by commas (its specification, 'Exporter Selection')."""
+
 
 @asynccontextmanager
-async def open_tracer(trace: Path | None, job_id: str) -> AsyncGenerator[Tracer]:
-    """Open the job's tracer while the block runs; `trace` is the file to write, if any.
+async def open_tracer(trace: Path | None, job_id: str, redact: Callable[[str], str]) -> AsyncGenerator[Tracer]:
+    """Open the job's tracer while the block runs; `trace` is the file to write, if any, and `redact` is for its texts.
 
     Raises:
         ConfigError: the trace file can't be opened.
     """
-    exporting = _export_is_configured(os.environ)
-    if trace is None and not exporting:
+    exporters = _exporters(os.environ)
+    if trace is None and not exporters:
         yield UNTRACED
         return
     async with AsyncExitStack() as stack:
@@ -42,21 +45,21 @@ async def open_tracer(trace: Path | None, job_id: str) -> AsyncGenerator[Tracer]
 
             sinks.append(chrome := ChromeTrace(trace, job_id))
             stack.callback(chrome.close)
-        if exporting:
+        if exporters:
             from trioworker.observability.otlp_export import open_export
 
-            sinks += await stack.enter_async_context(open_export())
-        tracer = await stack.enter_async_context(_recording(sinks)) if sinks else UNTRACED
+            sinks += await stack.enter_async_context(open_export(exporters))
+        tracer = await stack.enter_async_context(_recording(sinks, redact)) if sinks else UNTRACED
         with tracer.span("job", "job", job_id=job_id):
             yield tracer
 
 
 @asynccontextmanager
-async def _recording(sinks: list[Sink]) -> AsyncGenerator[Tracer]:
+async def _recording(sinks: list[Sink], redact: Callable[[str], str]) -> AsyncGenerator[Tracer]:
     from trioworker.observability.loop_lag import measure_loop_lag
     from trioworker.observability.recording import RecordingTracer
 
-    recorder = RecordingTracer(sinks)
+    recorder = RecordingTracer(sinks, redact)
     with unwrap_single_exception():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(measure_loop_lag, recorder)
@@ -64,8 +67,10 @@ async def _recording(sinks: list[Sink]) -> AsyncGenerator[Tracer]:
             nursery.cancel_scope.cancel()
 
 
-def _export_is_configured(environ: Mapping[str, str]) -> bool:
-    disabled = (
-        environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER", "") == "none"
-    )
-    return not disabled and any(environ.get(name) for name in ENDPOINT_VARIABLES)
+def _exporters(environ: Mapping[str, str]) -> list[str]:
+    """The exporters that the SDK's standard variables name; by default `otlp`, if there is a collector."""
+    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return []
+    default = "otlp" if any(environ.get(name) for name in ENDPOINT_VARIABLES) else ""
+    names = (environ.get(EXPORTER_VARIABLE, "").strip() or default).split(",")
+    return list(dict.fromkeys(name.strip() for name in names if name.strip() not in {"", "none"}))

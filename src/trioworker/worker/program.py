@@ -13,6 +13,7 @@ from trioworker.errors import WorkerError
 from trioworker.observability.instrument import load_instrument
 from trioworker.observability.logging import LogFormat, LogLevel, Logs
 from trioworker.protocol.ascii_json import ascii_json
+from trioworker.observability.sdk_log import forward_sdk_log
 from trioworker.protocol.exit_codes import UNREPORTED
 from trioworker.supervision.catch_up_clock import CatchUpClock
 from trioworker.supervision.nurseries import unwrap_single_exception
@@ -58,6 +59,7 @@ def run_program(
     """
     redactor = Redactor(token=config.token)
     logs = Logs(level, form, lambda text: redactor.redact(text).text)
+    forward_sdk_log()
     forget_token()
     # A tool's thread hands its result over within this time while the event loop is busy.
     sys.setswitchinterval(THREAD_SWITCH_INTERVAL)

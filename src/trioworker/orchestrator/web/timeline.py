@@ -20,9 +20,6 @@ MAX_TRACE_BYTES = 16 * 1024 * 1024
 MAX_SPANS = 1500
 """Spans that are drawn: the longest ones. Shorter ones would be thinner than a pixel."""
 
-CANCELLED = {"Cancelled", "BaseExceptionGroup"}
-"""The `error` of spans that were cancelled, such as those of actors at the end of a job; not failures."""
-
 
 class Span(msgspec.Struct, frozen=True):
     """A span in a lane. Times are seconds since the start of the timeline; `open` means that it hasn't ended."""
@@ -140,7 +137,7 @@ def _span(event: dict[str, Any], ended: float, args: dict[str, Any], *, is_open:
         began,
         max(began, ended),
         is_open,
-        "error" in args and args["error"] not in CANCELLED,
+        "error" in args,
     )
 
 
