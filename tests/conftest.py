@@ -24,5 +24,6 @@ def workspace(tmp_path: Path) -> Path:
 def _disable_log() -> Iterator[None]:
     """Disable the log; a test that reads it adds its own sink."""
     logger.remove()
+    logger.enable("trioworker")
     yield
     logger.remove()

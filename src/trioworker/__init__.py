@@ -1,8 +1,12 @@
 """trioworker runs one autonomous-agent job to its end, whatever happens.
 
 The names below are the public ones. They are imported when they are first used, so that `import trioworker` costs
-little. Nothing else is imported here, not even `typing`: with `python -m`, it would come from the working directory.
+little. Nothing is imported here but `sys`, not even `typing`: with `python -m`, it would come from the working directory.
+
+The package's log is disabled; `loguru.logger.enable("trioworker")` enables it.
 """
+
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,3 +82,9 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     return getattr(import_module(f"trioworker.{_HOMES[name]}"), name)
+
+
+if "loguru" in sys.modules:
+    from trioworker.observability.default_log import disable_log
+
+    disable_log()

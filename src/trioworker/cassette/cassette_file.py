@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 OPEN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """A symbolic link at the path is refused, and a FIFO doesn't block."""
+MODE = 0o600
+"""Also of a file that exists: it holds a conversation."""
 MAX_HEADER_BYTES = 4 * 1024 * 1024
 """A job's description has at most 1 MB, which is a little more as JSON."""
 
@@ -48,7 +50,7 @@ def open_cassette_file(path: Path, job_id: str, workspace: Path) -> Generator[Ca
     if path.resolve().is_relative_to(workspace.resolve()):
         raise ConfigError(f"--record: {path} is in the workspace, where tools write; choose another")
     try:
-        descriptor = os.open(path, OPEN_FLAGS, 0o600)
+        descriptor = os.open(path, OPEN_FLAGS, MODE)
     except OSError as error:
         raise ConfigError(f"--record {path}: {error.strerror}; name a file that can be written") from error
     try:
@@ -67,6 +69,7 @@ def _check_and_repair(descriptor: int, path: Path, job_id: str) -> bool:
     if not stat.S_ISREG(status.st_mode):
         raise ConfigError(f"--record: {path} is not a regular file; choose another")
     if not status.st_size:
+        os.fchmod(descriptor, MODE)
         return False
     first, newline, _ = os.pread(descriptor, MAX_HEADER_BYTES, 0).partition(b"\n")
     if not newline:
@@ -74,6 +77,7 @@ def _check_and_repair(descriptor: int, path: Path, job_id: str) -> bool:
     header = read_header(first, f"--record: {path}")
     if header.job_id.lower() != job_id.lower():
         raise ConfigError(f"--record: {path} holds job {header.job_id}; move it away, or choose another")
+    os.fchmod(descriptor, MODE)
     os.ftruncate(descriptor, _end_of_last_line(descriptor, status.st_size))
     return True
 

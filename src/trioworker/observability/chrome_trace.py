@@ -171,11 +171,16 @@ def _results(span: RecordedSpan) -> dict[str, Attribute]:
 
 
 def _open_file(path: Path, title: str) -> tuple[int, int]:
-    """Open the file for writing; return it and the number of earlier workers of this job that wrote to it."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
+    """Open the file for writing, with mode 0600; return it and the number of earlier workers that wrote to it."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     status = os.fstat(file)
     if not stat.S_ISREG(status.st_mode):
         return file, 0
+    try:
+        os.fchmod(file, 0o600)
+    except OSError:
+        os.close(file)
+        raise
     content = os.pread(file, status.st_size, 0)
     first = content[: content.find(b"\n", 2)]
     if content.endswith(b"}") and first.startswith(b"[\n") and msgspec.json.encode(title) in first:

@@ -28,6 +28,7 @@ class Logs:
 
     def __init__(self, level: LogLevel, form: LogFormat, redact: Callable[[str], str]) -> None:
         self.redact = redact
+        logger.enable("trioworker")
         logger.remove()
         logger.add(
             self._write_json if form == "json" else self._write_text,

@@ -68,10 +68,16 @@ class JobDescription(Body, frozen=True):
 
 
 class Credential(Body, frozen=True):
-    """An entry of the response to `GET credentials`: a variable for the environment of the tools."""
+    """An entry of the response to `GET credentials`: a variable for the environment of the tools.
+
+    `repr` never shows the value.
+    """
 
     env_var: str
     value: str
+
+    def __repr__(self) -> str:
+        return f"Credential(env_var={self.env_var!r})"
 
 
 class StatusUpdate(Body, frozen=True, omit_defaults=False):

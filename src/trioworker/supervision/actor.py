@@ -6,6 +6,7 @@ restart; `Cancelled` from outside passes through untouched. An actor that ends t
 
 from __future__ import annotations
 
+import traceback
 from collections import deque
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -107,7 +108,8 @@ class Actor:
                 await start()
         except Exception as error:
             reason = f"crashed: {type(error).__name__}: {error}"
-            logger.opt(exception=error).debug("{} {}", self.name, reason)
+            # As text: a log of the program that embeds the job might show the values of variables, which are secret.
+            logger.debug("{} {}\n{}", self.name, reason, "".join(traceback.format_exception(error)))
         else:
             reason = "cancelled" if scope.cancelled_caught else None
         finally:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
 from trioworker.errors import ConfigError
+from trioworker.observability.default_log import disable_log
 from trioworker.observability.health_server import serve_health
 from trioworker.observability.tracing import open_tracer
 from trioworker.protocol.limits import MAX_TOOL_THREADS
@@ -25,6 +27,8 @@ from trioworker.worker.processes.orphans import terminate_orphans
 from trioworker.worker.processes.ownership import job_mark
 from trioworker.worker.processes.sandbox.sandbox import open_sandbox
 from trioworker.worker.processes.sandbox.writable_paths import in_container, is_within, writable_paths
+from trioworker.worker.recording_hooks import GuardedRecorder
+from trioworker.worker.redaction.safe_errors import HiddenValues, safe_errors
 from trioworker.worker.redaction.safety_layer import SafetyLayer
 from trioworker.worker.redaction.secrets import Redactor
 from trioworker.worker.services import Services
@@ -51,6 +55,8 @@ if TYPE_CHECKING:
     from trioworker.worker.recording_hooks import RecordingHooks
     from trioworker.worker.state.journal import Journal
     from trioworker.worker.tools.base import AnyTool
+
+disable_log()
 
 
 @asynccontextmanager
@@ -92,6 +98,8 @@ async def open_job(
         RefusedError: the orchestrator doesn't know the job, or refuses the token.
         UnreachableError: it can't be reached.
     """
+    redact = SafetyLayer(Redactor(token=config.token)).redact
+    recorder = None if recorder is None else GuardedRecorder(recorder)
     now = clocks()
     deadline = trio.current_time() + config.timeout
     stop = stop or StopRequest()
@@ -101,10 +109,11 @@ async def open_job(
         if job.opened:
             deadline -= elapsed(job.opened_at, now, limit=config.timeout)
         async with (
-            _observed(config, job) as (health, tracer),
-            OrchestratorClient(config, transport=transport, rng=rng, tracer=tracer, recorder=recorder) as client,
+            _observed(config, job, redact) as (health, tracer),
+            _client(config, transport, rng, tracer, recorder, redact) as client,
         ):
-            fetched = await bootstrap(client, job, stop)
+            with safe_errors(redact):
+                fetched = await bootstrap(client, job, stop)
             services = _services(config, local, client, registry, tracer, recorder, fetched)
             if recorder is not None and not fetched.has_ended:
                 recorder.job_fetched(fetched.description, job, services.safety.redact)
@@ -148,17 +157,28 @@ class _LocalResources(NamedTuple):
 @contextmanager
 def _attached(instruments: Iterable[trio.abc.Instrument]) -> Generator[None]:
     """Step 1: the instruments, which see everything that follows."""
+    try:
+        users = _instrument_users.get()
+    except LookupError:
+        _instrument_users.set(users := Counter())
     attached: list[trio.abc.Instrument] = []
     try:
         for instrument in instruments:
             trio.lowlevel.add_instrument(instrument)
+            users[instrument] += 1
             attached.append(instrument)
         yield
     finally:
         for instrument in attached:
-            # trio has removed an instrument whose hook raised.
-            with suppress(KeyError):
-                trio.lowlevel.remove_instrument(instrument)
+            users[instrument] -= 1
+            if not users[instrument]:
+                # trio has removed an instrument whose hook raised.
+                with suppress(KeyError):
+                    trio.lowlevel.remove_instrument(instrument)
+
+
+_instrument_users: trio.lowlevel.RunVar[Counter[trio.abc.Instrument]] = trio.lowlevel.RunVar("instrument_users")
+"""How many overlapping jobs of a run have attached an instrument: trio attaches it once."""
 
 
 @contextmanager
@@ -196,14 +216,29 @@ async def _replayed(local: _LocalResources) -> Job:
 
 
 @asynccontextmanager
-async def _observed(config: WorkerConfig, job: Job) -> AsyncGenerator[tuple[HealthState, Tracer]]:
+async def _observed(
+    config: WorkerConfig, job: Job, redact: Callable[[str], str]
+) -> AsyncGenerator[tuple[HealthState, Tracer]]:
     """Step 4: the health socket and the tracer, which see the requests that follow."""
     health = HealthState(job, config.job_id)
     async with (
         serve_health(config.health_socket, health.read),
-        open_tracer(config.trace, config.job_id) as tracer,
+        open_tracer(config.trace, config.job_id, redact) as tracer,
     ):
         yield health, tracer
+
+
+def _client(
+    config: WorkerConfig,
+    transport: httpx.AsyncBaseTransport | None,
+    rng: random.Random | None,
+    tracer: Tracer,
+    recorder: RecordingHooks | None,
+    redact: Callable[[str], str],
+) -> OrchestratorClient:
+    """Step 5: the client of the orchestrator."""
+    with safe_errors(redact):
+        return OrchestratorClient(config, transport=transport, rng=rng, tracer=tracer, recorder=recorder)
 
 
 def _services(
@@ -217,6 +252,7 @@ def _services(
 ) -> Services:
     """Step 6, after the job was fetched: what needs its credentials."""
     safety = SafetyLayer(Redactor(token=config.token, credentials=(one.value for one in fetched.credentials)))
+    tracer.redact_with(safety.redact)
     return Services(
         config=config,
         client=client,
@@ -225,7 +261,7 @@ def _services(
         events=Events(safety),
         workspace=local.workspace,
         outputs=local.outputs,
-        environment=_tools_environment(config, local.sandbox, safety, fetched),
+        environment=HiddenValues(_tools_environment(config, local.sandbox, safety, fetched)),
         sandbox=local.sandbox,
         tool_threads=trio.CapacityLimiter(MAX_TOOL_THREADS),
         tracer=tracer,

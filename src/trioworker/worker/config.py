@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from trioworker.protocol.limits import DEFAULT_CONTEXT_TOKENS, DEFAULT_EVENT_QUEUE, KIB
+from trioworker.protocol.url_passwords import hide_url_passwords
 
 ReasoningMode = Literal["single", "two-phase"]
 ContainmentMode = Literal["auto", "require", "off"]
@@ -33,7 +34,7 @@ DEFAULT_POLL_INTERVAL = 1.0
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the run of a job depends on. The defaults are those of the command line.
 
-    `timeout`, `grace` and `poll_interval` are in seconds. `repr` never shows the token.
+    `timeout`, `grace` and `poll_interval` are in seconds. `repr` never shows the token or a password in the URL.
     """
 
     job_id: str
@@ -66,4 +67,4 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The Unix socket that `trioworker health` connects to."""
 
     def __repr__(self) -> str:
-        return f"WorkerConfig(job_id={self.job_id!r}, orchestrator_url={self.orchestrator_url!r})"
+        return f"WorkerConfig(job_id={self.job_id!r}, orchestrator_url={hide_url_passwords(self.orchestrator_url)!r})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,7 @@ class ToolExecutor:
         self._output_limit = services.config.output_limit
         self._deadline = deadline
         self._results = CallResults(job, services)
+        self._redact = services.safety.redact
 
     async def run(self) -> None:
         """Run turn after turn. Processes that a call leaves in the background run until this incarnation ends."""
@@ -142,7 +144,9 @@ class ToolExecutor:
         except ToolError as error:
             result = ToolResult(text=str(error))
         except Exception as error:
-            logger.opt(exception=error).error("the tool {} crashed", call.planned.name)
+            # As text: a log of the program that embeds the job might show the values of variables, which are secret.
+            trace = self._redact("".join(traceback.format_exception(error)))
+            logger.error("the tool {} crashed\n{}", call.planned.name, trace)
             result = ToolResult(text=f"the tool {call.planned.name} crashed: {type(error).__name__}: {error}")
         return await self._results.answer(call, result, outcome)
 
