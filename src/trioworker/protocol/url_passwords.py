@@ -1,4 +1,4 @@
-"""Hides the passwords in URLs, such as `https://user:password@host/`."""
+"""Passwords in URLs, such as `https://user:password@host/`."""
 
 from __future__ import annotations
 
@@ -6,30 +6,22 @@ import re
 
 PATTERN = (
     r":(?:\\?/){2}"  # JSON may escape a slash
-    r"[^\s/?#@:\"'`<>]*:"
-    r"(?!\[REDACTED:)"
-    # A placeholder, as in `{password}`, `$PASSWORD`, `<password>` or `***`, is no password. The last `@` ends it.
-    r"(?![*.x]+@|%s|\.\.\.)"
+    r"[^\s/?#@:\"'`<>\\]*+:"
+    # The marker of a redaction, a port in a list, and placeholders as in `%s`, `***` and `...` are no passwords.
+    r"(?!\[REDACTED:|%[a-z(]|[*.x]+@|\d+[,;])"
+    # Neither are those in `{password}`, `$PASSWORD`, `$(password)` and `<password>`. The last `@` ends a password.
     r"(?P<password>[^\s/?#\"'`<>{}$()\\|]+)@"
 )
-"""Matches from the scheme's colon to the `@`. Takes linear time: no part goes past the next slash."""
+"""Matches from the colon of the scheme to the `@`. Takes linear time: no match goes past the next slash."""
 ANCHOR = r":(?:\\?/){2}[^\s/?#@:]*:[^\s/]+@"
-"""A cheap test, without lookarounds, of whether a text may contain a match."""
-HIDDEN = "***"
+"""A cheap test of whether a text may contain a match, without lookarounds."""
 
 
 def hide_url_passwords(text: str) -> str:
-    """Replace each password in a URL by `***`, for errors and logs of text that isn't redacted otherwise."""
-    if "@" not in text or "/" not in text:
-        return text
-    return _pattern().sub(_hidden, text)
-
-
-def _pattern() -> re.Pattern[str]:
-    # `re` caches it. Compiled at first use, since most runs show no URL.
-    return re.compile(PATTERN)
+    """Replace each password in a URL by `***`: for texts that aren't redacted, such as errors of the command line."""
+    # `re` caches the compiled pattern; few runs need it.
+    return re.sub(PATTERN, _hidden, text) if "@" in text else text
 
 
 def _hidden(found: re.Match[str]) -> str:
-    start = found.start("password") - found.start()
-    return f"{found[0][:start]}{HIDDEN}@"
+    return f"{found[0][: found.start('password') - found.start()]}***@"

@@ -28,7 +28,7 @@ from trioworker.worker.processes.ownership import job_mark
 from trioworker.worker.processes.sandbox.sandbox import open_sandbox
 from trioworker.worker.processes.sandbox.writable_paths import in_container, is_within, writable_paths
 from trioworker.worker.recording_hooks import GuardedRecorder
-from trioworker.worker.redaction.safe_errors import HiddenValues, safe_errors
+from trioworker.worker.redaction.safe_errors import HiddenValues, SafeErrors
 from trioworker.worker.redaction.safety_layer import SafetyLayer
 from trioworker.worker.redaction.secrets import Redactor
 from trioworker.worker.services import Services
@@ -112,7 +112,7 @@ async def open_job(
             _observed(config, job, redact) as (health, tracer),
             _client(config, transport, rng, tracer, recorder, redact) as client,
         ):
-            with safe_errors(redact):
+            with SafeErrors(redact):
                 fetched = await bootstrap(client, job, stop)
             services = _services(config, local, client, registry, tracer, recorder, fetched)
             if recorder is not None and not fetched.has_ended:
@@ -237,7 +237,7 @@ def _client(
     redact: Callable[[str], str],
 ) -> OrchestratorClient:
     """Step 5: the client of the orchestrator."""
-    with safe_errors(redact):
+    with SafeErrors(redact):
         return OrchestratorClient(config, transport=transport, rng=rng, tracer=tracer, recorder=recorder)
 
 

@@ -6,13 +6,13 @@ does by default. Our frames hold the token, credentials and responses that conta
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from trioworker.errors import WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
+    from types import TracebackType
 
 
 class HiddenValues(dict[str, str]):
@@ -22,20 +22,29 @@ class HiddenValues(dict[str, str]):
         return f"<{len(self)} values: {', '.join(self)}>"
 
 
-@contextmanager
-def safe_errors(redact: Callable[[str], str]) -> Generator[None]:
-    """Raise each `WorkerError` of the block with redacted texts and without the frames that it came through.
+class SafeErrors:
+    """Raises each `WorkerError` of the block with redacted texts and without the frames that it came through.
 
     Its causes are kept in the same way. The message of a `WorkerError` says what failed and where, so no frame is
     missed. Other exceptions are defects, or the caller's, and pass unchanged.
     """
-    try:
-        yield
-    except WorkerError as error:
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        self._redact = redact
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, WorkerError):
+            return
         for each in _chain(error):
             each.__traceback__ = None
-            each.args = tuple(_redacted(value, redact) for value in each.args)
-        raise
+            each.args = tuple(_redacted(value, self._redact) for value in each.args)
+        # Returning would raise it with its old frames.
+        raise error
 
 
 def _chain(error: BaseException) -> list[BaseException]:

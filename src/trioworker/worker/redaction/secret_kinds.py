@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from operator import attrgetter, methodcaller
 from typing import NamedTuple
 
+from trioworker.protocol import url_passwords
 from trioworker.worker.redaction.key_blocks import MAX_UNCLOSED_LINES, Span, key_blocks
 
 TELEGRAM_DIGITS = (8, 12)
@@ -114,6 +115,10 @@ def _authorization_headers(data: bytes) -> Iterable[Span]:
     return (match.span() for match in re.compile(pattern).finditer(data.lower()))
 
 
+def _url_passwords(data: bytes) -> Iterable[Span]:
+    return (match.span("password") for match in re.compile(url_passwords.PATTERN.encode()).finditer(data))
+
+
 def _lone_digests(data: bytes) -> Iterable[Span]:
     """Runs of exactly 64 hex digits that aren't part of a word."""
     # Texts are full of short runs, and a pattern would try to match at each digit.
@@ -183,6 +188,7 @@ KINDS = (
         "PGP PRIVATE KEY BLOCK-----",
         key_blocks(b" PGP PRIVATE KEY BLOCK-----"),
     ),
+    Kind("url_password", "", url_passwords.ANCHOR, _url_passwords),
     Kind("high_entropy_hex", "", "[0-9A-Fa-f]{64}", _lone_digests, warn_only=True),
 )
 """Every kind that is found by its shape."""

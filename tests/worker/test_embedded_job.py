@@ -1,0 +1,207 @@
+"""What a program sees that embeds a job and logs with loguru's defaults, which show the values of variables."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+import pytest
+import trio
+from loguru import logger
+
+from support.tcp_server import tcp_server
+from support.tools import Log, Probe
+from support.world import DONE, JOB_ID, TOKEN, World, calling
+from trioworker import OrchestratorError, Tool, ToolContext, WorkerConfig, run_job
+from trioworker.protocol.wire import Credential
+from trioworker.worker.tools.base import Parameters
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+SECRET = "-".join(("granted", "credential", "5a1f"))
+CREDENTIAL = Credential(env_var="SERVICE_KEY", value=SECRET)
+
+
+@pytest.fixture
+def log() -> list[str]:
+    lines: list[str] = []
+    logger.add(lines.append, level="TRACE", diagnose=True, backtrace=True)
+    return lines
+
+
+class Crash(Tool[Parameters]):
+    """A tool of the program, which logs its own crash."""
+
+    name: ClassVar[str] = "crash"
+    description: ClassVar[str] = "Crash."
+    parameters: ClassVar[type[Parameters]] = Parameters
+
+    async def run(self, parameters: Parameters, context: ToolContext) -> object:
+        try:
+            await context.processes.run(
+                ["/nonexistent"], directory=context.workspace.root, environment=context.environment, timeout=1.0
+            )
+        except OSError:
+            logger.exception("the tool of the program crashed: {}", context)
+        key = context.environment["SERVICE_KEY"]
+        raise RuntimeError(f"{key} was refused")
+
+
+async def test_crashes_of_tools_and_actors_show_no_secret(workspace: Path, log: list[str]) -> None:
+    world = World([calling(("crash", {})), DONE], credentials=[CREDENTIAL], thinking=0.0)
+    outcome = await run_job(world.config(workspace), transport=world, tools=[Crash()])
+    text = "".join(log)
+    assert outcome.success
+    assert "the tool crash crashed" in text
+    assert "Traceback" in text
+    assert SECRET not in text
+    assert TOKEN not in text
+
+
+async def logged_error(config: WorkerConfig, transport: World | None = None) -> None:
+    try:
+        await run_job(config, transport=transport)
+    except OrchestratorError as error:
+        logger.exception("the job failed: {!r} {!r}", error, error.args)
+    else:
+        pytest.fail("the job ran")
+
+
+async def test_refusal_that_quotes_the_token_shows_no_secret(
+    workspace: Path, log: list[str], autojump_clock: MockClock
+) -> None:
+    class Quoting(World):
+        async def _handle(self, request: Any, exchange: Any, job_id: str) -> tuple[int, bytes]:
+            return 403, f"{request.headers['authorization']} may not do this".encode()
+
+    await logged_error(Quoting().config(workspace), Quoting())
+    assert "RefusedError" in "".join(log)
+    assert "answered 403" in "".join(log)
+    assert TOKEN not in "".join(log)
+
+
+async def test_invalid_url_and_broken_connections_show_no_secret(workspace: Path, log: list[str]) -> None:
+    async def close(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+
+    config = WorkerConfig(job_id=JOB_ID, token=TOKEN, workspace=workspace, timeout=0.5)
+    async with tcp_server(close) as port:
+        for url in ("http://127.0.0.1:99999", f"http://user:{SECRET}@127.0.0.1:1", f"http://127.0.0.1:{port}"):
+            await logged_error(
+                WorkerConfig(job_id=JOB_ID, token=TOKEN, workspace=workspace, timeout=0.5, orchestrator_url=url)
+            )
+    assert "".join(log).count("the job failed") == 3
+    assert config.token == TOKEN
+    assert TOKEN not in "".join(log)
+    assert SECRET not in "".join(log)
+
+
+async def test_malformed_credentials_show_no_secret(workspace: Path, log: list[str], autojump_clock: MockClock) -> None:
+    class Malformed(World):
+        async def _handle(self, request: Any, exchange: Any, job_id: str) -> tuple[int, bytes]:
+            if exchange.path == "credentials":
+                return 200, f'[{{"env_var": 1, "value": "{SECRET}"}}, {{"value": "{SECRET}'.encode() + b"\xff"
+            return await super()._handle(request, exchange, job_id)
+
+    world = Malformed()
+    outcome = await run_job(world.config(workspace), transport=world)
+    assert not outcome.success
+    assert log
+    assert SECRET not in "".join([*log, outcome.message])
+
+
+@pytest.mark.parametrize("method", ["job_fetched", "llm_request", "llm_response", "tool_result", "watcher", "exit"])
+async def test_recorder_that_raises_does_not_reach_the_job(
+    workspace: Path, log: list[str], autojump_clock: MockClock, method: str
+) -> None:
+    class Raising:
+        def __init__(self) -> None:
+            self.closed = nullcontext()
+
+        def fail(self, *_: object) -> NoReturn:
+            raise RuntimeError(f"{SECRET} is a defect")
+
+        def job_fetched(self, _description: object, job: Any, _redact: object) -> None:
+            if method == "job_fetched":
+                self.fail()
+            if method == "watcher":
+                job.watchers.append(self.fail)
+
+        def llm_request(self, _path: str, _body: bytes) -> AbstractContextManager[None]:
+            if method == "llm_request":
+                self.fail()
+            return Exit() if method == "exit" else nullcontext()
+
+        def llm_response(self, _status: int, _body: bytes) -> None:
+            if method == "llm_response":
+                self.fail()
+
+        def tool_result(self, _call_id: str, _result: object) -> None:
+            if method == "tool_result":
+                self.fail()
+
+    class Exit(nullcontext[None]):
+        def __exit__(self, *_: object) -> None:
+            raise RuntimeError("a defect")
+
+    world = World([calling(("probe", {})), DONE])
+    outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())], recorder=Raising())
+    assert outcome.success
+    assert "".join(log).count("the recorder raised RuntimeError; the recording is unusable") == 1
+    assert SECRET not in "".join(log)
+
+
+async def test_instrument_of_two_overlapping_jobs_sees_both_to_their_ends(
+    workspace: Path, autojump_clock: MockClock
+) -> None:
+    class Exits(trio.abc.Instrument):
+        def __init__(self) -> None:
+            self.names: list[str] = []
+
+        def task_exited(self, task: trio.lowlevel.Task) -> None:
+            self.names.append(task.name)
+
+    instrument = Exits()
+
+    async def run(thinking: float) -> None:
+        world = World([DONE], thinking=thinking)
+        await run_job(world.config(workspace), transport=world, tools=[], instruments=[instrument])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, 1.0)
+        nursery.start_soon(run, 5.0)
+    assert instrument.names.count("reasoner") == 2
+    seen = len(instrument.names)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep, 0)
+    assert len(instrument.names) == seen
+
+
+RUN = """
+import trio
+from loguru import logger
+from pathlib import Path
+from support.world import World, Fault
+import trioworker
+{enable}
+world = World()
+world.fault = lambda exchange: Fault(kind="status", status=403) if exchange.path == "event" else None
+trio.run(lambda: trioworker.run_job(world.config(Path({workspace!r})), transport=world))
+"""
+
+
+@pytest.mark.parametrize("first", ["import loguru", "import trioworker", "from trioworker import run_job"])
+@pytest.mark.parametrize("enable", ["", "logger.enable('trioworker')"])
+def test_log_is_disabled_until_the_program_enables_it(workspace: Path, first: str, enable: str) -> None:
+    program = f"{first}\n" + RUN.format(enable=enable, workspace=str(workspace))
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, env={"PYTHONPATH": "tests"}
+    )
+    assert result.returncode == 0, result.stderr
+    assert bool(result.stderr) == bool(enable)
