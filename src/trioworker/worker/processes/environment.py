@@ -11,6 +11,7 @@ import pwd
 import re
 from typing import TYPE_CHECKING
 
+from trioworker.linux.environment_block import wipe_variables
 from trioworker.linux.syscalls import forbid_inspection
 from trioworker.protocol.values import TOKEN_VARIABLE
 from trioworker.worker.processes.git_config import git_config_entries, git_config_variables, inherited_entries
@@ -104,9 +105,7 @@ def forget_token() -> None:
 
     Call it as soon as the configuration has been read. Idempotent.
     """
-    for name in TOKEN_VARIABLES:
-        os.environ.pop(name, None)
-    _wipe([name.encode() + b"=" for name in TOKEN_VARIABLES])
+    wipe_variables(TOKEN_VARIABLES)
     forbid_inspection()
 
 
@@ -117,29 +116,3 @@ def _home() -> str | None:
     except KeyError:
         return None
     return home if home != "/" and os.access(home, os.W_OK) else None
-
-
-def _wipe(prefixes: list[bytes]) -> None:
-    """Overwrite the variables in the block that the kernel copied onto our stack when this process was started.
-
-    Nothing refers to them after they were unset. The block's address comes from `/proc/self/stat`; its content is
-    compared to `/proc/self/environ` before anything is written.
-    """
-    import ctypes
-
-    try:
-        with open("/proc/self/stat", "rb") as file:
-            fields = file.read().rpartition(b") ")[2].split()
-        with open("/proc/self/environ", "rb") as file:
-            block = file.read()
-    except OSError:
-        return  # no /proc, or no access to it since an earlier call
-    # env_start and env_end are fields 50 and 51 (proc_pid_stat(5)); our first field is the third, the state.
-    start, end = int(fields[47]), int(fields[48])
-    if start == 0 or end - start != len(block) or ctypes.string_at(start, len(block)) != block:
-        return
-    position = 0
-    for entry in block.split(b"\0"):
-        if entry.startswith(tuple(prefixes)):
-            ctypes.memset(start + position, 0, len(entry))
-        position += len(entry) + 1
