@@ -1,17 +1,18 @@
-"""Serves an application with Hypercorn's trio worker on a bound socket."""
+"""Serves an application with Hypercorn's HTTP server on a bound socket."""
 
 from __future__ import annotations
 
 import logging
 import socket
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-import hypercorn.trio
 import trio
 from hypercorn.config import Config
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
 
 from trioworker.errors import ConfigError
+from trioworker.orchestrator.connections import Connection, LimitedListener, connection_limit
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -23,8 +24,7 @@ KEEP_ALIVE = 600.0
 REQUESTS_PER_CONNECTION = 1_000_000
 """Requests before a connection is closed: more than a job makes."""
 
-# Its signature has a bare `dict`, which pyright's strict mode rejects.
-_hypercorn: Any = hypercorn.trio
+_log = logging.getLogger("trioworker.orchestrator")
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -56,14 +56,35 @@ async def serve(
 ) -> None:
     """Serve until cancelled, then close the socket. `task_status` gets the URL once connections are accepted."""
     config = Config()
-    # Hypercorn takes ownership of the descriptor and closes it.
-    config.bind = [f"fd://{sock.detach()}"]
-    config.backlog = BACKLOG
     config.keep_alive_timeout = KEEP_ALIVE
     config.keep_alive_max_requests = REQUESTS_PER_CONNECTION
     config.include_server_header = False
     # Without a handler, this logger writes only warnings and errors, to stderr.
-    config.errorlog = logging.getLogger("trioworker.orchestrator")
+    config.errorlog = _log
+    sock.listen(BACKLOG)
+    listener = LimitedListener(trio.SocketListener(trio.socket.from_stdlib_socket(sock)), connection_limit())
+    context = WorkerContext(max_requests=None)
+
+    async def handle(stream: trio.SocketStream) -> None:
+        connection = Connection(stream, app)
+        listener.add(connection)
+        try:
+            with connection.scope:
+                # Hypercorn's types name streams of trio; it uses no more of them than `Connection` has.
+                http = cast("Any", connection)
+                await TCPServer(http, config, context, cast("Any", {}), http)
+        except Exception as error:
+            # One connection must not end the others.
+            _log.warning("a connection was closed: %r", error)
+        finally:
+            listener.remove(connection)
+            await trio.aclose_forcefully(stream)
+
+    host, port = sock.getsockname()[:2]
     async with trio.open_nursery() as nursery:
-        urls: list[str] = await nursery.start(partial(_hypercorn.serve, app, config, mode="asgi"))
-        task_status.started(urls[0])
+        await nursery.start(trio.serve_listeners, handle, [listener])
+        task_status.started(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+        try:
+            await trio.sleep_forever()
+        finally:
+            listener.close_all()
