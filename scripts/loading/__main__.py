@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import resource
+import secrets
 import signal
 import sqlite3
 import subprocess
@@ -20,6 +21,7 @@ import trio
 from loading.http import Connection
 from loading.workers import Crowd
 
+ADMIN_TOKEN = secrets.token_urlsafe()
 SCRIPT = "turns:\n  - content: I look.\n    input_tokens: 900\n    output_tokens: 30\n"
 
 
@@ -49,7 +51,8 @@ def _measured(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     command = ["sh", "-c", f'ulimit -Sn {options.descriptors} && exec "$@"', "sh"]
     command += [sys.executable, "-m", "trioworker", "orchestrator", "--port", "0"]
     command += ["--llm", f"script:{script}", "--database", str(database)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as orchestrator:
+    environment = {**os.environ, "TRIOWORKER_ORCHESTRATOR_ADMIN_TOKEN": ADMIN_TOKEN}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as orchestrator:
         try:
             port = int(_line(orchestrator.stderr).rsplit(":", 1)[1])
             began, cpu = time.perf_counter(), _cpu_seconds(orchestrator.pid)
@@ -81,7 +84,9 @@ async def _run(crowd: Crowd, port: int, count: int) -> list[tuple[str, str]]:
     async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
         connection = Connection(stream)
         for number in range(count):
-            status, body = await connection.request("POST", "/jobs", {"description": f"job {number}"})
+            job_text = {"description": f"job {number}"}
+            admin = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+            status, body = await connection.request("POST", "/jobs", job_text, admin)
             if status != 201:
                 raise SystemExit(f"scripts/load: POST /jobs: {status} {body[:200]!r}")
             job = json.loads(body)

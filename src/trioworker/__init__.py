@@ -1,7 +1,7 @@
 """trioworker runs one autonomous-agent job to its end, whatever happens.
 
 The names below are the public ones. They are imported when they are first used, so that `import trioworker` costs
-little. Nothing is imported here but `sys`, not even `typing`: with `python -m`, it would come from the working directory.
+little. Only `sys` is imported here, not even `typing`: with `python -m`, that would come from the working directory.
 
 The package's log is disabled; `loguru.logger.enable("trioworker")` enables it.
 """

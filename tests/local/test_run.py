@@ -211,13 +211,15 @@ def test_the_orchestrator_serves_a_job_until_a_signal(workspace: Path, tmp_path:
     orchestrator = [*ORCHESTRATOR, "0", "--llm", f"script:{script}", "--database", str(database)]
     with running(orchestrator) as program:
         assert program.stderr is not None
-        found = re.search(r"http://127\.0\.0\.1:\d+", program.stderr.readline())
-        assert found is not None
-        url = found[0]
-        job: dict[str, str] = httpx.post(f"{url}/jobs", json={"description": "fix it"}, trust_env=False).json()
+        listening, manage = program.stderr.readline(), program.stderr.readline()
+        url = listening.rstrip().removeprefix("trioworker: listening on ")
+        token = manage.rstrip().removeprefix(f"trioworker: manage and watch jobs at {url}/?token=")
+        client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, trust_env=False)
+        job: dict[str, str] = client.post("/jobs", json={"description": "fix it"}).json()
         worker = [sys.executable, "-m", "trioworker", "worker", "--job-id", job["id"], "--orchestrator-url", url]
         code, _, err = run([*worker, "--workspace", str(workspace)], **{TOKEN_VARIABLE: job["token"]})
-        view = httpx.get(f"{url}/jobs/{job['id']}", trust_env=False).json()
+        view = client.get(f"/jobs/{job['id']}").json()
+        client.close()
         program.send_signal(signal.SIGTERM)
         out, _ = program.communicate(timeout=EXIT_TIMEOUT)
 

@@ -78,25 +78,29 @@ def test_the_worker_gets_its_token_and_no_other_secrets() -> None:
 
 
 async def test_the_exit_code_is_the_workers() -> None:
-    async with WorkerProcess(["--job-id", "no-uuid"], "token") as worker:
+    async with WorkerProcess(["--job-id", "no-uuid"], "token", unreported) as worker:
         with trio.fail_after(20):
             assert await worker.wait() == 2
 
 
 async def test_leaving_the_context_stops_a_waiting_worker(tmp_path: Path) -> None:
     with trio.fail_after(30):
-        async with WorkerProcess(options_of_a_waiting_worker(tmp_path), "token") as worker:
+        async with WorkerProcess(options_of_a_waiting_worker(tmp_path), "token", unreported) as worker:
             await trio.sleep(0.5)
         assert await worker.wait() in {3, 4, 5, 128 + signal.SIGTERM}
 
 
 async def test_kill_ends_the_worker_at_once_and_may_be_repeated(tmp_path: Path) -> None:
     with trio.fail_after(10):
-        async with WorkerProcess(options_of_a_waiting_worker(tmp_path), "token") as worker:
+        async with WorkerProcess(options_of_a_waiting_worker(tmp_path), "token", unreported) as worker:
             worker.kill()
             assert await worker.wait() == 128 + signal.SIGKILL
             worker.kill()
             worker.stop()
+
+
+def unreported() -> bool:
+    return False
 
 
 def options_of_a_waiting_worker(workspace: Path) -> list[str]:

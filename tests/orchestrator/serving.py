@@ -10,8 +10,10 @@ import trio
 
 from trioworker.orchestrator.app import make_app
 from trioworker.orchestrator.backends.factory import NoBackend
+from trioworker.orchestrator.management_access import ManagementAccess
 from trioworker.orchestrator.server import bind, serve
 from trioworker.orchestrator.store import Store
+from trioworker.orchestrator.web.pages import Pages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -19,6 +21,15 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from trioworker.orchestrator.backends.base import Backend
+
+
+ADMIN_TOKEN = "admin-token-of-the-tests"
+ADMIN = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+
+
+def pages_of(store: Store) -> Pages:
+    """The page and the management API, with `ADMIN_TOKEN`."""
+    return Pages(store, ManagementAccess(ADMIN_TOKEN))
 
 
 class Orchestrator:
@@ -72,9 +83,9 @@ async def serving(app: Starlette, host: str = "127.0.0.1") -> AsyncGenerator[str
 
 @asynccontextmanager
 async def orchestrator(backend: Backend | None = None, host: str = "127.0.0.1") -> AsyncGenerator[Orchestrator]:
-    """An orchestrator with an in-memory database."""
+    """An orchestrator with an in-memory database; its client knows the secret."""
     with Store() as store:
-        async with serving(make_app(store, backend or NoBackend()), host) as url:
+        async with serving(make_app(store, backend or NoBackend(), pages_of(store)), host) as url:
             timeout = httpx.Timeout(10.0)
-            async with httpx.AsyncClient(base_url=url, timeout=timeout, trust_env=False) as client:
+            async with httpx.AsyncClient(base_url=url, timeout=timeout, trust_env=False, headers=ADMIN) as client:
                 yield Orchestrator(store, url, client)

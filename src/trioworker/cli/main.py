@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from trioworker.cli import option_table, subcommands
+from trioworker.cli.admin_token import ADMIN_TOKEN_VARIABLE
 from trioworker.cli.exit import exit_on_signal
 from trioworker.cli.options import add_options
 from trioworker.errors import ConfigError, OrchestratorError, WorkerError
@@ -27,6 +28,7 @@ exit codes:
   4  stopped by a signal, and reported
   5  the end of the job could not be reported
   6  a replayed job differs from the recorded one
+  7  the worker died again and again; the job has not ended, and its state is kept
 """
 
 HEALTH_EXIT_CODES = """\
@@ -114,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         subcommands.orchestrator,
         option_table.ORCHESTRATOR,
         "serve jobs to workers (extra: local)",
-        EXIT_CODES,
+        f"The secret to manage jobs with may also be in {ADMIN_TOKEN_VARIABLE}.\n\n" + EXIT_CODES,
     )
     _add(
         commands,
@@ -131,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
         subcommands.fleet,
         option_table.FLEET,
         "run many jobs, each in a worker of its own",
+        f"The orchestrator's secret, to ask how jobs of lost workers ended, may also be in {ADMIN_TOKEN_VARIABLE}.\n"
         "Exits with 0 if all jobs succeeded, 1 if not, 4 if it was stopped and jobs remain.\n\n" + EXIT_CODES,
     )
     fleet.add_argument("jobs", metavar="JOBS.jsonl", help="one line of JSON per job: job_id, token, …")
@@ -154,4 +157,4 @@ def _add(
 
 
 def _one_line_help(prog: str) -> argparse.HelpFormatter:
-    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=HELP_WIDTH)
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=40, width=HELP_WIDTH)

@@ -128,6 +128,14 @@ ORCHESTRATOR = (
     Option("llm", "SPEC", str, "", "model: script:FILE or openai:BASE_URL", default_help="none: LLM requests fail"),
     MODEL,
     DATABASE,
+    Option(
+        "admin-token-file",
+        "FILE",
+        Path,
+        "",
+        "file with the secret to manage jobs with",
+        default_help="a random one, in the URL that is printed",
+    ),
 )
 HEALTH = (
     replace(HEALTH_SOCKET, default=None, help="Unix socket of the worker"),
@@ -137,6 +145,13 @@ FLEET = (
     _choice("engine", "NAME", "what starts the workers", "process", "ray", "kubernetes", default="process"),
     Option(
         "orchestrator-url", "URL", http_url, "http://127.0.0.1:50051", "URL of the orchestrator, for jobs without one"
+    ),
+    Option(
+        "orchestrator-admin-token-file",
+        "FILE",
+        Path,
+        "",
+        "file with the orchestrator's secret",
     ),
     Option(
         "workspace",

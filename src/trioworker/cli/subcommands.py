@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trioworker.cli import option_table
+from trioworker.cli.admin_token import admin_token
 from trioworker.cli.options import check_text, resolve, token, user_state_dir
 from trioworker.errors import ConfigError
 
@@ -92,6 +93,7 @@ def _replay(config: LocalConfig, cassette: Path, values: dict[str, Any]) -> int:
 def orchestrator(parsed: argparse.Namespace) -> int:
     """Serve jobs to workers."""
     values = resolve(option_table.ORCHESTRATOR, vars(parsed), os.environ)
+    values["admin_token"] = admin_token("--admin-token-file", values.pop("admin_token_file"))
     from trioworker.orchestrator.config import OrchestratorConfig
     from trioworker.orchestrator.run import run_orchestrator
 
@@ -109,6 +111,8 @@ def health(parsed: argparse.Namespace) -> int:
 def fleet(parsed: argparse.Namespace) -> int:
     """Run many jobs, each in a worker of its own."""
     values = resolve(option_table.FLEET, vars(parsed), os.environ)
+    token_file = values.pop("orchestrator_admin_token_file")
+    values["admin_token"] = admin_token("--orchestrator-admin-token-file", token_file)
     jobs = Path(parsed.jobs)
     values["results"] = values["results"] or jobs.with_suffix(".results.jsonl")
     values["parallel"] = values["parallel"] or (

@@ -52,17 +52,23 @@ class JobStatusClient(Protocol):
 
 
 class HttpJobStatusClient:
-    """Asks the management API of the orchestrator (`GET /jobs/ID`); if it is unavailable, tries the job's token."""
+    """Asks the management API of the orchestrator (`GET /jobs/ID`); if it is unavailable, tries the job's token.
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
+    `admin` is the URL of the orchestrator and its secret, which no other server gets.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, admin: tuple[str, str] | None = None) -> None:
         self._client = client
+        self._admin_url, self._admin_token = admin or ("", "")
         self._limit = trio.CapacityLimiter(MAX_CONCURRENT_REQUESTS)
 
     async def fetch_outcome(self, job: FleetJob) -> Attempt | Literal["revoked"] | None:
         """See `JobStatusClient`."""
         base = job.orchestrator_url.rstrip("/")
         async with self._limit:
-            managed = await self._get(f"{base}/jobs/{job.job_id}", {})
+            managed = None
+            if self._admin_token and base == self._admin_url.rstrip("/"):
+                managed = await self._get(f"{base}/jobs/{job.job_id}", self._admin_token)
             if managed is not None and managed.status_code == 200:
                 try:
                     view = _view.decode(managed.content)
@@ -70,16 +76,15 @@ class HttpJobStatusClient:
                     view = None
                 if view is not None:
                     return _attempt_from_view(view)
-            token = {"Authorization": f"Bearer {job.token}"}
-            fetched = await self._get(f"{base}/worker/{job.job_id}/job", token)
+            fetched = await self._get(f"{base}/worker/{job.job_id}/job", job.token)
             return "revoked" if fetched is not None and fetched.status_code in REVOKED_STATUSES else None
 
-    async def _get(self, url: str, headers: dict[str, str]) -> httpx.Response | None:
+    async def _get(self, url: str, token: str) -> httpx.Response | None:
         import httpx
 
         with trio.move_on_after(REQUEST_TIMEOUT):
             try:
-                return await self._client.get(url, headers=headers)
+                return await self._client.get(url, headers={"Authorization": f"Bearer {token}"})
             except httpx.HTTPError:
                 return None
         return None

@@ -15,6 +15,7 @@ from trioworker.fleet.job_status import HttpJobStatusClient
 from trioworker.fleet.jobs import read_jobs
 from trioworker.fleet.results import Results
 from trioworker.fleet.scheduler import Scheduler
+from trioworker.linux.syscalls import forbid_inspection
 from trioworker.observability.logging import Logs
 from trioworker.observability.notices import print_notice
 from trioworker.protocol.exit_codes import FAILED, STOPPED, SUCCEEDED
@@ -45,8 +46,13 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
     address: str | None
     namespace: str
     image: str | None
+    admin_token: str | None
+    """The secret of the orchestrator at `orchestrator_url`, to ask how jobs of lost workers ended."""
     worker_options: Mapping[str, Callable[[str], Any]]
     """The options of a worker that a job may set, each with the parser of its value."""
+
+    def __repr__(self) -> str:
+        return f"FleetConfig(jobs={self.jobs!r}, engine={self.engine!r})"
 
 
 def run_fleet(config: FleetConfig) -> int:
@@ -73,15 +79,18 @@ def run_fleet(config: FleetConfig) -> int:
     with Results(config.results) as results:
         left = [job for job in jobs if job.job_id not in results.done]
         if left:
+            # Commands of the same user must not read the tokens in our memory.
+            forbid_inspection()
             trio.run(_run, config, left, results)
         return _summarize(jobs, results)
 
 
 async def _run(config: FleetConfig, jobs: Sequence[FleetJob], results: Results) -> None:
     timeout = httpx.Timeout(10.0)
+    admin = None if config.admin_token is None else (config.orchestrator_url, config.admin_token)
     async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client, _engine(config) as engine:
         scheduler = Scheduler(
-            engine, HttpJobStatusClient(client), results, parallel=config.parallel, attempts=config.attempts
+            engine, HttpJobStatusClient(client, admin), results, parallel=config.parallel, attempts=config.attempts
         )
         # Open until all workers have ended: otherwise a second signal would kill the fleet before them.
         with open_stop_receiver() as signals, unwrap_single_exception():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import sqlite3
 import sys
 from contextlib import aclosing
 from functools import partial
@@ -12,18 +14,24 @@ from typing import TYPE_CHECKING
 import trio
 
 from trioworker.errors import ConfigError
+from trioworker.linux.syscalls import forbid_inspection
+from trioworker.local.event_printing import EventPrinting
 from trioworker.local.page_trace import page_trace
 from trioworker.local.render import JsonPrinter, PlainPrinter, report_lines, summary
 from trioworker.local.stdin_lines import follow_lines
 from trioworker.local.worker_process import WorkerProcess
-from trioworker.observability.bounded_stream import wait_until_written
 from trioworker.observability.notices import print_notice
+from trioworker.orchestrator.announcement import print_secret_url
 from trioworker.orchestrator.app import make_app
 from trioworker.orchestrator.backends.factory import open_backend
+from trioworker.orchestrator.database import unlocked
+from trioworker.orchestrator.management_access import ManagementAccess
 from trioworker.orchestrator.server import bind, serve
 from trioworker.orchestrator.store import Store
+from trioworker.orchestrator.tokens import new_token
 from trioworker.orchestrator.views import title_of
 from trioworker.orchestrator.web.pages import LocalWorker, Pages
+from trioworker.protocol.exit_codes import INTERRUPTED
 from trioworker.protocol.wire import Prompt
 from trioworker.supervision.stop_signals import open_stop_receiver
 from trioworker.worker.state.journal_file import journal_path
@@ -52,43 +60,71 @@ def run_local(config: LocalConfig) -> int:
         raise ConfigError("the job is empty; describe the task")
     backend = open_backend(config.llm, config.model)
     with Store(config.database) as store, bind("127.0.0.1", 0) as sock:
+        # A command of the job must not read the page's secret or the model server's key in our memory or environment.
+        forbid_inspection()
         return trio.run(_local, config, store, backend, sock)
 
 
 async def _local(config: LocalConfig, store: Store, backend: Backend, sock: socket.socket) -> int:
     start = trio.current_time()
     workspace = config.workspace.resolve()
-    job = store.create_job(config.text, title=config.title or title_of(config.text), project_dir=str(workspace))
+    title = config.title or title_of(config.text)
+    job = await unlocked(store.create_job, config.text, title=title, project_dir=str(workspace))
+    token = new_token()
+    pages = Pages(store, ManagementAccess(token)) if config.web else None
     printer = open_printer(json_lines=config.json_lines)
     async with aclosing(backend), trio.open_nursery() as nursery:
         # Open until the worker has shut down: otherwise a second signal would kill us before that.
         with open_stop_receiver() as signals, page_trace(config) as trace:
-            pages = Pages(store)
             url: str = await nursery.start(serve, make_app(store, backend, pages), sock)
             if config.web:
-                print_notice(f"watch the job at {url}/#{job.id}")
+                print_secret_url("watch the job at", url, token, f"#{job.id}")
             nursery.start_soon(follow_lines, 0, partial(_add_prompt, store, job.id))
             options = ("--job-id", job.id, "--orchestrator-url", url, "--workspace", str(workspace))
             options = (*options, "--state-dir", str(config.state_dir), *trace.options)
-            async with WorkerProcess((*options, *config.worker_options), job.token) as worker:
-                pages.local = LocalWorker(job.id, worker.stop, trace.file)
+            reported = partial(_has_ended, store, job.id)
+            async with WorkerProcess((*options, *config.worker_options), job.token, reported) as worker:
+                if pages is not None:
+                    pages.local = LocalWorker(job.id, worker.stop, trace.file)
                 stop_requested = trio.Event()
-                output = trio.CancelScope()
-                nursery.start_soon(_stop_on_signal, signals, worker, stop_requested, output)
+                events = EventPrinting(store, job.id, printer, on_closed=worker.stop)
+                nursery.start_soon(_stop_on_signal, signals, worker, stop_requested, events)
                 async with trio.open_nursery() as printing:
-                    printing.start_soon(_print_events, store, job.id, printer, worker, output)
+                    printing.start_soon(events.run)
                     code = await worker.wait()
-                    # If the worker didn't report, end the job, and with it the printing.
-                    store.abandon(job.id, f"the worker ended with exit code {code} and no report")
-                    output.deadline = trio.current_time() + OUTPUT_TIMEOUT
-            # The job has ended and can't be resumed.
-            journal_path(config.state_dir, job.id).unlink(missing_ok=True)
-            _show_end(config, store, job.id, printer, trio.current_time() - start)
-            if config.web and not stop_requested.is_set():
-                print_notice(f"the page remains at {url}/#{job.id}; press Ctrl-C to exit")
-                await stop_requested.wait()
+                    if not worker.died:
+                        # If the worker didn't report, end the job.
+                        text = f"the worker ended with exit code {code} and no report"
+                        await unlocked(store.abandon, job.id, text)
+                    events.finish(OUTPUT_TIMEOUT)
+            if worker.died:
+                print_notice(_how_to_continue(config, job.id, worker.deaths, code))
+                code = INTERRUPTED
+            else:
+                # The job has ended and can't be resumed.
+                journal_path(config.state_dir, job.id).unlink(missing_ok=True)
+                _show_end(config, store, job.id, printer, trio.current_time() - start)
+                if config.web and not stop_requested.is_set():
+                    print_notice(f"the page remains at {url}/#{job.id}; press Ctrl-C to exit")
+                    await stop_requested.wait()
         nursery.cancel_scope.cancel()
     return code
+
+
+def _has_ended(store: Store, job_id: str) -> bool:
+    view = store.view(job_id)
+    return view is None or view.ended is not None
+
+
+def _how_to_continue(config: LocalConfig, job_id: str, deaths: int, code: int) -> str:
+    """The notice for a job whose worker died too often: it is not reported as ended."""
+    times = "once" if deaths == 1 else f"{deaths} times"
+    last = f"signal {code - 128} ({signal.Signals(code - 128).name})" if code > 128 else f"exit code {code}"
+    hint = ": is memory short?" if code == 128 + signal.SIGKILL else ""
+    kept = f"its journal, from which a worker resumes it, is {journal_path(config.state_dir, job_id)}"
+    if config.database is not None:
+        kept += f", and the job is in {config.database}"
+    return f"the worker died {times}, last with {last}{hint}; job {job_id} has not ended: {kept}"
 
 
 def _show_end(config: LocalConfig, store: Store, job_id: str, printer: Printer, seconds: float) -> None:
@@ -99,25 +135,8 @@ def _show_end(config: LocalConfig, store: Store, job_id: str, printer: Printer, 
             print_notice("\n".join([summary(view, seconds), *report_lines(view)]))
 
 
-async def _print_events(
-    store: Store, job_id: str, printer: Printer, worker: WorkerProcess, output: trio.CancelScope
-) -> None:
-    """Print the job's events until it ends or `output` is cancelled. If standard output is closed, stop the job."""
-    after = 0
-    with output:
-        while events := await store.next_events(job_id, after):
-            text = "".join(printer.show(event) for event in events)
-            after = events[-1].number
-            try:
-                # In a thread: a slow reader, such as a pager, must not block the orchestrator.
-                await trio.to_thread.run_sync(_write_out, text, abandon_on_cancel=True)
-            except OSError:
-                worker.stop()
-                return
-
-
 async def _stop_on_signal(
-    signals: AsyncIterator[int], worker: WorkerProcess, stop_requested: trio.Event, output: trio.CancelScope
+    signals: AsyncIterator[int], worker: WorkerProcess, stop_requested: trio.Event, events: EventPrinting
 ) -> None:
     """Stop the worker on the first signal, so that it reports the job; kill it on the second.
 
@@ -125,7 +144,7 @@ async def _stop_on_signal(
     """
     async for _ in signals:
         if worker.ended:
-            output.cancel()
+            events.cancel()
         elif stop_requested.is_set():
             worker.kill()
         else:
@@ -135,8 +154,11 @@ async def _stop_on_signal(
 
 
 def _add_prompt(store: Store, job_id: str, line: str) -> None:
-    if not store.add_prompt(job_id, Prompt(content=line)):
-        print_notice("the job has ended; the line was not delivered")
+    try:
+        if not store.add_prompt(job_id, Prompt(content=line.replace("\0", ""))):
+            print_notice("the job has ended; the line was not delivered")
+    except sqlite3.OperationalError as error:
+        print_notice(f"{error}; the line was not delivered, type it again")
 
 
 def open_printer(*, json_lines: bool) -> Printer:
@@ -148,8 +170,3 @@ def open_printer(*, json_lines: bool) -> Printer:
 
         return RichPrinter(shutil.get_terminal_size().columns)
     return PlainPrinter()
-
-
-def _write_out(text: str) -> None:
-    sys.stdout.write(text)
-    wait_until_written(sys.stdout)

@@ -1,4 +1,4 @@
-"""The worker process of `trioworker local`, restarted when it is killed from outside."""
+"""The worker process of `trioworker local`, restarted when it dies without a report."""
 
 from __future__ import annotations
 
@@ -10,28 +10,36 @@ from typing import TYPE_CHECKING, Self
 import trio
 
 from trioworker.linux.procfs import kill_tree
+from trioworker.protocol.exit_codes import BAD_USAGE, NO_ORCHESTRATOR, STOPPED
 from trioworker.worker.child_process import kill_worker, start_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 STOP_TIMEOUT = 12.0
 """Seconds between SIGTERM and SIGKILL: a worker's grace is 8 s by default, a container's 10 s."""
 MAX_RESUMES = 3
-"""Restarts after SIGKILL. It usually means that memory ran out, which will happen again."""
+"""Restarts of a worker that dies. SIGKILL usually means that memory ran out, which will happen again."""
+FINAL_CODES = (BAD_USAGE, NO_ORCHESTRATOR, STOPPED)
+"""Exit codes that a restart can't change, although the job may not be reported."""
 
 
 class WorkerProcess:
     """A running worker. A context manager: on exit, it stops the process and waits for its end.
 
-    A worker that is killed from outside is restarted, and resumes from its journal.
+    A worker that dies without a report, such as by SIGKILL or a crash, is restarted and resumes from its journal.
     """
 
-    def __init__(self, options: Sequence[str], token: str) -> None:
-        """Start `trioworker worker` with `options`, which include `--state-dir`. Its log goes to our stderr."""
+    def __init__(self, options: Sequence[str], token: str, reported: Callable[[], bool]) -> None:
+        """Start `trioworker worker` with `options`, which include `--state-dir`. Its log goes to our stderr.
+
+        `reported` returns whether the orchestrator has the job's report.
+        """
         self._options = options
         self._token = token
+        self._reported = reported
         self._resumes = 0
+        self._stopped = False
         self._killed = False
         self._start()
 
@@ -59,11 +67,21 @@ class WorkerProcess:
         while True:
             while (code := self._process.poll()) is None:
                 await trio.lowlevel.wait_readable(self._pidfd)
-            if code != -signal.SIGKILL or self._killed or self._resumes == MAX_RESUMES:
+            if self._stopped or self._resumes == MAX_RESUMES or not self.died:
                 return code if code >= 0 else 128 - code
             self._resumes += 1
             os.close(self._pidfd)
             self._start()
+
+    @property
+    def died(self) -> bool:
+        """Whether the worker ended without a report, and neither `kill` nor the worker itself gave the job up."""
+        return self.ended and not self._killed and self._process.returncode not in FINAL_CODES and not self._reported()
+
+    @property
+    def deaths(self) -> int:
+        """How often the worker died."""
+        return self._resumes + self.died
 
     @property
     def ended(self) -> bool:
@@ -71,7 +89,8 @@ class WorkerProcess:
         return self._process.returncode is not None
 
     def stop(self) -> None:
-        """Send SIGTERM: the worker stops its job and reports it."""
+        """Send SIGTERM: the worker stops its job and reports it. It isn't restarted any more."""
+        self._stopped = True
         self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from trioworker.orchestrator.database import DatabaseLockedError
 from trioworker.orchestrator.management_api import ManagementApi
-from trioworker.orchestrator.web.pages import Pages
+from trioworker.orchestrator.request_checks import WellFormedRequests
 from trioworker.orchestrator.worker_api import WorkerApi
 
 if TYPE_CHECKING:
@@ -17,22 +21,29 @@ if TYPE_CHECKING:
 
     from trioworker.orchestrator.backends.base import Backend
     from trioworker.orchestrator.store import Store
+    from trioworker.orchestrator.web.pages import Pages
+
+_log = logging.getLogger("trioworker.orchestrator")
 
 
 def make_app(store: Store, backend: Backend, pages: Pages | None = None) -> Starlette:
     """The application over one store and one model. Errors are answered with one line of text.
 
-    Pass `pages` to register a worker that runs in this process (`Pages.local`).
+    Without `pages`, it serves only workers: no job can be managed or watched.
     """
+    management = [] if pages is None else [*ManagementApi(store, pages.access).routes(), *pages.routes()]
     return Starlette(
-        routes=[
-            Route("/health", _health, methods=["GET"]),
-            *WorkerApi(store, backend).routes(),
-            *ManagementApi(store).routes(),
-            *(pages or Pages(store)).routes(),
-        ],
+        routes=[Route("/health", _health, methods=["GET"]), *WorkerApi(store, backend).routes(), *management],
+        middleware=[Middleware(WellFormedRequests)],
+        exception_handlers={sqlite3.Error: _database_failed, DatabaseLockedError: _database_failed},
     )
 
 
 async def _health(_: Request) -> PlainTextResponse:
     return PlainTextResponse("ok")
+
+
+def _database_failed(_: Request, error: Exception) -> PlainTextResponse:
+    """The database is locked or the disk is full: it may pass, so the client retries."""
+    _log.warning("the database failed: %s", error)
+    return PlainTextResponse(f"the database failed: {error}", 503, {"Retry-After": "1"})

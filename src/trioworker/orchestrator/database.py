@@ -1,18 +1,30 @@
-"""The orchestrator's database: schema, and opening or creating the file."""
+"""The orchestrator's database: schema, opening or creating the file, and waiting while another process locks it."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from trioworker.errors import ConfigError
+import trio
+
+from trioworker.errors import ConfigError, WorkerError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 SCHEMA_VERSION = 2
 """Stored in the file as `user_version`; a file with another version is refused."""
+
+OPEN_TIMEOUT = 5.0
+"""Seconds that opening waits for a locked database."""
+LOCK_TIMEOUT = 20.0
+"""Seconds that a change waits for a locked database."""
+LOCK_POLL_INTERVAL = 0.05
 
 SCHEMA = f"""
 PRAGMA journal_mode = WAL;
@@ -78,6 +90,31 @@ CREATE TABLE IF NOT EXISTS starts (
 """
 
 
+class DatabaseLockedError(WorkerError):
+    """Another process has locked the database for longer than `LOCK_TIMEOUT`."""
+
+
+async def unlocked(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a method of the store, again and again while another process locks the database.
+
+    SQLite's own wait would block the event loop. There is no await between a call that succeeds and the return.
+
+    Raises:
+        DatabaseLockedError: the database is still locked after `LOCK_TIMEOUT`.
+    """
+    give_up = trio.current_time() + LOCK_TIMEOUT
+    while True:
+        try:
+            return call(*args, **kwargs)
+        except sqlite3.OperationalError as error:
+            # The lower byte is the primary code.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            if trio.current_time() >= give_up:
+                raise DatabaseLockedError("another process locks the database of the orchestrator; end it") from error
+        await trio.sleep(LOCK_POLL_INTERVAL)
+
+
 def open_database(database: Path | None) -> sqlite3.Connection:
     """Open the database, in memory if None, and create it if needed. Each statement is its own transaction.
 
@@ -88,12 +125,14 @@ def open_database(database: Path | None) -> sqlite3.Connection:
         if database is not None:
             # It holds credentials until their job ends, so no other user may read it.
             os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        db = sqlite3.connect(database or ":memory:", isolation_level=None)
+        db = sqlite3.connect(database or ":memory:", isolation_level=None, timeout=OPEN_TIMEOUT)
         try:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version not in {0, SCHEMA_VERSION}:
                 raise ConfigError(f"--database {database}: created by another version; use a new file")
             db.executescript(SCHEMA)
+            # From now on `unlocked` waits.
+            db.execute("PRAGMA busy_timeout = 0")
         except BaseException:
             db.close()
             raise

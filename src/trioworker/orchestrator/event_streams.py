@@ -10,6 +10,8 @@ import trio
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 
+from trioworker.orchestrator.database import unlocked
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
@@ -91,7 +93,7 @@ async def follow_events(
     keep_alive_at = trio.current_time() + KEEP_ALIVE
     while True:
         # No await between these reads and the wait below, so no change is missed.
-        events, job = store.events(job_id, after), store.view(job_id)
+        events, job = await unlocked(_read, store, job_id, after)
         if events:
             after = events[-1].number
             for event in events:
@@ -109,6 +111,10 @@ async def follow_events(
             yield b": still here\n\n"
         keep_alive_at = trio.current_time() + KEEP_ALIVE
     yield sse("end", msgspec.json.encode(job))
+
+
+def _read(store: Store, job_id: str, after: int) -> tuple[list[StoredEvent], JobView | None]:
+    return store.events(job_id, after), store.view(job_id)
 
 
 def sse(event_type: str, data: bytes, number: int | None = None) -> bytes:

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trioworker.linux.syscalls import forbid_inspection
 from trioworker.observability.notices import print_notice
+from trioworker.orchestrator.announcement import print_secret_url
 from trioworker.orchestrator.app import make_app
 from trioworker.orchestrator.backends.factory import NoBackend, open_backend
+from trioworker.orchestrator.management_access import ManagementAccess
 from trioworker.orchestrator.server import bind, serve
 from trioworker.orchestrator.store import Store
+from trioworker.orchestrator.tokens import new_token
+from trioworker.orchestrator.web.pages import Pages
 from trioworker.supervision.stop_signals import open_stop_receiver
 
 if TYPE_CHECKING:
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def run_orchestrator(config: OrchestratorConfig) -> int:
-    """Serve until a signal, and return the exit code. Prints the URL to stderr.
+    """Serve until a signal, and return the exit code. Prints the URLs of workers and of the page to stderr.
 
     Raises:
         ConfigError: the model, the database or the address can't be used.
@@ -31,7 +36,9 @@ def run_orchestrator(config: OrchestratorConfig) -> int:
     _raise_open_files_limit()
     backend = NoBackend() if config.llm is None else open_backend(config.llm, config.model)
     with Store(config.database) as store, bind(config.host, config.port) as sock:
-        return trio.run(_serve_until_signalled, store, backend, sock)
+        # Commands of the same user must not read the secret or the model server's key in our memory or environment.
+        forbid_inspection()
+        return trio.run(_serve_until_signalled, config.admin_token, store, backend, sock)
 
 
 def _raise_open_files_limit() -> None:
@@ -41,11 +48,21 @@ def _raise_open_files_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
 
 
-async def _serve_until_signalled(store: Store, backend: Backend, sock: socket.socket) -> int:
+async def _serve_until_signalled(admin_token: str | None, store: Store, backend: Backend, sock: socket.socket) -> int:
+    token = admin_token or new_token()
+    app = make_app(store, backend, Pages(store, ManagementAccess(token)))
     async with aclosing(backend), trio.open_nursery() as nursery:
         with open_stop_receiver() as signals:
-            url: str = await nursery.start(serve, make_app(store, backend), sock)
+            url: str = await nursery.start(serve, app, sock)
             print_notice(f"listening on {url}")
+            if admin_token is None:
+                print_secret_url("manage and watch jobs at", _local_url(url), token)
+            del token
             await anext(signals)
             nursery.cancel_scope.cancel()
     return 0
+
+
+def _local_url(url: str) -> str:
+    """The URL on this machine, the only one that may manage jobs."""
+    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")

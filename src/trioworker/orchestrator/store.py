@@ -1,14 +1,12 @@
 """The orchestrator's state in SQLite: jobs, events, prompts, credentials, reports.
 
 Each change is one short transaction in the event loop: 0.1 ms in memory and 0.2 ms in a file with a write-ahead log,
-about the cost of handing it to a thread. A change wakes the job's followers. Only digests of tokens are stored.
+about the cost of handing it to a thread. A change wakes the job's followers. Only digests of tokens are stored. A
+database that another process locks isn't waited for here: see `unlocked`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
 import time
 import uuid
 from contextlib import contextmanager
@@ -17,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import msgspec
 import trio
 
-from trioworker.orchestrator.database import open_database
+from trioworker.orchestrator.database import open_database, unlocked
 from trioworker.orchestrator.starts import Starts
+from trioworker.orchestrator.tokens import digest_of, matches, new_token
 from trioworker.orchestrator.views import JobView, NewJob, Report, StoredEvent, Usage
 from trioworker.protocol.wire import Credential, JobDescription, Prompt
 
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
     from trioworker.protocol.wire import CompletionReport, Reply, StatusUpdate
 
-TOKEN_BYTES = 32
-"""Random bytes of a token: as many as its digest (SHA-256) has."""
 EVENTS_AT_ONCE = 500
 """Events that one read returns. Each has at most 2 KB, so a follower holds about a megabyte."""
 LIST_LIMIT = 1000
@@ -72,12 +69,12 @@ class Store:
         credentials: Sequence[Credential] = (),
     ) -> NewJob:
         """Create a job. Its token is returned only here."""
-        job = NewJob(id=str(uuid.uuid4()), token=secrets.token_urlsafe(TOKEN_BYTES), title=title)
+        job = NewJob(id=str(uuid.uuid4()), token=new_token(), title=title)
         with self._transaction():
             self._db.execute(
                 "INSERT INTO jobs (id, token_digest, title, description, project_dir, created)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
-                (job.id, _digest(job.token), title, description, project_dir, time.time()),
+                (job.id, digest_of(job.token), title, description, project_dir, time.time()),
             )
             self._db.executemany(
                 "INSERT INTO credentials (job, env_var, value) VALUES (?, ?, ?)",
@@ -90,10 +87,7 @@ class Store:
         row = self._one("SELECT token_digest FROM jobs WHERE id = ?", job_id)
         if row is None:
             return "unknown"
-        digest: str | None = row[0]
-        # Always compare, so that the time taken doesn't reveal whether the job has ended.
-        same = hmac.compare_digest(_digest(token), digest or "0" * 64)
-        return "granted" if same and digest is not None else "denied"
+        return "granted" if matches(token, row[0]) else "denied"
 
     def description(self, job_id: str) -> JobDescription:
         """The description that the worker gets. The job must exist."""
@@ -213,8 +207,8 @@ class Store:
     async def next_events(self, job_id: str, after: int) -> list[StoredEvent]:
         """Like `events`, but waits until there is one. An empty list means that the job has ended."""
         while True:
-            events = self.events(job_id, after)
-            if events or self._has_ended(job_id):
+            events, ended = await unlocked(self._progress, job_id, after)
+            if events or ended:
                 return events
             # No await between the read and the wait, so no change is missed.
             await self.changed(job_id)
@@ -228,9 +222,9 @@ class Store:
         if changed is not None:
             changed.set()
 
-    def _has_ended(self, job_id: str) -> bool:
+    def _progress(self, job_id: str, after: int) -> tuple[list[StoredEvent], bool]:
         row = self._one("SELECT ended FROM jobs WHERE id = ?", job_id)
-        return row is None or row[0] is not None
+        return self.events(job_id, after), row is None or row[0] is not None
 
     def _failed_state(self, job_id: str) -> str:
         """The state of a failed job, from its last `result` event."""
@@ -257,10 +251,12 @@ class Store:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            # SQLite has rolled back by itself if, for example, the disk is full.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     def _one(self, statement: str, *values: object) -> tuple[Any, ...] | None:
         rows = self._db.execute(statement, values).fetchall()
@@ -295,8 +291,3 @@ def _view(row: tuple[Any, ...]) -> JobView:
         report=None if ended is None else Report(success=bool(success), message=report, iterations=iterations),
         usage=Usage(requests=requests, input_tokens=input_tokens, output_tokens=output_tokens),
     )
-
-
-def _digest(token: str) -> str:
-    """A plain hash is enough: a token is random and as long as its digest."""
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

@@ -12,7 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from trioworker.orchestrator.backends.base import LlmError, LlmRefusedError, LlmRequest
-from trioworker.orchestrator.request_checks import bearer_token, read_body
+from trioworker.orchestrator.database import unlocked
+from trioworker.orchestrator.request_checks import bearer_token, check_depth, check_integer, read_body
 from trioworker.orchestrator.starts import check_start
 from trioworker.protocol.wire import CompletionReport, EventPost, StatusUpdate
 
@@ -60,7 +61,7 @@ class WorkerApi:
 
     def _route(self, method: str, path: str, handler: Handler) -> Route:
         async def authorized(request: Request) -> Response:
-            job_id = self._authorized(request)
+            job_id = await unlocked(self._authorized, request)
             try:
                 return await handler(request, job_id)
             except LlmError as error:
@@ -86,29 +87,38 @@ class WorkerApi:
                 raise HTTPException(404, "no such job")
 
     async def _job(self, _: Request, job_id: str) -> Response:
-        return json_response(self._store.description(job_id))
+        return json_response(await unlocked(self._store.description, job_id))
 
     async def _credentials(self, _: Request, job_id: str) -> Response:
-        credentials = self._store.credentials(job_id)
+        credentials = await unlocked(self._store.credentials, job_id)
         return json_response(credentials) if credentials else Response(status_code=204)
 
     async def _prompt(self, _: Request, job_id: str) -> Response:
-        prompt = self._store.take_prompt(job_id)
+        prompt = await unlocked(self._store.take_prompt, job_id)
         return Response(status_code=204) if prompt is None else json_response(prompt)
 
     async def _status(self, request: Request, job_id: str) -> Response:
-        self._store.set_status(job_id, await read_body(request, _status))
+        status = await read_body(request, _status)
+        check_integer(status.iteration, "iteration")
+        await unlocked(self._store.set_status, job_id, status)
         return Response()
 
     async def _event(self, request: Request, job_id: str) -> Response:
         event = await read_body(request, _event)
-        # The job may have been granted to another start while the body was read.
-        self._authorized(request)
-        self._store.add_event(job_id, event.event_type, event.data)
+        check_depth(event.data)
+        if isinstance(seq := event.data.get("seq"), int):
+            check_integer(seq, "seq")
+
+        def add() -> None:
+            # The job may have been granted to another start while the body was read.
+            self._authorized(request)
+            self._store.add_event(job_id, event.event_type, event.data)
+
+        await unlocked(add)
         return Response()
 
     async def _complete_text(self, request: Request, job_id: str) -> Response:
-        body = await read_body(request, _llm)
+        body = await read_body(request, _llm, allow_nul=True)
         reply = await self._reply(request, job_id, msgspec.structs.replace(body, tools=None, tool_choice=None))
         return json_response(
             {
@@ -120,7 +130,7 @@ class WorkerApi:
         )
 
     async def _complete_with_tools(self, request: Request, job_id: str) -> Response:
-        body = await read_body(request, _llm)
+        body = await read_body(request, _llm, allow_nul=True)
         reply = await self._reply(request, job_id, msgspec.structs.replace(body, tools=body.tools or ()))
         return json_response(reply)
 
@@ -139,14 +149,22 @@ class WorkerApi:
             raise failure
         if reply is None:
             raise HTTPException(400, "the client disconnected")
-        self._store.add_usage(job_id, reply)
-        return reply
+        await unlocked(self._store.add_usage, job_id, reply)
+        if reply.content is None:
+            return reply
+        # The worker reports what the model says, and a report with NUL is refused.
+        return msgspec.structs.replace(reply, content=reply.content.replace("\0", "\ufffd"))
 
     async def _complete(self, request: Request, job_id: str) -> Response:
         report = await read_body(request, _report)
-        self._authorized(request)
+        check_integer(report.iterations, "iterations")
+
+        def complete() -> bool:
+            self._authorized(request)
+            return self._store.complete(job_id, report)
+
         # Another report may have arrived while this body was read; the first one revokes the token.
-        if not self._store.complete(job_id, report):
+        if not await unlocked(complete):
             raise HTTPException(401, "the job has ended")
         return json_response({"status": "ok"})
 

@@ -12,8 +12,8 @@ from loguru import logger
 from trioworker.errors import WorkerError
 from trioworker.observability.instrument import load_instrument
 from trioworker.observability.logging import LogFormat, LogLevel, Logs
-from trioworker.protocol.ascii_json import ascii_json
 from trioworker.observability.sdk_log import forward_sdk_log
+from trioworker.protocol.ascii_json import ascii_json
 from trioworker.protocol.exit_codes import UNREPORTED
 from trioworker.supervision.catch_up_clock import CatchUpClock
 from trioworker.supervision.nurseries import unwrap_single_exception

@@ -28,6 +28,8 @@ JOB_LIMIT = 60.0
 POLL_INTERVAL = 0.02
 """Seconds between two looks at a job or its processes."""
 
+ADMIN_TOKEN = "admin-token-of-the-tests"
+
 CONTRACT_OPTIONS = (
     *("--user", "1000:1000", "--cap-drop", "ALL", "--cap-add", "CHOWN", "--security-opt", "no-new-privileges"),
     *("--tmpfs", "/tmp:rw,size=512m,mode=1777"),
@@ -63,7 +65,7 @@ class ContainerJob:
 
     def _events(self) -> Iterator[dict[str, Any]]:
         """The events of a job that has ended, when their stream ends too."""
-        with urllib.request.urlopen(f"{self._view}/events", timeout=JOB_LIMIT) as stream:  # noqa: S310 - our own server
+        with urllib.request.urlopen(_authorized(f"{self._view}/events"), timeout=JOB_LIMIT) as stream:  # noqa: S310
             for line in stream:
                 if line.startswith(b"data: ") and "event_type" in (event := json.loads(line[6:])):
                     yield event
@@ -179,7 +181,8 @@ def orchestrator(turns: list[dict[str, Any]]) -> Generator[str]:
         script = Path(folder) / "turns.json"
         script.write_text(json.dumps(turns))
         command = [sys.executable, "-m", "trioworker", "orchestrator", "--port", "0", "--llm", f"script:{script}"]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        environment = {**os.environ, "TRIOWORKER_ORCHESTRATOR_ADMIN_TOKEN": ADMIN_TOKEN}
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
             try:
                 line = process.stderr.readline() if process.stderr else ""
                 if not (url := re.search(r"http://\S+", line)):
@@ -191,9 +194,13 @@ def orchestrator(turns: list[dict[str, Any]]) -> Generator[str]:
 
 def _request(url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})  # noqa: S310 - our own server
-    with urllib.request.urlopen(request, timeout=JOB_LIMIT) as response:  # noqa: S310 - our own server
+    with urllib.request.urlopen(_authorized(url, data), timeout=JOB_LIMIT) as response:  # noqa: S310 - our own server
         return json.load(response)
+
+
+def _authorized(url: str, data: bytes | None = None) -> urllib.request.Request:
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {ADMIN_TOKEN}"}
+    return urllib.request.Request(url, data, headers)  # noqa: S310 - our own server
 
 
 def _read(path: Path) -> bytes:

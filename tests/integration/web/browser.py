@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -22,11 +23,14 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
 
 WAIT_TIMEOUT = 60.0
 """Seconds in which a condition must hold; long, since the machine may be busy."""
 POLL_INTERVAL = 0.05
+ADMIN_TOKEN = "admin-token-of-the-tests"
+ADMIN = {"TRIOWORKER_ORCHESTRATOR_ADMIN_TOKEN": ADMIN_TOKEN}
+"""The environment of an orchestrator with a known secret."""
 CHROMIUM_OPTIONS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--lang=en-US"),
@@ -138,7 +142,7 @@ class Running:
 
 
 @contextmanager
-def program(*arguments: str) -> Generator[Running]:
+def program(*arguments: str, environment: Mapping[str, str] | None = None) -> Generator[Running]:
     """Run `trioworker ARGUMENT…`; kill it at the end if it is still running."""
     with subprocess.Popen(
         [sys.executable, "-m", "trioworker", *arguments],
@@ -146,6 +150,7 @@ def program(*arguments: str) -> Generator[Running]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, **(environment or {})},
     ) as process:
         running = Running(process)
         try:
@@ -156,24 +161,26 @@ def program(*arguments: str) -> Generator[Running]:
             running.close()
 
 
-def get(url: str) -> Any:
-    """The JSON response to a GET request."""
-    parts = urlsplit(url)
+def timeline_of(page: str) -> Any:
+    """The timeline of the job whose page's URL, with token and job, was printed."""
+    parts = urlsplit(page)
+    headers = {"Authorization": f"Bearer {parts.query.removeprefix('token=')}"}
     with closing(HTTPConnection(parts.netloc, timeout=WAIT_TIMEOUT)) as connection:
-        connection.request("GET", parts.path)
+        connection.request("GET", f"/web/jobs/{parts.fragment}/timeline", headers=headers)
         return json.loads(connection.getresponse().read())
 
 
 class Worker:
-    """Sends a worker's requests for one job."""
+    """Sends a worker's requests for one job, which it creates at an orchestrator with `ADMIN_TOKEN`."""
 
     def __init__(self, url: str, title: str = "Fix it", description: str = "Fix the parser.") -> None:
         self._host = urlsplit(url).netloc
-        status, content = self._request("POST", "/jobs", {"title": title, "description": description})
+        status, content = self._request("POST", "/jobs", {"title": title, "description": description}, ADMIN_TOKEN)
         assert status == 201, content
         job: dict[str, str] = json.loads(content)
         self.id = job["id"]
         self.token = job["token"]
+        self.page = f"{url}/?token={ADMIN_TOKEN}#{self.id}"
         self._seq = 0
 
     def post(self, path: str, body: object) -> None:
@@ -202,7 +209,7 @@ class Worker:
         self.event("result", success=True, status="completed", message="All done.")
         self.post("complete", {"success": True, "message": "All done.", "iterations": 2})
 
-    def _request(self, method: str, path: str, body: object, token: str = "") -> tuple[int, bytes]:
+    def _request(self, method: str, path: str, body: object, token: str) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
         with closing(HTTPConnection(self._host, timeout=WAIT_TIMEOUT)) as connection:
             connection.request(method, path, json.dumps(body), headers)

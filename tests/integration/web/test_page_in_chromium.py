@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from integration.web.browser import Browser, Worker, chromium, get, program
+from integration.web.browser import ADMIN, ADMIN_TOKEN, Browser, Worker, chromium, program, timeline_of
 from orchestrator.web.test_markdown import HOSTILE
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def browser(driven: Browser) -> Browser:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with program("orchestrator", "--port", "0") as running:
+    with program("orchestrator", "--port", "0", environment=ADMIN) as running:
         yield running.wait_for(r"listening on (http://\S+)")
 
 
@@ -58,7 +58,7 @@ def local(workspace: Path, turns: Sequence[Mapping[str, object]]) -> tuple[str, 
 
 def prompts_fetched(page: str) -> int:
     """How often the worker has polled for follow-ups, from the timeline of its trace."""
-    lanes = get(page.replace("#", "web/jobs/") + "/timeline")["lanes"]
+    lanes = timeline_of(page)["lanes"]
     return sum(span["name"] == "GET prompt" and not span["open"] for lane in lanes for span in lane["spans"])
 
 
@@ -120,7 +120,7 @@ def test_a_job_is_stopped_after_confirmation(browser: Browser, workspace: Path) 
 
 def test_a_reload_neither_loses_nor_repeats_events(browser: Browser, url: str) -> None:
     worker = Worker(url)
-    browser.go(f"{url}/#{worker.id}")
+    browser.go(worker.page)
     for number in range(40):
         worker.say(f"message {number}")
     browser.until_text("message 20")
@@ -137,14 +137,14 @@ def test_a_reload_neither_loses_nor_repeats_events(browser: Browser, url: str) -
 
 def test_a_lost_connection_is_shown_and_resumed(browser: Browser, tmp_path: Path) -> None:
     database = ("--database", str(tmp_path / "jobs.db"))
-    with program("orchestrator", "--port", "0", *database) as running:
+    with program("orchestrator", "--port", "0", *database, environment=ADMIN) as running:
         url = running.wait_for(r"listening on (http://\S+)")
         worker = Worker(url)
         worker.say("before")
-        browser.go(f"{url}/#{worker.id}")
+        browser.go(worker.page)
         browser.until_text("before", "#events")
     browser.until_text("reconnecting…", "#connection")
-    with program("orchestrator", "--port", url.rsplit(":", 1)[1], *database) as running:
+    with program("orchestrator", "--port", url.rsplit(":", 1)[1], *database, environment=ADMIN) as running:
         running.wait_for(r"listening on (http://\S+)")
         worker.say("after")
         browser.until_text("after", "#events")
@@ -152,9 +152,25 @@ def test_a_lost_connection_is_shown_and_resumed(browser: Browser, tmp_path: Path
         assert browser.numbers() == [1, 2]
 
 
+def test_a_page_without_a_valid_secret_says_where_to_find_it(browser: Browser, tmp_path: Path) -> None:
+    database = ("--database", str(tmp_path / "jobs.db"))
+    with program("orchestrator", "--port", "0", *database) as running:
+        page = running.wait_for(r"jobs at (http://\S+)")
+        url = page.partition("?")[0]
+        browser.go(url)
+        assert "use the URL with ?token=… that was printed on stderr" in browser.text()
+        browser.go(page)
+        browser.until_text("No jobs yet", "#jobs-panel")
+        assert browser.script("return location.href") == url
+    with program("orchestrator", "--port", url.rstrip("/").rsplit(":", 1)[1], *database) as running:
+        running.wait_for(r"jobs at (http://\S+)")
+        browser.until_text("use the URL with ?token=… that was printed on stderr", "#refusal")
+
+
 def test_a_hostile_job_runs_no_script_and_the_page_never_contains_the_token(browser: Browser, url: str) -> None:
     worker = Worker(url, title="<img src=x onerror=window.hit=1>", description="</p><script>window.hit=1</script>")
-    for hostile in HOSTILE:
+    # The orchestrator refuses NUL.
+    for hostile in (text.replace("\0", "") for text in HOSTILE):
         worker.say(hostile)
         worker.say(hostile, role="user")
         worker.call(hostile, hostile, hostile)
@@ -162,7 +178,7 @@ def test_a_hostile_job_runs_no_script_and_the_page_never_contains_the_token(brow
         worker.event("status", message=hostile)
         worker.event(f"<b>{hostile[:20]}", other=hostile)
     worker.event("result", success=False, status=HOSTILE[0], message=HOSTILE[1])
-    browser.go(f"{url}/#{worker.id}")
+    browser.go(worker.page)
     browser.until("all events", lambda: len(browser.numbers()) == len(HOSTILE) * 8 + 1)
     browser.script("for (const call of document.querySelectorAll('details')) call.open = true")
     for link in browser.all("#events a"):
@@ -184,6 +200,8 @@ def test_a_hostile_job_runs_no_script_and_the_page_never_contains_the_token(brow
     assert worker.token not in browser.driver.page_source
     kept = "return JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, location.href])"
     assert worker.token not in browser.script(kept)
+    assert ADMIN_TOKEN not in browser.script(kept)
+    assert ADMIN_TOKEN not in browser.driver.page_source
     # Not even the page's own script can create markup from text.
     refused = "try { document.body.innerHTML = '<b>'; return 'made' } catch (error) { return error.name }"
     assert browser.script(refused) == "TypeError"
@@ -192,7 +210,7 @@ def test_a_hostile_job_runs_no_script_and_the_page_never_contains_the_token(brow
 def test_long_output_is_truncated_until_expanded(browser: Browser, url: str) -> None:
     worker = Worker(url)
     worker.call("shell", "{}", "\n".join(f"line {number}" for number in range(100)))
-    browser.go(f"{url}/#{worker.id}")
+    browser.go(worker.page)
     browser.until("the call", lambda: browser.all(".call .how[data-how=good]"))
     assert not browser.one(".call .inside").is_displayed()
     browser.one(".call summary").click()
@@ -205,7 +223,7 @@ def test_the_page_scrolls_with_new_events_unless_scrolled_up(browser: Browser, u
     worker = Worker(url)
     for number in range(60):
         worker.say(f"message {number}")
-    browser.go(f"{url}/#{worker.id}")
+    browser.go(worker.page)
     bottom = "const l = document.getElementById('log'); return l.scrollHeight - l.scrollTop - l.clientHeight < 60"
     browser.until("the bottom", lambda: len(browser.numbers()) == 60 and browser.script(bottom))
     browser.script("document.getElementById('log').scrollTop = 0")
@@ -220,7 +238,7 @@ def test_the_page_scrolls_with_new_events_unless_scrolled_up(browser: Browser, u
 def test_keyboard_shortcuts_work(browser: Browser, url: str) -> None:
     first, second = Worker(url, title="The first"), Worker(url, title="The second")
     second.call("shell", "{}", "out")
-    browser.go(f"{url}/#{first.id}")
+    browser.go(first.page)
     browser.until_text("The first", "h1")
     body = browser.one("body")
     body.send_keys("k")
@@ -287,7 +305,7 @@ def test_contrast_and_labels_suffice_in_light_and_dark_at_each_width(
     worker.event("result", success=True, status="completed", message="v" * 300)
     browser.resize(width, 740)
     browser.dark(on=dark)
-    browser.go(f"{url}/#{worker.id}")
+    browser.go(worker.page)
     browser.until("all events", lambda: len(browser.numbers()) == 8)
     browser.script("for (const call of document.querySelectorAll('details')) call.open = true")
 
@@ -312,7 +330,7 @@ def test_the_browser_console_is_empty(browser: Browser, url: str) -> None:
     worker = Worker(url)
     worker.say("hello")
     browser.driver.get_log("browser")
-    browser.go(f"{url}/#{worker.id}")
+    browser.go(worker.page)
     browser.until_text("hello", "#events")
     worker.complete()
     browser.until_state("completed")

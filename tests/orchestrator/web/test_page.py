@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import msgspec
 import pytest
 import trio
 
-from orchestrator.serving import Worker, orchestrator, serving
+from orchestrator.serving import ADMIN, Worker, orchestrator, pages_of, serving
 from trioworker.orchestrator.app import make_app
 from trioworker.orchestrator.backends.factory import NoBackend
 from trioworker.orchestrator.event_streams import StreamLimit
 from trioworker.orchestrator.store import Store
-from trioworker.orchestrator.web.pages import FILES, Pages
+from trioworker.orchestrator.web.pages import FILES
+
+if TYPE_CHECKING:
+    from trioworker.orchestrator.web.pages import Pages
 
 ServerEvent = tuple[str | None, str, Any]
 
@@ -183,11 +186,14 @@ async def test_a_stream_delivers_events_and_job_changes_live() -> None:
 
 async def test_open_streams_are_limited_and_a_disconnect_frees_a_slot() -> None:
     with Store() as store:
-        pages = Pages(store)
+        pages = pages_of(store)
         pages.stream_limit = StreamLimit(2)
         job = store.create_job("x", title="x")
         url_path = f"/web/jobs/{job.id}/events"
-        async with serving(make_app(store, NoBackend(), pages)) as url, httpx.AsyncClient(base_url=url) as client:
+        async with (
+            serving(make_app(store, NoBackend(), pages)) as url,
+            httpx.AsyncClient(base_url=url, headers=ADMIN) as client,
+        ):
             with trio.fail_after(30):
                 async with client.stream("GET", url_path), client.stream("GET", url_path):
                     await until_open(pages, 2)
@@ -208,12 +214,12 @@ async def test_an_open_stream_does_not_delay_shutdown() -> None:
 
         async def read(url: str) -> None:
             with suppress(httpx.TransportError):
-                async with httpx.AsyncClient() as client, client.stream("GET", url) as stream:
+                async with httpx.AsyncClient(headers=ADMIN) as client, client.stream("GET", url) as stream:
                     reading.set()
                     await stream.aread()
 
         with trio.fail_after(30):
-            async with trio.open_nursery() as nursery, serving(make_app(store, NoBackend())) as url:
+            async with trio.open_nursery() as nursery, serving(make_app(store, NoBackend(), pages_of(store))) as url:
                 nursery.start_soon(read, f"{url}/web/jobs/{job.id}/events")
                 await reading.wait()
 

@@ -13,9 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
+from trioworker.orchestrator.database import unlocked
 from trioworker.orchestrator.event_streams import EventStream, StreamLimit, event_number, follow_events
 from trioworker.orchestrator.management_api import known_job
-from trioworker.orchestrator.request_checks import check_management, read_body
+from trioworker.orchestrator.request_checks import read_body
 from trioworker.orchestrator.web.page_events import encode_for_page
 from trioworker.orchestrator.web.timeline import from_events, read_trace
 from trioworker.orchestrator.worker_api import json_response
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from trioworker.orchestrator.management_access import ManagementAccess
     from trioworker.orchestrator.store import Store
     from trioworker.orchestrator.views import StoredEvent
 
@@ -69,31 +71,49 @@ class LocalWorker(msgspec.Struct, frozen=True):
 class Pages:
     """Request handlers; the application mounts `routes`. `local` is the worker of this process, if there is one."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, access: ManagementAccess) -> None:
         self._store = store
+        self.access = access
         self.stream_limit = StreamLimit(MAX_STREAMS)
         self.local: LocalWorker | None = None
 
     def routes(self) -> list[Route]:
         """The routes `/` and `/web/…`."""
         return [
-            Route("/", _checked(partial(_file, "index.html", "text/html")), methods=["GET"]),
+            Route("/", self._open, methods=["GET"]),
             *(
-                Route(f"/web/{name}", _checked(partial(_file, name, media_type)), methods=["GET"])
+                Route(f"/web/{name}", self._checked(partial(_file, name, media_type)), methods=["GET"])
                 for name, media_type in FILES.items()
             ),
-            Route("/web/jobs", _checked(self._jobs), methods=["GET"]),
-            Route("/web/jobs/{job_id}/events", _checked(self._follow), methods=["GET"]),
-            Route("/web/jobs/{job_id}/timeline", _checked(self._timeline), methods=["GET"]),
-            Route("/web/jobs/{job_id}/stop", _checked(self._stop), methods=["POST"]),
+            Route("/web/jobs", self._checked(self._jobs), methods=["GET"]),
+            Route("/web/jobs/{job_id}/events", self._checked(self._follow), methods=["GET"]),
+            Route("/web/jobs/{job_id}/timeline", self._checked(self._timeline), methods=["GET"]),
+            Route("/web/jobs/{job_id}/stop", self._checked(self._stop), methods=["POST"]),
         ]
+
+    def _checked(self, handler: Handler) -> Handler:
+        async def checked(request: Request) -> Response:
+            self.access.check(request)
+            response = await handler(request)
+            response.headers.update(HEADERS)
+            return response
+
+        return checked
+
+    async def _open(self, request: Request) -> Response:
+        redirect = self.access.login(request)
+        if redirect is None:
+            return await self._checked(partial(_file, "index.html", "text/html"))(request)
+        redirect.headers.update(HEADERS)
+        return redirect
 
     async def _jobs(self, _: Request) -> Response:
         fields = ("id", "title", "state", "created", "ended")
-        return json_response({"jobs": [{name: getattr(job, name) for name in fields} for job in self._store.views()]})
+        jobs = await unlocked(self._store.views)
+        return json_response({"jobs": [{name: getattr(job, name) for name in fields} for job in jobs]})
 
     async def _follow(self, request: Request) -> Response:
-        job = known_job(self._store, request)
+        job = await known_job(self._store, request)
         # The header first: a browser that reconnects repeats the URL, whose number is out of date.
         after = event_number(request.headers.get("last-event-id") or request.query_params.get("after") or "0")
         self.stream_limit.check()
@@ -101,15 +121,15 @@ class Pages:
         return EventStream(stream, slot=self.stream_limit)
 
     async def _timeline(self, request: Request) -> Response:
-        job = known_job(self._store, request)
+        job = await known_job(self._store, request)
         timeline = None
         if self.local is not None and self.local.job_id == job.id and self.local.trace is not None:
             # In a thread: parsing megabytes would block the event loop, and with it the workers' requests.
             timeline = await trio.to_thread.run_sync(read_trace, self.local.trace, abandon_on_cancel=True)
-        return json_response(timeline or from_events(job, self._events(job.id)))
+        return json_response(timeline or from_events(job, await unlocked(self._events, job.id)))
 
     async def _stop(self, request: Request) -> Response:
-        job = known_job(self._store, request)
+        job = await known_job(self._store, request)
         await read_body(request, _empty)
         if job.ended is not None:
             raise HTTPException(409, "the job has ended")
@@ -118,7 +138,7 @@ class Pages:
             self.local.stop()
         else:
             # A remote worker can't be stopped. Its token is revoked, so it ends at its next request.
-            self._store.cancel(job.id, "stopped by hand")
+            await unlocked(self._store.cancel, job.id, "stopped by hand")
         return Response(status_code=202)
 
     def _events(self, job_id: str) -> list[StoredEvent]:
@@ -133,13 +153,3 @@ _empty = msgspec.json.Decoder(dict[str, None])
 
 async def _file(name: str, media_type: str, _: Request) -> Response:
     return Response((STATIC / name).read_bytes(), media_type=media_type)
-
-
-def _checked(handler: Handler) -> Handler:
-    async def checked(request: Request) -> Response:
-        check_management(request)
-        response = await handler(request)
-        response.headers.update(HEADERS)
-        return response
-
-    return checked

@@ -16,6 +16,7 @@ export class Jobs {
     if (document.hidden) return;
     try {
       const response = await fetch("/web/jobs");
+      await showRefusal(response);
       if (!response.ok) return;
       this.jobs = (await response.json()).jobs;
     } catch {
@@ -51,6 +52,13 @@ export class Jobs {
     const place = this.jobs.findIndex((job) => job.id === this.chosen);
     return this.jobs[Math.min(Math.max(place + step, 0), this.jobs.length - 1)]?.id;
   }
+}
+
+/** Say that the page's secret isn't valid any more, such as after a restart of the orchestrator. */
+async function showRefusal(response) {
+  const refusal = byId("refusal");
+  refusal.hidden = response.status !== 401;
+  if (response.status === 401) refusal.textContent = await response.text();
 }
 
 function createItem(job) {
