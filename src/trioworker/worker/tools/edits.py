@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trioworker.errors import ToolError
 from trioworker.worker.tools.files import MAX_READ_BYTES, MEBIBYTE
-from trioworker.worker.tools.line_ends import Change, Changed, apply_changes, flat, narrowed
+from trioworker.worker.tools.line_ends import MAX_SPANS, Change, Changed, apply_changes, flat, narrowed
 from trioworker.worker.tools.near_text import where_it_nearly_matches
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _edited_once(before: Edited, replacement: Replacement, original: str, shown:
     pattern = narrowed(Change(0, len(old), new), old)
     changed = apply_changes(before.text, (_at(pattern, start) for start in _starts(content, old)))
     earlier = _moved(before.spans, changed, len(old) - len(new), pattern.end - pattern.start)
-    return Edited(changed.text, [*earlier, *changed.spans], before.replacements + count)
+    return Edited(changed.text, [*earlier, *changed.spans][:MAX_SPANS], before.replacements + count)
 
 
 def _check(original: str, replacement: Replacement, count: int, shown: str) -> None:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from trioworker.worker.tools.workspace import Workspace
 
 
-MAX_TOTAL = 64 * MEBIBYTE
-"""Characters of the old and new texts of one patch, which are all in memory."""
+MAX_TOTAL = 24 * MEBIBYTE
+"""Bytes of the old and new files of one patch, which are all in memory: those of one large file, and of some others."""
 
 
 class FileChange(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,8 @@ from array import array
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
+from trioworker.worker.tools.common_ends import common_end, common_start
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -46,8 +48,8 @@ def flat(text: str) -> str:
 
 def narrowed(change: Change, old: str) -> Change:
     """The change without what `old`, the text that it replaces, and the new text have in common at both ends."""
-    prefix = _common(old, change.text)
-    suffix = _common(old[prefix:][::-1], change.text[prefix:][::-1])
+    prefix = common_start(old, change.text)
+    suffix = common_end(old, change.text, min(len(old), len(change.text)) - prefix)
     return Change(change.start + prefix, change.end - suffix, change.text[prefix : len(change.text) - suffix])
 
 
@@ -70,24 +72,12 @@ def apply_changes(text: str, changes: Iterable[Change]) -> Changed:
     return Changed(result.getvalue(), spans)
 
 
-def _common(one: str, other: str) -> int:
-    """The number of characters at the start that both have. Bisects, since comparing slices is fast."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
 class _LineEnds:
     """Where the line endings of a text are, and which of them are `\\r\\n`."""
 
     def __init__(self, text: str) -> None:
-        self._positions = array("q")
-        self._pairs = array("q", [0])
+        self._positions = array("I")
+        self._pairs = array("I", [0])
         """How many of the first N line endings are `\\r\\n`, by N."""
         if "\r\n" not in text:
             return

@@ -29,6 +29,8 @@ MIN_LINE = 4
 MAX_COMPARED = 400
 MAX_SEARCHED = 100_000
 """Lines of the quoted text, and of the file, that are compared when only similar lines are looked for."""
+MAX_LINES_IN_MEMORY = 400_000
+"""Lines of a file up to which each is looked at: one takes a hundred bytes of memory, however short it is."""
 
 LINE_NUMBER = re.compile(r"^[ ]*\d+(?:\t|│ ?|→)", re.MULTILINE)
 """A line number in the format of `read_file`, of its earlier version, and of other agents."""
@@ -55,6 +57,9 @@ def where_it_nearly_matches(content: str, old: str, new: str, *, whole_lines: bo
         if found >= 0:
             first = content.count("\n", 0, found)
             return _quoted(content, (first, first + variant.rstrip("\n").count("\n")), f"it differs in {difference}")
+    if content.count("\n") > MAX_LINES_IN_MEMORY:
+        many = "its lines are too many to look for similar ones; read the part again and quote it exactly"
+        return _already_made(content, new) or many
     lines = content.split("\n")
     folded = [_folded(line) for line in lines]
     for variant, difference in [(old, ""), *variants]:
@@ -65,13 +70,19 @@ def where_it_nearly_matches(content: str, old: str, new: str, *, whole_lines: bo
             same = _without_space(variant) in _without_space("\n".join(lines[found[0] : found[1] + 1]))
             kind = "whitespace" if same else "quotes, dashes or other characters that look alike"
             return _quoted(content, found, f"it differs in {difference}{' and ' if difference else ''}{kind}")
-    if new.strip() and new in content:
-        line = content.count("\n", 0, content.find(new)) + 1
-        return f"new_string is already on line {line}, so the edit may have been made before"
+    if made := _already_made(content, new):
+        return made
     found = _similar_lines(lines, old.split("\n"))
     if found is not None:
         return _quoted(content, found, "the most similar lines follow")
     return "no similar line was found; read the file again and quote it exactly"
+
+
+def _already_made(content: str, new: str) -> str:
+    """The remark that the new text is already in the file; empty if it isn't."""
+    at = content.find(new) if new.strip() else -1
+    line = content.count("\n", 0, at) + 1
+    return f"new_string is already on line {line}, so the edit may have been made before" if at >= 0 else ""
 
 
 def _variants(old: str) -> list[tuple[str, str]]:

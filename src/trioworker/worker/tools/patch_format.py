@@ -17,6 +17,8 @@ ADD, UPDATE, DELETE, MOVE = "*** Add File: ", "*** Update File: ", "*** Delete F
 END_OF_FILE = "*** End of File"
 MAX_HUNKS = 500
 """Hunks for one file: each searches the whole file."""
+MAX_PATCH_LINES = 200_000
+"""Lines of a patch: each takes some hundred bytes of memory."""
 NO_NEWLINE = "\\ No newline at end of file"
 GIT_POSITION = re.compile(r"-\d+(,\d+)? \+\d+(,\d+)? @@ ?")
 """The line numbers of a hunk as git writes them. They are ignored, since models count badly."""
@@ -70,6 +72,8 @@ def parse_patch(text: str) -> list[Section]:
     Raises:
         ToolError: the patch is malformed; the message names the line.
     """
+    if (count := text.count("\n")) > MAX_PATCH_LINES:
+        raise ToolError(f"patch: {count} lines, at most {MAX_PATCH_LINES} are accepted; send several patches")
     lines = text.replace("\r\n", "\n").split("\n")
     marks = [line.rstrip() for line in lines]
     if BEGIN not in marks:

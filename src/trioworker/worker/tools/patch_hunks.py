@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
-from itertools import accumulate, groupby
+from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from trioworker.errors import ToolError
@@ -12,10 +14,12 @@ from trioworker.worker.tools.line_ends import Change, apply_changes, flat
 from trioworker.worker.tools.near_text import where_it_nearly_matches
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from trioworker.worker.tools.patch_format import Hunk
 
+CONVERTED_CHARACTERS = 64 * 1024
+"""Characters of a text that are converted at once."""
 MAX_PLACES = 20
 """Line numbers that an error lists."""
 
@@ -35,6 +39,7 @@ def patched(text: str, hunks: Sequence[Hunk], shown: str) -> Edited:
         place.number = number
         changes += place.changes(hunk, place.find(hunk))
     check_size(len(text) + sum(len(change.text) for change in changes), shown)
+    del place
     changed = apply_changes(text, changes)
     if changed.text == text:
         raise ToolError(f"patch: it would change nothing in {shown}")
@@ -48,15 +53,16 @@ class _Place:
         self.number = 0
         self._content = content
         self._shown = shown
-        self._lines = content.split("\n")
-        if not self._lines[-1]:
-            self._lines.pop()
-        self._starts = [*accumulate((len(line) + 1 for line in self._lines), initial=0)]
-        self._starts[-1] = len(content)
-        self._exact = _Index(self._lines)
-        self._trimmed = _Index([line.rstrip() for line in self._lines])
-        self._stripped = _Index([line.strip() for line in self._lines])
+        self._exact = _Index(content)
         self._next = 0
+
+    @cached_property
+    def _trimmed(self) -> _Index:
+        return _Index(_each_line(self._content, str.rstrip))
+
+    @cached_property
+    def _stripped(self) -> _Index:
+        return _Index(_each_line(self._content, str.strip))
 
     def find(self, hunk: Hunk) -> int:
         """The index of the line where a hunk starts. The next one is searched for after it."""
@@ -64,16 +70,16 @@ class _Place:
             self._next = self._behind(line)
         old = [line for mark, line in hunk.lines if mark != "+"]
         if not old:
-            return self._next if hunk.after else len(self._lines)
+            return self._next if hunk.after else self._exact.count
         # A blank line at the end may only separate the hunk from what follows in the patch.
         candidates = [old, old[:-1]] if len(old) > 1 and hunk.lines[-1] == (" ", "") else [old]
         for lines in candidates:
-            for index, wanted in ((self._exact, lines), (self._trimmed, [line.rstrip() for line in lines])):
-                found = index.places(wanted, self._next)
-                if found:
-                    first = self._chosen(found, len(lines), hunk)
-                    self._next = first + len(lines)
-                    return first
+            found = self._exact.places(lines, self._next)
+            found = found or self._trimmed.places([line.rstrip() for line in lines], self._next)
+            if found:
+                first = self._chosen(found, len(lines), hunk)
+                self._next = first + len(lines)
+                return first
         raise self._missing(old)
 
     def changes(self, hunk: Hunk, first: int) -> list[Change]:
@@ -97,7 +103,7 @@ class _Place:
         return found[0] + 1
 
     def _chosen(self, found: list[int], size: int, hunk: Hunk) -> int:
-        if hunk.at_end and found[-1] + size == len(self._lines):
+        if hunk.at_end and found[-1] + size == self._exact.count:
             return found[-1]
         if len(found) > 1 and not hunk.after:
             lines = ", ".join(str(index + 1) for index in found[:MAX_PLACES])
@@ -119,34 +125,67 @@ class _Place:
 
     def _change(self, start: int, end: int, new: list[str]) -> Change:
         text = "".join(f"{line}\n" for line in new)
-        if end == len(self._lines) and new and self._content and not self._content.endswith("\n"):
+        if end == self._exact.count and new and self._content and not self._content.endswith("\n"):
             # The file has no newline at its end, and must not get one.
             text = text.removesuffix("\n")
             if start == end:
                 text = "\n" + text
-        return Change(self._starts[start], self._starts[end], text)
+        size = len(self._content)
+        return Change(min(self._exact.starts[start], size), min(self._exact.starts[end], size), text)
 
 
 class _Index:
-    """Finds lines in lines, by one search in one text: comparing lists at each line would be quadratic."""
+    """Finds lines in lines, by one search in one text: comparing lists at each line would be quadratic.
 
-    def __init__(self, lines: list[str]) -> None:
-        self._text = "".join(["\n", *(f"{line}\n" for line in lines)])
-        self._starts = [*accumulate((len(line) + 1 for line in lines), initial=0)]
+    A file may have millions of lines, so there is no list of them.
+
+    Attributes:
+        count: the number of lines.
+        starts: the offset of each line, and of the end.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text if not text or text.endswith("\n") else f"{text}\n"
+        self.starts = array("I", [0])
+        end = self._text.find("\n")
+        while end >= 0:
+            self.starts.append(end + 1)
+            end = self._text.find("\n", end + 1)
+        self.count = len(self.starts) - 1
 
     def places(self, wanted: list[str], start: int) -> list[int]:
         """The indices from `start` on where the lines occur: the first few, and the last."""
-        return self._found("".join(["\n", *(f"{line}\n" for line in wanted)]), start)
+        return self._found("".join(f"{line}\n" for line in wanted), start)
 
     def starting(self, wanted: str, start: int) -> list[int]:
         """The same for lines that start with a text."""
-        return self._found(f"\n{wanted}", start)
+        return self._found(wanted, start)
 
     def _found(self, text: str, start: int) -> list[int]:
         found: list[int] = []
-        offset = self._text.find(text, self._starts[start])
+        offset = self._at_line_start(text, self.starts[start])
         while offset >= 0 and len(found) <= MAX_PLACES:
-            found.append(bisect_left(self._starts, offset))
-            offset = self._text.find(text, offset + 1)
-        last = self._text.rfind(text) if offset >= 0 else -1
-        return [*found, bisect_left(self._starts, last)] if last >= 0 else found
+            found.append(bisect_left(self.starts, offset))
+            offset = self._at_line_start(text, self.starts[found[-1] + 1])
+        last = self._text.rfind(f"\n{text}") if offset >= 0 else -1
+        return [*found, bisect_left(self.starts, last + 1)] if last >= 0 else found
+
+    def _at_line_start(self, text: str, offset: int) -> int:
+        """The offset of the first line from `offset` on that starts with the text, -1 if there is none."""
+        if offset == len(self._text):
+            return -1
+        if self._text.startswith(text, offset):
+            return offset
+        found = self._text.find(f"\n{text}", offset)
+        return found + 1 if 0 <= found < len(self._text) - 1 else -1
+
+
+def _each_line(text: str, convert: Callable[[str], str]) -> str:
+    """The text with each line converted, in pieces: as many short lines take many times their size."""
+    pieces: list[str] = []
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start + CONVERTED_CHARACTERS) + 1 or len(text)
+        pieces.append("\n".join(map(convert, text[start:end].split("\n"))))
+        start = end
+    return "".join(pieces)
