@@ -11,7 +11,7 @@ import trio
 from loguru import logger
 
 from trioworker.errors import InvalidParametersError, ToolError
-from trioworker.protocol.limits import MAX_ARGUMENTS_BYTES
+from trioworker.protocol.limits import MAX_ARGUMENTS_BYTES, MAX_CONCURRENT_CALLS
 from trioworker.protocol.wire import INTERRUPTED
 from trioworker.worker.actors.call_results import CallResults
 from trioworker.worker.actors.messages import TurnSettled, wake
@@ -122,9 +122,12 @@ class ToolExecutor:
 
     async def _run_concurrently(self, group: Iterable[TurnCall], context: ToolContext) -> list[CallAnswer]:
         answers: dict[str, CallAnswer] = {}
+        # Not a limit of threads: one that hangs would keep its place beyond the call's time limit.
+        running = trio.CapacityLimiter(MAX_CONCURRENT_CALLS)
 
         async def answer(call: TurnCall) -> None:
-            answers[call.planned.call_id] = await self._answer(call, context)
+            async with running:
+                answers[call.planned.call_id] = await self._answer(call, context)
 
         async with trio.open_nursery() as nursery:
             for call in group:

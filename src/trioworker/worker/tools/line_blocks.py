@@ -20,6 +20,8 @@ MAX_PIECE_BYTES = 1024 * 1024
 """Bytes of a line beyond which it comes in pieces."""
 OVERLAP_BYTES = 64 * 1024
 """Bytes of a match, and of what precedes it, that are always found within one piece of a long line."""
+RECODED_BYTES = 16 * 1024
+"""Bytes that are recoded at once."""
 SHOWN_BEFORE_BYTES = 16 * 1024
 """Bytes at the start of a piece that are there to be shown before a match, and were searched before."""
 
@@ -101,8 +103,21 @@ def _normalized(text: bytes) -> bytes:
     try:
         text.decode()
     except UnicodeDecodeError:
-        return b"\n".join(map(_as_utf8, text.split(b"\n")))
+        return b"".join(map(_recoded, _pieces(text)))
     return text
+
+
+def _pieces(text: bytes) -> Iterator[bytes]:
+    """Whole lines of about `RECODED_BYTES`: each short line that is an object of its own takes many times its size."""
+    start = 0
+    while start < len(text):
+        end = text.rfind(b"\n", start, start + RECODED_BYTES) + 1 or text.find(b"\n", start) + 1 or len(text)
+        yield text[start:end]
+        start = end
+
+
+def _recoded(text: bytes) -> bytes:
+    return b"\n".join(map(_as_utf8, text.split(b"\n")))
 
 
 def _as_utf8(line: bytes) -> bytes:
