@@ -7,12 +7,15 @@ read.
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from trioworker.protocol.json_size import TOO_MANY_VALUES, has_too_many_values
+from trioworker.protocol.limits import MIB
 from trioworker.protocol.wire import ABSENT, MAX_TOKEN_COUNT, Reply, ToolCall, Untouched
 
 if TYPE_CHECKING:
@@ -23,6 +26,9 @@ INVALID = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 THOUGHT_PARTS = frozenset({"thinking", "reasoning", "redacted_thinking"})
 """Types of content parts that are not text of the reply."""
+
+CHECKED_BYTES = MIB
+"""Bytes of which it is checked at once whether they are UTF-8: decoded, they may take four times as much memory."""
 
 
 class _Reply(msgspec.Struct):
@@ -54,17 +60,24 @@ def read_reply(body: bytes) -> Reply:
         msgspec.MsgspecError: the body isn't a JSON object.
         RecursionError: it is nested too deeply.
     """
-    try:
-        # The decoder takes what is returned untouched as it is, and only the rest has to be UTF-8.
-        body.decode()
-        return _strict(body)
-    except INVALID:
-        text = body.decode("utf-8-sig", "replace")
-        return _read_loosely(re.sub(_ESCAPE, _without_lone_surrogate, text))
+    if not has_too_many_values(body):
+        try:
+            # The decoder takes what is returned untouched as it is, and only the rest has to be UTF-8.
+            _check_utf8(body)
+            return _strict(body)
+        except INVALID:
+            pass
+    return _read_loosely(body)
 
 
-def _read_loosely(text: str) -> Reply:
-    reply = _loose(text)
+def _check_utf8(body: bytes) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(body), CHECKED_BYTES):
+        decoder.decode(body[start : start + CHECKED_BYTES], final=start + CHECKED_BYTES >= len(body))
+
+
+def _read_loosely(body: bytes) -> Reply:
+    reply = _loose("".join(_without_lone_surrogates(body.decode("utf-8-sig", "replace"))))
     reason = _value(reply.finish_reason)
     return Reply(
         content=_content(_value(reply.content)),
@@ -80,8 +93,8 @@ def _read_loosely(text: str) -> Reply:
 
 
 def _value(raw: Untouched) -> Any:
-    """The value of a field, None if it is absent or can't be decoded."""
-    if not isinstance(raw, msgspec.Raw):
+    """The value of a field, None if it is absent, can't be decoded, or would take too much memory."""
+    if not isinstance(raw, msgspec.Raw) or has_too_many_values(bytes(raw)):
         return None
     try:
         return msgspec.json.decode(raw)
@@ -111,6 +124,10 @@ def _part(value: Any) -> str:
 
 
 def _calls(raw: Untouched) -> Iterator[ToolCall]:
+    if isinstance(raw, msgspec.Raw) and has_too_many_values(bytes(raw)):
+        # Not even their names: the model gets this one answer to all of them.
+        yield ToolCall(id="", name="", arguments={}, arguments_parse_error=TOO_MANY_VALUES)
+        return
     for one in _elements(raw):
         try:
             call = msgspec.json.decode(one, type=_Call)
@@ -156,6 +173,17 @@ def _count(raw: Untouched) -> int | None:
     return min(max(int(value), 0), MAX_TOKEN_COUNT)
 
 
+def _without_lone_surrogates(text: str) -> Iterator[str]:
+    """The text in pieces: there may be millions of escapes."""
+    piece, escape = re.compile(_PIECE), re.compile(_ESCAPE)
+    position = 0
+    while position < len(text):
+        # What no piece starts with is a backslash at the end.
+        end = found.end() if (found := piece.match(text, position)) else len(text)
+        yield escape.sub(_without_lone_surrogate, text[position:end])
+        position = end
+
+
 def _without_lone_surrogate(escape: re.Match[str]) -> str:
     return "\\ufffd" if escape[1] else escape[0]
 
@@ -165,3 +193,5 @@ _loose = msgspec.json.Decoder(_Reply).decode
 
 # Two escapes of a surrogate pair, one of a lone surrogate, or any other escape.
 _ESCAPE = r"(?s)\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
+# As many escapes, each with the text before it, as are replaced at once.
+_PIECE = rf"(?:[^\\]*+(?:{_ESCAPE.removeprefix('(?s)').replace('(u', '(?:u')}|\Z)){{1,4096}}"

@@ -7,6 +7,8 @@ from typing import Any, NoReturn, cast
 
 import msgspec
 
+from trioworker.protocol.json_size import TOO_MANY_VALUES, has_too_many_values
+
 _SEPARATOR = r"[\s,;]*+"
 """What models write between two calls."""
 
@@ -20,6 +22,8 @@ def read_values(text: str) -> list[Any]:
     # Imported only when needed, since the import compiles patterns.
     import json
 
+    if has_too_many_values(text):
+        raise ValueError(TOO_MANY_VALUES)
     decoder = json.JSONDecoder(strict=False, parse_constant=_refuse_constant)
     values: list[Any] = []
     separator = re.compile(_SEPARATOR)

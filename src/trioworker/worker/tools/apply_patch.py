@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from trioworker.errors import InvalidParametersError
+from trioworker.protocol.json_size import TOO_MANY_VALUES, has_too_many_values
 from trioworker.protocol.limits import DIFF_PREVIEW_BYTES
 from trioworker.worker.tools.arguments import with_real_names
 from trioworker.worker.tools.base import Parameters, Tool, ToolResult
@@ -50,6 +51,8 @@ class Edit(Parameters, frozen=True, kw_only=True):
 def _edits(value: Any, _given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Edits with other parameter names, as JSON text, or a single one."""
     if isinstance(value, str):
+        if has_too_many_values(value):
+            raise ValueError(TOO_MANY_VALUES)
         try:
             value = msgspec.json.decode(value)
         except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):

@@ -15,6 +15,7 @@ import msgspec
 
 from trioworker.errors import InvalidParametersError
 from trioworker.protocol.escapes import with_literal_backslashes
+from trioworker.protocol.json_size import has_too_many_values
 from trioworker.protocol.text import truncate
 from trioworker.worker.tools.other_names import snake_case
 
@@ -185,6 +186,8 @@ def _coerced(value: Any, wanted: Any) -> Any:
 
 
 def _decoded(text: str) -> Any:
+    if has_too_many_values(text):
+        return text
     for form in (text, with_literal_backslashes(text)):
         with suppress(msgspec.DecodeError, RecursionError, UnicodeEncodeError):
             return msgspec.json.decode(form)
