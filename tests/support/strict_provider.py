@@ -92,7 +92,7 @@ class StrictProvider(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         answer = self.answer(request.method, request.url.path, await request.aread())
-        return httpx.Response(answer.status, content=answer.body, headers=dict(answer.headers))
+        return httpx.Response(answer.status, stream=httpx.ByteStream(answer.body), headers=dict(answer.headers))
 
     def answer(self, method: str, path: str, body: bytes) -> Answer:
         """The answer to a request."""

@@ -266,7 +266,8 @@ async def test_a_slow_reply_does_not_time_out(autojump_clock: trio.testing.MockC
 
     async def answer(request: httpx.Request) -> httpx.Response:
         await trio.sleep(3600)
-        return httpx.Response(200, json={"choices": [{"message": {"content": "late"}}]}, request=request)
+        late = httpx.ByteStream(b'{"choices": [{"message": {"content": "late"}}]}')
+        return httpx.Response(200, stream=late, request=request)
 
     model = OpenAIBackend("http://model.test/v1", "m", transport=httpx.MockTransport(answer))
     assert (await model.complete(ASK)).content == "late"

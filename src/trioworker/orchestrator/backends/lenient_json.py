@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from trioworker.protocol.escapes import with_literal_backslashes
+from trioworker.protocol.json_size import TOO_MANY_VALUES, has_too_many_values
 
 MAX_DIGITS = 300
 """Maximum digits of an integer, as in the largest float. Larger ones become null, as infinity does."""
@@ -18,9 +19,11 @@ def read_json(data: bytes) -> Any:
     and backslashes that start no escape.
 
     Raises:
-        ValueError: it isn't JSON, or nested too deeply.
+        ValueError: it isn't JSON, nested too deeply, or has too many values.
         json.JSONDecodeError: the same, with the place in the text.
     """
+    if has_too_many_values(data):
+        raise ValueError(TOO_MANY_VALUES)
     try:
         return msgspec.json.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

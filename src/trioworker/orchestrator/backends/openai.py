@@ -10,7 +10,7 @@ import os
 import re
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -20,11 +20,13 @@ import trio
 from trioworker.errors import ConfigError
 from trioworker.orchestrator.backends.base import LlmError, LlmRefusedError, LlmRequest
 from trioworker.orchestrator.backends.http_client import CONNECT_TIMEOUT, open_client
+from trioworker.orchestrator.backends.bounded_body import ACCEPTED_ENCODINGS, BodyError, BodyTooLongError, read_body
 from trioworker.orchestrator.backends.lenient_json import read_json
 from trioworker.orchestrator.backends.openai_errors import Failure, error_of, failure_inside, failure_of
 from trioworker.orchestrator.backends.openai_reply import read_reply
 from trioworker.orchestrator.backends.openai_wire import chat_body, drop_thoughts
 from trioworker.protocol.certificates import certificate_problem
+from trioworker.protocol.limits import MAX_LLM_REPLY_BYTES
 
 if TYPE_CHECKING:
     from trioworker.protocol.wire import Reply
@@ -39,6 +41,18 @@ THOUGHTS_UNSUPPORTED = re.compile(
 """Matches errors such as those of Groq and Mistral: a gateway may rename thoughts in replies, and then pass on a name
 that the server behind it rejects.
 """
+
+
+class _Response(NamedTuple):
+    """The server's response. Its body is without the API key, which some servers quote."""
+
+    status: int
+    body: bytes
+    retry_after: str | None
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status < 300
 
 
 class OpenAIBackend:
@@ -61,13 +75,16 @@ class OpenAIBackend:
         self._limit_name = "max_tokens"
         self._sends_temperature = True
         self._returns_thoughts = True
-        self._client = open_client(self._base, {"Authorization": f"Bearer {self._key}"} if self._key else {}, transport)
+        headers = {"Accept-Encoding": ACCEPTED_ENCODINGS}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        self._client = open_client(self._base, headers, transport)
 
     async def complete(self, request: LlmRequest, /) -> Reply:
         """The server's first choice, converted to the contract's form."""
         response = await self._request_completion(request)
         try:
-            completion = read_json(self._content(response))
+            completion = read_json(response.body)
             if not isinstance(completion, dict):
                 raise ValueError("not a JSON object")
             completion = cast("dict[str, Any]", completion)
@@ -76,7 +93,7 @@ class OpenAIBackend:
             return read_reply(completion)
         except ValueError as error:
             # The usual reason is another server at this URL, such as a gateway's page.
-            start = " ".join(self._content(response).decode("utf-8", "replace")[:100].split())
+            start = " ".join(response.body[:400].decode("utf-8", "replace")[:100].split())
             raise LlmError(f"the model server's response is not a completion: {error}: {start}") from error
 
     async def aclose(self) -> None:
@@ -84,7 +101,7 @@ class OpenAIBackend:
         with trio.move_on_after(1.0, shield=True):
             await self._client.aclose()
 
-    async def _request_completion(self, request: LlmRequest) -> httpx.Response:
+    async def _request_completion(self, request: LlmRequest) -> _Response:
         if self._model is None:
             self._model = await self._only_model()
         while True:
@@ -92,7 +109,7 @@ class OpenAIBackend:
             response = await self._send("POST", "/chat/completions", msgspec.json.encode(body))
             if response.is_success:
                 return response
-            failure = failure_of(response.status_code, self._content(response))
+            failure = failure_of(response.status, response.body)
             if not self._adapt(body, failure):
                 raise self._error(failure, response)
 
@@ -122,8 +139,8 @@ class OpenAIBackend:
     async def _only_model(self) -> str:
         response = await self._send("GET", "/models")
         if not response.is_success:
-            raise self._error(failure_of(response.status_code, self._content(response)), response)
-        names = _model_names(response.content)
+            raise self._error(failure_of(response.status, response.body), response)
+        names = _model_names(response.body)
         if len(names) != 1:
             shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
             listed = (
@@ -132,21 +149,25 @@ class OpenAIBackend:
             raise LlmRefusedError(f"the model server lists {listed}")
         return names[0]
 
-    async def _send(self, method: str, path: str, body: bytes | None = None) -> httpx.Response:
+    async def _send(self, method: str, path: str, body: bytes | None = None) -> _Response:
         headers = {"Content-Type": "application/json"} if body is not None else {}
         try:
-            return await self._client.request(method, self._base + path, content=body, headers=headers)
+            async with self._client.stream(method, self._base + path, content=body, headers=headers) as response:
+                content = await read_body(response, MAX_LLM_REPLY_BYTES)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             if problem := certificate_problem(error):
                 raise LlmRefusedError(f"{problem} ({urlsplit(self._base).netloc})") from error
             raise LlmError(f"{_describe(error)} ({urlsplit(self._base).netloc})") from error
+        except BodyTooLongError as error:
+            raise LlmRefusedError(f"the model server's response is too long: {error}") from error
+        except BodyError as error:
+            raise LlmError(f"the model server's response can't be read: {error}") from error
+        # Replaced before a cut could leave a part of it.
+        content = content.replace(self._key.encode(), b"[key]") if self._key else content
+        return _Response(response.status_code, content, response.headers.get("retry-after"))
 
-    def _error(self, failure: Failure, response: httpx.Response) -> LlmError:
-        return error_of(failure, retry_after=response.headers.get("retry-after"), has_key=bool(self._key))
-
-    def _content(self, response: httpx.Response) -> bytes:
-        """The body without the API key, which some servers quote: replaced before a cut could leave a part of it."""
-        return response.content.replace(self._key.encode(), b"[key]") if self._key else response.content
+    def _error(self, failure: Failure, response: _Response) -> LlmError:
+        return error_of(failure, retry_after=response.retry_after, has_key=bool(self._key))
 
 
 def _base_url(url: str) -> str:
