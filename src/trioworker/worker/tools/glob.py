@@ -90,7 +90,7 @@ class _Search:
         for entry in self.walk:
             if entry.is_directory or not self.pattern.matches(entry.path):
                 continue
-            if self.walk.is_ignored(entry):
+            if self.walk.is_ignored:
                 self.walk.skipped.add(reasons.IGNORED_FILES, display(posixpath.join(self.walk.location, entry.path)))
                 continue
             self.count += 1

@@ -223,7 +223,7 @@ class _Search:
                 for entry in walk:
                     if not entry.is_file or (self._glob is not None and not self._glob.matches(entry.path)):
                         continue
-                    if walk.is_ignored(entry):
+                    if walk.is_ignored:
                         self.skipped.add(reasons.IGNORED_FILES, display(posixpath.join(walk.location, entry.path)))
                     else:
                         yield posixpath.join(start, entry.path)

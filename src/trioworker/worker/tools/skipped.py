@@ -14,6 +14,8 @@ NOT_ENTERED = frozenset({"node_modules", "target", ".git", "__pycache__", "venv"
 FOLDERS = "folders not entered, because git ignores them or a program made them"
 IGNORED_FILES = "files not searched, because git ignores them"
 BINARY_FILES = "files not searched, because they are binary"
+TOO_MANY_ENTRIES = "folders of which only a part was listed, because they have too many entries"
+TOO_MANY_FOLDERS = "folders not entered, because there are too many"
 UNREADABLE = "not searched, because it can't be read"
 
 
