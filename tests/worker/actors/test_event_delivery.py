@@ -16,6 +16,7 @@ from chaos.plan import Kill
 from support.tools import Log, Probe
 from support.world import DONE, Exchange, Fault, World, calling
 from trioworker import open_job, run_job
+from trioworker.worker.clocks import Moment
 from trioworker.worker.state.journal import Journal
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ def _run_with_kill(kill: Kill | None) -> tuple[World, Disk]:
     async def start(began: float) -> None:
         config = world.config(Path("/"))
         journal = Journal(DiskStorage(disk), bytes(disk.content))
-        await run_with_journal(config, world, journal, Probe(log), lambda: began + trio.current_time())
+        await run_with_journal(config, world, journal, Probe(log), lambda: Moment(began + trio.current_time()))
 
     began = 0.0
     while True:
@@ -210,7 +211,7 @@ def _run_with_kill(kill: Kill | None) -> tuple[World, Disk]:
 
 
 async def run_with_journal(
-    config: WorkerConfig, world: World, journal: Journal, probe: Probe, wall_clock: Callable[[], float]
+    config: WorkerConfig, world: World, journal: Journal, probe: Probe, clocks: Callable[[], Moment]
 ) -> None:
-    async with open_job(config, transport=world, tools=[probe], journal=journal, wall_clock=wall_clock) as job:
+    async with open_job(config, transport=world, tools=[probe], journal=journal, clocks=clocks) as job:
         await job.wait()

@@ -19,8 +19,8 @@ import trio
 
 from trioworker.errors import ConfigError
 from trioworker.orchestrator.backends.base import LlmError, LlmRefusedError, LlmRequest
-from trioworker.orchestrator.backends.http_client import CONNECT_TIMEOUT, open_client
 from trioworker.orchestrator.backends.bounded_body import ACCEPTED_ENCODINGS, BodyError, BodyTooLongError, read_body
+from trioworker.orchestrator.backends.http_client import CONNECT_TIMEOUT, open_client
 from trioworker.orchestrator.backends.lenient_json import read_json
 from trioworker.orchestrator.backends.openai_errors import Failure, error_of, failure_inside, failure_of
 from trioworker.orchestrator.backends.openai_reply import read_reply
