@@ -81,23 +81,25 @@ class Program:
         arguments: tuple[str, ...],
         environment: Mapping[str, str],
         stdin: bytes,
+        python: tuple[str, ...] = (sys.executable,),
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
+        command = (*python, "-m", "trioworker", *arguments)
         async with trio.open_nursery() as nursery:
-            self._process = await nursery.start(partial(self._run, arguments, environment, stdin))
+            self._process = await nursery.start(partial(self._run, command, environment, stdin))
             task_status.started()
 
     async def _run(
         self,
-        arguments: tuple[str, ...],
+        command: tuple[str, ...],
         environment: Mapping[str, str],
         stdin: bytes,
         *,
         task_status: trio.TaskStatus[trio.Process],
     ) -> None:
         self._result = await trio.run_process(
-            [sys.executable, "-m", "trioworker", *arguments],
+            command,
             stdin=stdin,
             capture_stdout=True,
             capture_stderr=True,
@@ -112,13 +114,19 @@ class Program:
 
 @asynccontextmanager
 async def started(
-    *arguments: str, environment: Mapping[str, str] | None = None, stdin: bytes = b""
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    python: tuple[str, ...] = (sys.executable,),
 ) -> AsyncGenerator[Program]:
-    """Run `trioworker ARGUMENTS` with these environment variables; killed when the block is left early."""
+    """Run `trioworker ARGUMENTS` with these environment variables; killed when the block is left early.
+
+    `python` is the command that starts Python, as another user if it begins with what `users.py` has.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     async with trio.open_nursery() as nursery:
         program = Program()
-        await nursery.start(program.run, arguments, {**inherited, **(environment or {})}, stdin)
+        await nursery.start(program.run, arguments, {**inherited, **(environment or {})}, stdin, python)
         yield program
         nursery.cancel_scope.cancel()
 

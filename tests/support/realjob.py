@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import sys
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -97,8 +98,12 @@ class RealJob:
         granted: Mapping[str, str] | None = None,
         environment: Mapping[str, str] | None = None,
         url: str = "",
+        python: tuple[str, ...] = (sys.executable,),
     ) -> None:
-        """`url` is where a worker reaches the orchestrator, if not directly; `options` are those of each worker."""
+        """`python` is the command that starts each worker's Python, as in `program.started`.
+
+        `url` is where a worker reaches the orchestrator, if not directly; `options` are those of each worker.
+        """
         self.orchestrator = orchestrator
         self.store = orchestrator.store
         self.model = orchestrator.model
@@ -112,12 +117,15 @@ class RealJob:
         self._command = ("worker", "--job-id", self.id, "--orchestrator-url", url, "--workspace", str(workspace))
         self._options = options
         self._environment = {**(environment or {}), TOKEN_VARIABLE: self.token}
+        self._python = python
         self._program: Program | None = None
 
     @asynccontextmanager
     async def start(self, *options: str) -> AsyncGenerator[Program]:
         """A worker while the block runs; killed when the block is left early. `options` override the job's."""
-        async with started(*self._command, *self._options, *options, environment=self._environment) as program:
+        async with started(
+            *self._command, *self._options, *options, environment=self._environment, python=self._python
+        ) as program:
             self._program = program
             yield program
 
@@ -195,9 +203,10 @@ async def real_worker(
     granted: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
     url: str = "",
+    python: tuple[str, ...] = (sys.executable,),
 ) -> AsyncGenerator[RealJob]:
     """A worker on a new job; arguments as of `RealJob`."""
-    job = RealJob(orchestrator, workspace, *options, granted=granted, environment=environment, url=url)
+    job = RealJob(orchestrator, workspace, *options, granted=granted, environment=environment, url=url, python=python)
     try:
         async with job.start():
             yield job

@@ -36,17 +36,20 @@ MAKE_SYM = 1 << 12
 REFER = 1 << 13
 TRUNCATE = 1 << 14
 IOCTL_DEV = 1 << 15
-"""Access rights (linux/landlock.h). REFER is moving and linking between folders."""
+RESOLVE_UNIX = 1 << 16
+"""Access rights (linux/landlock.h). REFER is moving and linking between folders, RESOLVE_UNIX is
+connecting to a socket in the file system, except to those that processes with the same restrictions created.
+"""
 SCOPE_ABSTRACT_UNIX_SOCKET = 1 << 0
 SCOPE_SIGNAL = 1 << 1
 
 ALWAYS_DENIED = MAKE_CHAR | MAKE_BLOCK
 """Denied everywhere: a device file gives access to a disk below its file system."""
-FILE_RIGHTS = WRITE_FILE | TRUNCATE | IOCTL_DEV
+FILE_RIGHTS = WRITE_FILE | TRUNCATE | IOCTL_DEV | RESOLVE_UNIX
 """The rights that a rule for a file, as opposed to a folder, may grant."""
 MIN_VERSION = 2
 """Version 1 (Linux 5.13 to 5.18) denies every move between folders, which builds need."""
-MAX_VERSION = 7
+MAX_VERSION = 9
 """The last version that this module knows; a newer kernel is used like this version."""
 
 
@@ -58,9 +61,10 @@ def version() -> int:
         return 0
 
 
-def open_ruleset(offered: int, paths: Iterable[Path]) -> int:
+def open_ruleset(offered: int, paths: Iterable[Path], *, sockets: Iterable[Path] = ()) -> int:
     """Return the descriptor of a ruleset of version `offered` that allows writing only to `paths` and all below.
 
+    From version 9, it allows connecting to sockets only in those of `paths` that are among `sockets`, and all below.
     Paths that do not exist are ignored.
 
     Raises:
@@ -72,8 +76,10 @@ def open_ruleset(offered: int, paths: Iterable[Path]) -> int:
     attributes = struct.pack("=QQQ", rights, 0, scopes)[: 24 if offered >= 6 else 8]
     ruleset = system_call(SYS_CREATE_RULESET, attributes, len(attributes), 0)
     try:
+        with_sockets = set(sockets)
         for path in paths:
-            _allow(ruleset, path, rights & ~ALWAYS_DENIED)
+            denied = ALWAYS_DENIED if path in with_sockets else ALWAYS_DENIED | RESOLVE_UNIX
+            _allow(ruleset, path, rights & ~denied)
     except BaseException:
         os.close(ruleset)
         raise
@@ -83,7 +89,7 @@ def open_ruleset(offered: int, paths: Iterable[Path]) -> int:
 def handled_rights(offered: int) -> int:
     """The rights that a ruleset of this version denies wherever no rule grants them."""
     rights = WRITE_FILE | REMOVE | MAKE_CHAR | MAKE_DIR | MAKE_REG | MAKE_SOCK | MAKE_FIFO | MAKE_BLOCK | MAKE_SYM
-    since = {2: REFER, 3: TRUNCATE, 5: IOCTL_DEV}
+    since = {2: REFER, 3: TRUNCATE, 5: IOCTL_DEV, 9: RESOLVE_UNIX}
     return rights | sum(right for least, right in since.items() if offered >= least)
 
 

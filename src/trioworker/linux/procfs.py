@@ -12,7 +12,7 @@ import msgspec
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
 WAIT_WITHOUT_PIDFD = 0.01
 """Seconds to wait for a process where there is no `pidfd_open` (Linux 5.3); callers look again afterwards."""
@@ -108,17 +108,17 @@ def has_children_besides(pid: int) -> bool:
         return has_children()
 
 
-def children() -> list[ProcessEntry]:
+def children(besides: Container[int] = ()) -> list[ProcessEntry]:
     """The children of this process, alive or dead, the newest first. Much faster than `process_table`.
 
-    It may miss a child while others end.
+    It may miss a child while others end. `besides` are pids to leave out.
     """
     try:
         pids = _child_pids()
     except OSError:
         return process_table().get(os.getpid(), []) if has_children() else []
     entries: list[ProcessEntry] = []
-    for pid in reversed(pids):
+    for pid in reversed([pid for pid in pids if pid not in besides]):
         # It may have been reaped in the meantime.
         with suppress(OSError):
             entries.append(process_entry(pid))

@@ -21,11 +21,19 @@ if TYPE_CHECKING:
 STARTED_AT = 1_700_000_000.25
 WORKER = """
 import os, sys, trio
+from pathlib import Path
+from trioworker import WorkerConfig
 from trioworker.worker.processes.ownership import job_mark
 from trioworker.worker.processes.processes import Processes
+from trioworker.worker.processes.sandbox.sandbox import open_sandbox
 
 async def main(job, command, folder):
-    async with Processes(job_mark(job, float(sys.argv[4]))) as processes:
+    config = WorkerConfig(job_id=job, token="x", workspace=Path(folder), containment=sys.argv[5])
+    with open_sandbox(config) as sandbox:
+        await work(job_mark(job, float(sys.argv[4])), sandbox, command, folder)
+
+async def work(mark, sandbox, command, folder):
+    async with Processes(mark, sandbox) as processes:
         directory = os.open(folder, os.O_RDONLY)
         await processes.run(["sh", "-c", command], directory=directory, environment=dict(os.environ), timeout=60)
         await trio.sleep_forever()
@@ -42,11 +50,11 @@ def job() -> str:
     return f"job-{os.getpid()}-{os.urandom(4).hex()}"
 
 
-async def left_by_killed_worker(command: str, job: str, folder: Path) -> int:
+async def left_by_killed_worker(command: str, job: str, folder: Path, containment: str = "off") -> int:
     """Run the command in a worker, kill the worker, and return the pid of the process that the command leaves."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     worker = await trio.lowlevel.open_process(
-        [sys.executable, "-c", WORKER, job, command, str(folder), str(STARTED_AT)], env=environment
+        [sys.executable, "-c", WORKER, job, command, str(folder), str(STARTED_AT), containment], env=environment
     )
     try:
         child = await written(folder / "child")
@@ -81,6 +89,14 @@ async def left_by_killed_worker(command: str, job: str, folder: Path) -> int:
 )
 async def test_orphans_of_a_killed_worker_are_terminated(command: str, job: str, tmp_path: Path) -> None:
     child = await left_by_killed_worker(command, job, tmp_path)
+    with trio.fail_after(TIMEOUT):
+        await terminate_orphans(job_mark(job, STARTED_AT))
+    assert not alive(child)
+
+
+@pytest.mark.parametrize("mark", ["", "TRIOWORKER_CALL=other@1.0#0"], ids=["no-mark", "other-mark"])
+async def test_orphans_that_shed_everything_are_terminated_by_their_tag(mark: str, job: str, tmp_path: Path) -> None:
+    child = await left_by_killed_worker(f"setsid env -i {mark} sh -c '{REPORT_PID}' &", job, tmp_path, "auto")
     with trio.fail_after(TIMEOUT):
         await terminate_orphans(job_mark(job, STARTED_AT))
     assert not alive(child)

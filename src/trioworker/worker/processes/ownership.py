@@ -64,6 +64,7 @@ class ProcessOwnership:
         self._owners: dict[Identity, int] = {}
         self._preexisting: set[Identity] | None = None
         self._unknown_dead: set[Identity] = set()
+        self._found_dead: set[int] = set()
 
     def new_call(self) -> tuple[int, dict[str, str]]:
         """Return the number and the environment variables of the next call. The first call makes us a subreaper."""
@@ -94,11 +95,14 @@ class ProcessOwnership:
         self._running.discard(leader)
 
     def snapshot(self, number: int | None, *, quick: bool = False) -> ProcessSnapshot:
-        """Find the living processes of a call, or of all calls for None; only our children if `quick`."""
+        """Find the living processes of a call, or of all calls for None.
+
+        If `quick`, find only our children, and only the dead that no earlier snapshot found.
+        """
         # Before the first call, all children belong to the program.
         if self._preexisting is None or not has_children():
             return ProcessSnapshot([])
-        table = {os.getpid(): children()} if quick else process_table()
+        table = {os.getpid(): children(besides=self._found_dead)} if quick else process_table()
         starting = any(job._starting for job in self._sharing())
         roots: list[ProcessEntry] = []
         dead: set[Identity] = set()
@@ -111,6 +115,7 @@ class ProcessOwnership:
                 continue
             if child.is_dead:
                 dead.add(child.identity)
+                self._found_dead.add(child.pid)
             elif owner == UNATTRIBUTED and starting:
                 undecided = True
             else:
@@ -132,6 +137,8 @@ class ProcessOwnership:
         """
         if not (has_children() if launcher is None else has_children_besides(launcher)):
             return False
+        # Pids are only reused after they were reaped.
+        self._found_dead.clear()
         unknown_dead: set[Identity] = set()
         for child in children():
             if self._is_foreign(child) or child.pid in self._running:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 KILL_DELAY = 0.5
 """Seconds between SIGTERM and SIGKILL: enough to remove a lock file, short compared to the 8 s of a job's shutdown."""
-TERMINATION_TIMEOUT = 2.0
+TERMINATION_TIMEOUT = 3.0
 """Seconds until termination is given up: processes that are left hang in the kernel."""
-QUICK_SCANS = 50
-"""Scans of our children alone before all processes are read: they take 0.1 ms each, and catch fast chains."""
+QUICK_SCANS = 100
+"""Scans of our children alone before all processes are read: they take 0.1 ms each, so that they catch fast chains."""
 UNDECIDED_DELAY = 0.01
 """Seconds until undecided processes are looked at again: the start of a command takes milliseconds."""
 
@@ -47,7 +47,7 @@ class TakeSnapshot(Protocol):
     """Finds the processes to terminate."""
 
     def __call__(self, *, quick: bool) -> ProcessSnapshot:
-        """Read all processes, or, if `quick`, only the children of this process."""
+        """Read all processes, or, if `quick`, only our children, without the dead that were found before."""
         ...
 
 
@@ -83,9 +83,10 @@ async def _stop(take_snapshot: TakeSnapshot) -> ProcessSnapshot:
     snapshot = ProcessSnapshot([])
     for _ in range(MAX_STOP_ROUNDS):
         for _ in range(QUICK_SCANS):
-            if not _stop_new(take_snapshot(quick=True).processes, stopped):
+            await trio.lowlevel.checkpoint()
+            quick = take_snapshot(quick=True)
+            if not _stop_new(quick.processes, stopped) and not quick.dead:
                 break
-        await trio.lowlevel.checkpoint()
         snapshot = take_snapshot(quick=False)
         if not _stop_new(snapshot.processes, stopped):
             break

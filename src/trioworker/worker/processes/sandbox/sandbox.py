@@ -97,7 +97,9 @@ def _enabled_sandbox(config: WorkerConfig, offered: int) -> Sandbox:
     version = min(offered, landlock.MAX_VERSION)
     ruleset = -1
     try:
-        ruleset = landlock.open_ruleset(version, paths)
+        # Programs of the user listen in /tmp and $HOME, such as tmux and ssh-agent.
+        sockets = [path.resolve() for path in (config.workspace, *(config.allow_write or ()))]
+        ruleset = landlock.open_ruleset(version, paths, sockets=sockets)
         _test(ruleset)
     except OSError as error:
         if ruleset >= 0:
