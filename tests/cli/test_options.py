@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +85,26 @@ def test_long_value_is_cut_in_the_error() -> None:
 )
 def test_user_state_dir_follows_the_xdg_specification(environ: dict[str, str], expected: Path) -> None:
     assert options.user_state_dir(environ) == expected
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="becomes a user without an entry in /etc/passwd")
+def test_user_without_a_home_needs_a_state_dir() -> None:
+    program = (
+        "import os\nfrom trioworker.cli import options\nfrom trioworker.errors import ConfigError\n"
+        "os.environ.pop('HOME')\nos.setuid(54321)\n"
+        "try:\n    options.user_state_dir(os.environ)\nexcept ConfigError as error:\n    print(error)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "XDG_STATE_HOME"}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ended.stdout == "--state-dir is missing: give it, since user 54321 has no home folder\n"
+
+
+@pytest.mark.parametrize("text", ["caf\udce9", "/tmp/caf\udce9"])
+def test_text_that_is_not_utf8_is_an_error(text: str) -> None:
+    with pytest.raises(ConfigError, match="is not UTF-8"):
+        resolve({"state_dir": text})
 
 
 def test_token_is_stripped() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from support.daemons import DAEMONS, HARM
+from support.daemons import DAEMONS
 from support.realjob import real_orchestrator, real_worker
 from support.users import LIBRARIES, as_each_user, home_of, python_for
 from support.world import DONE, calling
@@ -51,7 +51,8 @@ async def job_with(
                 *options,
                 granted={"TEST_PYTHON": python, **LIBRARIES},
                 environment={"HOME": str(home), **LIBRARIES},
-                python=(*become, python),
+                prefix=become,
+                python=python,
             ) as job,
         ):
             yield job

@@ -82,3 +82,40 @@ def test_new_log_replaces_the_old_one(capsys: pytest.CaptureFixture[str]) -> Non
     Logs("info", "text", redact)
     logger.info("once")
     assert capsys.readouterr().err.count("once") == 1
+
+
+FORGED = "a title\n2026-01-01T00:00:00.000+0000 INFO    job 7: completed\x1b[2J\u202e\x9b\udce9"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_message_can_not_forge_lines(form: LogFormat, capsys: pytest.CaptureFixture[str]) -> None:
+    Logs("info", form, redact)
+    logger.info("job 7: {}", FORGED)
+    written = capsys.readouterr().err
+    assert written.count("\n") == 1
+    assert written.removesuffix("\n").isprintable()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_error_can_not_forge_lines(form: LogFormat, capsys: pytest.CaptureFixture[str]) -> None:
+    Logs("info", form, redact)
+    try:
+        crash(FORGED)
+    except ValueError as error:
+        logger.opt(exception=error).error("it failed")
+    first, *others = capsys.readouterr().err.splitlines()
+    assert "it failed" in first
+    assert all(line.startswith("    ") for line in others)
+    assert all(line.isprintable() for line in (first, *others))
+
+
+def test_traceback_is_readable_and_indented(capsys: pytest.CaptureFixture[str]) -> None:
+    Logs("info", "text", redact)
+    try:
+        crash("seven")
+    except ValueError as error:
+        logger.opt(exception=error).error("it failed")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1] == "    Traceback (most recent call last):"
+    assert "    ValueError: seven is no number" in lines
+    assert any(line.lstrip().startswith("File ") and "crash" in line for line in lines)

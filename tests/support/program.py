@@ -52,7 +52,8 @@ class Ended(msgspec.Struct, frozen=True):
 class Program:
     """A running `trioworker`."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: tuple[str, ...] = (), python: str = sys.executable) -> None:
+        self._prefix, self._python = prefix, python
         self._began = trio.current_time()
         self._process: trio.Process | None = None
         self._result: subprocess.CompletedProcess[bytes] | None = None
@@ -81,25 +82,23 @@ class Program:
         arguments: tuple[str, ...],
         environment: Mapping[str, str],
         stdin: bytes,
-        python: tuple[str, ...] = (sys.executable,),
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        command = (*python, "-m", "trioworker", *arguments)
         async with trio.open_nursery() as nursery:
-            self._process = await nursery.start(partial(self._run, command, environment, stdin))
+            self._process = await nursery.start(partial(self._run, arguments, environment, stdin))
             task_status.started()
 
     async def _run(
         self,
-        command: tuple[str, ...],
+        arguments: tuple[str, ...],
         environment: Mapping[str, str],
         stdin: bytes,
         *,
         task_status: trio.TaskStatus[trio.Process],
     ) -> None:
         self._result = await trio.run_process(
-            command,
+            [*self._prefix, self._python, "-m", "trioworker", *arguments],
             stdin=stdin,
             capture_stdout=True,
             capture_stderr=True,
@@ -117,24 +116,35 @@ async def started(
     *arguments: str,
     environment: Mapping[str, str] | None = None,
     stdin: bytes = b"",
-    python: tuple[str, ...] = (sys.executable,),
+    prefix: tuple[str, ...] = (),
+    python: str = sys.executable,
 ) -> AsyncGenerator[Program]:
     """Run `trioworker ARGUMENTS` with these environment variables; killed when the block is left early.
 
-    `python` is the command that starts Python, as another user if it begins with what `users.py` has.
+    `prefix` is a command that executes the rest of its arguments, such as `nohup` or `in_shell`.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     async with trio.open_nursery() as nursery:
-        program = Program()
-        await nursery.start(program.run, arguments, {**inherited, **(environment or {})}, stdin, python)
+        program = Program(prefix, python)
+        await nursery.start(program.run, arguments, {**inherited, **(environment or {})}, stdin)
         yield program
         nursery.cancel_scope.cancel()
 
 
-async def ran(*arguments: str, environment: Mapping[str, str] | None = None, stdin: bytes = b"") -> Ended:
-    """Run `trioworker ARGUMENTS` to its end."""
-    async with started(*arguments, environment=environment, stdin=stdin) as program:
+async def ran(
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    prefix: tuple[str, ...] = (),
+) -> Ended:
+    """Run `trioworker ARGUMENTS` to its end; see `started`."""
+    async with started(*arguments, environment=environment, stdin=stdin, prefix=prefix) as program:
         return await program.ended()
+
+
+def in_shell(more: str, before: str = "") -> tuple[str, ...]:
+    """A prefix that runs the command in a shell, after `before`, with `more` after it, such as a redirection."""
+    return ("sh", "-c", f'{before} exec "$@" {more}', "sh")
 
 
 async def until(condition: Callable[[], object]) -> None:

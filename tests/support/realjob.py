@@ -98,11 +98,12 @@ class RealJob:
         granted: Mapping[str, str] | None = None,
         environment: Mapping[str, str] | None = None,
         url: str = "",
-        python: tuple[str, ...] = (sys.executable,),
+        prefix: tuple[str, ...] = (),
+        python: str = sys.executable,
     ) -> None:
-        """`python` is the command that starts each worker's Python, as in `program.started`.
+        """`url` is where a worker reaches the orchestrator, if not directly; `options` are those of each worker.
 
-        `url` is where a worker reaches the orchestrator, if not directly; `options` are those of each worker.
+        `prefix` and `python` are those of `started`.
         """
         self.orchestrator = orchestrator
         self.store = orchestrator.store
@@ -116,15 +117,16 @@ class RealJob:
         url = url or orchestrator.url
         self._command = ("worker", "--job-id", self.id, "--orchestrator-url", url, "--workspace", str(workspace))
         self._options = options
+        self._prefix, self._python = prefix, python
         self._environment = {**(environment or {}), TOKEN_VARIABLE: self.token}
-        self._python = python
         self._program: Program | None = None
 
     @asynccontextmanager
     async def start(self, *options: str) -> AsyncGenerator[Program]:
         """A worker while the block runs; killed when the block is left early. `options` override the job's."""
+        command = (*self._command, *self._options, *options)
         async with started(
-            *self._command, *self._options, *options, environment=self._environment, python=self._python
+            *command, environment=self._environment, prefix=self._prefix, python=self._python
         ) as program:
             self._program = program
             yield program
@@ -203,10 +205,20 @@ async def real_worker(
     granted: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
     url: str = "",
-    python: tuple[str, ...] = (sys.executable,),
+    prefix: tuple[str, ...] = (),
+    python: str = sys.executable,
 ) -> AsyncGenerator[RealJob]:
     """A worker on a new job; arguments as of `RealJob`."""
-    job = RealJob(orchestrator, workspace, *options, granted=granted, environment=environment, url=url, python=python)
+    job = RealJob(
+        orchestrator,
+        workspace,
+        *options,
+        granted=granted,
+        environment=environment,
+        url=url,
+        prefix=prefix,
+        python=python,
+    )
     try:
         async with job.start():
             yield job

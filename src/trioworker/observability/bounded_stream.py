@@ -131,7 +131,7 @@ class BoundedStream(io.TextIOBase):
             self._changed.notify_all()
 
 
-def wait_until_written(stream: TextIO) -> None:
+def wait_until_written(stream: TextIO | BoundedStream) -> None:
     """Wait until everything that was written to the stream is passed on; a reader that pauses is waited for.
 
     Raises:
