@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 OUTPUT_TIMEOUT = 60.0
 """Seconds after the job's end that its output waits for a reader that pauses, such as a pager."""
+STOPPED_OUTPUT_TIMEOUT = 2.0
+"""The same for a job that was stopped."""
 
 
 def run_local(config: LocalConfig) -> int:
@@ -96,7 +98,7 @@ async def _local(config: LocalConfig, store: Store, backend: Backend, sock: sock
                         # If the worker didn't report, end the job.
                         text = f"the worker ended with exit code {code} and no report"
                         await unlocked(store.abandon, job.id, text)
-                    events.finish(OUTPUT_TIMEOUT)
+                    events.finish(STOPPED_OUTPUT_TIMEOUT if stop_requested.is_set() else OUTPUT_TIMEOUT)
             if worker.died:
                 print_notice(_how_to_continue(config, job.id, worker.deaths, code))
                 code = INTERRUPTED

@@ -13,6 +13,7 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from trioworker.errors import ConfigError
 from trioworker.orchestrator.connections import Connection, LimitedListener, connection_limit
+from trioworker.observability.notices import print_notice
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -24,7 +25,6 @@ KEEP_ALIVE = 600.0
 REQUESTS_PER_CONNECTION = 1_000_000
 """Requests before a connection is closed: more than a job makes."""
 
-_log = logging.getLogger("trioworker.orchestrator")
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -59,8 +59,7 @@ async def serve(
     config.keep_alive_timeout = KEEP_ALIVE
     config.keep_alive_max_requests = REQUESTS_PER_CONNECTION
     config.include_server_header = False
-    # Without a handler, this logger writes only warnings and errors, to stderr.
-    config.errorlog = _log
+    log = config.errorlog = _error_log()
     sock.listen(BACKLOG)
     listener = LimitedListener(trio.SocketListener(trio.socket.from_stdlib_socket(sock)), connection_limit())
     context = WorkerContext(max_requests=None)
@@ -75,7 +74,7 @@ async def serve(
                 await TCPServer(http, config, context, cast("Any", {}), http)
         except Exception as error:
             # One connection must not end the others.
-            _log.warning("a connection was closed: %r", error)
+            log.warning("a connection was closed: %r", error)
         finally:
             listener.remove(connection)
             await trio.aclose_forcefully(stream)
@@ -88,3 +87,12 @@ async def serve(
             await trio.sleep_forever()
         finally:
             listener.close_all()
+
+
+def _error_log() -> logging.Logger:
+    """A log of warnings and errors on stderr, whose control characters are escaped."""
+    log = logging.Logger("trioworker.orchestrator", logging.WARNING)
+    handler = logging.Handler()
+    handler.emit = lambda record: print_notice(handler.format(record))
+    log.addHandler(handler)
+    return log
