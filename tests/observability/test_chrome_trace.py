@@ -91,3 +91,32 @@ def test_full_disk_is_logged_once_and_ends_the_trace() -> None:
         trace.write()
     trace.close()
     assert said == ["WARNING /dev/full: the trace stops here: No space left on device\n"]
+
+
+@pytest.mark.parametrize("earlier", ["none", "job-1", "job-2", "no trace"])
+def test_file_is_private_also_if_it_existed(file: Path, earlier: str) -> None:
+    if earlier == "no trace":
+        file.write_text("something else")
+    elif earlier != "none":
+        recording(file, earlier)[0].write()
+    if file.exists():
+        file.chmod(0o644)
+    trace, _ = recording(file)
+    trace.close()
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_every_text_of_a_trace_is_redacted(file: Path) -> None:
+    trace = ChromeTrace(file, "job-1")
+    tracer = RecordingTracer([trace], lambda text: text.replace("early", "***"))
+    with tracer.span("job", "an early name", call="early"):
+        tracer.instant("early", reason="early")
+        tracer.redact_with(lambda text: text.replace("late", "***"))
+        with tracer.span("tool", "a late name", call="late") as span:
+            span.set(status="late", number=3)
+        tracer.instant("late", reason="late")
+    trace.close()
+    content = file.read_text()
+    assert "early" not in content
+    assert "late" not in content
+    assert content.count("***") == 9

@@ -26,7 +26,6 @@ REQUESTS_PER_CONNECTION = 1_000_000
 """Requests before a connection is closed: more than a job makes."""
 
 
-
 def bind(host: str, port: int) -> socket.socket:
     """A socket bound to `host` and `port` (0: any free port), not listening yet.
 
