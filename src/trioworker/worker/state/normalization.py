@@ -38,6 +38,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from trioworker.protocol import wire
+from trioworker.protocol.json_size import has_too_many_values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,7 +132,7 @@ def _normalized_call(call: wire.ToolCall) -> wire.ToolCall:
 
 def _as_object(arguments: Any) -> dict[str, Any]:
     """Arguments as an object: JSON text is decoded, null becomes `{}`, and any other value is put in a field."""
-    if isinstance(arguments, str):
+    if isinstance(arguments, str) and not has_too_many_values(arguments):
         with contextlib.suppress(msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
             arguments = msgspec.json.decode(arguments)
     if isinstance(arguments, dict):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from trioworker.protocol.json_size import has_too_many_values
 from trioworker.worker.tools.workspace import TEMPORARY_SUFFIX
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def remove_temporary_files(workspace: Workspace, calls: Iterable[bytes]) -> int:
 def _possible_names(value: Any) -> Iterator[str]:
     """Strings of one line, what a patch in OpenAI's format names, and the same in JSON within a string."""
     if isinstance(value, str):
-        if value.lstrip().startswith(("{", "[", '"')):
+        if value.lstrip().startswith(("{", "[", '"')) and not has_too_many_values(value):
             with suppress(msgspec.DecodeError, RecursionError, UnicodeEncodeError):
                 yield from _possible_names(msgspec.json.decode(value))
         if "\n" in value:
