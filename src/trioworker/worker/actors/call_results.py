@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -42,7 +43,9 @@ class CallResults:
     async def answer(self, call: TurnCall, result: ToolResult, outcome: CallOutcome) -> CallAnswer:
         """The end of the call with this result, and its event. Nothing is committed."""
         if len(result.text) > THREAD_CHARACTERS:
-            return await trio.to_thread.run_sync(self._answer, call, result, outcome, limiter=self._threads)
+            # Without a thread, which the system may be unable to start, the event loop waits for a moment.
+            with suppress(RuntimeError):
+                return await trio.to_thread.run_sync(self._answer, call, result, outcome, limiter=self._threads)
         return self._answer(call, result, outcome)
 
     def _answer(self, call: TurnCall, result: ToolResult, outcome: CallOutcome) -> CallAnswer:

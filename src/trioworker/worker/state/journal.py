@@ -31,8 +31,10 @@ FORMAT = 3
 FORMAT_LINE = b"trioworker journal %d\n" % FORMAT
 """The first line of a journal."""
 
-UNENCODABLE = (OverflowError, UnicodeEncodeError, RecursionError)
-"""What msgspec raises for values that MessagePack can't hold. The contract allows none, but a tool may produce one."""
+UNENCODABLE = (OverflowError, UnicodeEncodeError, RecursionError, MemoryError)
+"""What msgspec raises for values that MessagePack can't hold, or that don't fit into memory a second time. The contract
+allows none of the former, but a tool may produce one.
+"""
 
 _FRAME_HEADER = struct.Struct("<II")
 
@@ -145,7 +147,7 @@ class Journal:
         try:
             frame = encode_frame(changes)
         except UNENCODABLE as error:
-            self._abandon(f"a record can't be encoded: {error}")
+            self._abandon(f"a record can't be encoded: {error or type(error).__name__}")
             return
         if len(frame) > MAX_FRAME_BYTES:
             self._abandon(f"a commit has {len(frame)} bytes, at most {MAX_FRAME_BYTES} can be read back")

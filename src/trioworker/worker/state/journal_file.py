@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -43,10 +44,13 @@ class FileStorage:
     def read(self) -> bytes:
         """The content of the file."""
         size = os.fstat(self._file).st_size
-        content = bytearray()
-        while len(content) < size and (chunk := os.pread(self._file, size - len(content), len(content))):
-            content += chunk
-        return bytes(content)
+        pieces: list[bytes] = []
+        read = 0
+        # Almost always one piece, which is then not copied.
+        while read < size and (piece := os.pread(self._file, size - read, read)):
+            pieces.append(piece)
+            read += len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def append(self, data: bytes) -> None:
         """Add `data` at the end of the file: see `Storage`. A short write is continued."""
@@ -56,7 +60,11 @@ class FileStorage:
 
     async def sync(self) -> None:
         """Flush the file to the disk: see `Storage`."""
-        await trio.to_thread.run_sync(os.fdatasync, self._file, limiter=self._thread)
+        try:
+            await trio.to_thread.run_sync(os.fdatasync, self._file, limiter=self._thread)
+        except RuntimeError as error:
+            # Python's error where the system has no memory or process number for another thread.
+            raise OSError(errno.EAGAIN, str(error)) from error
 
     def cut(self, size: int) -> None:
         """Keep only the first `size` bytes: see `Storage`."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, TypeVarTuple
 import msgspec
 import trio
 
+from trioworker.errors import ToolError
 from trioworker.protocol.limits import MAX_TOOL_THREADS
 from trioworker.protocol.wire import ToolDefinition
 from trioworker.worker.config import DEFAULT_OUTPUT_LIMIT
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 DEFAULT_TIMEOUT = 60.0
 """Seconds that a tool call may take by default (contract, 'Tools')."""
+
+
+NO_THREAD = "can't start new thread"
+"""Python's error where the system has no memory or process number for another thread."""
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,8 +86,16 @@ class ToolContext:
 
         On cancellation the call waits for the function to return, so that nothing changes after the cancel. With
         `abandon`, which is for functions that only read, it returns at once and leaves the thread behind.
+
+        Raises:
+            ToolError: no thread can be started.
         """
-        return await trio.to_thread.run_sync(function, *args, abandon_on_cancel=abandon, limiter=self.threads)
+        try:
+            return await trio.to_thread.run_sync(function, *args, abandon_on_cancel=abandon, limiter=self.threads)
+        except RuntimeError as error:
+            if str(error) != NO_THREAD:
+                raise
+            raise ToolError("the system can't start another thread; end background commands, and try again") from error
 
 
 class Tool(ABC, Generic[P]):

@@ -41,6 +41,8 @@ REASONS = {
     errno.EXDEV: "it is outside the workspace; give a path inside it",
     errno.ELOOP: "too many symbolic links",
     errno.ENAMETOOLONG: "the name is too long",
+    errno.EMFILE: "the worker has too many open files; try again with fewer calls at once",
+    errno.ENFILE: "the system has too many open files; end background commands, and try again",
     errno.ENOSPC: "no space left on the device",
     errno.EDQUOT: "the disk quota is used up",
     errno.EROFS: "the file system is read-only",
