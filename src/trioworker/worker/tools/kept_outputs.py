@@ -44,7 +44,7 @@ class KeptOutputs:
     def __init__(self, job_id: str, workspace: Workspace, *, limit: int = MAX_OUTPUT_FILES_BYTES) -> None:
         """Find the files that an earlier worker of this job left. `limit` is the maximum size of all files in bytes."""
         digest = hashlib.sha256(job_id.encode("utf-8", "replace")).hexdigest()
-        self._path = Path(tempfile.gettempdir()) / f"{PREFIX}{digest[:12]}"
+        self._path = _temporary_folder() / f"{PREFIX}{digest[:12]}"
         self._job_id = job_id
         self._workspace = workspace
         self._limit = limit
@@ -158,3 +158,11 @@ class KeptOutputs:
             os.close(descriptor)
             raise
         self._descriptor, self._sizes = descriptor, sizes
+
+
+def _temporary_folder() -> Path:
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        # Every candidate is full or read-only, which is then the reason why an output isn't kept.
+        return Path("/tmp")  # noqa: S108 - only its name
