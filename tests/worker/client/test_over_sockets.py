@@ -1,12 +1,9 @@
-"""Plain HTTP on real sockets: responses in any pieces, errors, and whether the connection is reused or closed."""
+"""Exchanges on real sockets: responses in any pieces, errors, and whether the connection is reused or closed."""
 
 from __future__ import annotations
 
 import os
-from contextlib import asynccontextmanager
-from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import pytest
 import trio
@@ -14,75 +11,9 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.tcp_server import tcp_server
+from support.scripted_server import LIMIT, OK, Server, ask, received_request, served
 from trioworker.errors import BadReplyError
-from trioworker.worker.client.connection import open_connection
 from trioworker.worker.client.exchange import HttpRequest, HttpResponse, TransientError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
-
-    from trioworker.worker.client.exchange import Connection
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
-LIMIT = 1000
-HUGE = 8 * 1024 * 1024
-"""Bytes of a request that exceeds the socket buffers of both ends."""
-
-
-class Server:
-    """Sends one script per connection: each piece answers a request, and the connection is closed after the last one.
-
-    `None` in place of a piece leaves the request unanswered and the connection open.
-    """
-
-    def __init__(self, *scripts: Sequence[bytes | None], reads: bool = True) -> None:
-        self.requests: list[bytes] = []
-        self.connections = 0
-        self.open = 0
-        self._scripts = list(scripts)
-        self._reads = reads
-
-    async def serve(self, stream: trio.SocketStream) -> None:
-        self.connections += 1
-        self.open += 1
-        script = self._scripts.pop(0)
-        try:
-            for piece in script:
-                if self._reads:
-                    self.requests.append(await _request(stream))
-                if piece is None:
-                    await stream.receive_some()
-                    return
-                await stream.send_all(piece)
-        except trio.BrokenResourceError:
-            return
-        finally:
-            self.open -= 1
-
-
-async def _request(stream: trio.SocketStream) -> bytes:
-    received = b""
-    while not received.endswith(b"\r\n\r\n") and b"\r\n\r\n{" not in received:
-        data = await stream.receive_some()
-        if not data:
-            return received
-        received += data
-    return received
-
-
-@asynccontextmanager
-async def served(server: Server, path: str = "/worker/1/") -> AsyncGenerator[Connection]:
-    async with tcp_server(server.serve) as port:
-        connection = open_connection(f"http://127.0.0.1:{port}{path}", {"Authorization": "Bearer t"})
-        yield connection
-        await connection.aclose()
-
-
-async def ask(
-    connection: Connection, body: bytes | None = None, on_sent: Callable[[], None] | None = None
-) -> HttpResponse:
-    return await connection.exchange(HttpRequest("POST" if body else "GET", "job", body, on_sent=on_sent), LIMIT)
 
 
 async def test_request_has_target_headers_and_length() -> None:
@@ -181,7 +112,7 @@ def test_response_may_arrive_in_any_pieces(cuts: list[int]) -> None:
     pieces = [whole[start:end] for start, end in pairwise(edges)]
 
     async def serve(stream: trio.SocketStream) -> None:
-        await _request(stream)
+        await received_request(stream)
         for piece in pieces:
             await stream.send_all(piece)
             await trio.testing.wait_all_tasks_blocked()
@@ -241,94 +172,3 @@ async def test_cancel_during_an_exchange_closes_the_connection() -> None:
                 await trio.testing.wait_all_tasks_blocked(0.001)
             assert len(os.listdir("/proc/self/fd")) == descriptors
         assert await ask(connection) == HttpResponse(200, b"hello")
-
-
-async def test_refusal_before_the_whole_request_was_read_is_returned() -> None:
-    server = Server([b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig"])
-
-    async def refuse(stream: trio.SocketStream) -> None:
-        await stream.receive_some(100)
-        await stream.send_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
-        # Reading a little more keeps the kernel from discarding the response with a reset.
-        with trio.move_on_after(0.05):
-            while await stream.receive_some(65536):
-                pass
-
-    server.serve = refuse
-    async with served(server) as connection:
-        assert await connection.exchange(HttpRequest("POST", "event", bytes(HUGE)), LIMIT) == HttpResponse(413, b"big")
-
-
-async def test_refusal_is_returned_while_the_server_stops_reading() -> None:
-    refusal = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno"
-    server = Server([refusal, None], [OK])
-    stuck = True
-
-    async def refuse(stream: trio.SocketStream) -> None:
-        nonlocal stuck
-        server.connections += 1
-        await stream.receive_some(100)
-        await stream.send_all(refusal if stuck else OK)
-        if stuck:
-            stuck = False
-            await trio.sleep_forever()
-
-    server.serve = refuse
-    async with served(server) as connection:
-        assert await connection.exchange(HttpRequest("POST", "event", bytes(HUGE)), LIMIT) == HttpResponse(401, b"no")
-        # The rest of the request was never sent, so no other may follow it on that connection.
-        assert await ask(connection) == HttpResponse(200, b"hello")
-    assert server.connections == 2
-
-
-async def test_cancel_while_a_long_body_is_sent_closes_the_connection() -> None:
-    arrived = 0
-
-    async def stall(stream: trio.SocketStream) -> None:
-        nonlocal arrived
-        arrived += len(await stream.receive_some(100))
-        await trio.sleep_forever()
-
-    server = Server()
-    server.serve = stall
-    async with served(server) as connection:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(partial(connection.exchange, HttpRequest("POST", "event", bytes(HUGE)), LIMIT))
-            while not arrived:
-                await trio.testing.wait_all_tasks_blocked(0.001)
-            descriptors = len(os.listdir("/proc/self/fd"))
-            nursery.cancel_scope.cancel()
-        assert len(os.listdir("/proc/self/fd")) == descriptors - 1
-
-
-async def test_long_body_arrives_whole() -> None:
-    arrived = 0
-
-    async def count(stream: trio.SocketStream) -> None:
-        nonlocal arrived
-        while arrived < HUGE:
-            arrived += len(await stream.receive_some(1 << 20))
-        await stream.send_all(OK)
-
-    server = Server()
-    server.serve = count
-    async with served(server) as connection:
-        assert await connection.exchange(HttpRequest("POST", "event", bytes(HUGE)), LIMIT) == HttpResponse(
-            200, b"hello"
-        )
-
-
-async def test_refused_connection_does_not_count_as_sent() -> None:
-    connection = open_connection("http://127.0.0.1:9/worker/1/", {})
-    sent: list[bool] = []
-    with pytest.raises(TransientError, match=r"cannot connect: .*refused"):
-        await ask(connection, b"{}", lambda: sent.append(True))
-    assert not sent
-
-
-async def test_body_counts_as_sent_once() -> None:
-    sent: list[int] = []
-    server = Server([OK])
-    async with served(server) as connection:
-        await ask(connection, b"{}", lambda: sent.append(len(server.requests)))
-    assert len(sent) == 1
