@@ -23,11 +23,12 @@ class Disk:
         self.writes = 0
         self.kills: list[Kill] = []
         self.killed = False
+        self.lost_power = False
         self.open = 0
 
     def start_process(self) -> None:
         """Let the next process use the disk."""
-        self.killed = False
+        self.killed = self.lost_power = False
         self.open = 0
         self.synced = len(self.content)
 
@@ -45,6 +46,7 @@ class Disk:
             return
         self.content += data[: len(data) * kill.percent // 100]
         self.killed = True
+        self.lost_power = kill.power
         if kill.power:
             del self.content[self.synced :]
         raise Killed

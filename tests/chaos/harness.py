@@ -14,25 +14,31 @@ from trio.testing import MockClock
 
 from chaos.cancel_injector import CancelInjector
 from chaos.disk import Disk, DiskStorage, Killed
-from chaos.plan import Cancel, Kill, NetworkFault, Outage
+from chaos.plan import Cancel, ClockJump, Freeze, Kill, NetworkFault, Outage, Signal, SlowNames, Supersede
 from chaos.reference import FOLLOW_UP, FOLLOW_UP_AT, TURNS
 from support.tools import Log, Look, Probe
 from support.world import Exchange, Fault, World
-from trioworker import JobOutcome, WorkerError, open_job
+from trioworker import JobOutcome, SupersededError, WorkerError, open_job
 from trioworker.protocol import wire
+from trioworker.protocol.values import START_HEADER
+from trioworker.worker.cancellation import StopRequest
 from trioworker.worker.clocks import Moment
 from trioworker.worker.state.journal import Journal, check_owner
 
 if TYPE_CHECKING:
     import httpx
 
-    from chaos.plan import Plan
+    from chaos.plan import Plan, TimedFault
     from trioworker.worker.tools.base import AnyTool
 
+LOOKUP_SECONDS = 5.0
+"""Seconds until a resolver gives up on a dead name server and asks the next one (resolv.conf(5), `timeout`)."""
 RESTART_DELAY = 2.0
 """Seconds from the kill of a process to the start of the next."""
 MAX_STARTS = 12
-"""Processes of one run; a plan kills fewer."""
+"""Processes of one run; a plan ends fewer."""
+OPENED_AT = 1e9
+"""The wall clock when the job starts, in seconds since the epoch."""
 TIMEOUT = 590.0
 GRACE = 8.0
 
@@ -44,6 +50,12 @@ class PersistentWorld(World):
         super().__init__(TURNS, latency=0.05, thinking=1.0)
         self.epoch = 0.0
         self._disk = disk
+        self.handles_abandoned = True
+        self._plan = plan
+        self._starts: list[str] = []
+        self._reporting = False
+        self._boots = 0
+        self._booted_at = 0.0
         self._network_faults = {fault.number: fault for fault in plan.faults if isinstance(fault, NetworkFault)}
         self._outages = [fault for fault in plan.faults if isinstance(fault, Outage)]
         self.fault = self._choose_fault
@@ -54,11 +66,41 @@ class PersistentWorld(World):
 
     def clocks(self) -> Moment:
         """What a process reads from its machine's clocks."""
-        return Moment(self.now(), "boot", self.now())
+        jumps = sum(fault.seconds for fault in self._plan.all_of(ClockJump) if fault.at <= self.now())
+        return Moment(OPENED_AT + self.now() + jumps, f"boot-{self._boots}", self.now() - self._booted_at)
+
+    def reboot(self) -> None:
+        """The machine starts again."""
+        self._boots += 1
+        self._booted_at = self.epoch
+
+    def supersede(self) -> None:
+        """Another start asks for the job."""
+        self._starts.append("another")
+
+    def is_reporting_in_vain(self) -> bool:
+        """Whether a report was sent and not answered, and a fault prevents that it is accepted."""
+        return self._reporting and self.asked("complete")[-1].fault is not None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self._disk.check_alive()
-        return await super().handle_async_request(request)
+        if any(fault.at <= self.now() < fault.at + fault.seconds for fault in self._plan.all_of(SlowNames)):
+            await trio.sleep(LOOKUP_SECONDS)
+        is_report = request.url.path.endswith("/complete")
+        self._reporting = self._reporting or is_report
+        try:
+            return await super().handle_async_request(request)
+        finally:
+            self._reporting = self._reporting and not is_report
+
+    def refuse(self, request: httpx.Request, job_id: str) -> tuple[int, bytes] | None:
+        """Admit the start that asked last, as the embedded orchestrator does (`orchestrator/starts.py`)."""
+        start = request.headers[START_HEADER]
+        refusal = super().refuse(request, job_id)
+        if refusal is None and request.url.path.endswith("/job") and start not in self._starts:
+            self._starts.append(start)
+        is_superseded = self._starts and self._starts[-1] != start
+        return (409, b"superseded") if is_superseded and (refusal is None or start in self._starts) else refusal
 
     def _choose_fault(self, exchange: Exchange) -> Fault | None:
         exchange.at = self.now()
@@ -83,6 +125,10 @@ class Observations:
     disk: Disk
     outcome: JobOutcome | None = None
     error: str = ""
+    fired: list[TimedFault] = field(default_factory=list["TimedFault"])
+    signalled_at: float | None = None
+    signalled_in_vain: bool = False
+    was_signalled_last: bool = False
     starts: int = 0
     ended_at: float = 0.0
     steps: Counter[str] = field(default_factory=Counter[str])
@@ -105,24 +151,27 @@ def run_plan(plan: Plan, *, tools: list[AnyTool] | None = None) -> Observations:
         if _run_process(observed, tools or [Probe(log), Look(log)]):
             break
         world.epoch += RESTART_DELAY
+        if disk.lost_power:
+            world.reboot()
         disk.start_process()
     return observed
 
 
 def _run_process(observed: Observations, tools: list[AnyTool]) -> bool:
-    """Run one process. Returns whether it ended without being killed."""
+    """Run one process. Returns whether it was the last one: it wasn't killed, and no other start had the job."""
     clock = MockClock(autojump_threshold=0)
     cancel_injector = CancelInjector(
         (fault for fault in observed.plan.faults if isinstance(fault, Cancel)), observed.steps
     )
     began = clock.current_time()
+    observed.was_signalled_last = False
     observed.world.epoch -= began
     try:
         trio.run(_job, observed, cancel_injector, tools, clock=clock)
     except Killed:
         return False
     except BaseExceptionGroup as group:
-        if group.split(Killed)[1] is not None:
+        if group.split((Killed, SupersededError))[1] is not None:
             raise
         return False
     finally:
@@ -139,16 +188,20 @@ async def _job(observed: Observations, cancel_injector: CancelInjector, tools: l
     world = observed.world
     before = trio.lowlevel.current_statistics().tasks_living
     config = world.config(WORKSPACE, timeout=TIMEOUT, grace=GRACE)
+    stop = StopRequest()
     try:
         journal = Journal(DiskStorage(observed.disk), bytes(observed.disk.content))
         check_owner(journal, config.job_id)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_send_follow_up, world)
+            for fault in observed.plan.all_of(Signal, Freeze, Supersede):
+                nursery.start_soon(_cause, fault, observed, stop)
             async with open_job(
                 config,
                 transport=world,
                 tools=tools,
                 instruments=[cancel_injector],
+                stop=stop,
                 rng=random.Random(observed.plan.seed),
                 journal=journal,
                 clocks=world.clocks,
@@ -156,11 +209,9 @@ async def _job(observed: Observations, cancel_injector: CancelInjector, tools: l
                 cancel_injector.job = job
                 observed.outcome = await job.wait()
             nursery.cancel_scope.cancel()
-    except WorkerError as error:
-        observed.error = str(error)
     except BaseExceptionGroup as group:
         refused, rest = group.split(WorkerError)
-        if rest is not None or refused is None:
+        if rest is not None or refused is None or refused.split(SupersededError)[0] is not None:
             raise
         observed.error = str(refused.exceptions[0])
     observed.tasks_left = trio.lowlevel.current_statistics().tasks_living - before
@@ -170,6 +221,27 @@ async def _send_follow_up(world: PersistentWorld) -> None:
     if world.now() <= FOLLOW_UP_AT:
         await trio.sleep(FOLLOW_UP_AT - world.now())
         world.prompts.append(wire.Prompt(content=FOLLOW_UP))
+
+
+async def _cause(fault: TimedFault, observed: Observations, stop: StopRequest) -> None:
+    """Cause a fault at its time, unless that has passed."""
+    world = observed.world
+    if fault.at < world.now():
+        return
+    await trio.sleep(fault.at - world.now())
+    observed.fired.append(fault)
+    match fault:
+        case Signal():
+            observed.signalled_at = world.now()
+            observed.was_signalled_last = True
+            observed.signalled_in_vain = world.is_reporting_in_vain()
+            stop.request("stopped by SIGTERM")
+        case Freeze(seconds=seconds):
+            clock = trio.lowlevel.current_clock()
+            assert isinstance(clock, MockClock)
+            clock.jump(seconds)
+        case Supersede():
+            world.supersede()
 
 
 def _seed_scheduling(seed: int) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from chaos.harness import GRACE, RESTART_DELAY, TIMEOUT
-from chaos.plan import Kill, NetworkFault, Outage
+from chaos.harness import GRACE, LOOKUP_SECONDS, RESTART_DELAY, TIMEOUT
+from chaos.plan import ClockJump, Freeze, Kill, NetworkFault, Outage, Signal, SlowNames, Supersede
 from chaos.reference import ANSWER, CALLS, FOLLOW_UP
 from support.wire_rules import changed_events, conversation_errors
 from trioworker.worker.client.retries import BACKOFF_LIMIT
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from support.world import Exchange
 
 LLM = "llm/"
+MARGIN = 1.0
+"""Seconds for the cleanup after a shutdown that used up its time."""
 FINAL = range(400, 500)
 TRANSIENT_4XX = {408, 425, 429}
 
@@ -27,6 +29,7 @@ def violations(observed: Observations) -> list[str]:
     return [
         *_ends(observed),
         *_reports_once(observed),
+        *_claims_only_accepted_reports(observed),
         *_gives_the_answer(observed),
         *_delivers_all_events(observed),
         *_starts_calls_once(observed),
@@ -40,9 +43,16 @@ def _ends(observed: Observations) -> Iterator[str]:
     if observed.runaway:
         yield "the job never ends"
     kills = observed.starts - 1
-    limit = TIMEOUT + GRACE + kills * (RESTART_DELAY + GRACE)
+    limit = TIMEOUT + GRACE + kills * (RESTART_DELAY + GRACE) + _frozen(observed)
+    if observed.plan.of(Kill) and observed.plan.of(ClockJump):
+        # A machine that boots with a wall clock that was set back doesn't know how long the job has run.
+        limit += kills * TIMEOUT
     if observed.ended_at > limit:
         yield f"the job ended after {observed.ended_at:.1f} s, at most {limit:.1f} s are allowed"
+    if observed.signalled_at is not None and observed.outcome is not None:
+        limit = observed.signalled_at + GRACE + _frozen(observed)
+        if observed.was_signalled_last and observed.ended_at > limit + MARGIN:
+            yield f"the job ended at {observed.ended_at:.1f} s, {limit:.1f} s are allowed after the signal"
     if observed.outcome is None and not observed.error:
         yield "the last process returned no outcome"
 
@@ -51,7 +61,7 @@ def _reports_once(observed: Observations) -> Iterator[str]:
     accepted = len(observed.world.reports)
     if accepted > 1:
         yield f"{accepted} reports were accepted"
-    if accepted == 0 and not observed.error and not _outage_at_the_end(observed):
+    if accepted == 0 and not observed.error and not _report_may_fail(observed):
         yield "no report was accepted"
     answered = [exchange for exchange in observed.world.exchanges if exchange.status in range(200, 300)]
     handled = [exchange for exchange in observed.world.exchanges if exchange.handled and exchange.path == "complete"]
@@ -64,12 +74,32 @@ def _reports_once(observed: Observations) -> Iterator[str]:
         yield "the report was accepted, and the worker does not know"
 
 
-def _outage_at_the_end(observed: Observations) -> bool:
-    """The outage outlasted the shutdown; the next start of the same command reports."""
-    return any(
-        isinstance(fault, Outage) and fault.start + fault.seconds + BACKOFF_LIMIT > observed.ended_at
-        for fault in observed.plan.faults
+def _claims_only_accepted_reports(observed: Observations) -> Iterator[str]:
+    """A signal after the report was sent means that it arrived (contract, 'HTTP'), even if that attempt fails."""
+    claimed = observed.outcome is not None and observed.outcome.reported
+    if claimed and not observed.world.reports and not observed.signalled_in_vain:
+        yield "the worker says that it reported, and no report was accepted"
+
+
+def _report_may_fail(observed: Observations) -> bool:
+    """A fault outlasted the shutdown, which a signal shortens; the next start of the same command reports."""
+    outages = observed.plan.all_of(Outage)
+    if any(fault.start + fault.seconds + BACKOFF_LIMIT > observed.ended_at for fault in outages):
+        return True
+    if observed.signalled_in_vain or any(
+        fault.at + fault.seconds + GRACE > observed.ended_at for fault in observed.fired if isinstance(fault, Freeze)
+    ):
+        return True
+    if observed.signalled_at is None:
+        return False
+    names = observed.plan.all_of(SlowNames)
+    return any(fault.at + fault.seconds + LOOKUP_SECONDS > observed.signalled_at for fault in names) or any(
+        exchange.fault and exchange.at > observed.signalled_at - GRACE for exchange in observed.world.exchanges
     )
+
+
+def _frozen(observed: Observations) -> float:
+    return sum(fault.seconds for fault in observed.fired if isinstance(fault, Freeze))
 
 
 def _gives_the_answer(observed: Observations) -> Iterator[str]:
@@ -104,7 +134,14 @@ def _may_fail(observed: Observations) -> bool:
         if exchange.path in {"job", "credentials"} and observed.plan.of(Outage):
             # The bootstrap has 60 s, which an outage and another fault use up together.
             return True
-    return garbage >= 2 or _too_many_cancels(observed)
+    return garbage >= 2 or _too_many_cancels(observed) or _machine_may_end_it(observed)
+
+
+def _machine_may_end_it(observed: Observations) -> bool:
+    """Whether it was stopped, frozen for longer than its time, or resumed by a clock that was set forward."""
+    booted_anew = any(fault.power for fault in observed.plan.all_of(Kill))
+    set_forward = any(fault.seconds > 0 for fault in observed.plan.all_of(ClockJump))
+    return observed.signalled_at is not None or _frozen(observed) > TIMEOUT / 2 or (booted_anew and set_forward)
 
 
 def _too_many_cancels(observed: Observations) -> bool:
@@ -162,14 +199,14 @@ def _sends_well_formed_conversations(observed: Observations) -> Iterator[str]:
     joined = sum(message == {"role": "user", "content": FOLLOW_UP} for message in _last_conversation(observed))
     if joined > 1:
         yield f"the follow-up joined {joined} times"
-    may_be_lost = polled or observed.plan.of(Kill) or observed.plan.of(Outage) or observed.plan.of(NetworkFault)
+    may_be_lost = polled or observed.plan.of(Kill, Outage, NetworkFault, SlowNames, Freeze, Supersede)
     if not joined and not may_be_lost and observed.world.reports and observed.world.reports[0]["success"]:
         yield "the follow-up was lost"
 
 
 def _restarts_after_cancels(observed: Observations) -> Iterator[str]:
-    if observed.plan.of(Kill):
-        # The process may be killed between the cancel and the restart.
+    if observed.plan.of(Kill, Signal, Freeze, Supersede):
+        # The process may be killed, or its work may end, between the cancel and the restart.
         return
     for name, count in observed.cancelled.items():
         # The last cancel may reach an actor that is about to end, and several may come at one step.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 if TYPE_CHECKING:
     from support.world import FaultKind
+
+FaultT = TypeVar("FaultT", bound="PlannedFault")
 
 ACTORS = ("prompt-poller", "reasoner", "tool-executor", "event-shipper")
 FAULT_KINDS: tuple[FaultKind, ...] = (
@@ -72,8 +74,62 @@ class Kill:
         return f"kill:{self.write}:{self.percent}:{int(self.power)}"
 
 
-PlannedFault = Cancel | NetworkFault | Outage | Kill
-Family = Literal["cancel", "network", "kill", "mixed"]
+@dataclass(frozen=True)
+class SlowNames:
+    """A dead name server: in `seconds` from `at` on, each request waits for a look-up before it is sent."""
+
+    at: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"names:{self.at}:{self.seconds}"
+
+
+@dataclass(frozen=True)
+class Signal:
+    """The process gets SIGTERM at a time after the start of the job, if one runs then."""
+
+    at: float
+
+    def __str__(self) -> str:
+        return f"signal:{self.at}"
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """The process is frozen for `seconds`: all its deadlines and everything that it waits for come late."""
+
+    at: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"freeze:{self.at}:{self.seconds}"
+
+
+@dataclass(frozen=True)
+class ClockJump:
+    """The wall clock is set forward by `seconds`, or back."""
+
+    at: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"clock:{self.at}:{self.seconds}"
+
+
+@dataclass(frozen=True)
+class Supersede:
+    """Another start asks for the job and is then gone, so that the next start resumes it."""
+
+    at: float
+
+    def __str__(self) -> str:
+        return f"supersede:{self.at}"
+
+
+TimedFault = Signal | Freeze | Supersede
+PlannedFault = Cancel | NetworkFault | Outage | Kill | SlowNames | ClockJump | TimedFault
+Family = Literal["cancel", "network", "kill", "machine", "copies", "mixed"]
 
 
 @dataclass(frozen=True)
@@ -86,9 +142,13 @@ class Plan:
     def __str__(self) -> str:
         return " ".join([str(self.seed), *map(str, self.faults)])
 
-    def of(self, kind: type[PlannedFault]) -> bool:
-        """Whether the plan has a fault of a kind."""
-        return any(isinstance(fault, kind) for fault in self.faults)
+    def of(self, *kinds: type[PlannedFault]) -> bool:
+        """Whether the plan has a fault of one of these kinds."""
+        return any(isinstance(fault, kinds) for fault in self.faults)
+
+    def all_of(self, *kinds: type[FaultT]) -> list[FaultT]:
+        """The faults of these kinds."""
+        return [fault for fault in self.faults if isinstance(fault, kinds)]
 
 
 def parse_plan(line: str) -> Plan:
@@ -107,11 +167,21 @@ def _parse_fault(text: str) -> PlannedFault:
             return Outage(int(start), int(seconds))
         case ["kill", write, percent, power]:
             return Kill(int(write), int(percent), bool(int(power)))
+        case ["names", at, seconds]:
+            return SlowNames(float(at), float(seconds))
+        case ["signal", at]:
+            return Signal(float(at))
+        case ["freeze", at, seconds]:
+            return Freeze(float(at), float(seconds))
+        case ["clock", at, seconds]:
+            return ClockJump(float(at), float(seconds))
+        case ["supersede", at]:
+            return Supersede(float(at))
         case _:
             raise ValueError(f"not a fault: {text}")
 
 
-FAMILIES: tuple[Family, ...] = ("cancel", "network", "kill", "mixed")
+FAMILIES: tuple[Family, ...] = ("cancel", "network", "kill", "machine", "copies", "mixed")
 
 
 def plan_from(seed: int) -> Plan:
@@ -123,12 +193,31 @@ def plan_from(seed: int) -> Plan:
         faults += [Cancel(rng.choice(ACTORS), rng.randrange(120)) for _ in range(rng.randint(1, 4))]
     if family in {"network", "mixed"}:
         faults += _network(rng, rng.randint(1, 12))
-    if family in {"kill", "mixed"}:
+    if family in {"kill", "copies", "mixed"} or (family == "machine" and rng.random() < 0.5):
         faults += [
             Kill(rng.randrange(120), rng.choice((0, 0, 50, 99, 100)), rng.random() < 0.5)
             for _ in range(rng.randint(1, 3))
         ]
+    if family in {"machine", "mixed"}:
+        faults += [fault for fault in _machine(rng) if rng.random() < 0.5]
+    if family == "copies" or (family == "mixed" and rng.random() < 0.3):
+        faults += [Supersede(_moment(rng)) for _ in range(rng.randint(1, 3))]
     return Plan(seed, tuple(faults))
+
+
+def _machine(rng: random.Random) -> list[PlannedFault]:
+    """What a machine does to a process: one fault of each kind."""
+    return [
+        SlowNames(_moment(rng), rng.choice((5.0, 30.0))),
+        Signal(_moment(rng)),
+        Freeze(_moment(rng), rng.choice((1.0, 5.0, 20.0, 40.0, 700.0))),
+        ClockJump(_moment(rng), rng.choice((-1e9, -3600.0, 3600.0, 1e9))),
+    ]
+
+
+def _moment(rng: random.Random) -> float:
+    """A time within the reference job, which takes 24 s without faults."""
+    return rng.randrange(300) / 10
 
 
 def _network(rng: random.Random, count: int) -> list[PlannedFault]:

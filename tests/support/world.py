@@ -29,6 +29,9 @@ JOB_ID = "00000000-0000-4000-8000-00000000000a"
 TOKEN = "-".join(("world", "token", "7f3a9c"))
 URL = "http://orchestrator.test:50051"
 
+REFUSALS = frozenset({401, 404, 409})
+"""What the orchestrator answers to a request that it doesn't handle."""
+
 FaultKind = Literal["refused", "status", "reset-before", "reset-after", "cut", "delay", "garbage"]
 
 
@@ -58,6 +61,10 @@ class Exchange:
     handled: bool = False
     fault: Fault | None = None
 
+    @property
+    def is_for_the_model(self) -> bool:
+        return self.path.startswith("llm/")
+
 
 def calling(*calls: tuple[str, dict[str, Any]], content: str | None = None, **more: Any) -> Turn:
     """A turn that calls tools."""
@@ -83,6 +90,7 @@ class World(httpx.AsyncBaseTransport):
         exchanges: the requests, in the order in which they came.
         prompts: follow-ups to hand out.
         fault: chooses what goes wrong with a request.
+        handles_abandoned: handle a request that was sent, also when the client has left before.
         on_complete: called when the report was accepted, before the answer.
         reports: the reports that were accepted.
         revoked: whether the token is revoked, as it is after the report.
@@ -104,6 +112,7 @@ class World(httpx.AsyncBaseTransport):
         self.exchanges: list[Exchange] = []
         self.prompts: deque[wire.Prompt] = deque()
         self.fault: Callable[[Exchange], Fault | None] = lambda _: None
+        self.handles_abandoned = False
         self.on_complete: Callable[[], None] = lambda: None
         self.reports: list[dict[str, Any]] = []
         self.revoked = False
@@ -146,14 +155,21 @@ class World(httpx.AsyncBaseTransport):
         if kind == "refused":
             await trio.lowlevel.checkpoint()
             raise httpx.ConnectError("connection refused")
-        await trio.sleep(self.latency / 2)
+        job_id = match[1] if match else ""
+        try:
+            await trio.sleep(self.latency / 2)
+        except trio.Cancelled:
+            if self.handles_abandoned and kind not in {"reset-before", "status"} and not exchange.is_for_the_model:
+                status, _ = self._answer(request, exchange, job_id)
+                exchange.handled = status not in REFUSALS
+            raise
         if kind == "reset-before":
             raise httpx.ReadError("connection reset before it was handled")
         if fault and kind == "status":
             exchange.status = fault.status
             return _response(fault.status, b"injected fault", fault.headers)
-        status, content = await self._handle(request, exchange, match[1] if match else "")
-        exchange.handled = True
+        status, content = await self._handle(request, exchange, job_id)
+        exchange.handled = status not in REFUSALS
         if fault and kind == "delay":
             await trio.sleep(fault.delay)
         await trio.sleep(self.latency / 2)
@@ -167,10 +183,21 @@ class World(httpx.AsyncBaseTransport):
         return _response(status, content)
 
     async def _handle(self, request: httpx.Request, exchange: Exchange, job_id: str) -> tuple[int, bytes]:
+        status, content = self._answer(request, exchange, job_id)
+        return await self._think(exchange) if exchange.is_for_the_model and status == 200 else (status, content)
+
+    def refuse(self, request: httpx.Request, job_id: str) -> tuple[int, bytes] | None:
+        """The answer to a request that isn't admitted."""
         if self.revoked or request.headers.get("authorization") != f"Bearer {TOKEN}":
             return 401, b"unauthorized"
         if job_id != JOB_ID:
             return 404, b"no such job"
+        return None
+
+    def _answer(self, request: httpx.Request, exchange: Exchange, job_id: str) -> tuple[int, bytes]:
+        """Handle a request, except that the model's reply is still missing."""
+        if refusal := self.refuse(request, job_id):
+            return refusal
         match exchange.method, exchange.path:
             case "GET", "job":
                 return 200, msgspec.json.encode(self.description)
@@ -184,7 +211,7 @@ class World(httpx.AsyncBaseTransport):
                 self._add_event(exchange.body)
                 return 200, b""
             case "POST", "llm/complete" | "llm/complete_with_tools":
-                return await self._think(exchange)
+                return 200, b""
             case "POST", "complete":
                 self.reports.append(exchange.body)
                 self.revoked = True
