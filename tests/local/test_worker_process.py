@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from trioworker.linux import pdeathsig
-from trioworker.local.worker_process import WorkerProcess
+from trioworker.local.worker_process import MAX_RESUMES, WorkerProcess
 from trioworker.protocol.values import TOKEN_VARIABLE
 from trioworker.worker.child_process import worker_environment
 
@@ -97,6 +97,40 @@ async def test_kill_ends_the_worker_at_once_and_may_be_repeated(tmp_path: Path) 
             assert await worker.wait() == 128 + signal.SIGKILL
             worker.kill()
             worker.stop()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+async def test_a_worker_that_keeps_dying_is_restarted_a_few_times(tmp_path: Path, number: signal.Signals) -> None:
+    with trio.fail_after(60):
+        async with WorkerProcess(options_of_a_waiting_worker(tmp_path), "token", unreported) as worker:
+
+            async def kill_each() -> None:
+                while True:
+                    worker._process.send_signal(number)  # pyright: ignore[reportPrivateUsage]
+                    await trio.sleep(0.05)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(kill_each)
+                assert await worker.wait() == 128 + number
+                nursery.cancel_scope.cancel()
+            assert (worker.died, worker.deaths) == (True, MAX_RESUMES + 1)
+
+
+async def test_a_worker_that_dies_after_a_stop_is_not_restarted(tmp_path: Path) -> None:
+    with trio.fail_after(60):
+        async with WorkerProcess(options_of_a_waiting_worker(tmp_path), "token", unreported) as worker:
+            worker.stop()
+            worker._process.send_signal(signal.SIGKILL)  # pyright: ignore[reportPrivateUsage]
+            assert await worker.wait() == 128 + signal.SIGKILL
+            assert (worker.died, worker.deaths) == (True, 1)
+
+
+async def test_a_worker_that_dies_after_its_report_has_not_died(tmp_path: Path) -> None:
+    with trio.fail_after(60):
+        async with WorkerProcess(options_of_a_waiting_worker(tmp_path), "token", lambda: True) as worker:
+            worker._process.send_signal(signal.SIGKILL)  # pyright: ignore[reportPrivateUsage]
+            assert await worker.wait() == 128 + signal.SIGKILL
+            assert not worker.died
 
 
 def unreported() -> bool:

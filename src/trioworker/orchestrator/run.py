@@ -36,7 +36,7 @@ def run_orchestrator(config: OrchestratorConfig) -> int:
     _raise_open_files_limit()
     backend = NoBackend() if config.llm is None else open_backend(config.llm, config.model)
     with Store(config.database) as store, bind(config.host, config.port) as sock:
-        # Commands of the same user must not read the secret or the model server's key in our memory or environment.
+        # Commands of the same user must not read the secret and the model server's key in our memory or environment.
         forbid_inspection()
         return trio.run(_serve_until_signalled, config.admin_token, store, backend, sock)
 

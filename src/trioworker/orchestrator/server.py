@@ -50,6 +50,15 @@ def bind(host: str, port: int) -> socket.socket:
     return sock
 
 
+class Http1Server(TCPServer):
+    """Hypercorn's server without HTTP/2, which no worker speaks and which has no limits here."""
+
+    async def _read_data(self) -> None:
+        # The wrapper would switch the protocol at a client's request.
+        self.protocol = cast("Any", self.protocol).protocol
+        await super()._read_data()
+
+
 async def serve(
     app: Starlette, sock: socket.socket, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
 ) -> None:
@@ -70,7 +79,7 @@ async def serve(
             with connection.scope:
                 # Hypercorn's types name streams of trio; it uses no more of them than `Connection` has.
                 http = cast("Any", connection)
-                await TCPServer(http, config, context, cast("Any", {}), http)
+                await Http1Server(http, config, context, cast("Any", {}), http)
         except Exception as error:
             # One connection must not end the others.
             log.warning("a connection was closed: %r", error)

@@ -1,0 +1,53 @@
+"""What the fleet asks the orchestrator about a job whose worker was lost, and who gets the secret."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from trioworker.fleet.engine import Attempt
+from trioworker.fleet.job_status import HttpJobStatusClient
+from trioworker.fleet.jobs import FleetJob
+
+ORCHESTRATOR = "http://127.0.0.1:50051"
+SECRET = "secret-of-the-orchestrator"
+REPORT = {"state": "failed", "report": {"success": False, "message": "no way", "iterations": 3}}
+
+
+def job(url: str = ORCHESTRATOR) -> FleetJob:
+    return FleetJob(job_id="job", token="token-of-the-job", orchestrator_url=url, workspace=None, worker_options=())
+
+
+class Requests:
+    """The requests of a client, each answered by `answers`, with 401 by default."""
+
+    def __init__(self, **answers: httpx.Response) -> None:
+        self.answers = answers
+        self.seen: list[tuple[str, str]] = []
+        self.client = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.seen.append((request.url.path, request.headers["authorization"]))
+        return self.answers.get(request.url.path.split("/")[1], httpx.Response(401))
+
+
+async def test_the_secret_gets_the_report() -> None:
+    requests = Requests(jobs=httpx.Response(200, json=REPORT))
+    client = HttpJobStatusClient(requests.client, (f"{ORCHESTRATOR}/", SECRET))
+    assert await client.fetch_outcome(job()) == Attempt(exit_code=1, status="failed", success=False, message="no way")
+    assert requests.seen == [("/jobs/job", f"Bearer {SECRET}")]
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:50052", "http://other.test"])
+async def test_no_other_orchestrator_gets_the_secret(url: str) -> None:
+    requests = Requests()
+    client = HttpJobStatusClient(requests.client, (ORCHESTRATOR, SECRET))
+    assert await client.fetch_outcome(job(url)) == "revoked"
+    assert requests.seen == [("/worker/job/job", "Bearer token-of-the-job")]
+
+
+@pytest.mark.parametrize("admin", [None, (ORCHESTRATOR, "wrong-secret")])
+async def test_without_the_secret_the_jobs_token_is_tried(admin: tuple[str, str] | None) -> None:
+    requests = Requests(worker=httpx.Response(200, json={}))
+    assert await HttpJobStatusClient(requests.client, admin).fetch_outcome(job()) is None
+    assert requests.seen[-1] == ("/worker/job/job", "Bearer token-of-the-job")

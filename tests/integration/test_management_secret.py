@@ -1,0 +1,246 @@
+"""What a job's sandboxed command finds of the secret with which the person manages jobs: nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from support.ordinary_user import python_of_an_ordinary_user
+from trioworker.linux import landlock
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+pytestmark = pytest.mark.integration
+
+WAIT_TIMEOUT = 60.0
+ATTACK = r"""
+import glob, json, os, urllib.error, urllib.request
+
+def read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read(1 << 22)
+    except OSError:
+        return b""
+
+job, target = open("job").read().split()
+found = {"uid": os.getuid(), "cmdlines": [], "environments": [], "memories": [], "descriptors": [], "answers": {}}
+loot = open("loot", "wb")
+for pid in [name for name in os.listdir("/proc") if name.isdigit()]:
+    line = read(f"/proc/{pid}/cmdline")
+    loot.write(line + b"\n" + read(f"/proc/{pid}/environ") + b"\n")
+    # The worker has the job's id as an argument, and so have its helpers.
+    name = "target" if pid == target else "worker" if job.encode() in line and b"trioworker\0worker" in line else ""
+    if not name:
+        continue
+    found["cmdlines"].append(name)
+    if read(f"/proc/{pid}/environ"):
+        found["environments"].append(name)
+    try:
+        open(f"/proc/{pid}/mem", "rb").close()
+        found["memories"].append(name)
+    except OSError:
+        pass
+    try:
+        found["descriptors"] += [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    except OSError:
+        pass
+for top in ("..", *glob.glob("/tmp/trioworker-*"), "/dev/shm"):
+    for folder, _, names in os.walk(top):
+        for path in [os.path.join(folder, name) for name in names if name not in ("loot", "attack.py")]:
+            if os.path.isfile(path):
+                loot.write(path.encode() + b"\n" + read(path) + b"\n")
+loot.close()
+
+url = open("url").read()
+tries = [("GET", "/", None), ("GET", "/jobs", None), ("GET", "/web/jobs", None), ("GET", f"/jobs/{job}", None),
+  ("GET", f"/jobs/{job}/events", None), ("GET", f"/web/jobs/{job}/events", None), ("GET", "/web/app.js", None),
+  ("POST", f"/jobs/{job}/prompt", {"content": "I am the person"}), ("POST", f"/web/jobs/{job}/stop", {}),
+  ("POST", "/jobs", {"description": "x"}), ("GET", "/?token=", None), ("GET", "/?token=x", None)]
+for method, path, body in tries:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url + path, data, {"Content-Type": "application/json"}, method=method)
+    try:
+        status = urllib.request.urlopen(request, timeout=20).status
+    except urllib.error.HTTPError as error:
+        status = error.code
+    found["answers"][f"{method} {path}"] = status
+with open("found.part", "w") as file:
+    json.dump(found, file)
+os.rename("found.part", "found")
+"""
+
+
+class User(msgspec.Struct, frozen=True):
+    """Who runs the programs: a command that starts Python, and its environment."""
+
+    python: list[str]
+    environment: dict[str, str]
+
+
+@pytest.fixture(params=["root", "uid 1000"])
+def user(request: pytest.FixtureRequest) -> User:
+    if request.param == "uid 1000":
+        return User(*python_of_an_ordinary_user())
+    if os.getuid() != 0:
+        pytest.skip("not run as root")
+    if landlock.version() < landlock.MIN_VERSION:
+        pytest.skip("without Landlock, commands of root read every process")
+    return User([sys.executable], {})
+
+
+@pytest.fixture
+def folder(tmp_path: Path, user: User) -> Path:
+    """A folder with the attack in its workspace, owned by the user."""
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    (workspace / "attack.py").write_text(ATTACK)
+    attack = "while [ ! -e job ]; do sleep 0.05; done; /usr/bin/env python3 attack.py 2> errors"
+    turns: list[Any] = [
+        {"tool_calls": [{"name": "shell", "arguments": {"command": attack}}]},
+        {"content": "The job is complete."},
+    ]
+    (tmp_path / "turns.json").write_text(json.dumps(turns))
+    if len(user.python) > 1:
+        for path in (tmp_path, *tmp_path.rglob("*")):
+            os.chown(path, 1000, 1000)
+        # pytest's own folders are for root only.
+        for parent in list(tmp_path.parents)[:3]:
+            if parent.stat().st_uid == os.getuid() and parent != Path("/tmp"):
+                parent.chmod(parent.stat().st_mode | 0o011)
+    return tmp_path
+
+
+@contextmanager
+def program(user: User, folder: Path, *arguments: str, **environment: str) -> Generator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [*user.python, "-m", "trioworker", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **user.environment, "HOME": str(folder), **environment},
+        cwd=folder,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(WAIT_TIMEOUT)
+
+
+def printed(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
+    """The match in the first line of stderr with the pattern."""
+    assert process.stderr is not None
+    lines: list[str] = []
+    for line in process.stderr:
+        lines.append(line)
+        if match := re.search(pattern, line):
+            return match
+    raise AssertionError("".join(lines))
+
+
+def loot_of(workspace: Path, url: str, job: str, target: int) -> tuple[dict[str, Any], bytes]:
+    """Let the attack on the process `target` start; what it found, and every byte that it could read."""
+    (workspace / "url").write_text(url)
+    (workspace / "job.part").write_text(f"{job} {target}")
+    (workspace / "job.part").rename(workspace / "job")
+    end = time.monotonic() + WAIT_TIMEOUT
+    while not (workspace / "found").exists():
+        errors = workspace / "errors"
+        assert time.monotonic() < end, errors.read_text() if errors.exists() else "the command did not start"
+        time.sleep(0.05)
+    return json.loads((workspace / "found").read_text()), (workspace / "loot").read_bytes()
+
+
+def assert_nothing_found(found: dict[str, Any], loot: bytes, token: str) -> None:
+    # It saw the processes, so that the absence of the secret means something.
+    assert {"target", "worker"} <= set(found["cmdlines"])
+    assert b"turns.json" in loot
+    assert token.encode() not in loot
+    # A command of root can read environments, which therefore don't hold the secret.
+    assert (found["memories"], found["descriptors"]) == ([], [])
+    assert found["environments"] == [] or found["uid"] == 0
+    assert set(found["answers"].values()) == {401}, found["answers"]
+
+
+def requested(url: str, token: str, path: str, body: object = None) -> tuple[int, Any]:
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    request = urllib.request.Request(f"{url}{path}", data, headers)  # noqa: S310 - our own server
+    try:
+        with urllib.request.urlopen(request, timeout=WAIT_TIMEOUT) as response:  # noqa: S310 - our own server
+            return response.status, json.loads(response.read() or b"null")
+    except urllib.error.HTTPError as error:
+        return error.code, None
+
+
+def test_a_command_cannot_manage_the_job_of_local(user: User, folder: Path) -> None:
+    options = ("--workspace", str(folder / "workspace"), "--state-dir", str(folder / "state"))
+    llm = ("--llm", f"script:{folder / 'turns.json'}")
+    with program(user, folder, "local", "Fix it.", "--web", *options, *llm) as process:
+        url, token, job = printed(process, r"job at (http://[^/]+)/\?token=([\w-]+)#(\S+)").groups()
+        found, loot = loot_of(folder / "workspace", url, job, process.pid)
+
+        assert_nothing_found(found, loot, token)
+        status, view = requested(url, token, f"/jobs/{job}")
+        assert (status, view["id"]) == (200, job)
+        printed(process, "the page remains")
+        _, view = requested(url, token, f"/jobs/{job}")
+        assert view["state"] == "completed"
+
+
+@pytest.mark.parametrize("given", ["random", "file", "variable"])
+def test_a_command_cannot_manage_jobs_of_an_orchestrator(user: User, folder: Path, given: str) -> None:
+    workspace = folder / "workspace"
+    llm = ("--llm", f"script:{folder / 'turns.json'}")
+    chosen = "chosen-by-the-person-0123456789"
+    options, environment = (), {}
+    if given == "file":
+        # It is read once, at the start, and deleted before the command can read it.
+        (folder / "secret").write_text(chosen + "\n")
+        options = ("--admin-token-file", str(folder / "secret"))
+    elif given == "variable":
+        environment = {"TRIOWORKER_ORCHESTRATOR_ADMIN_TOKEN": chosen}
+    with program(user, folder, "orchestrator", "--port", "0", *llm, *options, **environment) as process:
+        url = printed(process, r"listening on (http://\S+)")[1]
+        (folder / "secret").unlink(missing_ok=True)
+        token = printed(process, r"\?token=(\S+)")[1] if given == "random" else chosen
+        status, job = requested(url, token, "/jobs", {"description": "Fix it."})
+        assert status == 201
+        worker = ("worker", "--job-id", job["id"], "--orchestrator-url", url, "--workspace", str(workspace))
+        with program(user, folder, *worker, IRONCLAW_WORKER_TOKEN=job["token"]) as running:
+            found, loot = loot_of(workspace, url, job["id"], process.pid)
+            running.communicate(timeout=WAIT_TIMEOUT)
+        assert running.returncode == 0
+        assert_nothing_found(found, loot, token)
+        assert requested(url, token, f"/jobs/{job['id']}")[1]["state"] == "completed"
+
+
+def test_the_secret_is_not_printed_into_a_file(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("w") as err:
+        command = [sys.executable, "-m", "trioworker", "orchestrator", "--port", "0"]
+        with subprocess.Popen(command, stderr=err) as process:
+            try:
+                end = time.monotonic() + WAIT_TIMEOUT
+                while "manage and watch jobs" not in log.read_text():
+                    assert time.monotonic() < end
+                    time.sleep(0.05)
+            finally:
+                process.terminate()
+    assert "token=" not in log.read_text()
+    assert "without its token, which commands could read in this file" in log.read_text()

@@ -1,0 +1,62 @@
+"""`trioworker local` with a worker that dies again and again: the job stays resumable."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.program import ran
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_job_whose_worker_keeps_dying_is_kept_and_not_reported(tmp_path: Path) -> None:
+    # A module that kills each worker while it starts stands for one that runs out of memory.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "if 'worker' in sys.orig_argv and '--job-id' in sys.orig_argv:\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    (tmp_path / "turns.json").write_text(json.dumps([{"content": "The job is complete."}]))
+    options = ("--workspace", str(workspace), "--state-dir", str(tmp_path / "state"))
+    options = (*options, "--llm", f"script:{tmp_path / 'turns.json'}", "--database", str(tmp_path / "jobs.db"), "--web")
+    ended = await ran("local", "Fix it.", *options, environment={"PYTHONPATH": str(tmp_path)})
+
+    assert ended.code == 7, ended.err
+    line = ended.err.splitlines()[-1]
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as database:
+        ((job_id, end, digest),) = database.execute("SELECT id, ended, token_digest FROM jobs")
+    journal, kept = re.escape(f"{tmp_path}/state/{job_id}.journal"), re.escape(f"{tmp_path}/jobs.db")
+    assert re.fullmatch(
+        rf"trioworker: the worker died 4 times, last with signal 9 \(SIGKILL\): is memory short\?; job {job_id} has not"
+        rf" ended: its journal, from which a worker resumes it, is {journal}, and the job is in {kept}",
+        line,
+    )
+    assert (end, digest is None) == (None, False)
+
+
+async def test_a_job_whose_worker_dies_in_the_middle_keeps_its_journal(tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    # The worker's parent is the program: each worker is found by its arguments and killed by the test's command.
+    kill = "pkill -KILL -f -- '--state-dir STATE' || kill -KILL $PPID".replace("STATE", str(tmp_path / "state"))
+    turns = [{"tool_calls": [{"name": "shell", "arguments": {"command": kill}}]}] * 8
+    (tmp_path / "turns.json").write_text(json.dumps(turns))
+    options = ("--workspace", str(workspace), "--state-dir", str(tmp_path / "state"), "--containment", "off")
+    ended = await ran("local", "Fix it.", *options, "--llm", f"script:{tmp_path / 'turns.json'}")
+
+    assert ended.code == 7, ended.out + ended.err
+    (journal,) = (tmp_path / "state").glob("*.journal")
+    assert journal.stat().st_size > 0
+    assert str(journal) in ended.err.splitlines()[-1]
+    assert "> shell" in ended.out
