@@ -33,14 +33,11 @@ def test_without_either_there_is_none() -> None:
     assert admin_token("--admin-token-file", None) is None
 
 
-@pytest.mark.parametrize("text", ["", "short", "with a space and more", "\u00e9" * 20, "=" * 20, "x" * 5000 + " y"])
-def test_an_invalid_secret_is_refused_without_quoting_it(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["", "too-short", "with a space and more", "\u00e9" * 20, "=" * 20])
+def test_an_invalid_secret_is_refused_without_quoting_it(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    tmp_path = tmp_path_factory.mktemp("secret")
     (tmp_path / "token").write_text(text)
-    if len(text) > 4096:
-        # Only the start is read: the file may be endless.
-        assert admin_token("--admin-token-file", tmp_path / "token") == "x" * 4096
-        return
-    with pytest.raises(ConfigError, match="is not a token of 16 or more letters") as refused:
+    with pytest.raises(ConfigError, match="is not a token of at least 16 letters") as refused:
         admin_token("--admin-token-file", tmp_path / "token")
     assert not text or text not in str(refused.value)
 

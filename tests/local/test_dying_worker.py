@@ -48,8 +48,8 @@ async def test_a_job_whose_worker_keeps_dying_is_kept_and_not_reported(tmp_path:
 async def test_a_job_whose_worker_dies_in_the_middle_keeps_its_journal(tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
     workspace.mkdir()
-    # The worker's parent is the program: each worker is found by its arguments and killed by the test's command.
-    kill = "pkill -KILL -f -- '--state-dir STATE' || kill -KILL $PPID".replace("STATE", str(tmp_path / "state"))
+    # Only workers have both options.
+    kill = f"pkill -KILL -f -- '--orchestrator-url .*--state-dir {tmp_path}/state'"
     turns = [{"tool_calls": [{"name": "shell", "arguments": {"command": kill}}]}] * 8
     (tmp_path / "turns.json").write_text(json.dumps(turns))
     options = ("--workspace", str(workspace), "--state-dir", str(tmp_path / "state"), "--containment", "off")

@@ -94,13 +94,14 @@ async def _local(config: LocalConfig, store: Store, backend: Backend, sock: sock
                 async with trio.open_nursery() as printing:
                     printing.start_soon(events.run)
                     code = await worker.wait()
-                    if not worker.died:
+                    deaths = worker.deaths if worker.died else 0
+                    if not deaths:
                         # If the worker didn't report, end the job.
                         text = f"the worker ended with exit code {code} and no report"
                         await unlocked(store.abandon, job.id, text)
                     events.finish(STOPPED_OUTPUT_TIMEOUT if stop_requested.is_set() else OUTPUT_TIMEOUT)
-            if worker.died:
-                print_notice(_how_to_continue(config, job.id, worker.deaths, code))
+            if deaths:
+                print_notice(_how_to_continue(config, job.id, deaths, code))
                 code = INTERRUPTED
             else:
                 # The job has ended and can't be resumed.
