@@ -12,8 +12,8 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 
 from trioworker.errors import ConfigError
-from trioworker.orchestrator.connections import Connection, LimitedListener, connection_limit
 from trioworker.observability.notices import print_notice
+from trioworker.orchestrator.connections import Connection, LimitedListener, connection_limit
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
