@@ -180,6 +180,7 @@ async def test_instrument_of_two_overlapping_jobs_sees_both_to_their_ends(
     seen = len(instrument.names)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.sleep, 0)
+        nursery.start_soon(trio.sleep, 0)
     assert len(instrument.names) == seen
 
 

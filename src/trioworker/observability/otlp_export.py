@@ -124,7 +124,7 @@ def _export(exporter: SpanExporter, batch: Sequence[ReadableSpan]) -> bool:
     """Send a batch. Exporters are foreign code, and some versions of the SDK's raise what `requests` does."""
     try:
         return exporter.export(batch).name == "SUCCESS"
-    except BaseException as error:
+    except (Exception, SystemExit) as error:
         # Only the type: the message may contain the collector's URL with a password.
         logger.debug("an exporter of spans raised {}", type(error).__name__)
         return False
@@ -134,5 +134,5 @@ def _shut_down(exporter: SpanExporter) -> None:
     """Make an abandoned thread return from its retry delay."""
     try:
         exporter.shutdown()
-    except BaseException as error:
+    except (Exception, SystemExit) as error:
         logger.debug("an exporter of spans raised {} when it was shut down", type(error).__name__)
