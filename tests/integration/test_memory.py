@@ -83,10 +83,10 @@ async def test_searching_a_folder_of_many_files_64_times(store: Store, workspace
     ("content", "tool", "arguments"),
     [
         (NEWLINES, "write_file", {"content": "\U0001f600" * (MIB // 2)}),
-        (NEWLINES, "apply_patch", {"old_string": "\n", "new_string": "x", "replace_all": True}),
+        (NEWLINES[:MIB], "apply_patch", {"old_string": "\n", "new_string": "x", "replace_all": True}),
         (NEWLINES, "apply_patch", {"old_string": "not there\nat all", "new_string": "x"}),
         (NEWLINES, "apply_patch", {"patch": FIRST_LINES_REPLACED}),
-        (WIDE_LINE, "apply_patch", {"old_string": "a", "new_string": "b", "replace_all": True}),
+        (WIDE_LINE[:MIB], "apply_patch", {"old_string": "a", "new_string": "b", "replace_all": True}),
     ],
     ids=["write over lines", "replace each line", "near text", "patch", "replace each character"],
 )
