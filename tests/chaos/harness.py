@@ -51,6 +51,7 @@ class PersistentWorld(World):
         self.epoch = 0.0
         self._disk = disk
         self.handles_abandoned = True
+        self.contacted = trio.Event()
         self._plan = plan
         self._starts: list[str] = []
         self._reporting = False
@@ -84,6 +85,7 @@ class PersistentWorld(World):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self._disk.check_alive()
+        self.contacted.set()
         if any(fault.at <= self.now() < fault.at + fault.seconds for fault in self._plan.all_of(SlowNames)):
             await trio.sleep(LOOKUP_SECONDS)
         is_report = request.url.path.endswith("/complete")
@@ -129,6 +131,7 @@ class Observations:
     signalled_at: float | None = None
     signalled_in_vain: bool = False
     was_signalled_last: bool = False
+    frozen_at_the_end: bool = False
     starts: int = 0
     ended_at: float = 0.0
     steps: Counter[str] = field(default_factory=Counter[str])
@@ -186,6 +189,7 @@ def _run_process(observed: Observations, tools: list[AnyTool]) -> bool:
 
 async def _job(observed: Observations, cancel_injector: CancelInjector, tools: list[AnyTool]) -> None:
     world = observed.world
+    world.contacted = trio.Event()
     before = trio.lowlevel.current_statistics().tasks_living
     config = world.config(WORKSPACE, timeout=TIMEOUT, grace=GRACE)
     stop = StopRequest()
@@ -195,7 +199,7 @@ async def _job(observed: Observations, cancel_injector: CancelInjector, tools: l
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_send_follow_up, world)
             for fault in observed.plan.all_of(Signal, Freeze, Supersede):
-                nursery.start_soon(_cause, fault, observed, stop)
+                nursery.start_soon(_cause, fault, observed, stop, cancel_injector)
             async with open_job(
                 config,
                 transport=world,
@@ -218,17 +222,21 @@ async def _job(observed: Observations, cancel_injector: CancelInjector, tools: l
 
 
 async def _send_follow_up(world: PersistentWorld) -> None:
+    # While a thread cleans up after an earlier process, the clock would jump to the time of what is planned.
+    await world.contacted.wait()
     if world.now() <= FOLLOW_UP_AT:
         await trio.sleep(FOLLOW_UP_AT - world.now())
         world.prompts.append(wire.Prompt(content=FOLLOW_UP))
 
 
-async def _cause(fault: TimedFault, observed: Observations, stop: StopRequest) -> None:
+async def _cause(fault: TimedFault, observed: Observations, stop: StopRequest, cancel_injector: CancelInjector) -> None:
     """Cause a fault at its time, unless that has passed."""
     world = observed.world
+    await world.contacted.wait()
     if fault.at < world.now():
         return
     await trio.sleep(fault.at - world.now())
+    running = cancel_injector.job
     observed.fired.append(fault)
     match fault:
         case Signal():
@@ -239,6 +247,8 @@ async def _cause(fault: TimedFault, observed: Observations, stop: StopRequest) -
         case Freeze(seconds=seconds):
             clock = trio.lowlevel.current_clock()
             assert isinstance(clock, MockClock)
+            is_ending = running is not None and running.job.decided is not None
+            observed.frozen_at_the_end = observed.frozen_at_the_end or is_ending or stop.reason is not None
             clock.jump(seconds)
         case Supersede():
             world.supersede()

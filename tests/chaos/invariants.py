@@ -86,9 +86,7 @@ def _report_may_fail(observed: Observations) -> bool:
     outages = observed.plan.all_of(Outage)
     if any(fault.start + fault.seconds + BACKOFF_LIMIT > observed.ended_at for fault in outages):
         return True
-    if observed.signalled_in_vain or any(
-        fault.at + fault.seconds + GRACE > observed.ended_at for fault in observed.fired if isinstance(fault, Freeze)
-    ):
+    if observed.signalled_in_vain or observed.frozen_at_the_end:
         return True
     if observed.signalled_at is None:
         return False

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
-from chaos.harness import run_plan
+from chaos.harness import GRACE, run_plan
 from chaos.invariants import violations
-from chaos.plan import Cancel, Kill, NetworkFault, Outage, Plan, parse_plan, plan_from
+from chaos.plan import (
+    Cancel,
+    Freeze,
+    Kill,
+    NetworkFault,
+    Outage,
+    Plan,
+    PlannedFault,
+    Signal,
+    Supersede,
+    parse_plan,
+    plan_from,
+)
 from chaos.reference import ANSWER
 from chaos.runner import cancel_matrix, check_all, shrink
 from support.wire_rules import conversation_errors
@@ -65,6 +79,34 @@ def test_process_that_is_killed_ten_times_still_reports_once() -> None:
 def test_plan_can_be_formatted_and_parsed() -> None:
     plan = Plan(12, (Cancel("reasoner", 3), NetworkFault(4, "cut", 502), Outage(5, 60), Kill(6, 99, power=True)))
     assert parse_plan(str(plan)) == plan
+
+
+def test_seeds_plan_every_kind_of_fault_and_each_plan_can_be_parsed() -> None:
+    plans = [plan_from(seed) for seed in range(SEEDS)]
+    assert [parse_plan(str(plan)) for plan in plans] == plans
+    assert {type(fault) for plan in plans for fault in plan.faults} == set(get_args(PlannedFault))
+
+
+@pytest.mark.parametrize("at", [0.02, 9.0, 23.9, 23.93])
+def test_job_that_gets_a_signal_reports_within_the_grace(at: float) -> None:
+    observed = run_plan(Plan(0, (Signal(at),)))
+    assert violations(observed) == []
+    assert observed.outcome is not None
+    assert observed.outcome.reported
+    assert observed.ended_at <= at + GRACE
+
+
+def test_superseded_start_ends_and_the_next_one_gives_the_answer() -> None:
+    observed = run_plan(Plan(0, (Supersede(5.0), Supersede(20.0))))
+    assert violations(observed) == []
+    assert observed.starts == 3
+    assert observed.world.reports[0]["message"] == ANSWER
+
+
+def test_job_that_is_frozen_beyond_its_deadline_reports() -> None:
+    observed = run_plan(Plan(0, (Freeze(9.0, 700.0),)))
+    assert violations(observed) == []
+    assert observed.world.reports[0]["message"].startswith("Execution timed out")
 
 
 def test_failing_plan_is_shrunk_to_the_faults_that_matter() -> None:

@@ -12,10 +12,11 @@ import trio
 
 from chaos.harness import run_plan
 from chaos.invariants import violations
-from chaos.plan import Cancel, Kill, NetworkFault, Plan
+from chaos.plan import Cancel, ClockJump, Freeze, Kill, NetworkFault, Plan, Signal, Supersede
 from chaos.runner import cancel_matrix
 from support.tools import Log, Probe
 from support.world import World
+from trioworker.worker import api
 from trioworker.worker.actors.event_shipper import EventShipper
 from trioworker.worker.actors.tool_executor import ToolExecutor
 from trioworker.worker.cancellation import JobScopes
@@ -23,7 +24,7 @@ from trioworker.worker.client.orchestrator_client import OrchestratorClient
 from trioworker.worker.client.retries import RetryingSender
 from trioworker.worker.lifecycle import RunningJob
 from trioworker.worker.state.job import Job
-from trioworker.worker.state.records import EventDelivered
+from trioworker.worker.state.records import EventDelivered, ReportAccepted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from trioworker.protocol import wire
     from trioworker.worker.cancellation import ReportDelivery
     from trioworker.worker.client.retries import RequestLimits
+    from trioworker.worker.clocks import Moment
     from trioworker.worker.tools.base import ToolContext
 
 SAMPLE = 10
@@ -172,3 +174,37 @@ def test_missing_restart_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(RunningJob, "_reasoner", end_when_cancelled)
     assert broken_by([Plan(0, (Cancel("reasoner", 20),))]) != ""
+
+
+def test_claim_of_a_report_that_was_not_accepted_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def take_the_signal_for_the_answer(self: RunningJob, reason: str) -> None:
+        self.stop(reason)
+        self.job.commit(ReportAccepted())
+
+    monkeypatch.setattr(RunningJob, "stop_on_signal", take_the_signal_for_the_answer)
+    assert "no report was accepted" in broken_by([Plan(0, (Signal(9.0),))])
+
+
+def test_superseded_worker_that_continues_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(JobScopes, "end_superseded", lambda _self, _error: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    assert broken_by([Plan(0, (Supersede(9.0),))]) != ""
+
+
+def test_time_of_a_resumed_job_by_the_wall_clock_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def by_the_wall_clock(since: Moment, now: Moment, *, limit: float) -> float:
+        return min(now.wall - since.wall, limit)
+
+    monkeypatch.setattr(api, "elapsed", by_the_wall_clock)
+    plans = [Plan(0, (Kill(40, 0, power=False), ClockJump(5.0, seconds))) for seconds in (1e9, -1e9)]
+    assert "Execution timed out" in broken_by(plans)
+
+
+def test_shutdown_with_a_deadline_from_the_start_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    create = JobScopes.__init__
+
+    def fixed(self: JobScopes, *, deadline: float, grace: float) -> None:
+        create(self, deadline=deadline, grace=grace)
+        self.shutdown.deadline = deadline + grace
+
+    monkeypatch.setattr(JobScopes, "__init__", fixed)
+    assert "no report was accepted" in broken_by([Plan(0, (Freeze(9.0, 700.0),))])
