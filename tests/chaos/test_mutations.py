@@ -55,8 +55,8 @@ def test_lost_event_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
             await self._client.post(post.path, msgspec.json.encode(post.body))
 
     monkeypatch.setattr(EventShipper, "_drain", forget_before_sending)
-    plans = [plan for plan in cancel_matrix() if "event-shipper" in str(plan)]
-    assert "a gap in the events" in broken_by(plans[::SAMPLE])
+    plans = [Plan(0, (Kill(write, 100, power=False),)) for write in range(5, 50, 2)]
+    assert "a gap in the events" in broken_by(plans)
 
 
 def test_call_that_runs_twice_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
