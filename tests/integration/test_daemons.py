@@ -88,3 +88,12 @@ async def test_no_process_outlives_its_job(
     async with job_with(store, become, commands, "--containment", containment) as job:
         await assert_reported_and_alone(job)
         assert beats(job.workspace).keys() == commands.keys(), job.of_type("tool_result")
+
+
+@as_each_user
+async def test_no_command_ends_or_stops_the_worker(store: Store, become: tuple[str, ...]) -> None:
+    async with job_with(store, become, HARM) as job:
+        await assert_reported_and_alone(job)
+        outputs = [result["output"] for result in job.of_type("tool_result")]
+    assert len(outputs) == len(HARM)
+    assert all("not permitted" in output for output in outputs)

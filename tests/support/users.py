@@ -1,4 +1,4 @@
-"""The users as whom programs are tested: who runs the tests and, if that is root, one without privileges."""
+"""The users as whom programs are tested: the one who runs the tests, and a second one if that is root."""
 
 from __future__ import annotations
 

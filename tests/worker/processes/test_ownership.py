@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from loguru import logger
 
 from support.sandboxes import sandbox_for
 from trioworker.linux.procfs import process_entry
@@ -129,12 +130,12 @@ async def test_a_process_whose_first_thread_has_ended_is_alive(make: MakeProcess
         os.kill(child, 0)
 
 
-async def test_an_error_while_processes_are_ended_is_logged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_an_error_while_processes_are_ended_is_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_ownership: ProcessOwnership, _number: int | None, *, quick: bool) -> None:
         raise OSError(24, "Too many open files")
 
+    messages: list[str] = []
+    handler = logger.add(messages.append, format="{message}")
     async with Processes() as processes:
         child = int((await run(processes, f"sleep {LONG} & echo $!", tmp_path)).output)
         with monkeypatch.context() as patch:
@@ -142,7 +143,8 @@ async def test_an_error_while_processes_are_ended_is_logged(
             await processes.terminate_all()
         assert alive(child)
     assert not alive(child)
-    assert "processes of commands may still run: OSError: [Errno 24] Too many open files" in caplog.text
+    logger.remove(handler)
+    assert "processes of commands may still run: OSError: [Errno 24] Too many open files\n" in messages
 
 
 def test_a_mark_that_is_not_text_is_no_error() -> None:
