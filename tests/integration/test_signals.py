@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-import trio
-import trio.lowlevel
 
-from support.program import WAIT_TIMEOUT, in_shell, started, until
+from support.program import in_shell, started, until
 from support.realjob import real_job, real_orchestrator, real_worker
 from support.world import DONE, calling
 
@@ -52,9 +50,7 @@ async def test_signal_cancels_the_job_and_it_is_reported(store: Store, workspace
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
 async def test_signal_before_the_imports_cancels_the_job(store: Store, workspace: Path, number: signal.Signals) -> None:
     async with real_job(store, workspace, [DONE]) as job:
-        with trio.fail_after(WAIT_TIMEOUT):
-            while not handles_signals(job.program.pid):
-                await trio.lowlevel.checkpoint()
+        await until(lambda: handles_signals(job.program.pid))
         job.program.signal(number)
         ended = await job.ended()
 
