@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 NEWLINES = b"\n" * 10 * MIB
-LATIN = b"\xe9\n" * (MIB // 2)
+LATIN = b"\xe9\n" * (MIB // 8)
 WIDE_LINE = "\U0001f600".encode() + b"a" * (10 * MIB - 4)
 """One emoji makes each character of the text take 32 bits."""
 WORDS = b"some words of a line of text\n" * (10 * MIB // 29)
 VALUES_BYTES = 15 * MIB
 """Bytes of values in a reply: almost what a reply may have."""
 
-NEAR_THE_END = {"offset": 300_000}
+NEAR_THE_END = {"offset": 100_000}
 ACROSS_LINES = {"pattern": "text.some words of no", "multiline": True}
 FIRST_LINES_REPLACED = "*** Begin Patch\n*** Update File: file\n@@\n-\n-\n+x\n*** End of File\n*** End Patch\n"
 
