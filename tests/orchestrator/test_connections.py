@@ -109,10 +109,10 @@ async def test_beyond_the_limit_idle_connections_make_room(monkeypatch: pytest.M
                 assert b"200" in await answered(stream)
             with trio.fail_after(30):
                 async with httpx.AsyncClient(base_url=url) as client:
-                    # The fifth sent nothing, but opened last: the first one has been idle for longest.
+                    # The fifth has been without a request for longest.
                     assert (await client.get("/health")).status_code == 200
-                assert await ends(streams[0])
-                assert b"200" in await answered(streams[3])
+                assert await ends(streams[4])
+                assert b"200" in await answered(streams[0])
             for stream in streams:
                 await stream.aclose()
 

@@ -23,6 +23,9 @@ MAX_CONNECTIONS = 8192
 RESERVED_DESCRIPTORS = 32
 """Descriptors that connections leave to the database, the model server and files."""
 
+POLL_INTERVAL = 0.1
+"""Seconds between two looks for an idle connection while there are too many."""
+
 
 class Connection:
     """One connection, as the stream of Hypercorn's server and as its application."""
@@ -74,6 +77,8 @@ class Connection:
         self._sending = trio.CancelScope(deadline=trio.current_time() + SEND_TIMEOUT)
         with self._sending:
             return await self._stream.send_all(data)
+        # Hypercorn would wait for the client, which may have sent its next request.
+        self.close()
         raise trio.BrokenResourceError("the client does not read its response")
 
     async def send_eof(self) -> None:
@@ -110,12 +115,19 @@ class LimitedListener(trio.abc.Listener[trio.SocketStream]):
             connection.close()
 
     async def accept(self) -> trio.SocketStream:
-        """Accept a connection as soon as the limit allows."""
-        while len(self._open) >= self._limit:
-            if idle := [connection for connection in self._open if not connection.busy]:
-                min(idle, key=lambda connection: connection.idle_since).close()
-            await self._one_closed.wait()
-        return await self._listener.accept()
+        """Accept a connection, and make room for it."""
+        stream = await self._listener.accept()
+        try:
+            while len(self._open) >= self._limit:
+                if idle := [connection for connection in self._open if not connection.busy]:
+                    min(idle, key=lambda connection: connection.idle_since).close()
+                # A request may end meanwhile, without an event.
+                with trio.move_on_after(POLL_INTERVAL):
+                    await self._one_closed.wait()
+        except BaseException:
+            stream.socket.close()
+            raise
+        return stream
 
     async def aclose(self) -> None:
         """Close the socket."""

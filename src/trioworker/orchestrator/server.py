@@ -82,7 +82,7 @@ async def serve(
                 await Http1Server(http, config, context, cast("Any", {}), http)
         except Exception as error:
             # One connection must not end the others.
-            log.warning("a connection was closed: %r", error)
+            log.warning("a connection was closed: %.200r", error)
         finally:
             listener.remove(connection)
             await trio.aclose_forcefully(stream)
