@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from support.daemons import DAEMONS
+from support.daemons import DAEMONS, HARM
 from support.realjob import real_orchestrator, real_worker
 from support.users import LIBRARIES, as_each_user, home_of, python_for
 from support.world import DONE, calling

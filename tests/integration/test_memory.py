@@ -45,19 +45,18 @@ def in_text(value: bytes) -> bytes:
     return b'"%b"' % value.replace(b'"', b'\\"')
 
 
-@pytest.mark.parametrize("count", [1, 64])
 @pytest.mark.parametrize(
-    ("content", "tool", "arguments"),
+    ("content", "tool", "arguments", "count"),
     [
-        (NEWLINES, "read_file", {}),
-        (LATIN, "read_file", NEAR_THE_END),
-        (WIDE_LINE, "read_file", {}),
-        (WORDS, "grep", ACROSS_LINES),
-        (NEWLINES, "grep", {"pattern": "x", "mode": "content", "context": 50}),
+        (NEWLINES, "read_file", {}, 64),
+        (LATIN, "read_file", NEAR_THE_END, 16),
+        (WIDE_LINE, "read_file", {}, 64),
+        (WORDS, "grep", ACROSS_LINES, 16),
+        (NEWLINES, "grep", {"pattern": "x", "mode": "content", "context": 50}, 16),
     ],
     ids=["newlines", "Latin-1", "a long line", "search across lines", "search with context"],
 )
-async def test_reading_a_large_file(
+async def test_reading_a_large_file_many_times_at_once(
     store: Store, workspace: Path, content: bytes, tool: str, arguments: dict[str, object], count: int
 ) -> None:
     (workspace / "file").write_bytes(content)
@@ -68,13 +67,13 @@ async def test_reading_a_large_file(
 
 
 @pytest.mark.parametrize("tool", ["list_dir", "glob", "grep"])
-async def test_searching_a_folder_of_many_files_64_times(store: Store, workspace: Path, tool: str) -> None:
+async def test_searching_a_folder_of_many_files_many_times_at_once(store: Store, workspace: Path, tool: str) -> None:
     folder = workspace / "many"
     folder.mkdir()
-    for number in range(50_000):
+    for number in range(20_000):
         os.mknod(folder / f"a file with a long name {number}")
     arguments = {"list_dir": {"path": "many"}, "glob": {"pattern": "*1"}, "grep": {"pattern": "x", "glob": "*.py"}}
-    async with measured(store, workspace, [calls(*[(tool, arguments[tool])] * 64)]) as measurement:
+    async with measured(store, workspace, [calls(*[(tool, arguments[tool])] * 16)]) as measurement:
         assert measurement.job.report.success
     assert measurement.peak < MAX_RESIDENT_BYTES
 
@@ -109,8 +108,18 @@ async def test_patching_and_deleting_many_large_files(store: Store, workspace: P
     assert measurement.peak < MAX_RESIDENT_BYTES
 
 
-@pytest.mark.parametrize("values", [b"0,", b"[],", b"[", b'{"a":{}},', b'"ab",', b"1"])
-@pytest.mark.parametrize("place", ["arguments", "arguments as text", "calls", "content", "details"])
+@pytest.mark.parametrize(
+    ("place", "values"),
+    [
+        ("arguments", b"[],"),
+        ("arguments", b"["),
+        ("arguments as text", b'{"a":{}},'),
+        ("calls", b"0,"),
+        ("content", b'"ab",'),
+        ("content", b"1"),
+        ("details", b"[],"),
+    ],
+)
 async def test_reply_of_millions_of_values(store: Store, workspace: Path, values: bytes, place: str) -> None:
     value = nested(values) if values.endswith(b",") else values * VALUES_BYTES
     reply = {

@@ -94,9 +94,7 @@ def run_own_command(problems: list[str]) -> None:
 
 
 def handlers() -> dict[str, Any]:
-    return {
-        number.name: signal.getsignal(number) for number in signal.valid_signals() if isinstance(number, signal.Signals)
-    }
+    return {str(int(number)): signal.getsignal(number) for number in signal.valid_signals()}
 
 
 def _handler(*_: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -43,12 +44,15 @@ class Crash(Tool[Parameters]):
     parameters: ClassVar[type[Parameters]] = Parameters
 
     async def run(self, parameters: Parameters, context: ToolContext) -> object:
+        directory = context.workspace.open_directory(".")
         try:
             await context.processes.run(
-                ["/nonexistent"], directory=context.workspace.root, environment=context.environment, timeout=1.0
+                ["/nonexistent"], directory=directory, environment=context.environment, timeout=1.0
             )
         except OSError:
             logger.exception("the tool of the program crashed: {}", context)
+        finally:
+            os.close(directory)
         key = context.environment["SERVICE_KEY"]
         raise RuntimeError(f"{key} was refused")
 
