@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 UNPRIVILEGED = 1000
 """The user id of the other user, and of the group."""
 
-_SETPRIV = ("setpriv", f"--reuid={UNPRIVILEGED}", f"--regid={UNPRIVILEGED}", "--clear-groups")
-_USERS = {"as-root": (), "as-other-user": _SETPRIV} if os.getuid() == 0 else {"as-this-user": ()}
+AS_OTHER_USER = ("setpriv", f"--reuid={UNPRIVILEGED}", f"--regid={UNPRIVILEGED}", "--clear-groups")
+_USERS = {"as-root": (), "as-other-user": AS_OTHER_USER} if os.getuid() == 0 else {"as-this-user": ()}
 
 LIBRARIES = {"PYTHONPATH": os.pathsep.join(sys.path)}
 """Where a Python that is not that of the tests finds our packages and those that we need."""

@@ -70,6 +70,7 @@ async def test_a_body_over_the_limit_is_refused(encoding: str) -> None:
         (gzip.compress(b"x" * 100)[:-12], "gzip", "it ends too early"),
         (b"{}", "br", "Content-Encoding 'br', which was not requested"),
     ],
+    ids=["not gzip", "cut", "another encoding"],
 )
 async def test_a_body_that_cannot_be_decompressed_is_an_error(body: bytes, encoding: str, reason: str) -> None:
     with pytest.raises(BodyError, match=reason):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.users import AS_OTHER_USER, UNPRIVILEGED, home_of
 from support.world import DONE, World, calling
 from trioworker import run_job
 from trioworker.worker.processes.cache_folders import with_writable_caches
@@ -96,3 +97,15 @@ async def test_command_of_a_job_can_write_its_caches(workspace: Path, monkeypatc
     await run_job(world.config(workspace), transport=world)
     (answer,) = [message for message in world.conversations()[-1] if message["role"] == "tool"]
     assert answer["content"].count("wrote") == 4
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_home_of_another_user_moves_caches(environment: dict[str, str]) -> None:
+    Path(environment["HOME"]).chmod(0o700)
+    with home_of(AS_OTHER_USER) as folder:
+        os.setresuid(UNPRIVILEGED, UNPRIVILEGED, 0)
+        try:
+            changed = with_writable_caches({**environment, "TMPDIR": str(folder)}, lambda _: True)
+        finally:
+            os.setresuid(0, 0, 0)
+    assert changed.keys() >= CACHES | DATA

@@ -47,7 +47,7 @@ def with_writable_caches(environment: Mapping[str, str], is_writable: Callable[[
         if given and name in _DATA:
             continue
         folder = Path(given) if given else home / default
-        if not _can_be_written(folder, is_writable) and (name in _CACHES or not folder.exists()):
+        if not _can_be_written(folder, is_writable) and (name in _CACHES or not os.path.exists(folder)):
             moved.append(name)
     changed = dict(environment)
     base = _private_folder(Path(environment.get("TMPDIR") or "/tmp")) if moved else None  # noqa: S108 - the folder itself

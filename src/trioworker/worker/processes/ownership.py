@@ -140,10 +140,11 @@ class ProcessOwnership:
         # Pids are only reused after they were reaped.
         self._found_dead.clear()
         unknown_dead: set[Identity] = set()
+        starting = any(job._starting for job in self._sharing())
         for child in children():
             if self._is_foreign(child) or child.pid in self._running:
                 continue
-            if self._starting and child.session == child.pid:
+            if starting and child.session == child.pid:
                 continue
             if not child.is_dead:
                 # Attribute it now: a dead process has no environment to read.
