@@ -112,8 +112,8 @@ async def test_bad_arguments_are_errors_for_the_model_and_the_job_continues(stor
     assert [result["success"] for result in results] == [False] * len(expected)
 
 
-async def test_arguments_of_ten_megabytes_are_an_error_and_the_job_continues(store: Store, workspace: Path) -> None:
-    text = "x" * 10_000_000
+async def test_arguments_of_seven_megabytes_are_an_error_and_the_job_continues(store: Store, workspace: Path) -> None:
+    text = "x" * 7_000_000
     turns = [
         calling(
             ("write_file", {"path": "big.txt", "content": text}),
@@ -130,4 +130,4 @@ async def test_arguments_of_ten_megabytes_are_an_error_and_the_job_continues(sto
     assert (workspace / "small.txt").read_text() == "x"
     assert [result["success"] for result in job.of_type("tool_result")] == [False, False, True]
     assert all(len(use["input"]) <= 503 for use in job.of_type("tool_use"))
-    assert "invalid parameters: arguments: 100" in job.of_type("tool_result")[0]["output"]
+    assert "invalid parameters: arguments: 70" in job.of_type("tool_result")[0]["output"]
