@@ -11,17 +11,16 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 
-from support.ordinary_user import python_of_an_ordinary_user
+from support.users import LIBRARIES, as_each_user, home_of, python_for
 from trioworker.linux import landlock
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
 pytestmark = pytest.mark.integration
 
@@ -84,55 +83,33 @@ os.rename("found.part", "found")
 """
 
 
-class User(msgspec.Struct, frozen=True):
-    """Who runs the programs: a command that starts Python, and its environment."""
-
-    python: list[str]
-    environment: dict[str, str]
-
-
-@pytest.fixture(params=["root", "uid 1000"])
-def user(request: pytest.FixtureRequest) -> User:
-    if request.param == "uid 1000":
-        return User(*python_of_an_ordinary_user())
-    if os.getuid() != 0:
-        pytest.skip("not run as root")
-    if landlock.version() < landlock.MIN_VERSION:
-        pytest.skip("without Landlock, commands of root read every process")
-    return User([sys.executable], {})
-
-
 @pytest.fixture
-def folder(tmp_path: Path, user: User) -> Path:
-    """A folder with the attack in its workspace, owned by the user."""
-    workspace = tmp_path / "workspace"
-    workspace.mkdir()
-    (workspace / "attack.py").write_text(ATTACK)
+def folder(become: tuple[str, ...]) -> Generator[Path]:
+    """A folder of the user's with the attack in its workspace."""
+    if not become and os.getuid() == 0 and landlock.version() < landlock.MIN_VERSION:
+        pytest.skip("without Landlock, commands of root read every process")
     attack = "while [ ! -e job ]; do sleep 0.05; done; /usr/bin/env python3 attack.py 2> errors"
     turns: list[Any] = [
         {"tool_calls": [{"name": "shell", "arguments": {"command": attack}}]},
         {"content": "The job is complete."},
     ]
-    (tmp_path / "turns.json").write_text(json.dumps(turns))
-    if len(user.python) > 1:
-        for path in (tmp_path, *tmp_path.rglob("*")):
-            os.chown(path, 1000, 1000)
-        # pytest's own folders are for root only.
-        for parent in list(tmp_path.parents)[:3]:
-            if parent.stat().st_uid == os.getuid() and parent != Path("/tmp"):
-                parent.chmod(parent.stat().st_mode | 0o011)
-    return tmp_path
+    with home_of(become) as home:
+        (home / "workspace" / "attack.py").write_text(ATTACK)
+        (home / "turns.json").write_text(json.dumps(turns))
+        yield home
 
 
 @contextmanager
-def program(user: User, folder: Path, *arguments: str, **environment: str) -> Generator[subprocess.Popen[str]]:
+def program(
+    become: tuple[str, ...], folder: Path, *arguments: str, **environment: str
+) -> Generator[subprocess.Popen[str]]:
     with subprocess.Popen(
-        [*user.python, "-m", "trioworker", *arguments],
+        [*become, python_for(become), "-m", "trioworker", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, **user.environment, "HOME": str(folder), **environment},
+        env={**os.environ, **LIBRARIES, "HOME": str(folder), **environment},
         cwd=folder,
     ) as process:
         try:
@@ -188,10 +165,11 @@ def requested(url: str, token: str, path: str, body: object = None) -> tuple[int
         return error.code, None
 
 
-def test_a_command_cannot_manage_the_job_of_local(user: User, folder: Path) -> None:
+@as_each_user
+def test_a_command_cannot_manage_the_job_of_local(become: tuple[str, ...], folder: Path) -> None:
     options = ("--workspace", str(folder / "workspace"), "--state-dir", str(folder / "state"))
     llm = ("--llm", f"script:{folder / 'turns.json'}")
-    with program(user, folder, "local", "Fix it.", "--web", *options, *llm) as process:
+    with program(become, folder, "local", "Fix it.", "--web", *options, *llm) as process:
         url, token, job = printed(process, r"job at (http://[^/]+)/\?token=([\w-]+)#(\S+)").groups()
         found, loot = loot_of(folder / "workspace", url, job, process.pid)
 
@@ -203,8 +181,9 @@ def test_a_command_cannot_manage_the_job_of_local(user: User, folder: Path) -> N
         assert view["state"] == "completed"
 
 
+@as_each_user
 @pytest.mark.parametrize("given", ["random", "file", "variable"])
-def test_a_command_cannot_manage_jobs_of_an_orchestrator(user: User, folder: Path, given: str) -> None:
+def test_a_command_cannot_manage_jobs_of_an_orchestrator(become: tuple[str, ...], folder: Path, given: str) -> None:
     workspace = folder / "workspace"
     llm = ("--llm", f"script:{folder / 'turns.json'}")
     chosen = "chosen-by-the-person-0123456789"
@@ -215,14 +194,14 @@ def test_a_command_cannot_manage_jobs_of_an_orchestrator(user: User, folder: Pat
         options = ("--admin-token-file", str(folder / "secret"))
     elif given == "variable":
         environment = {"TRIOWORKER_ORCHESTRATOR_ADMIN_TOKEN": chosen}
-    with program(user, folder, "orchestrator", "--port", "0", *llm, *options, **environment) as process:
+    with program(become, folder, "orchestrator", "--port", "0", *llm, *options, **environment) as process:
         url = printed(process, r"listening on (http://\S+)")[1]
         (folder / "secret").unlink(missing_ok=True)
         token = printed(process, r"\?token=(\S+)")[1] if given == "random" else chosen
         status, job = requested(url, token, "/jobs", {"description": "Fix it."})
         assert status == 201
         worker = ("worker", "--job-id", job["id"], "--orchestrator-url", url, "--workspace", str(workspace))
-        with program(user, folder, *worker, IRONCLAW_WORKER_TOKEN=job["token"]) as running:
+        with program(become, folder, *worker, IRONCLAW_WORKER_TOKEN=job["token"]) as running:
             found, loot = loot_of(workspace, url, job["id"], process.pid)
             running.communicate(timeout=WAIT_TIMEOUT)
         assert running.returncode == 0

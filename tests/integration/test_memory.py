@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.memory import MAX_RESIDENT_BYTES, MIB, calls, measured
+from support.memory import MAX_RESIDENT_BYTES, calls, measured
+from trioworker.protocol.limits import MIB
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.memory import MIB, calls, measured
+from support.memory import calls, measured
 from support.program import TOKEN_VARIABLE, ran
 from support.realjob import real_orchestrator, real_worker
 from support.world import DONE, calling
+from trioworker.protocol.limits import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Generator

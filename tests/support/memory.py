@@ -10,13 +10,13 @@ import msgspec
 from starlette.responses import Response
 
 from support.realjob import RealJob, real_orchestrator, real_worker
+from trioworker.protocol.limits import MIB
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from trioworker.orchestrator.store import Store
 
-MIB = 1024 * 1024
 MAX_RESIDENT_BYTES = 300 * MIB
 """What a worker may take (docs/performance.md)."""
 DONE = b'{"content": "The job is complete.", "finish_reason": "stop"}'

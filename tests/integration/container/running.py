@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from integration.container.commands import CommandError, succeeds
 from integration.container.engine import remove_volumes
 from integration.container.image import IMAGE
+from orchestrator.serving import ADMIN_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -27,8 +28,6 @@ JOB_LIMIT = 60.0
 """Seconds for a job, which takes three."""
 POLL_INTERVAL = 0.02
 """Seconds between two looks at a job or its processes."""
-
-ADMIN_TOKEN = "admin-token-of-the-tests"
 
 CONTRACT_OPTIONS = (
     *("--user", "1000:1000", "--cap-drop", "ALL", "--cap-add", "CHOWN", "--security-opt", "no-new-privileges"),

@@ -22,13 +22,14 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
+from orchestrator.serving import ADMIN_TOKEN
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
 WAIT_TIMEOUT = 60.0
 """Seconds in which a condition must hold; long, since the machine may be busy."""
 POLL_INTERVAL = 0.05
-ADMIN_TOKEN = "admin-token-of-the-tests"
 ADMIN = {"TRIOWORKER_ORCHESTRATOR_ADMIN_TOKEN": ADMIN_TOKEN}
 """The environment of an orchestrator with a known secret."""
 CHROMIUM_OPTIONS = (

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from integration.web.browser import ADMIN, ADMIN_TOKEN, Browser, Worker, chromium, program, timeline_of
+from integration.web.browser import ADMIN, Browser, Worker, chromium, program, timeline_of
+from orchestrator.serving import ADMIN_TOKEN
 from orchestrator.web.test_markdown import HOSTILE
 
 if TYPE_CHECKING:

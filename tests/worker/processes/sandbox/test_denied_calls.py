@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.daemons import HARM
 from support.world import JOB_ID, TOKEN
 from trioworker.linux import seccomp
 from trioworker.worker.config import WorkerConfig
@@ -34,12 +35,7 @@ async def without_landlock(workspace: Path) -> AsyncGenerator[Processes]:
 
 
 ATTACKS = {
-    "open files": "prlimit --pid $PPID --nofile=5:5",
-    "CPU time": "prlimit --pid $PPID --cpu=1:1",
-    "memory": "prlimit --pid $PPID --as=1000000",
-    "kill": "kill -KILL $PPID",
-    "stop": "kill -STOP $PPID",
-    "kill all": "kill -KILL -1",
+    **HARM,
     "priority": "renice -n 19 -p $PPID",
     "priority of all": "renice -n 19 -u $(id -u)",
     "scheduler": "chrt --idle --pid 0 $PPID",
