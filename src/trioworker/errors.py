@@ -1,10 +1,13 @@
 """Every error that trioworker raises on purpose, under one root.
 
 Exceptions of httpx, the operating system and msgspec are translated into these at one place each (`worker/client`,
-`worker/tools`). Each message is one line: what failed, where, and what to do about it.
+`worker/tools`). Each message is one line: what failed, where, and what to do about it. No message about a configuration
+or a request shows the password of a URL.
 """
 
 from __future__ import annotations
+
+from trioworker.protocol.url_passwords import hide_url_passwords
 
 
 class WorkerError(Exception):
@@ -14,9 +17,15 @@ class WorkerError(Exception):
 class ConfigError(WorkerError):
     """An option, a variable or a file from the user can't be used (exit code 2)."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(hide_url_passwords(message))
+
 
 class OrchestratorError(WorkerError):
     """A request to the orchestrator failed, and retries didn't or can't help."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(hide_url_passwords(message))
 
 
 class RefusedError(OrchestratorError):

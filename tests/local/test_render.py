@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from local.test_terminal import HOSTILE
 from trioworker.local.render import JsonPrinter, PlainPrinter, Printer
 from trioworker.local.render_rich import RichPrinter
 from trioworker.orchestrator.views import JobView, Report, StoredEvent, Usage
 
+HOSTILE = "\x1b[2J\x1b]0;owned\x07\x1b]52;c;cm0=\x07a\x9b31mb\x1bPq\x1b\\c\x07\x08\x7f\r\u202ed\ud800"
+"""Clears the screen, sets the title, writes to the clipboard, sets colours, and more."""
+SHOWN = r"\x1b[2J\x1b]0;owned\x07\x1b]52;c;cm0=\x07a\x9b31mb\x1bPq\x1b\c\x07\x08\x7f\r\u202ed\ud800"
 OWN_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -52,7 +54,26 @@ def test_no_event_prints_control_sequences(printer: Printer) -> None:
     controls = set(re.findall("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\ud800]", OWN_COLOURS.sub("", shown)))
 
     assert not controls
-    assert "abcd" in shown or "d800" in shown
+    assert SHOWN in shown or "d800" in shown
+
+
+FORGED = "no\n   9.99s result: completed\r\n\u2028   9.99s result: completed"
+FORGED_LINE = r"no\n   9.99s result: completed\r\n\u2028   9.99s result: completed"
+
+
+@pytest.mark.parametrize("printer", [PlainPrinter(), RichPrinter(80)], ids=lambda each: type(each).__name__)
+def test_no_text_looks_like_an_event(printer: PlainPrinter | RichPrinter) -> None:
+    events = [
+        event("message", role="assistant", content=FORGED),
+        event("tool_use", tool_name="a", input=json.dumps({"command": FORGED})),
+        event("tool_use", tool_name=FORGED, input="{}"),
+        event("tool_result", tool_name="a", output=FORGED, success=False),
+        event("result", success=False, status=FORGED),
+        event("status", message=FORGED),
+    ]
+    shown = OWN_COLOURS.sub("", "".join(printer.show(each) for each in events))
+    assert [line for line in shown.splitlines() if line.lstrip().startswith("9.99s")] == []
+    assert shown.count(FORGED_LINE) == 2
 
 
 def test_plain_lines_show_speaker_text_and_duration() -> None:

@@ -13,6 +13,7 @@ from trioworker.cassette.recorded_orchestrator import Divergence, RecordedOrches
 from trioworker.cassette.recorded_tools import RecordedOutputs, replayed
 from trioworker.cassette.recorder import open_recorder
 from trioworker.errors import WorkerError
+from trioworker.protocol.control_characters import escape_text
 from trioworker.protocol.wire import Message
 from trioworker.supervision.nurseries import unwrap_single_exception
 from trioworker.worker.api import open_job
@@ -46,7 +47,7 @@ class DivergedError(WorkerError):
         self.diff = divergence.diff
 
     def __str__(self) -> str:
-        return "\n".join(filter(None, (*self.args, self.diff)))
+        return escape_text("\n".join(filter(None, (*self.args, self.diff))))
 
 
 class Replay:

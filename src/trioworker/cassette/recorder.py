@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -83,7 +84,8 @@ class CassetteRecorder:
         self._write(
             CassetteHeader(
                 job_id=self._config.job_id,
-                orchestrator_url=self._config.orchestrator_url,
+                # Without a user and a password: a replay sends no request there.
+                orchestrator_url=re.sub(r"(?<=://)[^/]*@", "", self._config.orchestrator_url),
                 title=redact(description.title),
                 description=redact(description.description),
                 max_iterations=self._config.max_iterations,
@@ -160,8 +162,8 @@ class CassetteRecorder:
         # The job itself keeps only a part of a large output.
         result = self._pending_results.pop(ended.call_id, None)
         return RecordedCall(
-            id=ended.call_id,
-            name=planned.name,
+            id=self._redact(ended.call_id),
+            name=self._redact(planned.name),
             arguments=msgspec.Raw(redact_json(planned.arguments, self._redact)),
             ran=started is not None,
             outcome=ended.outcome,

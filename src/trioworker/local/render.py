@@ -1,6 +1,7 @@
 """Renders a job's events as plain lines or as JSON lines; `render_rich.py` renders them in colour for a terminal.
 
-A printer turns events into text. It remembers when each call started, to show how long it took.
+A printer turns events into text. It remembers when each call started, to show how long it took. Control characters of
+texts are shown as escapes, and only messages, outputs and the report have several lines: no text looks like an event.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
-from trioworker.local.terminal import one_line, printable
 from trioworker.orchestrator.readable_events import is_failed_command, readable_arguments, readable_output
+from trioworker.protocol.control_characters import escape_line, escape_text
 
 if TYPE_CHECKING:
     from trioworker.orchestrator.views import JobView, StoredEvent
@@ -64,7 +65,7 @@ class EventFormatter:
         data = event.data
         match event.event_type:
             case "message":
-                first, *rest = printable(_text(data, "content")).strip("\n").split("\n")
+                first, *rest = shown_lines(_text(data, "content"))
                 return Row("message", "you" if data.get("role") == "user" else "agent", first, rest)
             case "tool_use":
                 self._call_times[_text(data, "tool_call_id")] = event.at
@@ -127,7 +128,7 @@ def summary(job: JobView, seconds: float) -> str:
     report = job.report
     iterations = job.iteration if report is None or report.iterations is None else report.iterations
     tokens = f"{job.usage.input_tokens} + {job.usage.output_tokens} tokens"
-    state = job.state if report is not None else "not reported"
+    state = escape_line(job.state) if report is not None else "not reported"
     numbers = f"{seconds:.1f} s, {iterations} iteration{'' if iterations == 1 else 's'}, {tokens}"
     return f"{state} ({numbers})"
 
@@ -135,7 +136,18 @@ def summary(job: JobView, seconds: float) -> str:
 def report_lines(job: JobView) -> list[str]:
     """The worker's report, which is the answer to the task, after an empty line; nothing without a report."""
     message = (job.report.message if job.report else None) or ""
-    return ["", *printable(message).strip("\n").split("\n")] if message.strip() else []
+    return ["", *shown_lines(message)] if message.strip() else []
+
+
+def shown_lines(text: str) -> list[str]:
+    """The lines of a text, safe to print."""
+    return escape_text(text.replace("\r\n", "\n")).strip("\n").split("\n")
+
+
+def one_line(text: str, width: int) -> str:
+    """The text on one line, safe to print, truncated to `width` characters."""
+    line = escape_line(text.strip())
+    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def metrics_line(metrics: Any) -> str:
@@ -173,7 +185,7 @@ def _name(data: dict[str, Any]) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    lines = (line.rstrip() for line in printable(text).strip("\n").split("\n"))
+    lines = (line.rstrip() for line in shown_lines(text))
     return [line if len(line) <= LINE_WIDTH else line[: LINE_WIDTH - 1] + "…" for line in lines if line]
 
 

@@ -50,8 +50,8 @@ class RichPrinter:
         used = event.usage
         if row.kind in {"message", "call"} and used.input_tokens + used.output_tokens:
             line.append(f"  {used.input_tokens} + {used.output_tokens} tokens", "dim")
-        indent = " " * (NAME_WIDTH + 11)
-        lines = [line, *(Text(indent + each, "dim") for each in row.body)]
+        indent = " " * (NAME_WIDTH + 9)
+        lines = [line, *(Text(f"{indent}│ {each}", "dim") for each in row.body)]
         return self._rendered(lines)
 
     def end(self, job: JobView, seconds: float, /) -> str:

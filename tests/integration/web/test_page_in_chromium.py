@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from typing import TYPE_CHECKING
 
@@ -166,6 +167,26 @@ def test_a_page_without_a_valid_secret_says_where_to_find_it(browser: Browser, t
     with program("orchestrator", "--port", url.rstrip("/").rsplit(":", 1)[1], *database) as running:
         running.wait_for(r"jobs at (http://\S+)")
         browser.until_text("use the URL with ?token=… that was printed on stderr", "#refusal")
+
+
+CONTROLS = "a\x1b[31m\x9b2J\u202egnp.exe\u2066\u2028\x07b"
+ESCAPES = r"a\x1b[31m\x9b2J\u202egnp.exe\u2066\u2028\x07b"
+
+
+def test_control_characters_are_shown_as_escapes(browser: Browser, url: str) -> None:
+    worker = Worker(url, title=f"{CONTROLS}\nsecond", description=CONTROLS)
+    worker.say(f"{CONTROLS} **{CONTROLS}** `{CONTROLS}`")
+    worker.call(CONTROLS, json.dumps({"command": f"{CONTROLS}\nsecond"}), CONTROLS)
+    worker.event("status", message=f"{CONTROLS}\nsecond")
+    worker.event("result", success=False, status=CONTROLS, message=CONTROLS)
+    browser.go(f"{url}/#{worker.id}")
+    browser.until("all events", lambda: len(browser.numbers()) == 5)
+    browser.script("for (const call of document.querySelectorAll('details')) call.open = true")
+    assert rf"{ESCAPES}\nsecond" in browser.text("#title")
+    assert rf"{ESCAPES}\nsecond" in browser.script("return document.title")
+    shown = browser.script("return document.body.textContent")
+    assert shown.count(ESCAPES) >= 9
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\u2066\u2028]", shown)
 
 
 def test_a_hostile_job_runs_no_script_and_the_page_never_contains_the_token(browser: Browser, url: str) -> None:

@@ -155,9 +155,11 @@ class OpenAIBackend:
             async with self._client.stream(method, self._base + path, content=body, headers=headers) as response:
                 content = await read_body(response, MAX_LLM_REPLY_BYTES)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
+            # Without the user and the password.
+            host = urlsplit(self._base).netloc.rpartition("@")[2]
             if problem := certificate_problem(error):
-                raise LlmRefusedError(f"{problem} ({urlsplit(self._base).netloc})") from error
-            raise LlmError(f"{_describe(error)} ({urlsplit(self._base).netloc})") from error
+                raise LlmRefusedError(f"{problem} ({host})") from error
+            raise LlmError(f"{_describe(error)} ({host})") from error
         except BodyTooLongError as error:
             raise LlmRefusedError(f"the model server's response is too long: {error}") from error
         except BodyError as error:

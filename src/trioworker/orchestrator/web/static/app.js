@@ -5,7 +5,7 @@ import { Jobs } from "/web/jobs.js";
 import { bindKeys } from "/web/keys.js";
 import { Stream } from "/web/stream.js";
 import { Timeline } from "/web/timeline.js";
-import { byId, count, element, seconds, showState } from "/web/units.js";
+import { byId, count, element, escapeLine, escapeText, seconds, showState } from "/web/units.js";
 
 const AT_BOTTOM = 60; // pixels
 const HINT = "Enter sends, Shift+Enter inserts a line break.";
@@ -38,7 +38,7 @@ function open(id) {
   timeline.watch(id);
   if (!id) return;
   const known = jobs.jobs.find((job) => job.id === id);
-  byId("title").textContent = known?.title ?? "…";
+  byId("title").textContent = escapeLine(known?.title ?? "…");
   note(HINT);
   const current = (stream = new Stream(id, {
     event: (event) => stream === current && showEvent(event),
@@ -64,9 +64,9 @@ function showJob(job) {
   shown = job;
   // Screen readers announce new events, but not those that were there before.
   if (!wasKnown) requestAnimationFrame(() => byId("events").setAttribute("aria-live", "polite"));
-  document.title = `${job.title} – trioworker`;
-  byId("title").textContent = job.title;
-  byId("description").textContent = job.description;
+  document.title = `${escapeLine(job.title)} – trioworker`;
+  byId("title").textContent = escapeLine(job.title);
+  byId("description").textContent = escapeText(job.description);
   byId("task").hidden = job.description.trim() === job.title.trim();
   showState(byId("state"), job.state);
   const running = job.ended === null;
@@ -115,7 +115,7 @@ function toBottom() {
 }
 
 function note(text) {
-  byId("say-note").textContent = text;
+  byId("say-note").textContent = escapeLine(text);
 }
 
 function showJobs(open) {

@@ -1,7 +1,7 @@
 // A job's events as a list: messages, collapsible tool calls, and the result.
 
 import { nodes } from "/web/tree.js";
-import { count, element, seconds } from "/web/units.js";
+import { count, element, escapeLine, escapeText, seconds } from "/web/units.js";
 
 const LONG_LINES = 30;
 const LONG_CHARACTERS = 4000;
@@ -49,7 +49,7 @@ export class Events {
         return element("div", data.success ? "result good" : "result", this.head(`Result: ${status}`, event, spent), text);
       }
       default: {
-        const text = element("span", "", String(data.message ?? JSON.stringify(data)));
+        const text = element("span", "", escapeLine(String(data.message ?? JSON.stringify(data))));
         return element("div", "status", text, this.time(event));
       }
     }
@@ -58,18 +58,18 @@ export class Events {
   /** Show the whole report in place of the event's preview. */
   showReport(message) {
     const text = this.list.querySelector(".result .text");
-    if (text && message) text.textContent = message;
+    if (text && message) text.textContent = escapeText(message);
   }
 
   head(who, event, spent) {
     const tokens = spent > 0 ? element("span", "", `${count(spent)} tokens`) : null;
-    return element("div", "who", element("b", "", who), tokens, this.time(event));
+    return element("div", "who", element("b", "", escapeLine(who)), tokens, this.time(event));
   }
 
   time(event) {
-    const shown = element("time", "when", `+${seconds(event.at - this.start)}`);
-    shown.dateTime = new Date(event.at * 1000).toISOString();
-    return shown;
+    const when = element("time", "when", `+${seconds(event.at - this.start)}`);
+    when.dateTime = new Date(event.at * 1000).toISOString();
+    return when;
   }
 
   call(event) {
@@ -77,7 +77,7 @@ export class Events {
     const input = String(data.input ?? "");
     const how = element("span", "how", "running…");
     how.dataset.how = "running";
-    const summary = element("summary", "", element("b", "", String(data.tool_name ?? "tool")), element("span", "gist", summaryOf(input)), how);
+    const summary = element("summary", "", element("b", "", escapeLine(String(data.tool_name ?? "tool"))), element("span", "gist", escapeLine(summaryOf(input))), how);
     const inside = element("div", "inside");
     if (input) inside.append(element("h3", "", "Input"), ...truncated(pretty(input)));
     const details = element("details", "call", summary, inside);
@@ -101,7 +101,7 @@ export class Events {
     const { success, exit_code: code, diff } = event.data;
     const good = Boolean(success) && !code;
     call.how.dataset.how = good ? "good" : "bad";
-    call.how.textContent = [good ? "✓" : code ? `exit code ${code}` : "failed", took === null ? "" : seconds(took)].join(" ").trim();
+    call.how.textContent = [good ? "✓" : code ? escapeLine(`exit code ${code}`) : "failed", took === null ? "" : seconds(took)].join(" ").trim();
     if (good) call.how.setAttribute("aria-label", `succeeded ${took === null ? "" : `in ${seconds(took)}`}`);
     call.inside.append(element("h3", "", "Output"), ...truncated(String(event.data.output || "(no output)")));
     if (diff) call.inside.append(element("h3", "", "Changes"), ...truncated(String(diff)));
@@ -149,15 +149,15 @@ function pretty(input) {
 function truncated(text) {
   const lines = text.split("\n");
   const start = lines.slice(0, LONG_LINES).join("\n").slice(0, LONG_CHARACTERS);
-  const shown = element("pre", "", start);
-  shown.tabIndex = 0;
-  if (start.length >= text.length) return [shown];
+  const box = element("pre", "", start);
+  box.tabIndex = 0;
+  if (start.length >= text.length) return [box];
   const more = element("button", "quiet more", `Show all ${count(lines.length)} lines`);
   more.type = "button";
   more.addEventListener("click", () => {
-    shown.textContent = text;
-    shown.focus();
+    box.textContent = escapeText(text);
+    box.focus();
     more.remove();
   });
-  return [shown, more];
+  return [box, more];
 }

@@ -1,6 +1,6 @@
 // The list of jobs, refreshed every few seconds while the page is visible.
 
-import { byId, element, moment, showState } from "/web/units.js";
+import { byId, element, escapeLine, moment, showState } from "/web/units.js";
 
 const REFRESH_INTERVAL = 4000; // milliseconds
 
@@ -63,7 +63,7 @@ async function showRefusal(response) {
 
 function createItem(job) {
   const about = element("span", "about", element("span", "badge"), element("span", "", moment(job.created)));
-  const link = element("a", "", element("span", "name", job.title), about);
+  const link = element("a", "", element("span", "name", escapeLine(job.title)), about);
   link.href = `#${job.id}`;
   const item = element("li", "", link);
   item.dataset.id = job.id;

@@ -1,6 +1,6 @@
 // Draws a job's timeline: a lane for each actor.
 
-import { byId, seconds } from "/web/units.js";
+import { byId, escapeLine, seconds } from "/web/units.js";
 
 // Pixels.
 const LABEL = 120;
@@ -14,7 +14,7 @@ const REFRESH_INTERVAL = 2000; // milliseconds
 function svg(name, attributes, ...children) {
   const created = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) created.setAttribute(key, value);
-  created.append(...children);
+  created.append(...children.map((child) => (typeof child === "string" ? escapeLine(child) : child)));
   return created;
 }
 

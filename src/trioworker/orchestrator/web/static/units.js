@@ -1,10 +1,25 @@
-// Creating elements, and formatting numbers and times.
+// Creating elements, and formatting texts, numbers and times.
 
-/** An element with a class and children. Strings become text nodes, so they can't contain markup. */
+// C0 and C1, controls of the bidirectional algorithm, line separators, lone surrogates: as protocol/control_characters.py.
+const CONTROLS = /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029]|\p{Surrogate}/gu;
+const NAMED = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+
+function escaped(control) {
+  const code = control.codePointAt(0).toString(16);
+  return NAMED[control] ?? (code.length > 2 ? `\\u${code.padStart(4, "0")}` : `\\x${code.padStart(2, "0")}`);
+}
+
+/** A text with its control characters shown as escapes, except line feeds and tabs. */
+export const escapeText = (text) => text.replaceAll("\r\n", "\n").replace(CONTROLS, (control) => (control === "\n" || control === "\t" ? control : escaped(control)));
+
+/** A text on one line: line feeds and tabs are shown as escapes, too. */
+export const escapeLine = (text) => text.trim().replace(CONTROLS, escaped);
+
+/** An element with a class and children. Strings become text nodes, so they can't contain markup or controls. */
 export function element(name, className, ...children) {
   const created = document.createElement(name);
   if (className) created.className = className;
-  created.append(...children.filter((child) => child !== null && child !== undefined));
+  created.append(...children.filter((child) => child !== null && child !== undefined).map((child) => (typeof child === "string" ? escapeText(child) : child)));
   return created;
 }
 
@@ -34,5 +49,5 @@ const STATES = { pending: "waiting", in_progress: "running", completed: "complet
 /** Show a job's state on a badge. */
 export function showState(badge, state) {
   badge.dataset.state = state;
-  badge.textContent = STATES[state] ?? state;
+  badge.textContent = STATES[state] ?? escapeLine(state);
 }
