@@ -94,7 +94,7 @@ def requests(draw: st.DrawFn) -> tuple[str, str, bytes, bytes, bytes, list[tuple
     return method, route, draw(rarely), query, body, draw(HEADERS)
 
 
-@fuzzing(3.0)
+@fuzzing()
 @given(request=requests())
 @example(request=("POST", "/worker/{id}/status", b"", b"", b'{"message": "\\u0000", "iteration": 1}', []))
 @example(request=("POST", "/worker/{id}/event", b"", b"", b'{"event_type":"a","data":{"seq":9223372036854775808}}', []))

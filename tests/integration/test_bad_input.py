@@ -105,13 +105,7 @@ async def test_refusal_is_not_retried(store: Store, workspace: Path, status: int
 async def test_unreachable_orchestrator_is_exit_code_3(workspace: Path) -> None:
     at = ("--job-id", JOB_ID, "--orchestrator-url", f"http://127.0.0.1:{_free_port()}")
     ended = await ran(
-        "worker",
-        *at,
-        "--workspace",
-        str(workspace),
-        "--timeout",
-        "1",
-        environment={TOKEN_VARIABLE: "a-token-of-this-job"},
+        "worker", *at, "--workspace", str(workspace), "--timeout", "1", environment={TOKEN_VARIABLE: "job-token"}
     )
 
     assert ended.code == 3

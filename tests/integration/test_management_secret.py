@@ -182,22 +182,13 @@ def test_a_command_cannot_manage_the_job_of_local(become: tuple[str, ...], folde
 
 
 @as_each_user
-@pytest.mark.parametrize("given", ["random", "file", "variable"])
-def test_a_command_cannot_manage_jobs_of_an_orchestrator(become: tuple[str, ...], folder: Path, given: str) -> None:
+def test_a_command_cannot_manage_jobs_of_an_orchestrator(become: tuple[str, ...], folder: Path) -> None:
     workspace = folder / "workspace"
     llm = ("--llm", f"script:{folder / 'turns.json'}")
-    chosen = "chosen-by-the-person-0123456789"
-    options, environment = (), {}
-    if given == "file":
-        # It is read once, at the start, and deleted before the command can read it.
-        (folder / "secret").write_text(chosen + "\n")
-        options = ("--admin-token-file", str(folder / "secret"))
-    elif given == "variable":
-        environment = {"TRIOWORKER_ORCHESTRATOR_ADMIN_TOKEN": chosen}
-    with program(become, folder, "orchestrator", "--port", "0", *llm, *options, **environment) as process:
+    token = "chosen-by-the-person-0123456789"
+    environment = {"TRIOWORKER_ORCHESTRATOR_ADMIN_TOKEN": token}
+    with program(become, folder, "orchestrator", "--port", "0", *llm, **environment) as process:
         url = printed(process, r"listening on (http://\S+)")[1]
-        (folder / "secret").unlink(missing_ok=True)
-        token = printed(process, r"\?token=(\S+)")[1] if given == "random" else chosen
         status, job = requested(url, token, "/jobs", {"description": "Fix it."})
         assert status == 201
         worker = ("worker", "--job-id", job["id"], "--orchestrator-url", url, "--workspace", str(workspace))

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 MIX = [
-    calls(*[("read_file", {"path": "text"})] * 12, *[("grep", {"pattern": "words", "mode": "content"})] * 12),
-    calls(*[("glob", {"pattern": "*"})] * 12, *[("list_dir", {"path": "."})] * 12),
+    calls(*[("read_file", {"path": "text"})] * 16, *[("grep", {"pattern": "words", "mode": "content"})] * 16),
+    calls(*[("glob", {"pattern": "*"})] * 16, *[("list_dir", {"path": "."})] * 16),
     calls(
         ("shell", {"command": "cat text text; sleep 100 & echo started"}),
-        ("write_file", {"path": "new", "content": "x\n" * 30_000}),
+        ("write_file", {"path": "new", "content": "x\n" * 100_000}),
         ("apply_patch", {"path": "text", "old_string": "some", "new_string": "other", "replace_all": True}),
     ),
 ]
@@ -71,7 +71,7 @@ def errors(job: RealJob) -> list[str]:
     ids=["64 descriptors", "1 GiB of addresses"],
 )
 async def test_job_with_a_resource_limit_is_reported(store: Store, workspace: Path, kind: int, limit: int) -> None:
-    (workspace / "text").write_text("some words of a line\n" * 30_000)
+    (workspace / "text").write_text("some words of a line\n" * 10_000)
 
     def restrict(pid: int) -> None:
         resource.prlimit(pid, kind, (limit, limit))

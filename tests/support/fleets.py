@@ -8,24 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from orchestrator.serving import pages_of
 from support.model import ScriptedModel
 from support.program import ran
-from trioworker.cli.admin_token import ADMIN_TOKEN_VARIABLE
 from trioworker.orchestrator.app import make_app
 from trioworker.orchestrator.backends.script import Turn
-from trioworker.orchestrator.management_access import ManagementAccess
 from trioworker.orchestrator.server import bind, serve
 from trioworker.orchestrator.store import Store
-from trioworker.orchestrator.web.pages import Pages
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
     from pathlib import Path
 
     from support.program import Ended
 
 DONE = Turn(content="Nothing to do. The job is complete.")
-ADMIN_TOKEN = "secret-of-the-orchestrator"
 
 
 class OrchestratorForFleet:
@@ -55,17 +52,19 @@ async def open_orchestrator(*turns: Turn) -> AsyncGenerator[OrchestratorForFleet
     """Serve an orchestrator whose model answers every job with these turns."""
     with Store() as store:
         async with trio.open_nursery() as nursery:
-            app = make_app(store, ScriptedModel(turns or (DONE,)), Pages(store, ManagementAccess(ADMIN_TOKEN)))
-            url: str = await nursery.start(serve, app, bind("127.0.0.1", 0))
+            url: str = await nursery.start(
+                serve, make_app(store, ScriptedModel(turns or (DONE,)), pages_of(store)), bind("127.0.0.1", 0)
+            )
             yield OrchestratorForFleet(store, url)
             nursery.cancel_scope.cancel()
 
 
-async def run_fleet(jobs: Path, url: str, *options: str) -> Ended:
-    """Run `trioworker fleet` to its end, with the orchestrator's secret and a workspace for each job."""
+async def run_fleet(jobs: Path, url: str, *options: str, environment: Mapping[str, str] | None = None) -> Ended:
+    """Run `trioworker fleet` to its end, with a workspace for each job."""
     workspace = jobs.parent / "work" / "{job_id}"
-    command = ("fleet", str(jobs), "--orchestrator-url", url, "--workspace", str(workspace), *options)
-    return await ran(*command, environment={ADMIN_TOKEN_VARIABLE: ADMIN_TOKEN})
+    return await ran(
+        "fleet", str(jobs), "--orchestrator-url", url, "--workspace", str(workspace), *options, environment=environment
+    )
 
 
 def results_of(jobs: Path) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-KILLS = int(os.environ.get("TRIOWORKER_TEST_KILLS", "10"))
+KILLS = int(os.environ.get("TRIOWORKER_TEST_KILLS", "5"))
 """Kills of the one job. 200 take three to five minutes."""
 REQUESTS = 8
 """The last request of a worker at which it may be killed: it makes about three per turn."""

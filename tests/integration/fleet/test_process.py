@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchestrator.serving import ADMIN_TOKEN
 from support.fleets import DONE, open_orchestrator, results_of, run_fleet
 from support.program import ran, started, survivors, until
+from trioworker.cli.admin_token import ADMIN_TOKEN_VARIABLE
 from trioworker.orchestrator.backends.script import ScriptedCall, Turn
 
 if TYPE_CHECKING:
@@ -94,7 +96,9 @@ async def test_result_lost_with_the_fleet_is_taken_from_the_orchestrator(tmp_pat
         first, _ = results.read_text().splitlines(keepends=True)
         results.write_text(first)
 
-        ended = await run_fleet(jobs, orchestrator.url)
+        # The jobs' tokens are no longer valid.
+        secret = {ADMIN_TOKEN_VARIABLE: ADMIN_TOKEN}
+        ended = await run_fleet(jobs, orchestrator.url, environment=secret)
 
         assert ended.code == 0, ended.err
         assert sorted(orchestrator.reports()) == sorted(ids)

@@ -179,7 +179,7 @@ def test_control_characters_are_shown_as_escapes(browser: Browser, url: str) -> 
     worker.call(CONTROLS, json.dumps({"command": f"{CONTROLS}\nsecond"}), CONTROLS)
     worker.event("status", message=f"{CONTROLS}\nsecond")
     worker.event("result", success=False, status=CONTROLS, message=CONTROLS)
-    browser.go(f"{url}/#{worker.id}")
+    browser.go(worker.page)
     browser.until("all events", lambda: len(browser.numbers()) == 5)
     browser.script("for (const call of document.querySelectorAll('details')) call.open = true")
     assert rf"{ESCAPES}\nsecond" in browser.text("#title")
