@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+import threading
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from linear_time import assert_linear
-from trioworker.worker.processes.output import CollectedOutput, without_broken_end, without_broken_start
+from trioworker.worker.processes.output import (
+    CollectedOutput,
+    read_available,
+    without_broken_end,
+    without_broken_start,
+)
 
 DROPPED = re.compile(r"\n\[(\d+) bytes of the output were dropped here\]\n")
 
@@ -91,3 +98,35 @@ def test_no_character_is_split_and_no_byte_is_invented(text: str, limit: int, si
     head, _, tail = DROPPED.split(shown)
     assert text.startswith(head.rstrip("\ufffd"))
     assert text.endswith(tail.lstrip("\ufffd"))
+
+
+def test_output_that_another_process_takes_meanwhile_is_not_waited_for() -> None:
+    for _ in range(1000):
+        read_end, write_end = os.pipe()
+        os.set_blocking(read_end, False)
+        os.write(write_end, bytes(60_000))
+        os.close(write_end)
+        both = threading.Barrier(2)
+
+        def take(descriptor: int = read_end, both: threading.Barrier = both) -> None:
+            both.wait()
+            while os.read(descriptor, 100):
+                pass
+
+        thief = threading.Thread(target=take)
+        thief.start()
+        both.wait()
+        taken = sum(map(len, read_available(read_end)))
+        thief.join()
+        os.close(read_end)
+        assert taken <= 60_000
+
+
+def test_output_that_is_taken_while_the_pipe_is_open_is_not_waited_for() -> None:
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)
+    os.write(write_end, b"some")
+    assert read_available(read_end) == [b"some"]
+    assert read_available(read_end) == []
+    os.close(write_end)
+    os.close(read_end)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
+import termios
 
 from trioworker.protocol.limits import KIB, MIB
 from trioworker.worker.processes.terminal_text import terminal_text
@@ -16,6 +19,9 @@ SKIPPED_BYTES = 16 * KIB
 MAX_WORD_BYTES = 4096
 """Bytes up to which a word at a cut is dropped as a whole: longer than any token or one-line key."""
 
+READ_BYTES = 64 * 1024
+"""Bytes to read at once: the capacity of a pipe (pipe(7))."""
+
 # A word ends at white space, since a secret may contain any other character. Where that is too far away, as in minified
 # code and data, it also ends at what separates values there.
 _WORD_CLASSES = (rb"\s", rb"\s\"'`,;<>")
@@ -25,6 +31,25 @@ _WORDS_AT_END = (
     re.compile(rb"\A[^%b]{1,%d}+\Z" % (_WORD_CLASSES[-1], MAX_WORD_BYTES)),
 )
 _WORDS_AT_START = [re.compile(rb"[^%b]++(?:\s++[^%b]++){0,2}(?!\Z)" % (ends, ends)) for ends in _WORD_CLASSES]
+
+
+def read_available(descriptor: int) -> list[bytes]:
+    """Read what a pipe, which doesn't block, holds now, not what a background process writes meanwhile.
+
+    Any process of the command can open the pipe for reading, and take data in between.
+    """
+    rest = int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), "little")
+    pieces: list[bytes] = []
+    while rest > 0:
+        try:
+            data = os.read(descriptor, min(rest, READ_BYTES))
+        except BlockingIOError:
+            break
+        if not data:
+            break
+        pieces.append(data)
+        rest -= len(data)
+    return pieces
 
 
 def without_broken_end(head: bytes) -> bytes:

@@ -11,17 +11,15 @@ to the program that embeds the job.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
-import termios
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Protocol, Self
 
 import msgspec
 import trio
 
-from trioworker.worker.processes.output import CollectedOutput
+from trioworker.worker.processes.output import CollectedOutput, read_available
 from trioworker.worker.processes.ownership import ProcessOwnership
 from trioworker.worker.processes.sandbox.launcher_client import Launcher
 from trioworker.worker.processes.sandbox.sandbox import NO_SANDBOX
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
 
     from trioworker.worker.processes.sandbox.sandbox import Sandbox
 
-READ_BYTES = 64 * 1024
-"""Bytes to read at once: the capacity of a pipe (pipe(7))."""
 REAP_INTERVAL = 1.0
 """Seconds between two checks for orphans that have ended. A check is one system call; until then they are zombies."""
 REAP_DELAY = 0.02
@@ -241,17 +237,6 @@ class _Call:
         self._discard = True
         descriptor = self._stream.fileno()
         if descriptor >= 0:
-            for data in _read_available(descriptor):
+            for data in read_available(descriptor):
                 self._output.feed(data)
         return self._output
-
-
-def _read_available(descriptor: int) -> list[bytes]:
-    """Read what a pipe holds now, not what a background process writes meanwhile."""
-    rest = int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), "little")
-    pieces: list[bytes] = []
-    while rest > 0:
-        data = os.read(descriptor, min(rest, READ_BYTES))
-        pieces.append(data)
-        rest -= len(data)
-    return pieces
