@@ -92,3 +92,14 @@ async def test_a_killed_worker_resumes_from_its_journal(workspace: Path) -> None
     assert "survived" in [event["data"].get("output") for event in events]
     assert any("interrupted" in str(event["data"].get("output")) for event in events)
     assert list(state.iterdir()) == []
+
+
+async def test_worker_that_cannot_be_started_is_one_line(workspace: Path) -> None:
+    (workspace.parent / "sitecustomize.py").write_text("import sys; sys.executable = '/none/python'\n")
+    script = workspace.parent / "turns.json"
+    script.write_bytes(msgspec.json.encode([DONE]))
+    at = ("--workspace", str(workspace), "--llm", f"script:{script}")
+    ended = await ran("local", "Fix the parser.", *at, environment={"PYTHONPATH": str(workspace.parent)})
+
+    assert ended.code == 5
+    assert ended.complaint.endswith("'/none/python'; nothing was reported")

@@ -33,6 +33,7 @@ from trioworker.orchestrator.views import title_of
 from trioworker.orchestrator.web.pages import LocalWorker, Pages
 from trioworker.protocol.exit_codes import INTERRUPTED
 from trioworker.protocol.wire import Prompt
+from trioworker.supervision.nurseries import unwrap_single_exception
 from trioworker.supervision.stop_signals import open_stop_receiver
 from trioworker.worker.state.journal_file import journal_path
 
@@ -55,13 +56,14 @@ def run_local(config: LocalConfig) -> int:
 
     Raises:
         ConfigError: the workspace, the model or the database can't be used.
+        OSError: the worker can't be started.
     """
     if not config.workspace.is_dir():
         raise ConfigError(f"--workspace {config.workspace}: no such directory; use an existing one")
     if not config.text.strip():
         raise ConfigError("the job is empty; describe the task")
     backend = open_backend(config.llm, config.model)
-    with Store(config.database) as store, bind("127.0.0.1", 0) as sock:
+    with Store(config.database) as store, bind("127.0.0.1", 0) as sock, unwrap_single_exception():
         # A command of the job must not read the page's secret or the model server's key in our memory or environment.
         forbid_inspection()
         return trio.run(_local, config, store, backend, sock)
