@@ -40,6 +40,9 @@ class EventPrinting:
                 try:
                     # In a thread: a slow reader, such as a pager, must not block the orchestrator.
                     await trio.to_thread.run_sync(_write_out, text, abandon_on_cancel=True)
+                except RuntimeError:
+                    # The system can't start a thread. Beyond a limit, text that waits for its reader is dropped.
+                    sys.stdout.write(text)
                 except OSError:
                     self._on_closed()
                     return

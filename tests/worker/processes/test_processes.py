@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,6 +40,18 @@ async def test_ten_megabytes_of_output_are_truncated_to_head_and_tail(make: Make
     assert " bytes of the output were dropped here]\n" in ended.output
     assert not ended.is_complete
     assert len(ended.output) <= MAX_COLLECTED_BYTES + 100
+
+
+async def test_a_long_output_needs_no_thread(
+    make: MakeProcesses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with make() as processes:
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        ended = await run(processes, "seq 100000", tmp_path)
+    assert ended.output.endswith("\n100000\n")
 
 
 async def test_standard_input_is_empty(make: MakeProcesses, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol, Self
 
 import msgspec
@@ -104,8 +104,7 @@ class Processes:
             self._ownership.leader_reaped(call.process.pid)
             self._reap()
             output = call.close()
-        text = await trio.to_thread.run_sync(output.text) if output.size > THREAD_BYTES else output.text()
-        return CommandResult(output=text, exit_code=exit_code, is_complete=output.is_complete)
+        return CommandResult(output=await _text(output), exit_code=exit_code, is_complete=output.is_complete)
 
     async def terminate_all(self) -> None:
         """Terminate the processes of all calls. May be called at any time, also outside the block."""
@@ -188,6 +187,14 @@ class Processes:
 
         with _errors_logged():
             await terminate_processes(take_snapshot)
+
+
+async def _text(output: CollectedOutput) -> str:
+    if output.size > THREAD_BYTES:
+        # Without a thread, which the system may be unable to start, the event loop waits for a moment.
+        with suppress(RuntimeError):
+            return await trio.to_thread.run_sync(output.text)
+    return output.text()
 
 
 @contextmanager

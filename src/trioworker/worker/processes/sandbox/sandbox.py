@@ -136,6 +136,7 @@ def _test(ruleset: int, call_filter: bytes = b"") -> None:
 
     Raises:
         OSError: The kernel refuses.
+        ConfigError: The thread can't be started.
     """
     failures: list[OSError] = []
 
@@ -146,7 +147,10 @@ def _test(ruleset: int, call_filter: bytes = b"") -> None:
             failures.append(error)
 
     thread = threading.Thread(target=confine, name="containment")
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise ConfigError(f"the sandbox can't be tested: {error}; raise the limit on processes") from error
     thread.join()
     if failures:
         raise failures[0]

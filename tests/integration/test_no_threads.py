@@ -1,0 +1,57 @@
+"""A machine that starts no more threads, as when a command's processes use up a limit on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from support.program import ran
+from support.world import DONE, calling
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.program import Ended
+
+pytestmark = pytest.mark.integration
+
+REFUSE = """
+import sys, threading
+
+start = threading.Thread.start
+
+def refuse(thread):
+    if thread.name in {allowed!r}:
+        return start(thread)
+    raise RuntimeError("can't start new thread")
+
+threading.Thread.start = refuse
+"""
+
+
+async def run_without_threads(workspace: Path, *allowed: str) -> Ended:
+    """Run a job with a command on a machine that starts only threads with these names."""
+    (workspace.parent / "sitecustomize.py").write_text(REFUSE.format(allowed=allowed))
+    script = workspace.parent / "turns.json"
+    script.write_bytes(msgspec.json.encode([calling(("shell", {"command": "true"})), DONE]))
+    at = ("--workspace", str(workspace), "--llm", f"script:{script}")
+    return await ran("local", "Fix the parser.", *at, environment={"PYTHONPATH": str(workspace.parent)})
+
+
+async def test_job_without_threads_is_reported(workspace: Path) -> None:
+    ended = await run_without_threads(workspace, "containment")
+
+    assert ended.code == 0, ended.err
+    assert "Error: the system can't start another thread; end background commands, and try again\n" in ended.out
+    assert "completed (" in ended.out
+
+
+async def test_worker_that_cannot_test_its_sandbox_is_one_line(workspace: Path) -> None:
+    ended = await run_without_threads(workspace)
+
+    assert ended.code == 2
+    assert ended.err.splitlines() == [
+        "trioworker: the sandbox can't be tested: can't start new thread; raise the limit on processes"
+    ]
