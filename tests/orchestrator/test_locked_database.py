@@ -111,5 +111,5 @@ def test_a_database_that_is_locked_at_the_start_is_one_line(tmp_path: Path, monk
     monkeypatch.setattr(database, "OPEN_TIMEOUT", 0.1)
     path = tmp_path / "jobs.db"
     Store(path).__exit__()
-    with closing(locked(path)), pytest.raises(ConfigError, match="database is locked"):
+    with closing(locked(path)), pytest.raises(ConfigError, match="database is locked; end the process that locks it"):
         Store(path)

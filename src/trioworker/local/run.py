@@ -24,14 +24,14 @@ from trioworker.observability.notices import print_notice
 from trioworker.orchestrator.announcement import print_secret_url
 from trioworker.orchestrator.app import make_app
 from trioworker.orchestrator.backends.factory import open_backend
-from trioworker.orchestrator.database import unlocked
+from trioworker.orchestrator.database import DatabaseLockedError, unlocked
 from trioworker.orchestrator.management_access import ManagementAccess
 from trioworker.orchestrator.server import bind, serve
 from trioworker.orchestrator.store import Store
 from trioworker.orchestrator.tokens import new_token
 from trioworker.orchestrator.views import title_of
 from trioworker.orchestrator.web.pages import LocalWorker, Pages
-from trioworker.protocol.exit_codes import INTERRUPTED
+from trioworker.protocol.exit_codes import INTERRUPTED, UNREPORTED
 from trioworker.protocol.wire import Prompt
 from trioworker.supervision.nurseries import unwrap_single_exception
 from trioworker.supervision.stop_signals import open_stop_receiver
@@ -40,10 +40,12 @@ from trioworker.worker.state.journal_file import journal_path
 if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from trioworker.local.config import LocalConfig
     from trioworker.local.render import Printer
     from trioworker.orchestrator.backends.base import Backend
+    from trioworker.orchestrator.views import NewJob
 
 OUTPUT_TIMEOUT = 60.0
 """Seconds after the job's end that its output waits for a reader that pauses, such as a pager."""
@@ -57,6 +59,7 @@ def run_local(config: LocalConfig) -> int:
     Raises:
         ConfigError: the workspace, the model or the database can't be used.
         OSError: the worker can't be started.
+        DatabaseLockedError: another process locks the database while the job is created.
     """
     if not config.workspace.is_dir():
         raise ConfigError(f"--workspace {config.workspace}: no such directory; use an existing one")
@@ -70,10 +73,24 @@ def run_local(config: LocalConfig) -> int:
 
 
 async def _local(config: LocalConfig, store: Store, backend: Backend, sock: socket.socket) -> int:
+    title = config.title or title_of(config.text)
+    try:
+        job = await unlocked(store.create_job, config.text, title=title, project_dir=str(config.workspace.resolve()))
+    except sqlite3.Error as error:
+        raise ConfigError(f"--database {config.database}: {error}; use another file") from error
+    try:
+        return await _run_job(config, store, backend, sock, job)
+    except BaseExceptionGroup as group:
+        failures, others = group.split((sqlite3.Error, DatabaseLockedError))
+        if failures is None or others is not None:
+            raise
+        print_notice(f"{_first(failures)}; the end of job {job.id} is not recorded: {_kept(config, job.id)}")
+        return UNREPORTED
+
+
+async def _run_job(config: LocalConfig, store: Store, backend: Backend, sock: socket.socket, job: NewJob) -> int:
     start = trio.current_time()
     workspace = config.workspace.resolve()
-    title = config.title or title_of(config.text)
-    job = await unlocked(store.create_job, config.text, title=title, project_dir=str(workspace))
     token = new_token()
     pages = Pages(store, ManagementAccess(token)) if config.web else None
     printer = open_printer(json_lines=config.json_lines)
@@ -106,8 +123,7 @@ async def _local(config: LocalConfig, store: Store, backend: Backend, sock: sock
                 print_notice(_how_to_continue(config, job.id, deaths, code))
                 code = INTERRUPTED
             else:
-                # The job has ended and can't be resumed.
-                journal_path(config.state_dir, job.id).unlink(missing_ok=True)
+                _delete_journal(journal_path(config.state_dir, job.id))
                 _show_end(config, store, job.id, printer, trio.current_time() - start)
                 if config.web and not stop_requested.is_set():
                     print_notice(f"the page remains at {url}/#{job.id}; press Ctrl-C to exit")
@@ -126,10 +142,25 @@ def _how_to_continue(config: LocalConfig, job_id: str, deaths: int, code: int) -
     times = "once" if deaths == 1 else f"{deaths} times"
     last = f"signal {code - 128} ({signal.Signals(code - 128).name})" if code > 128 else f"exit code {code}"
     hint = ": is memory short?" if code == 128 + signal.SIGKILL else ""
+    return f"the worker died {times}, last with {last}{hint}; job {job_id} has not ended: {_kept(config, job_id)}"
+
+
+def _kept(config: LocalConfig, job_id: str) -> str:
     kept = f"its journal, from which a worker resumes it, is {journal_path(config.state_dir, job_id)}"
-    if config.database is not None:
-        kept += f", and the job is in {config.database}"
-    return f"the worker died {times}, last with {last}{hint}; job {job_id} has not ended: {kept}"
+    return kept if config.database is None else f"{kept}, and the job is in {config.database}"
+
+
+def _delete_journal(path: Path) -> None:
+    """Delete the journal of a job that has ended. A failure doesn't change how the job ended."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        print_notice(f"{path}: the journal of the ended job can't be deleted: {error.strerror}; delete it")
+
+
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _show_end(config: LocalConfig, store: Store, job_id: str, printer: Printer, seconds: float) -> None:

@@ -107,8 +107,7 @@ async def unlocked(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
         try:
             return call(*args, **kwargs)
         except sqlite3.OperationalError as error:
-            # The lower byte is the primary code.
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            if not _is_locked(error):
                 raise
             if trio.current_time() >= give_up:
                 raise DatabaseLockedError("another process locks the database of the orchestrator; end it") from error
@@ -139,5 +138,11 @@ def open_database(database: Path | None) -> sqlite3.Connection:
     except OSError as error:
         raise ConfigError(f"--database {database}: {error.strerror}; use a writable file") from error
     except sqlite3.Error as error:
-        raise ConfigError(f"--database {database}: {error}; use a new file") from error
+        remedy = "end the process that locks it" if _is_locked(error) else "use a new file"
+        raise ConfigError(f"--database {database}: {error}; {remedy}") from error
     return db
+
+
+def _is_locked(error: sqlite3.Error) -> bool:
+    # The lower byte is the primary code; an error of Python's module has none.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
