@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -60,3 +62,22 @@ async def test_a_job_whose_worker_dies_in_the_middle_keeps_its_journal(tmp_path:
     assert journal.stat().st_size > 0
     assert str(journal) in ended.err.splitlines()[-1]
     assert "> shell" in ended.out
+
+
+async def test_a_job_whose_journal_is_locked_by_a_left_process_is_kept(tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    lock = f"setsid env -i flock {tmp_path}/state/*.journal sh -c 'echo $$ > {workspace}/holder; exec sleep 300' &"
+    kill = f"sleep 0.3; pkill -KILL -f -- '--orchestrator-url .*--state-dir {tmp_path}/state'"
+    turns = [{"tool_calls": [{"name": "shell", "arguments": {"command": f"{lock} {kill}"}}]}] * 8
+    (tmp_path / "turns.json").write_text(json.dumps(turns))
+    options = ("--workspace", str(workspace), "--state-dir", str(tmp_path / "state"), "--containment", "off")
+    try:
+        ended = await ran("local", "Fix it.", *options, "--llm", f"script:{tmp_path / 'turns.json'}")
+    finally:
+        os.kill(int((workspace / "holder").read_text()), signal.SIGKILL)
+
+    assert ended.code == 7, ended.out + ended.err
+    assert "another worker runs this job; stop it first\n" in ended.err
+    (journal,) = (tmp_path / "state").glob("*.journal")
+    assert journal.stat().st_size > 0
