@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-ENDED_AT = "2026-01-01T00:00:10Z"
 
 
 class KubeApi:
