@@ -75,7 +75,8 @@ async def test_searching_a_folder_of_many_files_many_times_at_once(store: Store,
 
 
 async def test_changing_large_files(store: Store, workspace: Path) -> None:
-    for number, content in enumerate([NEWLINES, NEWLINES[: MIB // 2], NEWLINES, NEWLINES[: 3 * MIB], WIDE_LINE[: MIB // 2]]):
+    contents = [NEWLINES, NEWLINES[: MIB // 2], NEWLINES, NEWLINES[: 3 * MIB], WIDE_LINE[: MIB // 2]]
+    for number, content in enumerate(contents):
         (workspace / f"file{number}").write_bytes(content)
     for number in range(12):
         (workspace / f"deleted{number}").write_bytes(WIDE_LINE[: 5 * MIB])

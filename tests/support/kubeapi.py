@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 
-
 class KubeApi:
     """Stores Jobs and Secrets. A Job has ended when it is first listed; `codes` are the exit codes of its pods.
 

@@ -25,7 +25,8 @@ from selenium.webdriver.common.by import By
 from orchestrator.serving import ADMIN_TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
+    from pathlib import Path
 
 WAIT_TIMEOUT = 60.0
 """Seconds in which a condition must hold; long, since the machine may be busy."""
@@ -216,3 +217,23 @@ class Worker:
             connection.request(method, path, json.dumps(body), headers)
             response = connection.getresponse()
             return response.status, response.read()
+
+
+def local(workspace: Path, turns: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
+    """The arguments of a local job with a page, whose model plays `turns`."""
+    script = workspace.parent / "turns.json"
+    script.write_text(json.dumps(turns))
+    state = str(workspace.parent / "state")
+    run = ("local", "Fix it.", "--web", "--workspace", str(workspace), "--state-dir", state)
+    return (*run, "--llm", f"script:{script}")
+
+
+def prompts_fetched(page: str) -> int:
+    """How often the worker has polled for follow-ups, from the timeline of its trace."""
+    lanes = timeline_of(page)["lanes"]
+    return sum(span["name"] == "GET prompt" and not span["open"] for lane in lanes for span in lane["spans"])
+
+
+def shell(command: str, content: str = "") -> dict[str, object]:
+    """A turn with one call."""
+    return {"content": content, "tool_calls": [{"name": "shell", "arguments": {"command": command}}]}

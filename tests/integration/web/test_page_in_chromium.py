@@ -10,62 +10,23 @@ from typing import TYPE_CHECKING
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from integration.web.browser import ADMIN, Browser, Worker, chromium, program, timeline_of
+from integration.web.accessibility import CONTRASTS, UNNAMED
+from integration.web.browser import (
+    ADMIN,
+    Browser,
+    Worker,
+    local,
+    program,
+    prompts_fetched,
+    shell,
+)
 from orchestrator.serving import ADMIN_TOKEN
 from orchestrator.web.test_markdown import HOSTILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def driven() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def browser(driven: Browser) -> Browser:
-    driven.go("about:blank")
-    driven.resize(1200, 900)
-    driven.dark(on=False)
-    return driven
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with program("orchestrator", "--port", "0", environment=ADMIN) as running:
-        yield running.wait_for(r"listening on (http://\S+)")
-
-
-def local(workspace: Path, turns: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
-    script = workspace.parent / "turns.json"
-    script.write_text(json.dumps(turns))
-    state = str(workspace.parent / "state")
-    return (
-        "local",
-        "Fix it.",
-        "--web",
-        "--workspace",
-        str(workspace),
-        "--llm",
-        f"script:{script}",
-        "--state-dir",
-        state,
-    )
-
-
-def prompts_fetched(page: str) -> int:
-    """How often the worker has polled for follow-ups, from the timeline of its trace."""
-    lanes = timeline_of(page)["lanes"]
-    return sum(span["name"] == "GET prompt" and not span["open"] for lane in lanes for span in lane["spans"])
-
-
-def shell(command: str, content: str = "") -> dict[str, object]:
-    return {"content": content, "tool_calls": [{"name": "shell", "arguments": {"command": command}}]}
 
 
 def test_a_job_is_shown_live_takes_a_follow_up_and_the_page_remains_until_ctrl_c(
@@ -280,36 +241,6 @@ def test_keyboard_shortcuts_work(browser: Browser, url: str) -> None:
     assert not browser.one("#help").is_displayed()
     browser.driver.switch_to.active_element.send_keys("j")
     browser.until_text("The first", "h1")
-
-
-CONTRASTS = """
-const linear = v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
-const light = c => [.2126, .7152, .0722].reduce((sum, share, i) => sum + share * linear(c[i] / 255), 0);
-const numbers = text => (text.match(/[\\d.]+/g) ?? []).map(Number);
-const ground = e => {
-  for (; e; e = e.parentElement) {
-    const colour = numbers(getComputedStyle(e).backgroundColor);
-    if (colour.length === 3 || colour[3] === 1) return colour;
-  }
-  return [255, 255, 255];
-};
-const poor = [];
-for (const e of document.querySelectorAll('body *')) {
-  const own = [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
-  if (!own || !e.checkVisibility() || e.closest('svg, :disabled, .hidden, .skip')) continue;
-  const [a, b] = [light(numbers(getComputedStyle(e).color)), light(ground(e))].sort((x, y) => y - x);
-  const contrast = (a + .05) / (b + .05);
-  if (!(contrast >= 4.5)) poor.push(`${e.tagName}.${e.className}: ${contrast} ${e.textContent.slice(0, 30)}`);
-}
-return poor;
-"""
-UNNAMED = """
-const kinds = 'button, a[href], input, textarea, dialog, nav, summary, [tabindex="0"]:not(pre), svg[role]';
-const name = e => e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.textContent.trim()
-  || [...(e.labels ?? [])].map(l => l.textContent.trim()).join('');
-return [...document.querySelectorAll(kinds)]
-  .filter(e => !name(e)).map(e => e.outerHTML.slice(0, 80));
-"""
 
 
 @pytest.mark.parametrize("dark", [False, True])
