@@ -70,7 +70,8 @@ def _reports_once(observed: Observations) -> Iterator[str]:
         extra = [exchange.path for exchange in later if exchange in answered]
         if extra:
             yield f"answered after the report: {extra}"
-    if observed.outcome is not None and accepted and not observed.outcome.reported:
+    knows = observed.outcome is None or observed.outcome.reported or _report_may_fail(observed)
+    if accepted and not knows:
         yield "the report was accepted, and the worker does not know"
 
 
@@ -82,17 +83,21 @@ def _claims_only_accepted_reports(observed: Observations) -> Iterator[str]:
 
 
 def _report_may_fail(observed: Observations) -> bool:
-    """A fault outlasted the shutdown, which a signal shortens; the next start of the same command reports."""
+    """A fault outlasted a shutdown that had only the grace; the next start of the same command reports."""
     outages = observed.plan.all_of(Outage)
     if any(fault.start + fault.seconds + BACKOFF_LIMIT > observed.ended_at for fault in outages):
         return True
     if observed.signalled_in_vain or observed.frozen_at_the_end:
         return True
-    if observed.signalled_at is None:
+    began = observed.signalled_at
+    if began is None and observed.plan.of(Kill) and observed.plan.of(ClockJump):
+        # After a boot, a wall clock that was set forward leaves the job no time.
+        began = observed.ended_at - GRACE
+    if began is None:
         return False
     names = observed.plan.all_of(SlowNames)
-    return any(fault.at + fault.seconds + LOOKUP_SECONDS > observed.signalled_at for fault in names) or any(
-        exchange.fault and exchange.at > observed.signalled_at - GRACE for exchange in observed.world.exchanges
+    return any(fault.at + fault.seconds + LOOKUP_SECONDS > began for fault in names) or any(
+        exchange.fault and exchange.at > began - GRACE for exchange in observed.world.exchanges
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import subprocess
 import sys
 import time
@@ -119,6 +120,11 @@ def program(
             process.wait(WAIT_TIMEOUT)
 
 
+def new_key() -> str:
+    """A key that no other test has: a command sees the programs of all tests."""
+    return secrets.token_hex(16)
+
+
 def printed(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
     """The match in the first line of stderr with the pattern."""
     assert process.stderr is not None
@@ -143,12 +149,13 @@ def loot_of(workspace: Path, url: str, job: str, target: int) -> tuple[dict[str,
     return json.loads((workspace / "found").read_text()), (workspace / "loot").read_bytes()
 
 
-def assert_nothing_found(found: dict[str, Any], loot: bytes, token: str) -> None:
+def assert_nothing_found(found: dict[str, Any], loot: bytes, token: str, key: str) -> None:
     # It saw the processes, so that the absence of the secret means something.
     assert {"target", "worker"} <= set(found["cmdlines"])
     assert b"turns.json" in loot
     assert token.encode() not in loot
-    # A command of root can read environments, which therefore don't hold the secret.
+    assert key.encode() not in loot
+    # A command of root can read environments, which therefore hold neither the secret nor the key.
     assert (found["memories"], found["descriptors"]) == ([], [])
     assert found["environments"] == [] or found["uid"] == 0
     assert set(found["answers"].values()) == {401}, found["answers"]
@@ -169,11 +176,12 @@ def requested(url: str, token: str, path: str, body: object = None) -> tuple[int
 def test_a_command_cannot_manage_the_job_of_local(become: tuple[str, ...], folder: Path) -> None:
     options = ("--workspace", str(folder / "workspace"), "--state-dir", str(folder / "state"))
     llm = ("--llm", f"script:{folder / 'turns.json'}")
-    with program(become, folder, "local", "Fix it.", "--web", *options, *llm) as process:
+    key = new_key()
+    with program(become, folder, "local", "Fix it.", "--web", *options, *llm, OPENAI_API_KEY=key) as process:
         url, token, job = printed(process, r"job at (http://[^/]+)/\?token=([\w-]+)#(\S+)").groups()
         found, loot = loot_of(folder / "workspace", url, job, process.pid)
 
-        assert_nothing_found(found, loot, token)
+        assert_nothing_found(found, loot, token, key)
         status, view = requested(url, token, f"/jobs/{job}")
         assert (status, view["id"]) == (200, job)
         printed(process, "the page remains")
@@ -186,7 +194,8 @@ def test_a_command_cannot_manage_jobs_of_an_orchestrator(become: tuple[str, ...]
     workspace = folder / "workspace"
     llm = ("--llm", f"script:{folder / 'turns.json'}")
     token = "chosen-by-the-person-0123456789"
-    environment = {"TRIOWORKER_ORCHESTRATOR_ADMIN_TOKEN": token}
+    key = new_key()
+    environment = {"TRIOWORKER_ORCHESTRATOR_ADMIN_TOKEN": token, "OPENAI_API_KEY": key}
     with program(become, folder, "orchestrator", "--port", "0", *llm, **environment) as process:
         url = printed(process, r"listening on (http://\S+)")[1]
         status, job = requested(url, token, "/jobs", {"description": "Fix it."})
@@ -196,7 +205,7 @@ def test_a_command_cannot_manage_jobs_of_an_orchestrator(become: tuple[str, ...]
             found, loot = loot_of(workspace, url, job["id"], process.pid)
             running.communicate(timeout=WAIT_TIMEOUT)
         assert running.returncode == 0
-        assert_nothing_found(found, loot, token)
+        assert_nothing_found(found, loot, token, key)
         assert requested(url, token, f"/jobs/{job['id']}")[1]["state"] == "completed"
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trioworker.errors import ConfigError
+from trioworker.linux.environment_block import wipe_variables
 from trioworker.linux.syscalls import forbid_inspection
 from trioworker.local.event_printing import EventPrinting
 from trioworker.local.page_trace import page_trace
@@ -23,7 +24,7 @@ from trioworker.local.worker_process import WorkerProcess
 from trioworker.observability.notices import print_notice
 from trioworker.orchestrator.announcement import print_secret_url
 from trioworker.orchestrator.app import make_app
-from trioworker.orchestrator.backends.factory import open_backend
+from trioworker.orchestrator.backends.factory import API_KEY_VARIABLE, open_backend
 from trioworker.orchestrator.database import DatabaseLockedError, unlocked
 from trioworker.orchestrator.management_access import ManagementAccess
 from trioworker.orchestrator.server import bind, serve
@@ -68,6 +69,8 @@ def run_local(config: LocalConfig) -> int:
     backend = open_backend(config.llm, config.model)
     with Store(config.database) as store, bind("127.0.0.1", 0) as sock, unwrap_single_exception():
         # A command of the job must not read the page's secret or the model server's key in our memory or environment.
+        # A command of root can read our environment nevertheless (Linux 6.15: CAP_PERFMON), so the key leaves it.
+        wipe_variables([API_KEY_VARIABLE])
         forbid_inspection()
         return trio.run(_local, config, store, backend, sock)
 

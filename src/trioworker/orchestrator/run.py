@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trioworker.linux.environment_block import wipe_variables
 from trioworker.linux.syscalls import forbid_inspection
 from trioworker.observability.notices import print_notice
 from trioworker.orchestrator.announcement import print_secret_url
 from trioworker.orchestrator.app import make_app
-from trioworker.orchestrator.backends.factory import NoBackend, open_backend
+from trioworker.orchestrator.backends.factory import API_KEY_VARIABLE, NoBackend, open_backend
 from trioworker.orchestrator.management_access import ManagementAccess
 from trioworker.orchestrator.server import bind, serve
 from trioworker.orchestrator.store import Store
@@ -37,6 +38,8 @@ def run_orchestrator(config: OrchestratorConfig) -> int:
     backend = NoBackend() if config.llm is None else open_backend(config.llm, config.model)
     with Store(config.database) as store, bind(config.host, config.port) as sock:
         # Commands of the same user must not read the secret and the model server's key in our memory or environment.
+        # A command of root can read our environment nevertheless (Linux 6.15: CAP_PERFMON), so the key leaves it.
+        wipe_variables([API_KEY_VARIABLE])
         forbid_inspection()
         return trio.run(_serve_until_signalled, config.admin_token, store, backend, sock)
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from trioworker.protocol.wire import Reply
 
 SPEC_FORMS = "script:FILE or openai:BASE_URL"
+API_KEY_VARIABLE = "OPENAI_API_KEY"
+"""The variable with the key of an `openai:` server."""
 
 
 def open_backend(spec: str, model: str | None = None) -> Backend:
