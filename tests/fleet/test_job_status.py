@@ -51,3 +51,15 @@ async def test_without_the_secret_the_jobs_token_is_tried(admin: tuple[str, str]
     requests = Requests(worker=httpx.Response(200, json={}))
     assert await HttpJobStatusClient(requests.client, admin).fetch_outcome(job()) is None
     assert requests.seen[-1] == ("/worker/job/job", "Bearer token-of-the-job")
+
+
+async def test_a_wrong_secret_is_one_line_however_many_jobs_are_looked_up(capsys: pytest.CaptureFixture[str]) -> None:
+    requests = Requests()
+    client = HttpJobStatusClient(requests.client, (ORCHESTRATOR, "wrong-secret"))
+    for _ in range(3):
+        await client.fetch_outcome(job())
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"trioworker: {ORCHESTRATOR}: the orchestrator's secret is wrong, so ended jobs can't be looked up; correct it"
+    )

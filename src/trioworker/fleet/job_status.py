@@ -12,6 +12,7 @@ import msgspec
 import trio
 
 from trioworker.fleet.engine import Attempt
+from trioworker.observability.notices import print_notice
 from trioworker.protocol.exit_codes import FAILED, STOPPED, SUCCEEDED
 
 if TYPE_CHECKING:
@@ -69,6 +70,11 @@ class HttpJobStatusClient:
             managed = None
             if self._admin_token and base == self._admin_url.rstrip("/"):
                 managed = await self._get(f"{base}/jobs/{job.job_id}", self._admin_token)
+            if managed is not None and managed.status_code == 401 and self._admin_token:
+                print_notice(
+                    f"{base}: the orchestrator's secret is wrong, so ended jobs can't be looked up; correct it"
+                )
+                self._admin_token = ""
             if managed is not None and managed.status_code == 200:
                 try:
                     view = _view.decode(managed.content)
