@@ -1,4 +1,4 @@
-"""`trioworker local` with a worker that dies again and again: the job stays resumable."""
+"""`trioworker local` with a worker that dies repeatedly: the job stays resumable."""
 
 from __future__ import annotations
 

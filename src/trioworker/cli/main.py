@@ -28,7 +28,7 @@ exit codes:
   4  stopped by a signal, and reported
   5  the end of the job could not be reported
   6  a replayed job differs from the recorded one
-  7  the worker died again and again, and the job can be resumed
+  7  the worker died repeatedly, and the job can be resumed
 """
 
 HEALTH_EXIT_CODES = """\
