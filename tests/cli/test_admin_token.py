@@ -37,7 +37,7 @@ def test_without_either_there_is_none() -> None:
 def test_an_invalid_secret_is_refused_without_quoting_it(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     tmp_path = tmp_path_factory.mktemp("secret")
     (tmp_path / "token").write_text(text)
-    with pytest.raises(ConfigError, match="is not a token of at least 16 letters") as refused:
+    with pytest.raises(ConfigError, match="the secret must have at least 16 characters") as refused:
         admin_token("--admin-token-file", tmp_path / "token")
     assert not text or text not in str(refused.value)
 

@@ -98,12 +98,12 @@ def test_user_without_a_home_needs_a_state_dir() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=60
     )
-    assert ended.stdout == "--state-dir is missing: give it, since user 54321 has no home folder\n"
+    assert ended.stdout == "user 54321 has no home folder; give a directory by --state-dir\n"
 
 
 @pytest.mark.parametrize("text", ["caf\udce9", "/tmp/caf\udce9"])
 def test_text_that_is_not_utf8_is_an_error(text: str) -> None:
-    with pytest.raises(ConfigError, match="is not UTF-8"):
+    with pytest.raises(ConfigError, match="is not valid UTF-8"):
         resolve({"state_dir": text})
 
 

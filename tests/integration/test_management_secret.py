@@ -222,4 +222,4 @@ def test_the_secret_is_not_printed_into_a_file(tmp_path: Path) -> None:
             finally:
                 process.terminate()
     assert "token=" not in log.read_text()
-    assert "without its token, which commands could read in this file" in log.read_text()
+    assert "the token is left out: commands could read it in this file" in log.read_text()

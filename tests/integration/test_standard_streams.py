@@ -174,7 +174,7 @@ async def test_option_that_is_not_utf8_is_one_line_and_exit_code_2(workspace: Pa
     ended = await ran(*local(workspace, option, name))
 
     assert ended.code == 2
-    assert ended.complaint.startswith(f"trioworker: {option}: '{ascii(name)[1:-1]}' is not UTF-8")
+    assert ended.complaint.startswith(f"trioworker: {option}: '{ascii(name)[1:-1]}' is not valid UTF-8")
 
 
 async def test_working_directory_that_is_not_utf8_is_one_line_and_exit_code_2(workspace: Path) -> None:

@@ -52,8 +52,9 @@ async def test_an_end_that_a_locked_database_does_not_take_is_one_line_and_keeps
     assert "Traceback" not in ended.err
     journal = journal_of(tmp_path)
     assert ended.err.splitlines()[-1] == (
-        f"trioworker: another process locks the database of the orchestrator; end it; the end of job {journal.stem} is"
-        f" not recorded: its journal, from which a worker resumes it, is {journal}, and the job is in {database}"
+        "trioworker: another process locks the orchestrator's database; end that process; the end of job"
+        f" {journal.stem} is not recorded: its journal, from which a worker resumes it,"
+        f" is {journal}, and the job is in {database}"
     )
 
 

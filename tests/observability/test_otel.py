@@ -225,4 +225,4 @@ async def test_malformed_variable_disables_the_export_but_not_the_job(
     collector, _ = await run_and_collect(workspace, monkeypatch)
     assert collector.heads == []
     assert len(warnings) == 1
-    assert "no spans are exported: a variable OTEL_* is unusable: " in warnings[0]
+    assert "no spans are exported: an OTEL_* variable is invalid: " in warnings[0]

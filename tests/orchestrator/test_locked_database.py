@@ -101,7 +101,7 @@ async def test_a_call_waits_for_the_lock_in_virtual_time(tmp_path: Path, autojum
         job = store.create_job("fix it", title="Fix")
         with closing(locked(path)):
             start = trio.current_time()
-            with pytest.raises(DatabaseLockedError, match="another process locks the database"):
+            with pytest.raises(DatabaseLockedError, match="another process locks the orchestrator's database"):
                 await unlocked(store.add_prompt, job.id, Prompt(content="x"))
             assert trio.current_time() - start >= database.LOCK_TIMEOUT
         assert await unlocked(store.add_prompt, job.id, Prompt(content="x"))

@@ -48,6 +48,6 @@ def admin_token(option: str, file: Path | None) -> str | None:
     if len(token) < MIN_LENGTH or not _TOKEN.fullmatch(token):
         # The value is a secret, so the message doesn't quote it.
         raise ConfigError(
-            f"{source}: is not a token of at least {MIN_LENGTH} letters, digits and characters of -._~+/="
+            f"{source}: the secret must have at least {MIN_LENGTH} characters: letters, digits and -._~+/="
         )
     return token

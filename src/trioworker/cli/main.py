@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except WorkerError as error:
         return print_error(error, BAD_USAGE)
     except MemoryError:
-        return print_error(WorkerError("memory ran out; raise the limit of memory"), UNREPORTED)
+        return print_error(WorkerError("memory ran out; raise the memory limit"), UNREPORTED)
     except OSError as error:
         return print_error(WorkerError(f"{error}; nothing was reported"), UNREPORTED)
 
@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         subcommands.orchestrator,
         option_table.ORCHESTRATOR,
         "serve jobs to workers (extra: local)",
-        f"The secret to manage jobs with may also be in {ADMIN_TOKEN_VARIABLE}.\n\n" + EXIT_CODES,
+        f"The secret for managing jobs may also be in {ADMIN_TOKEN_VARIABLE}.\n\n" + EXIT_CODES,
     )
     _add(
         commands,
@@ -133,7 +133,8 @@ def _parser() -> argparse.ArgumentParser:
         subcommands.fleet,
         option_table.FLEET,
         "run many jobs, each in a worker of its own",
-        f"The orchestrator's secret, to ask how jobs of lost workers ended, may also be in {ADMIN_TOKEN_VARIABLE}.\n"
+        "The orchestrator's secret, for asking how jobs of lost workers ended, may also be in "
+        f"{ADMIN_TOKEN_VARIABLE}.\n"
         "Exits with 0 if all jobs succeeded, 1 if not, 4 if it was stopped and jobs remain.\n\n" + EXIT_CODES,
     )
     fleet.add_argument("jobs", metavar="JOBS.jsonl", help="one line of JSON per job: job_id, token, …")

@@ -133,8 +133,8 @@ ORCHESTRATOR = (
         "FILE",
         Path,
         "",
-        "file with the secret to manage jobs with",
-        default_help="a random one, in the URL that is printed",
+        "file with the secret for managing jobs",
+        default_help="a random one, in the printed URL",
     ),
 )
 HEALTH = (

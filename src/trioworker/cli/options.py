@@ -103,7 +103,9 @@ def check_text(source: str, text: str) -> None:
     """
     if any("\ud800" <= character <= "\udfff" for character in text):
         encoding = sys.getfilesystemencoding().upper()
-        raise ConfigError(f"{source}: {text[:200]!r} is not {encoding}; use another name or text, or set the locale")
+        raise ConfigError(
+            f"{source}: {text[:200]!r} is not valid {encoding}; use another name or text, or set the locale"
+        )
 
 
 def user_state_dir(environ: Mapping[str, str]) -> Path:
@@ -116,7 +118,7 @@ def user_state_dir(environ: Mapping[str, str]) -> Path:
     try:
         home = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
     except RuntimeError as error:
-        raise ConfigError(f"--state-dir is missing: give it, since user {os.getuid()} has no home folder") from error
+        raise ConfigError(f"user {os.getuid()} has no home folder; give a directory by --state-dir") from error
     check_text("XDG_STATE_HOME or the home folder", str(home))
     return home / "trioworker"
 

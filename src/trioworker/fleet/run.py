@@ -47,7 +47,7 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     image: str | None
     admin_token: str | None
-    """The secret of the orchestrator at `orchestrator_url`, to ask how jobs of lost workers ended."""
+    """The secret of the orchestrator at `orchestrator_url`, for asking how jobs of lost workers ended."""
     worker_options: Mapping[str, Callable[[str], Any]]
     """The options of a worker that a job may set, each with the parser of its value."""
 

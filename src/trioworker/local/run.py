@@ -144,7 +144,7 @@ def _how_to_continue(config: LocalConfig, job_id: str, deaths: int, code: int) -
     """The notice for a job whose worker died too often: it is not reported as ended."""
     times = "once" if deaths == 1 else f"{deaths} times"
     last = f"signal {code - 128} ({signal.Signals(code - 128).name})" if code > 128 else f"exit code {code}"
-    hint = ": is memory short?" if code == 128 + signal.SIGKILL else ""
+    hint = ", probably because memory ran out" if code == 128 + signal.SIGKILL else ""
     return f"the worker died {times}, last with {last}{hint}; job {job_id} has not ended: {_kept(config, job_id)}"
 
 

@@ -41,7 +41,7 @@ MAX_BATCH = 512
 async def open_export(names: Sequence[str]) -> AsyncGenerator[list[Sink]]:
     """Open a sink whose spans are exported while the block runs, by the exporters that `OTEL_TRACES_EXPORTER` names.
 
-    Yields no sink, and logs why, if the extra is not installed or a variable is unusable.
+    Yields no sink, and logs why, if the extra is not installed or a variable is invalid.
     """
     try:
         from trioworker.observability.otel import OtelSink
@@ -55,7 +55,7 @@ async def open_export(names: Sequence[str]) -> AsyncGenerator[list[Sink]]:
         return
     except Exception as error:  # the SDK raises various types for a malformed variable
         reason = hide_url_passwords(f"{type(error).__name__}: {error}")
-        logger.warning("no spans are exported: a variable OTEL_* is unusable: {}", reason)
+        logger.warning("no spans are exported: an OTEL_* variable is invalid: {}", reason)
         yield []
         return
     with unwrap_single_exception():

@@ -15,7 +15,7 @@ def print_secret_url(text: str, url: str, token: str, fragment: str = "") -> Non
     A job's command can read the files of its user, a log file too.
     """
     if _stderr_is_file():
-        print_notice(f"{text} {url}/{fragment} (without its token, which commands could read in this file)")
+        print_notice(f"{text} {url}/{fragment} (the token is left out: commands could read it in this file)")
     else:
         print_notice(f"{text} {url}/?token={token}{fragment}")
 

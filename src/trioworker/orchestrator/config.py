@@ -16,7 +16,7 @@ class OrchestratorConfig(msgspec.Struct, frozen=True, kw_only=True):
     llm: str | None = None
     model: str | None = None
     admin_token: str | None = None
-    """The secret to manage jobs with; a random one if None."""
+    """The secret for managing jobs; a random one if None."""
 
     def __repr__(self) -> str:
         return f"OrchestratorConfig(host={self.host!r}, port={self.port!r})"

@@ -110,7 +110,9 @@ async def unlocked(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
             if not _is_locked(error):
                 raise
             if trio.current_time() >= give_up:
-                raise DatabaseLockedError("another process locks the database of the orchestrator; end it") from error
+                raise DatabaseLockedError(
+                    "another process locks the orchestrator's database; end that process"
+                ) from error
         await trio.sleep(LOCK_POLL_INTERVAL)
 
 

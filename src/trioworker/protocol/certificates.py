@@ -20,8 +20,8 @@ _NOT_YET_VALID, _EXPIRED, _HOST_MISMATCH, _ADDRESS_MISMATCH = 9, 10, 62, 64
 _REMEDIES = {
     _NOT_YET_VALID: "correct this machine's clock, or replace the certificate",
     _EXPIRED: "renew it, or correct this machine's clock",
-    _HOST_MISMATCH: "use a URL with a name that the certificate has",
-    _ADDRESS_MISMATCH: "use a URL with a name that the certificate has",
+    _HOST_MISMATCH: "use a URL with a name from the certificate",
+    _ADDRESS_MISMATCH: "use a URL with a name from the certificate",
 }
 """By OpenSSL's number of the error (X509_V_ERR_…)."""
 _UNKNOWN_ISSUER = "set SSL_CERT_FILE to the PEM file of the authority that issued it"

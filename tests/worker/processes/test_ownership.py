@@ -144,7 +144,7 @@ async def test_an_error_while_processes_are_ended_is_logged(tmp_path: Path, monk
         assert alive(child)
     assert not alive(child)
     logger.remove(handler)
-    assert "processes of commands may still run: OSError: [Errno 24] Too many open files\n" in messages
+    assert "processes of commands may still be running: OSError: [Errno 24] Too many open files\n" in messages
 
 
 def test_a_mark_that_is_not_text_is_no_error() -> None:

@@ -68,7 +68,7 @@ def test_text_that_resembles_nothing_is_not_guessed() -> None:
 
 def test_edit_that_was_made_before_is_recognised() -> None:
     answer = where_it_nearly_matches(CONTENT, "class Another:", "class Other:")
-    assert answer == "new_string is already on line 8, so the edit may have been made before"
+    assert answer == "new_string is already on line 8, so the edit may already have been made"
 
 
 def test_many_lines_are_shown_in_part() -> None:

@@ -205,7 +205,7 @@ def _errors_logged() -> Generator[None]:
     except Exception as error:
         from loguru import logger
 
-        logger.error("processes of commands may still run: {}: {}", type(error).__name__, error)
+        logger.error("processes of commands may still be running: {}: {}", type(error).__name__, error)
 
 
 class _Process(Protocol):

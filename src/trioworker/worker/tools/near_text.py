@@ -58,7 +58,7 @@ def where_it_nearly_matches(content: str, old: str, new: str, *, whole_lines: bo
             first = content.count("\n", 0, found)
             return _quoted(content, (first, first + variant.rstrip("\n").count("\n")), f"it differs in {difference}")
     if content.count("\n") > MAX_LINES_IN_MEMORY:
-        many = "its lines are too many to look for similar ones; read the part again and quote it exactly"
+        many = "it has too many lines to look for similar ones; read the part again and quote it exactly"
         return _already_made(content, new) or many
     lines = content.split("\n")
     folded = [_folded(line) for line in lines]
@@ -82,7 +82,7 @@ def _already_made(content: str, new: str) -> str:
     """The remark that the new text is already in the file; empty if it isn't."""
     at = content.find(new) if new.strip() else -1
     line = content.count("\n", 0, at) + 1
-    return f"new_string is already on line {line}, so the edit may have been made before" if at >= 0 else ""
+    return f"new_string is already on line {line}, so the edit may already have been made" if at >= 0 else ""
 
 
 def _variants(old: str) -> list[tuple[str, str]]:
