@@ -5,7 +5,7 @@ import sys
 
 
 def _leave_out_working_directory() -> None:
-    """Remove what `-m` has put first on the path: a module there, such as trio.py, must not run with our token.
+    """Remove the folder that `-m` put first on the path: a module there, such as trio.py, must not run with our token.
 
     Until this has run, only modules that Python has already imported may be imported.
     """

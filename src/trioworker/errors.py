@@ -58,7 +58,7 @@ class UnreachableError(OrchestratorError):
 
 
 class ServerFailingError(UnreachableError):
-    """The orchestrator answered a request with nothing but 5xx statuses for longer than the request tolerates them."""
+    """The orchestrator answered a request only with 5xx statuses, for longer than the request tolerates them."""
 
 
 class BadReplyError(OrchestratorError):

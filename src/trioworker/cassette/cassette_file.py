@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 OPEN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """A symbolic link at the path is refused, and a FIFO doesn't block."""
 MODE = 0o600
-"""Also of a file that exists: it holds a conversation."""
+"""Set for an existing file, too: it holds a conversation."""
 MAX_HEADER_BYTES = 4 * 1024 * 1024
 """A job's description has at most 1 MB, which is a little more as JSON."""
 

@@ -84,7 +84,7 @@ class CassetteRecorder:
         self._write(
             CassetteHeader(
                 job_id=self._config.job_id,
-                # Without a user and a password: a replay sends no request there.
+                # Without the user and the password, which a replay doesn't need: it sends no request there.
                 orchestrator_url=re.sub(r"(?<=://)[^/]*@", "", self._config.orchestrator_url),
                 title=redact(description.title),
                 description=redact(description.description),

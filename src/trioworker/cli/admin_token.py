@@ -1,4 +1,4 @@
-"""The secret that manages jobs at an orchestrator, from a file or a variable."""
+"""Reads the secret for managing jobs at an orchestrator, from a file or a variable."""
 
 from __future__ import annotations
 

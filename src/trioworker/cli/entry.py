@@ -1,4 +1,4 @@
-"""The start of the program. All other imports are deferred: until it handles signals, one would end it unreported."""
+"""The start of the program. Other imports are deferred: an earlier signal would end it without a report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run() -> NoReturn:
     from trioworker.protocol.exit_codes import UNREPORTED
 
     code = UNREPORTED
-    # Registered first, so called last: profilers and others write their results before.
+    # Registered first, so called last: profilers and others write their results before that.
     atexit.register(lambda: exit_now(code))
     try:
         code = main()

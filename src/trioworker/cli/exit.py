@@ -14,7 +14,7 @@ EXIT_TIMEOUT = 2.0
 
 
 def exit_on_signal() -> None:
-    """Exit with `STOPPED` on a signal until the command receives signals itself: it has started nothing yet."""
+    """Exit with `STOPPED` on a signal until the command handles signals itself: it has started nothing yet."""
     early = early_signals()
     if early is not None:
         early.call(lambda _: exit_now(STOPPED))
@@ -30,8 +30,8 @@ def ignore_signals() -> None:
 def exit_now(code: int) -> NoReturn:
     """Write the remaining output within `EXIT_TIMEOUT`, and end the process without shutting the interpreter down.
 
-    A thread may be left inside a C++ library, such as a search in RE2 that was abandoned. At its shutdown, Python up to
-    3.13 unwinds such a thread, which ends the process by SIGABRT.
+    A thread may still be inside a C++ library, such as an abandoned search in RE2. At shutdown, Python up to 3.13
+    unwinds such a thread, which aborts the process with SIGABRT.
     """
     drain_standard_streams(EXIT_TIMEOUT)
     os._exit(code)

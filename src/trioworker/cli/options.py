@@ -90,13 +90,13 @@ def _resolve(option: Option, argument: str | None, environ: Mapping[str, str]) -
         value = option.parse(text)
     except ValueError as error:
         raise ConfigError(f"{source}: {text[:200]!r} is not {error}") from error
-    # A resolved path has the names of its parents.
+    # A resolved path includes the names of its parents.
     check_text(source, str(value))
     return value
 
 
 def check_text(source: str, text: str) -> None:
-    """Refuse text with bytes that the locale's encoding doesn't have: events and requests can't contain them.
+    """Refuse text with bytes that are invalid in the locale's encoding: events and requests can't contain them.
 
     Raises:
         ConfigError: there are such bytes.

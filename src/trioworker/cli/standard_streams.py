@@ -15,7 +15,7 @@ MAX_WAITING_OUTPUT = 16 * MAX_WAITING_BYTES
 
 
 def open_standard_streams() -> None:
-    """Replace standard output and standard error by streams that never block, and open those that are closed.
+    """Replace standard output and standard error with streams that never block, and open those that are closed.
 
     A closed descriptor would be taken by the next file that is opened, such as a connection to the orchestrator.
     """
@@ -38,7 +38,7 @@ def _open_if_closed(descriptor: int) -> None:
     try:
         os.fstat(descriptor)
     except OSError:
-        # The lowest free number is used, which is this one. Child processes inherit it, as any standard stream.
+        # The lowest free number is used, which is this one. Child processes inherit it, like any standard stream.
         os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 

@@ -55,7 +55,7 @@ class JobStatusClient(Protocol):
 class HttpJobStatusClient:
     """Asks the management API of the orchestrator (`GET /jobs/ID`); if it is unavailable, tries the job's token.
 
-    `admin` is the URL of the orchestrator and its secret, which no other server gets.
+    `admin` is the URL of the orchestrator and its secret, which is sent to no other server.
     """
 
     def __init__(self, client: httpx.AsyncClient, admin: tuple[str, str] | None = None) -> None:

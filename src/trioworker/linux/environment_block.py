@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def wipe_variables(names: Iterable[str]) -> None:
     """Remove the variables, and overwrite them in the block that the kernel copied onto our stack at the start.
 
-    Nothing refers to them after they were unset. The block's address comes from `/proc/self/stat`; its content is
+    Nothing refers to them once they are unset. The block's address comes from `/proc/self/stat`; its content is
     compared to `/proc/self/environ` before anything is written. Idempotent.
     """
     import ctypes

@@ -64,7 +64,7 @@ def version() -> int:
 def open_ruleset(offered: int, paths: Iterable[Path], *, sockets: Iterable[Path] = ()) -> int:
     """Return the descriptor of a ruleset of version `offered` that allows writing only to `paths` and all below.
 
-    From version 9, it allows connecting to sockets only in those of `paths` that are among `sockets`, and all below.
+    From version 9 on, it allows connecting to sockets only in those of `paths` that are in `sockets`, and all below.
     Paths that do not exist are ignored.
 
     Raises:

@@ -74,7 +74,7 @@ def process_entry(pid: int) -> ProcessEntry:
         parent=int(fields[1]),
         group=int(fields[2]),
         session=int(fields[3]),
-        # While other threads run, a process is alive, though its first thread has ended.
+        # A process is alive while other threads run, even if its first thread has ended.
         is_dead=fields[0] in (b"Z", b"X", b"x") and int(fields[17]) <= 1,
     )
 
@@ -111,7 +111,7 @@ def has_children_besides(pid: int) -> bool:
 def children(besides: Container[int] = ()) -> list[ProcessEntry]:
     """The children of this process, alive or dead, the newest first. Much faster than `process_table`.
 
-    It may miss a child while others end. `besides` are pids to leave out.
+    It may miss a child while others end. `besides` are pids to skip.
     """
     try:
         pids = _child_pids()

@@ -1,7 +1,7 @@
 """Builds seccomp filters, which make system calls fail depending on their arguments (seccomp(2)).
 
-A filter is a BPF program. The kernel runs it before each system call, unless it allows the call whatever its arguments
-are: that is computed once. A filter is inherited by all that a process starts, and can't be removed.
+A filter is a BPF program, which the kernel runs before each system call. It skips calls that the filter allows whatever
+their arguments are; it determines these once. A filter is inherited by all that a process starts, and can't be removed.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ _ARCHITECTURES = {
 asm-generic/unistd.h). Both architectures are little-endian.
 """
 _X32_BIT = 0x40000000
-"""In the numbers of calls of the x32 ABI, which share the architecture of x86_64 (asm/unistd.h)."""
+"""Set in the call numbers of the x32 ABI, which has the same AUDIT_ARCH as x86_64 (asm/unistd.h)."""
 
 _LOAD, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _RETURN = 0x20, 0x15, 0x35, 0x06
 """Instructions (linux/filter.h): load a word of `struct seccomp_data`, jump, return an action."""

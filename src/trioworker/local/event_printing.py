@@ -48,7 +48,7 @@ class EventPrinting:
                     return
 
     def finish(self, timeout: float) -> None:
-        """Print what has arrived, and no more; a reader that pauses has `timeout` seconds."""
+        """Print only what has arrived; wait `timeout` seconds for a reader that pauses."""
         self._finishing = True
         self._waiting.cancel()
         self._printing.deadline = trio.current_time() + timeout

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from trioworker.orchestrator.views import NewJob
 
 OUTPUT_TIMEOUT = 60.0
-"""Seconds after the job's end that its output waits for a reader that pauses, such as a pager."""
+"""Seconds that the output waits, after the job's end, for a reader that pauses, such as a pager."""
 STOPPED_OUTPUT_TIMEOUT = 2.0
 """The same for a job that was stopped."""
 
@@ -141,7 +141,7 @@ def _has_ended(store: Store, job_id: str) -> bool:
 
 
 def _how_to_continue(config: LocalConfig, job_id: str, deaths: int, code: int) -> str:
-    """The notice for a job whose worker died too often: it is not reported as ended."""
+    """The notice for a job whose worker died too often and that isn't reported as ended."""
     times = "once" if deaths == 1 else f"{deaths} times"
     last = f"signal {code - 128} ({signal.Signals(code - 128).name})" if code > 128 else f"exit code {code}"
     hint = ", probably because memory ran out" if code == 128 + signal.SIGKILL else ""

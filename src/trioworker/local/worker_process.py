@@ -21,7 +21,7 @@ STOP_TIMEOUT = 12.0
 MAX_RESUMES = 3
 """Restarts of a worker that dies. SIGKILL usually means that memory ran out, which will happen again."""
 FINAL_CODES = (BAD_USAGE, NO_ORCHESTRATOR, STOPPED)
-"""Exit codes that a restart can't change, although the job may not be reported."""
+"""Exit codes that a restart wouldn't change, even if the job isn't reported."""
 FINAL_CODES_OF_RESTARTS = (NO_ORCHESTRATOR, STOPPED)
 """The same for a restarted worker. Its usage was good before: something else, such as a process of a command that locks
 the journal, prevents it from resuming the job.
@@ -79,7 +79,7 @@ class WorkerProcess:
 
     @property
     def died(self) -> bool:
-        """Whether the worker ended without a report, and neither `kill` nor the worker itself gave the job up."""
+        """Whether the worker ended without a report, and neither `kill` nor the worker itself gave up the job."""
         final = FINAL_CODES_OF_RESTARTS if self._resumes else FINAL_CODES
         return self.ended and not self._killed and self._process.returncode not in final and not self._reported()
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_WAITING_BYTES = 1024 * 1024
-"""Bytes that wait to be written; text beyond it is dropped. Thousands of log lines."""
+"""Bytes that may wait to be written, which are thousands of log lines; further text is dropped."""
 
 
 class BoundedStream(io.TextIOBase):
@@ -48,7 +48,7 @@ class BoundedStream(io.TextIOBase):
         self._partial = ""
         self._thread: threading.Thread | None = None
         self.dropped = 0
-        """Lines dropped since their number was last written."""
+        """Lines that were dropped since their number was last written."""
         self.error: OSError | None = None
         """Why the last write failed, None if it succeeded."""
 
@@ -132,10 +132,10 @@ class BoundedStream(io.TextIOBase):
 
 
 def wait_until_written(stream: TextIO | BoundedStream) -> None:
-    """Wait until everything that was written to the stream is passed on; a reader that pauses is waited for.
+    """Wait until everything that was written to the stream is passed on, even if its reader pauses.
 
     Raises:
-        OSError: it can't be written to.
+        OSError: the stream can't be written to.
     """
     if not isinstance(stream, BoundedStream):
         stream.flush()

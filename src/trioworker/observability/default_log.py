@@ -10,8 +10,8 @@ PACKAGE = "trioworker"
 def disable_log() -> None:
     """Disable the log, unless the program has already called `logger.enable("trioworker")`.
 
-    Called when the package is imported, if loguru is, else when what logs is imported: `import trioworker` imports no
-    dependency.
+    Called when the package is imported, if loguru already is; else when the first module that logs is imported:
+    `import trioworker` imports no dependency.
     """
     # loguru has no public way to ask.
     settings: list[tuple[str, bool]] = getattr(getattr(logger, "_core", None), "activation_list", [])

@@ -33,7 +33,7 @@ class Logs:
         logger.add(
             self._write_json if form == "json" else self._write_text,
             level=level.upper(),
-            # Only the traceback, empty without one: the rest comes from the record.
+            # Only the traceback, or nothing without one: the rest comes from the record.
             format=lambda _: "{exception}",
             # A traceback with the values of variables could show secrets that redaction doesn't know.
             diagnose=False,

@@ -7,7 +7,7 @@ import sys
 from trioworker.protocol.control_characters import escape_text
 
 INDENT = "    "
-"""Starts the second and every later line of a notice or a log record, so that it can't pass for one of its own."""
+"""Starts the second and every later line of a notice or a log record, so that it can't pass for a new one."""
 
 
 def print_notice(text: str) -> None:

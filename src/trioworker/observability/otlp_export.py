@@ -121,7 +121,7 @@ class SpanQueue:
 
 
 def _export(exporter: SpanExporter, batch: Sequence[ReadableSpan]) -> bool:
-    """Send a batch. Exporters are foreign code, and some versions of the SDK's raise what `requests` does."""
+    """Send a batch. Exporters are foreign code; in some versions of the SDK, they raise exceptions of `requests`."""
     try:
         return exporter.export(batch).name == "SUCCESS"
     except (Exception, SystemExit) as error:

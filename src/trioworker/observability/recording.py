@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DEFAULT_TRACK = "job"
 """The track of spans that belong to no actor."""
 CACHED_TEXTS = 256
-"""Redacted texts that are kept: nearly all are names that recur."""
+"""Redacted texts that are cached: nearly all are names that recur."""
 
 
 class RecordedSpan(Span):
@@ -63,7 +63,7 @@ class RecordedSpan(Span):
 
     def __enter__(self) -> Self:
         outer = _current.get()
-        # A job within the span of another job is recorded by itself.
+        # A job within the span of another job is recorded separately.
         self.parent = outer if outer is not None and outer._recorder is self._recorder else None
         self._outer = outer
         if not self.track:
@@ -195,7 +195,7 @@ class RecordingTracer(Tracer):
 
 
 def is_cancel(error: BaseException | None) -> bool:
-    """Whether an exception is `Cancelled`, or a group of nothing else. That is how work that isn't needed ends."""
+    """Whether an exception is `Cancelled`, or a group of only that: work that is no longer needed ends like this."""
     if isinstance(error, BaseExceptionGroup):
         return all(map(is_cancel, cast("BaseExceptionGroup[BaseException]", error).exceptions))
     return isinstance(error, trio.Cancelled)

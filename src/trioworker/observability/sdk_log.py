@@ -8,9 +8,9 @@ from loguru import logger
 
 
 def forward_sdk_log() -> None:
-    """Pass the SDK's records on from now on, in place of writing them to stderr.
+    """Pass the SDK's records on from now on, instead of writing them to stderr.
 
-    For programs of ours: the logging of one that embeds a job isn't touched.
+    Only for our own programs: the logging of a program that embeds a job isn't changed.
     """
     logging.getLogger("opentelemetry").addHandler(_Handler())
 

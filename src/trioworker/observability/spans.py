@@ -30,7 +30,7 @@ class Span:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the span. Only the type of an exception is recorded, and that of a cancel is no error."""
+        """End the span. Only the type of an exception is recorded, and a cancel isn't an error."""
 
     def set(self, **attributes: Attribute) -> None:
         """Add attributes that are known only now."""
@@ -52,7 +52,7 @@ class Tracer:
         """Record the values that `read` returns, one for each name, when they change. `read` must be fast."""
 
     def redact_with(self, redact: Callable[[str], str]) -> None:
-        """Apply `redact` to every recorded text from now on: more secrets are known."""
+        """Apply `redact` to every recorded text from now on, because more secrets are known."""
 
     def headers(self) -> Mapping[str, str]:
         """Return the headers that propagate the current span with a request."""

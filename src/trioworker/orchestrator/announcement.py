@@ -12,7 +12,7 @@ from trioworker.observability.notices import print_notice
 def print_secret_url(text: str, url: str, token: str, fragment: str = "") -> None:
     """Print `text` and the page's URL on stderr, with the token unless stderr is a file.
 
-    A job's command can read the files of its user, a log file too.
+    A job's command can read the user's files, including a log file.
     """
     if _stderr_is_file():
         print_notice(f"{text} {url}/{fragment} (the token is left out: commands could read it in this file)")

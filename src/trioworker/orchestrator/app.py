@@ -44,6 +44,6 @@ async def _health(_: Request) -> PlainTextResponse:
 
 
 def _database_failed(_: Request, error: Exception) -> PlainTextResponse:
-    """The database is locked or the disk is full: it may pass, so the client retries."""
+    """The database is locked or the disk is full. This may be temporary, so the client retries."""
     _log.warning("the database failed: %s", error)
     return PlainTextResponse(f"the database failed: {error}", 503, {"Retry-After": "1"})

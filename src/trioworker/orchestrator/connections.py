@@ -19,12 +19,12 @@ HEAD_TIMEOUT = 20.0
 SEND_TIMEOUT = 60.0
 """Seconds in which a client must read a part of a response."""
 MAX_CONNECTIONS = 8192
-"""A worker has about four: for events, prompts, the model and the report."""
+"""A worker has about four connections: for events, prompts, the model and the report."""
 RESERVED_DESCRIPTORS = 32
 """Descriptors that connections leave to the database, the model server and files."""
 
 POLL_INTERVAL = 0.1
-"""Seconds between two looks for an idle connection while there are too many."""
+"""Seconds between searches for an idle connection while there are too many."""
 
 
 class Connection:
@@ -52,7 +52,7 @@ class Connection:
         self._sending.cancel()
 
     async def __call__(self, scope: Any, receive: Any, send: Any, *_: Any) -> None:
-        """Answer a request: its head has arrived. The other arguments are Hypercorn's, for threads."""
+        """Answer a request whose head has arrived. The other arguments are Hypercorn's, for threads."""
         self._requests += 1
         self.scope.deadline = math.inf
         try:
@@ -121,7 +121,7 @@ class LimitedListener(trio.abc.Listener[trio.SocketStream]):
             while len(self._open) >= self._limit:
                 if idle := [connection for connection in self._open if not connection.busy]:
                     min(idle, key=lambda connection: connection.idle_since).close()
-                # A request may end meanwhile, without an event.
+                # A request may end meanwhile, and no event signals that.
                 with trio.move_on_after(POLL_INTERVAL):
                     await self._one_closed.wait()
         except BaseException:

@@ -95,7 +95,7 @@ class DatabaseLockedError(WorkerError):
 
 
 async def unlocked(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a method of the store, again and again while another process locks the database.
+    """Call a method of the store, and retry it while another process locks the database.
 
     SQLite's own wait would block the event loop. There is no await between a call that succeeds and the return.
 
@@ -146,5 +146,5 @@ def open_database(database: Path | None) -> sqlite3.Connection:
 
 
 def _is_locked(error: sqlite3.Error) -> bool:
-    # The lower byte is the primary code; an error of Python's module has none.
+    # The lower byte is the primary code; an error raised by Python's module has none.
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

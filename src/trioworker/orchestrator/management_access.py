@@ -1,6 +1,6 @@
 """Access to the management API and the page: programs of this machine that know the secret.
 
-A job's command can read the files of its user and connect to this machine. Without a secret it could list jobs, stop
+A job's command can read the user's files and connect to this machine. Without a secret it could list jobs, stop
 them and send prompts. A browser exchanges the secret in the page's URL for a cookie.
 """
 
@@ -70,7 +70,7 @@ class ManagementAccess:
 
 
 def _cookie_name(request: Request) -> str:
-    """Cookies don't distinguish ports: each orchestrator of this machine needs a name of its own."""
+    """Cookies don't distinguish ports: each orchestrator on this machine needs its own name."""
     _, port = request.scope.get("server") or ("", 0)
     return f"trioworker-{port}"
 

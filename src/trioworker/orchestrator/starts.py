@@ -1,8 +1,8 @@
 """Grants each job to one start of a worker, so that two copies of a worker can't both work on it.
 
 A start identifies itself by a header and begins with `GET job` (contract, 'Starts'). The job is granted to the start
-whose first `GET job` came last; the others' requests are refused, also when they come late, and also after the job has
-ended. A worker that doesn't send the header can't be told apart from others, and is always admitted.
+whose first `GET job` came last; the requests of all other starts are refused, even after the job has ended. A
+worker that doesn't send the header can't be told apart from others, and is always admitted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Starts:
         self._db = db
 
     def ask(self, job_id: str, start: str) -> None:
-        """Grant the job to a start that asks for the first time. A start that asked before keeps its place."""
+        """Grant the job to a start that asks for the first time. A start that asked before keeps its position."""
         self._db.execute("INSERT OR IGNORE INTO starts (job, start) VALUES (?, ?)", (job_id, start))
 
     def granted(self, job_id: str) -> str | None:

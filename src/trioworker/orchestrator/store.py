@@ -1,8 +1,8 @@
 """The orchestrator's state in SQLite: jobs, events, prompts, credentials, reports.
 
 Each change is one short transaction in the event loop: 0.1 ms in memory and 0.2 ms in a file with a write-ahead log,
-about the cost of handing it to a thread. A change wakes the job's followers. Only digests of tokens are stored. A
-database that another process locks isn't waited for here: see `unlocked`.
+about the cost of handing it to a thread. A change wakes the job's followers. Only digests of tokens are stored. Waiting
+while another process locks the database is left to `unlocked`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The certificates by which TLS connections are verified, and what is wrong with a server's certificate.
+"""The certificates that verify TLS connections, and the description of what is wrong with a server's certificate.
 
 Three variables replace the default certificates: `SSL_CERT_FILE` and `SSL_CERT_DIR`, as OpenSSL defines them, and
 `REQUESTS_CA_BUNDLE`, a file or a directory. All that are set are trusted together.
@@ -23,7 +23,7 @@ _REMEDIES = {
     _HOST_MISMATCH: "use a URL with a name from the certificate",
     _ADDRESS_MISMATCH: "use a URL with a name from the certificate",
 }
-"""By OpenSSL's number of the error (X509_V_ERR_…)."""
+"""Remedies by OpenSSL's error number (X509_V_ERR_…)."""
 _UNKNOWN_ISSUER = "set SSL_CERT_FILE to the PEM file of the authority that issued it"
 
 _CORRECT = "correct the path or unset the variable"
@@ -45,7 +45,7 @@ def client_context(environment: Mapping[str, str]) -> ssl.SSLContext:
         import certifi
 
         context.load_default_certs()
-        # Images without the system's certificates are common.
+        # Container images without the system's certificates are common.
         context.load_verify_locations(certifi.where())
     return context
 

@@ -16,7 +16,7 @@ _WHITE_SPACE = b" \t\r\n"
 def has_too_many_values(data: bytes | str) -> bool:
     """Whether JSON has so many values that it must not be decoded. It need not be valid.
 
-    Takes linear time, and little memory. Almost all texts are short enough without looking at them.
+    Takes linear time, and little memory. Almost all texts are so short that they need no check.
     """
     if len(data) <= MAX_STRUCTURE_BYTES:
         return False

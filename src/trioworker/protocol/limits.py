@@ -11,8 +11,8 @@ MIB = 1024 * KIB
 MAX_REPLY_BYTES = 1 * MIB
 """A response of the orchestrator, except the model's replies: jobs, credentials and prompts are written by people."""
 MAX_LLM_REPLY_BYTES = 16 * MIB
-"""A reply of the model. It may write a file of 5 MiB, as JSON that takes up to three bytes for one. A text of this size
-takes up to four times as much memory: one emoji makes each of its characters 32 bits wide.
+"""A reply of the model. It may write a file of 5 MiB, each byte of which takes up to three bytes of JSON. A text of
+this size takes up to four times as much memory: one emoji makes each of its characters 32 bits wide.
 """
 MAX_REQUEST_BYTES = 1_900_000
 """The body of a request. The orchestrator refuses bodies over 2 MB (contract, 'HTTP')."""
@@ -27,7 +27,7 @@ MAX_CALLS = 64
 MAX_TOOL_THREADS = 64
 """Concurrent threads of tools: as many as a reply may have calls. A tool waits for a free one within its time-out."""
 MAX_CONCURRENT_CALLS = 8
-"""Calls that run side by side, each of which may need some ten MB. One that waits for its turn doesn't time out."""
+"""Calls that run concurrently, each of which may need some ten MB. A call that waits for its turn doesn't time out."""
 MAX_NAME_BYTES = 128
 """A tool's name: twice what providers allow. A longer one is cut, and matches no tool."""
 MAX_ID_BYTES = 8 * KIB

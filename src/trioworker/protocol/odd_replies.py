@@ -28,7 +28,7 @@ THOUGHT_PARTS = frozenset({"thinking", "reasoning", "redacted_thinking"})
 """Types of content parts that are not text of the reply."""
 
 CHECKED_BYTES = MIB
-"""Bytes of which it is checked at once whether they are UTF-8: decoded, they may take four times as much memory."""
+"""Bytes that are checked for UTF-8 at once: decoded, they may take four times as much memory."""
 
 
 class _Reply(msgspec.Struct):
@@ -178,7 +178,7 @@ def _without_lone_surrogates(text: str) -> Iterator[str]:
     piece, escape = re.compile(_PIECE), re.compile(_ESCAPE)
     position = 0
     while position < len(text):
-        # What no piece starts with is a backslash at the end.
+        # Only a backslash at the end is in no piece.
         end = found.end() if (found := piece.match(text, position)) else len(text)
         yield escape.sub(_without_lone_surrogate, text[position:end])
         position = end

@@ -7,7 +7,7 @@ import re
 PATTERN = (
     r":(?:\\?/){2}"  # JSON may escape a slash
     r"[^\s/?#@:\"'`<>\\]*+:"
-    # The marker of a redaction, a port in a list, and placeholders as in `%s`, `***` and `...` are no passwords.
+    # The marker of a redaction, a port in a list, and placeholders such as `%s`, `***` and `...` aren't passwords.
     r"(?!\[REDACTED:|%[a-z(]|[*.x]+@|\d+[,;])"
     # Neither are those in `{password}`, `$PASSWORD`, `$(password)` and `<password>`. The last `@` ends a password.
     r"(?P<password>[^\s/?#\"'`<>{}$()\\|]+)@"
@@ -18,7 +18,7 @@ ANCHOR = r":(?:\\?/){2}[^\s/?#@:]*:[^\s/]+@"
 
 
 def hide_url_passwords(text: str) -> str:
-    """Replace each password in a URL by `***`: for texts that aren't redacted, such as errors of the command line."""
+    """Replace each password in a URL with `***`: for texts that aren't redacted, such as errors of the command line."""
     # `re` caches the compiled pattern; few runs need it.
     return re.sub(PATTERN, _hidden, text) if "@" in text else text
 

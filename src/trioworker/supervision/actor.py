@@ -108,7 +108,7 @@ class Actor:
                 await start()
         except Exception as error:
             reason = f"crashed: {type(error).__name__}: {error}"
-            # As text: a log of the program that embeds the job might show the values of variables, which are secret.
+            # As text: the log of a program that embeds the job might show the values of variables, which may be secret.
             logger.debug("{} {}\n{}", self.name, reason, "".join(traceback.format_exception(error)))
         else:
             reason = "cancelled" if scope.cancelled_caught else None

@@ -1,12 +1,12 @@
-"""A clock for `trio.run` with which what happened in time isn't taken for late after the process was frozen.
+"""A clock for `trio.run`: after the process was frozen, what happened in time isn't treated as late.
 
 A process may be stopped for a while: by SIGSTOP, by the cgroup freezer of a container engine, by a debugger, or by a
 machine that gives it no CPU. When it continues, trio expires all deadlines that have passed before it has seen which
 children ended, which responses arrived, and which threads returned meanwhile. This clock then stands still for
-`HOLD` seconds, in which these are handled first, and goes on with the true time.
+`HOLD` seconds, in which these are handled first, and continues with the true time.
 
-Deadlines follow CLOCK_MONOTONIC, as with trio's own clock. It stops while the machine is suspended, and doesn't stop
-while only the process is frozen.
+Deadlines follow CLOCK_MONOTONIC, as with trio's own clock. It stops while the machine is suspended, but not while only
+the process is frozen.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 import trio
 
 STALL = 0.5
-"""Seconds after which an event loop that didn't run counts as frozen, beyond the time that it wanted to sleep."""
+"""Seconds beyond the intended sleep after which an event loop that didn't run counts as frozen."""
 HOLD = 0.5
 """Seconds that the clock stands still: enough for other processes that were frozen too to pass on what they have."""
 
@@ -45,7 +45,7 @@ class CatchUpClock(trio.abc.Clock):
         return self._show(now)
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
-        """The seconds to sleep until a deadline, at most until the clock goes on."""
+        """The seconds to sleep until a deadline, at most until the clock continues."""
         left = deadline - self.current_time()
         now = time.perf_counter()
         if self._held_until > now:

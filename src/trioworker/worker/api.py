@@ -88,7 +88,7 @@ async def open_job(
         stop: a request to stop that may come before the job is fetched.
         journal: in place of the one in the configuration's `state_dir`.
         recorder: records the job, such as `trioworker.cassette.open_recorder`.
-        clocks: reads the clocks by which a restart knows how long ago the job was opened.
+        clocks: reads the clocks that tell a restart how long ago the job was opened.
         machine: the text about the machine and the limits in the system message, in place of this machine's.
         extra_time: seconds that the job may take beyond the time limit that the model sees.
 

@@ -46,9 +46,9 @@ UNKNOWN_JOB = wire.JobDescription(title="", description="")
 async def bootstrap(client: OrchestratorClient, job: Job, stop: StopRequest) -> FetchedJob:
     """Fetch the job, then the credentials granted to it; a stop request cancels that.
 
-    `GET job` comes first and alone: with it, this start asks for the job (contract, 'Starts'). A job whose journal says
-    that its report was accepted needs no request. A job whose report was sent, and whose token the orchestrator no
-    longer knows, has ended too: the report had arrived.
+    `GET job` completes before any other request: with it, this start asks for the job (contract, 'Starts'). A job
+    whose journal says that its report was accepted needs no request. A job whose report was sent, and whose token the
+    orchestrator no longer knows, has ended too: the report had arrived.
 
     Raises:
         RefusedError: the orchestrator doesn't know the job, or refuses the token.

@@ -24,8 +24,8 @@ CLEANUP_SHARE = 0.5
 REPORT_SHARE = 0.35
 """The part of a shutdown that is reserved for the report when events can't be delivered."""
 POST_PATIENCE = 60.0
-"""Seconds for which a post may get nothing but 5xx responses before the next one is tried; half of what a post may take
-during the shutdown, if that is less.
+"""Seconds for which a post may get only 5xx responses before the next one is tried; during the shutdown, half of what a
+post may take, if that is less.
 """
 POST_SHARE = 1 / 3
 MIN_POST_TIMEOUT = 0.5
@@ -141,7 +141,7 @@ class JobScopes:
         return self._post
 
     def post_patience(self) -> float:
-        """Seconds for which the current post may get nothing but 5xx responses."""
+        """Seconds for which the current post may get only 5xx responses."""
         return min(POST_PATIENCE, max(0.0, self._post.deadline - trio.current_time()) / 2)
 
     def poll(self, timeout: float) -> trio.CancelScope:
@@ -159,7 +159,7 @@ class JobScopes:
         self._poll.shield = False
 
     def end_superseded(self, error: SupersededError) -> None:
-        """Cancel everything, without a record or a report: a later start of the job does all that is left."""
+        """Cancel everything, without a record or a report: a later start of the job does the rest."""
         self._superseded = error
         self.unshield_polls()
         self.shutdown.cancel()

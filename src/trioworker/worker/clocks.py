@@ -1,7 +1,7 @@
 """How long ago a job was opened, when another process resumes it.
 
-A running job's deadlines follow CLOCK_MONOTONIC, which a change of the date doesn't affect and which stops while the
-machine is suspended. That clock continues for a resumed job too, as long as the machine wasn't booted meanwhile. After
+A running job's deadlines follow CLOCK_MONOTONIC, which setting the date doesn't affect and which stops while the
+machine is suspended. It is valid for a resumed job, too, unless the machine was booted meanwhile. After
 a boot, or on another machine, only the wall clock is left, and it may have been set to anything.
 """
 

@@ -1,7 +1,7 @@
-"""Reads the body of a response within a limit that also holds for what it decompresses to.
+"""Reads the body of a response within a limit that also applies to the decompressed body.
 
-A few KB of gzip expand to gigabytes, and httpx decompresses each piece as a whole. So only gzip is requested, and
-decompressed here.
+A few KB of gzip expand to gigabytes, and httpx decompresses each piece as a whole. So only gzip and deflate are
+requested, and decompressed here.
 """
 
 from __future__ import annotations

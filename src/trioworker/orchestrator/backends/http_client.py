@@ -1,4 +1,4 @@
-"""The HTTP client for a model server: its time-outs, the certificates that it trusts, and the proxy on the way."""
+"""The HTTP client for a model server: its time-outs, trusted certificates and proxy."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def open_client(
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy for a URL, by the variables that most programs use; None to connect directly.
+    """The proxy for a URL, from the variables that most programs use; None to connect directly.
 
-    They are `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in lower or upper case. This machine is reached
-    directly without `NO_PROXY`, too.
+    They are `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in lower or upper case. This machine is always
+    reached directly.
     """
     parts = urlsplit(url)
     proxies = urllib.request.getproxies_environment()

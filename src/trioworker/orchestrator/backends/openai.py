@@ -164,7 +164,7 @@ class OpenAIBackend:
             raise LlmRefusedError(f"the model server's response is too long: {error}") from error
         except BodyError as error:
             raise LlmError(f"the model server's response can't be read: {error}") from error
-        # Replaced before a cut could leave a part of it.
+        # Replaced before truncation, which could leave a part of it.
         content = content.replace(self._key.encode(), b"[key]") if self._key else content
         return _Response(response.status_code, content, response.headers.get("retry-after"))
 

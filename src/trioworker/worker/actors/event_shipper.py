@@ -1,7 +1,7 @@
 """The event shipper: delivers the posts of the outbox, one at a time and in order, then reports the job's end.
 
 A post that is refused is lost. While the orchestrator can't be reached, everything waits, in order. A post that gets
-nothing but 5xx responses for a minute may have content that the orchestrator can't handle, so the next one is tried: if
+only 5xx responses for a minute may have content that the orchestrator can't handle, so the next one is tried: if
 that one gets through, the first is lost; otherwise the orchestrator is failing, and both wait.
 """
 
@@ -109,12 +109,12 @@ class EventShipper:
         else:
             answered = EventDelivered()
         _log_lost(failing, failure)
-        # One that isn't the second is sent again in its turn: only the oldest post can be removed.
+        # A post that isn't the second one is sent again in its turn: only the oldest post can be removed.
         is_second = following is self._job.outbox[1]
         self._job.commit(EventDelivered(lost=True), *((answered,) if is_second else ()))
 
     def _next_like(self, failing: Post) -> Post | None:
-        """The next post that shows whether `failing` can be given up: a status that is accepted proves no event bad."""
+        """The next post that shows whether to give up `failing`: an accepted status proves nothing about an event."""
         later = islice(self._job.outbox, 1, None)
         return next((post for post in later if post.path == "event" or failing.path == "status"), None)
 

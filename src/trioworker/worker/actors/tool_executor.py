@@ -122,7 +122,7 @@ class ToolExecutor:
 
     async def _run_concurrently(self, group: Iterable[TurnCall], context: ToolContext) -> list[CallAnswer]:
         answers: dict[str, CallAnswer] = {}
-        # Not a limit of threads: one that hangs would keep its place beyond the call's time limit.
+        # Doesn't limit threads: one that hangs would keep its place beyond the call's time limit.
         running = trio.CapacityLimiter(MAX_CONCURRENT_CALLS)
 
         async def answer(call: TurnCall) -> None:
@@ -147,7 +147,7 @@ class ToolExecutor:
         except ToolError as error:
             result = ToolResult(text=str(error))
         except Exception as error:
-            # As text: a log of the program that embeds the job might show the values of variables, which are secret.
+            # As text: the log of a program that embeds the job might show the values of variables, which may be secret.
             trace = self._redact("".join(traceback.format_exception(error)))
             logger.error("the tool {} crashed\n{}", call.planned.name, trace)
             result = ToolResult(text=f"the tool {call.planned.name} crashed: {type(error).__name__}: {error}")

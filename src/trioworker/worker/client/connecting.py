@@ -74,7 +74,7 @@ async def open_first(addresses: Sequence[Address]) -> trio.SocketStream:
     """Connect to the address that accepts first: each is tried when the one before it failed, or is slow.
 
     Raises:
-        OSError: the failure of the last one, once all have failed.
+        OSError: the last failure, once all addresses have failed.
     """
     opened: list[trio.SocketStream] = []
     failure: OSError = OSError("the host has no address")
@@ -130,7 +130,7 @@ def describe(error: BaseException) -> str:
 
 
 def _alternating(addresses: Sequence[Address]) -> list[Address]:
-    """The second address is of another family, if there is one: one of both may lead nowhere (RFC 8305, section 4)."""
+    """Move the first address of another family to second place: one family may be unreachable (RFC 8305, section 4)."""
     other = next((address for address in addresses if address[0] != addresses[0][0]), None)
     if other is None:
         return list(addresses)

@@ -1,7 +1,7 @@
 """The choice of the HTTP implementation.
 
-Real connections go over h11 and trio's sockets (`over_sockets.py`), and directly: variables such as `HTTP_PROXY` are
-for the internet, and the orchestrator is a container's neighbour. Transports that a test or a harness passes are those
+Real connections use h11 and trio's sockets (`over_sockets.py`), without a proxy: variables such as `HTTP_PROXY` are for
+the internet, and the orchestrator is close to the container. Transports that a test or a harness passes are those
 of httpx (`over_httpx.py`), which is imported only then: importing it takes a third of a worker's start, and a request
 takes three times as long.
 """

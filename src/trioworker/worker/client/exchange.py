@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 KEPT_CONNECTIONS = 8
 """Connections that stay open between requests. The actors make at most three requests at once."""
 CONNECT_TIMEOUT = 3.0
-"""Seconds for connecting, after the name lookup, and again for the TLS handshake: less than any attempt has, so that an
-attempt that sent nothing is reported as such.
+"""Seconds for connecting after the name lookup, and again for the TLS handshake: less than the limit of any attempt, so
+that an attempt that sent nothing is reported as such.
 """
 
 
@@ -58,7 +58,7 @@ class TransientError(Exception):
 
 
 class UntrustedError(TransientError):
-    """The server's certificate isn't trusted. That doesn't pass by itself, unless it worked before."""
+    """The server's certificate isn't trusted. A retry can only help if an earlier request succeeded."""
 
 
 class Connection(Protocol):

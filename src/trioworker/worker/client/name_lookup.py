@@ -1,8 +1,8 @@
-"""The addresses of the orchestrator's host. A slow name server delays requests and doesn't fail them.
+"""The addresses of the orchestrator's host. A slow name server delays requests but doesn't make them fail.
 
 Each lookup runs in a thread that belongs to no limiter, so that hanging lookups can't starve the journal or tools. A
 lookup continues when the request that waits for it gives up: the next request gets its result. glibc waits 5 s for a
-name server that is down, for each search domain, and does so again at the next lookup.
+name server that is down, for each search domain, at every lookup.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import trio
 from trioworker.worker.client.exchange import TransientError
 
 LOOKUP_TIMEOUT = 8.0
-"""Seconds that a request waits for a lookup: less than any attempt has, so that the reason of its failure is known."""
+"""Seconds that a request waits for a lookup: less than the limit of any attempt, so that errors name the lookup."""
 HANGING_AFTER = 60.0
-"""Seconds after which a lookup is considered as hanging, and another one is started beside it."""
+"""Seconds after which a lookup counts as hanging, and another one is started."""
 MAX_LOOKUPS = 4
-"""Lookups at once, all but one of which hang."""
+"""Concurrent lookups, of which all but one hang."""
 REUSED_FOR = 30.0
 """Seconds for which a result is used for further connections, unless connecting fails."""
 

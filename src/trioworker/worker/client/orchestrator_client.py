@@ -141,7 +141,7 @@ class OrchestratorClient:
         """`POST event` or `POST status`, for an entry of the outbox.
 
         Raises:
-            ServerFailingError: it got nothing but 5xx responses for `patience` seconds.
+            ServerFailingError: it got only 5xx responses for `patience` seconds.
         """
         limits = msgspec.structs.replace(POST_LIMITS, failing=patience)
         await self._sender.send("POST", path, limits, _ignore, body=body)

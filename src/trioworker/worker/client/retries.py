@@ -47,7 +47,7 @@ OnRetry = Callable[[str], Awaitable[None]]
 class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of a request: seconds per attempt and in all, the number of attempts, and bytes of the response's body.
 
-    `failing` is the number of seconds after which a request fails that got nothing but 5xx responses in that time.
+    `failing` is the number of seconds after which a request fails if it got only 5xx responses.
     """
 
     attempt: float

@@ -3,8 +3,8 @@
 When a worker is killed by SIGKILL, its commands are not terminated. In a container, where it is process 1, the kernel
 kills them; elsewhere they become children of init and might still write to the workspace, while the resumed job reports
 their call as interrupted. They are found by the job's tag (`tags.py`) and by the job's mark in the environment that
-they were started with, together with the sessions of those that are marked, and all their descendants. Without tags, a
-process that left all of these, by `setsid` and with an empty environment, is missed.
+they were started with, together with the sessions of those that are marked, and all their descendants. Without tags,
+processes that left all of these, by `setsid` and with an empty environment, are missed.
 """
 
 from __future__ import annotations

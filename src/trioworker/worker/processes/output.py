@@ -34,7 +34,7 @@ _WORDS_AT_START = [re.compile(rb"[^%b]++(?:\s++[^%b]++){0,2}(?!\Z)" % (ends, end
 
 
 def read_available(descriptor: int) -> list[bytes]:
-    """Read what a pipe, which doesn't block, holds now, not what a background process writes meanwhile.
+    """Read what a non-blocking pipe holds now, not what a background process writes meanwhile.
 
     Any process of the command can open the pipe for reading, and take data in between.
     """

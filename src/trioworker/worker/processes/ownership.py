@@ -161,7 +161,7 @@ class ProcessOwnership:
         return bool(unknown_dead)
 
     def _owner(self, child: ProcessEntry) -> int | None:
-        """The call that a child belongs to, `UNATTRIBUTED` if that is unknown, None for children that aren't ours."""
+        """The call that a child belongs to, `UNATTRIBUTED` if that is unknown, None if it isn't of this job."""
         if self._is_foreign(child):
             return None
         known = self._owners.get(child.identity, self._sessions.get(child.session))
@@ -194,7 +194,7 @@ class ProcessOwnership:
         return child.identity in (self._preexisting or ()) or any(child.session in job._sessions for job in others)
 
     def _sharing(self) -> list[ProcessOwnership]:
-        """The jobs whose children can't be told from ours by a tag, and ours."""
+        """This job, and the jobs whose children can't be told from its own by a tag."""
         if self.tag is not None:
             return [self]
         return [job for reference in _jobs.valuerefs() if (job := reference()) is not None]

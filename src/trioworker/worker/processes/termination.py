@@ -24,7 +24,7 @@ KILL_DELAY = 0.5
 TERMINATION_TIMEOUT = 3.0
 """Seconds until termination is given up: processes that are left hang in the kernel."""
 QUICK_SCANS = 100
-"""Scans of our children alone before all processes are read: they take 0.1 ms each, so that they catch fast chains."""
+"""Scans of only our children before all processes are read: each takes 0.1 ms, fast enough to catch fast chains."""
 UNDECIDED_DELAY = 0.01
 """Seconds until undecided processes are looked at again: the start of a command takes milliseconds."""
 
@@ -35,7 +35,7 @@ class ProcessSnapshot(msgspec.Struct, frozen=True):
     Attributes:
         processes: those that are alive.
         dead: children that have ended and were not reaped; they may have left others, which became our children.
-        undecided: whether there are others that can't be attributed while a command starts.
+        undecided: whether there are processes that can't be attributed while a command starts.
     """
 
     processes: list[ProcessEntry]

@@ -56,7 +56,7 @@ class Job:
         iteration: the number of the current iteration, 0 before the first.
         last_iteration_at: the start of that iteration in trio's time. Set by the reasoner, not by a record, since
             it has no meaning in another process.
-        model_failure: why the request under way was repeated, empty if it wasn't. Set by the reasoner and by no record.
+        model_failure: why the request under way was repeated, empty if it wasn't. Set by the reasoner, not by a record.
         awaiting_reply: the current iteration has no accepted reply yet.
         turn: the calls of the last reply, in the order requested; empty between turns.
         call_ids: the ids of all calls so far.

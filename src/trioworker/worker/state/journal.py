@@ -32,8 +32,8 @@ FORMAT_LINE = b"trioworker journal %d\n" % FORMAT
 """The first line of a journal."""
 
 UNENCODABLE = (OverflowError, UnicodeEncodeError, RecursionError, MemoryError)
-"""What msgspec raises for values that MessagePack can't hold, or that don't fit into memory a second time. The contract
-allows none of the former, but a tool may produce one.
+"""What msgspec raises for values that MessagePack can't represent, or whose encoding doesn't fit into memory. The
+contract excludes the former, but a tool may produce one.
 """
 
 _FRAME_HEADER = struct.Struct("<II")

@@ -1,4 +1,4 @@
-"""How much two texts have in common at their start and end: found in little memory, by comparing slices."""
+"""Measures the common start and end of two texts, in little memory, by comparing slices."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A unified diff of an edit, for people who watch the job.
 
-Only the lines between the first and the last change become a list, and no more of them than are shown or compared: a
-file of 10 MiB may have ten million lines.
+Only the lines between the first and the last change become a list, and only those that are shown or compared: a file
+of 10 MiB may have ten million lines.
 """
 
 from __future__ import annotations

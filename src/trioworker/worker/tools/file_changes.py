@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 MAX_TOTAL = 24 * MEBIBYTE
-"""Bytes of the old and new files of one patch, which are all in memory: those of one large file, and of some others."""
+"""Bytes of the old and new files of one patch, all of which are in memory: one large file and some others."""
 
 
 class FileChange(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ MAX_PIECE_BYTES = 1024 * 1024
 OVERLAP_BYTES = 64 * 1024
 """Bytes of a match, and of what precedes it, that are always found within one piece of a long line."""
 RECODED_BYTES = 16 * 1024
-"""Bytes that are recoded at once."""
+"""Bytes that are re-encoded at once."""
 SHOWN_BEFORE_BYTES = 16 * 1024
 """Bytes at the start of a piece that are there to be shown before a match, and were searched before."""
 

@@ -30,7 +30,7 @@ MAX_COMPARED = 400
 MAX_SEARCHED = 100_000
 """Lines of the quoted text, and of the file, that are compared when only similar lines are looked for."""
 MAX_LINES_IN_MEMORY = 400_000
-"""Lines of a file up to which each is looked at: one takes a hundred bytes of memory, however short it is."""
+"""Maximum lines of a file that is searched by line: each takes a hundred bytes of memory, however short it is."""
 
 LINE_NUMBER = re.compile(r"^[ ]*\d+(?:\t|│ ?|→)", re.MULTILINE)
 """A line number in the format of `read_file`, of its earlier version, and of other agents."""

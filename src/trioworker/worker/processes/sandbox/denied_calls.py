@@ -1,9 +1,9 @@
 """System calls by which a command could end, stop or slow down the worker, and that Landlock does not cover.
 
-Resource limits of another process can be changed by each process of the same user: with a limit of five open files or
-of one second of CPU time, the worker would end unreported. Landlock keeps commands from signalling the worker since
-version 6. For older kernels, the calls that name the worker by its pid are denied here. That prevents accidents such as
-`pkill python`, not attacks: a process can also be named by the pid of any of its threads, or by a descriptor.
+Any process of the same user can change a process's resource limits: with a limit of five open files or one second of
+CPU time, the worker would end without a report. From version 6 on, Landlock keeps commands from signalling the
+worker. For older kernels, the calls that name the worker by its pid are denied here. That prevents accidents such as
+`pkill python`, not attacks: a process can also be named by the id of any of its threads, or by a descriptor.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Sandbox:
         ruleset: The descriptor of the Landlock ruleset, -1 for none.
         call_filter: The seccomp filter, empty for none.
         limits: Resource limits by their `RLIMIT_` constant.
-        gap: What is missing and why, for people; empty if nothing is.
+        gap: What is missing and why, as text; empty if nothing is missing.
     """
 
     enabled: bool
@@ -97,7 +97,7 @@ def _enabled_sandbox(config: WorkerConfig, offered: int) -> Sandbox:
     version = min(offered, landlock.MAX_VERSION)
     ruleset = -1
     try:
-        # Programs of the user listen in /tmp and $HOME, such as tmux and ssh-agent.
+        # Programs of the user, such as tmux and ssh-agent, listen in /tmp and $HOME.
         sockets = [path.resolve() for path in (config.workspace, *(config.allow_write or ()))]
         ruleset = landlock.open_ruleset(version, paths, sockets=sockets)
         _test(ruleset)
