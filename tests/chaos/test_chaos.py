@@ -25,7 +25,7 @@ from chaos.reference import ANSWER
 from chaos.runner import cancel_matrix, check_all, shrink
 from support.wire_rules import conversation_errors
 
-SEEDS = 120
+SEEDS = 100
 MIN_PAIRS = 500
 
 

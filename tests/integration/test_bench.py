@@ -20,9 +20,9 @@ BENCH_TIMEOUT = 600.0
 """Seconds; it takes 90."""
 POLL_INTERVAL = 0.02
 """Seconds between two looks for a child process."""
-MEASURES = ("overhead", "hiding", "start", "tokens", "tracing")
+MEASURES = ("overhead", "start", "tracing")
 """Measures of every kind. `scripts/test` also measures the others, and compares their ratios."""
-REFERENCES = {"tokens": "trioworker", "tracing": "untraced"}
+REFERENCES = {"tracing": "untraced"}
 """What a measure compares us with, if not with the baseline."""
 COMMAND = (sys.executable, "-m", "benchmarks", "--quick")
 STAND_IN = """
@@ -120,11 +120,7 @@ def test_only_a_ratio_over_twice_the_recorded_one_is_a_regression(tmp_path: Path
     recorded = tmp_path / "recorded.json"
     assert bench("--only", "memory", "--record", recorded).returncode == 0
 
-    # Memory hardly varies.
-    again = bench("--only", "memory", "--check", recorded)
-    assert again.returncode == 0, again.stdout
-    assert "regression" not in again.stdout
-
+    # Memory hardly varies, so the other ratio is close to the recorded one.
     ratios = json.loads(recorded.read_bytes())["quick"]
     assert len(ratios) == 2
     worse = next(iter(ratios))
