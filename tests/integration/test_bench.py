@@ -20,7 +20,7 @@ BENCH_TIMEOUT = 600.0
 """Seconds; it takes 90."""
 POLL_INTERVAL = 0.02
 """Seconds between two looks for a child process."""
-MEASURES = ("overhead", "start", "tracing")
+MEASURES = ("overhead", "tracing")
 """Measures of every kind. `scripts/test` also measures the others, and compares their ratios."""
 REFERENCES = {"tracing": "untraced"}
 """What a measure compares us with, if not with the baseline."""
@@ -92,7 +92,6 @@ def test_measures_print_and_record_their_figures(tmp_path: Path) -> None:
 def assert_recorded_ratios_are_those_of_the_medians(ratios: dict[str, float], shown: Table) -> None:
     for key, reference in (
         ("overhead: CPU per turn", "baseline"),
-        ("start: process start to GET job", "imports"),
         ("tracing: CPU of a job", "untraced"),
     ):
         ours, theirs = shown[key]["trioworker"][0], shown[key][reference][0]
