@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,10 +64,12 @@ async def test_descriptors_do_not_leak(store: Store, tmp_path: Path, capsys: pyt
 
 
 async def _count_descriptors(pid: int, job: RestartableJob, counts: list[int]) -> None:
-    while True:
-        if job.lines:
-            counts.append(_open_files(pid))
-        await trio.sleep(POLL_INTERVAL)
+    # The worker may have ended a moment before this task is cancelled.
+    with suppress(FileNotFoundError):
+        while True:
+            if job.lines:
+                counts.append(_open_files(pid))
+            await trio.sleep(POLL_INTERVAL)
 
 
 def _open_files(pid: int) -> int:
