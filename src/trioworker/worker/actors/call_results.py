@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
-import trio
 from loguru import logger
 
 from trioworker.protocol.limits import KIB, MAX_KEPT_OUTPUT_BYTES, MIN_OUTPUT_FILE_BYTES
 from trioworker.protocol.text import truncate
+from trioworker.supervision.threads import run_in_thread_if_possible
 from trioworker.worker.state.records import CallEnded, EventQueued
 from trioworker.worker.tools.cut import cut_middle, fits
 from trioworker.worker.tools.kept_outputs import OutputNotKeptError
@@ -42,11 +42,10 @@ class CallResults:
 
     async def answer(self, call: TurnCall, result: ToolResult, outcome: CallOutcome) -> CallAnswer:
         """The end of the call with this result, and its event. Nothing is committed."""
+        answer = partial(self._answer, call, result, outcome)
         if len(result.text) > THREAD_CHARACTERS:
-            # Without a thread, which the system may be unable to start, the event loop waits for a moment.
-            with suppress(RuntimeError):
-                return await trio.to_thread.run_sync(self._answer, call, result, outcome, limiter=self._threads)
-        return self._answer(call, result, outcome)
+            return await run_in_thread_if_possible(answer, limiter=self._threads)
+        return answer()
 
     def _answer(self, call: TurnCall, result: ToolResult, outcome: CallOutcome) -> CallAnswer:
         planned = call.planned

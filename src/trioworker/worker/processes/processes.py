@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Protocol, Self
 
 import msgspec
 import trio
 
+from trioworker.supervision.threads import run_in_thread_if_possible
 from trioworker.worker.processes.output import CollectedOutput, read_available
 from trioworker.worker.processes.ownership import ProcessOwnership
 from trioworker.worker.processes.sandbox.launcher_client import Launcher
@@ -104,7 +105,8 @@ class Processes:
             self._ownership.leader_reaped(call.process.pid)
             self._reap()
             output = call.close()
-        return CommandResult(output=await _text(output), exit_code=exit_code, is_complete=output.is_complete)
+        text = await run_in_thread_if_possible(output.text) if output.size > THREAD_BYTES else output.text()
+        return CommandResult(output=text, exit_code=exit_code, is_complete=output.is_complete)
 
     async def terminate_all(self) -> None:
         """Terminate the processes of all calls. May be called at any time, also outside the block."""
@@ -187,14 +189,6 @@ class Processes:
 
         with _errors_logged():
             await terminate_processes(take_snapshot)
-
-
-async def _text(output: CollectedOutput) -> str:
-    if output.size > THREAD_BYTES:
-        # Without a thread, which the system may be unable to start, the event loop waits for a moment.
-        with suppress(RuntimeError):
-            return await trio.to_thread.run_sync(output.text)
-    return output.text()
 
 
 @contextmanager
