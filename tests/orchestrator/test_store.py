@@ -36,6 +36,17 @@ def test_a_job_and_its_token_survive_a_restart(tmp_path: Path) -> None:
         assert store.credentials(job.id) == [Credential(env_var="KEY", value="v")]
 
 
+def test_a_renewed_token_replaces_the_old_one_until_the_job_ends() -> None:
+    with Store() as store:
+        job = store.create_job("fix it", title="Fix")
+        token = store.renew_token(job.id)
+        assert token is not None
+        assert (store.access(job.id, job.token), store.access(job.id, token)) == ("denied", "granted")
+        store.complete(job.id, REPORT)
+        assert store.renew_token(job.id) is None
+        assert store.access(job.id, token) == "denied"
+
+
 def test_the_database_is_private_and_contains_no_token(tmp_path: Path) -> None:
     path = tmp_path / "jobs.db"
     with Store(path) as store:

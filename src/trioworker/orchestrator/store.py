@@ -89,6 +89,17 @@ class Store:
             return "unknown"
         return "granted" if matches(token, row[0]) else "denied"
 
+    def renew_token(self, job_id: str) -> str | None:
+        """Replace the token of a job that hasn't ended, and return the new one; None for any other job.
+
+        Only digests are stored, so a worker that resumes a job in a new process needs a new token.
+        """
+        token = new_token()
+        updated = self._db.execute(
+            "UPDATE jobs SET token_digest = ? WHERE id = ? AND ended IS NULL", (digest_of(token), job_id)
+        )
+        return token if updated.rowcount == 1 else None
+
     def description(self, job_id: str) -> JobDescription:
         """The description that the worker gets. The job must exist."""
         title, description, project_dir = self._row(
