@@ -10,7 +10,7 @@ import trio
 
 from trioworker.cassette.format import load_cassette
 from trioworker.cassette.player import DivergedError, replay
-from trioworker.local.run import open_printer
+from trioworker.local.printers import open_printer
 from trioworker.observability.logging import Logs
 from trioworker.orchestrator.views import JobView, Report, StoredEvent, Usage, title_of
 from trioworker.protocol.exit_codes import DIVERGED

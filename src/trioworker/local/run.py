@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
 import sqlite3
-import sys
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,9 +13,12 @@ from trioworker.errors import ConfigError
 from trioworker.linux.environment_block import wipe_variables
 from trioworker.linux.syscalls import forbid_inspection
 from trioworker.local.event_printing import EventPrinting
+from trioworker.local.follow_ups import add_prompt
+from trioworker.local.job_end import delete_journal, how_to_continue, kept, show_end
 from trioworker.local.page_trace import page_trace
-from trioworker.local.render import JsonPrinter, PlainPrinter, report_lines, summary
+from trioworker.local.printers import open_printer
 from trioworker.local.stdin_lines import follow_lines
+from trioworker.local.stopping import stop_on_signal
 from trioworker.local.worker_process import WorkerProcess
 from trioworker.observability.notices import print_notice
 from trioworker.orchestrator.announcement import print_secret_url
@@ -33,18 +32,14 @@ from trioworker.orchestrator.tokens import new_token
 from trioworker.orchestrator.views import title_of
 from trioworker.orchestrator.web.pages import LocalWorker, Pages
 from trioworker.protocol.exit_codes import INTERRUPTED, UNREPORTED
-from trioworker.protocol.wire import Prompt
 from trioworker.supervision.nurseries import unwrap_single_exception
 from trioworker.supervision.stop_signals import open_stop_receiver
 from trioworker.worker.state.journal_file import journal_path
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from trioworker.local.config import LocalConfig
-    from trioworker.local.render import Printer
     from trioworker.orchestrator.backends.base import Backend
     from trioworker.orchestrator.views import NewJob
 
@@ -87,7 +82,7 @@ async def _local(config: LocalConfig, store: Store, backend: Backend, sock: sock
         failures, others = group.split((sqlite3.Error, DatabaseLockedError))
         if failures is None or others is not None:
             raise
-        print_notice(f"{_first(failures)}; the end of job {job.id} is not recorded: {_kept(config, job.id)}")
+        print_notice(f"{_first(failures)}; the end of job {job.id} is not recorded: {kept(config, job.id)}")
         return UNREPORTED
 
 
@@ -103,7 +98,7 @@ async def _run_job(config: LocalConfig, store: Store, backend: Backend, sock: so
             url: str = await nursery.start(serve, make_app(store, backend, pages), sock)
             if config.web:
                 print_secret_url("watch the job at", url, token, f"#{job.id}")
-            nursery.start_soon(follow_lines, 0, partial(_add_prompt, store, job.id))
+            nursery.start_soon(follow_lines, 0, partial(add_prompt, store, job.id))
             options = ("--job-id", job.id, "--orchestrator-url", url, "--workspace", str(workspace))
             options = (*options, "--state-dir", str(config.state_dir), *trace.options)
             reported = partial(_has_ended, store, job.id)
@@ -112,7 +107,7 @@ async def _run_job(config: LocalConfig, store: Store, backend: Backend, sock: so
                     pages.local = LocalWorker(job.id, worker.stop, trace.file)
                 stop_requested = trio.Event()
                 events = EventPrinting(store, job.id, printer, on_closed=worker.stop)
-                nursery.start_soon(_stop_on_signal, signals, worker, stop_requested, events)
+                nursery.start_soon(stop_on_signal, signals, worker, stop_requested, events)
                 async with trio.open_nursery() as printing:
                     printing.start_soon(events.run)
                     code = await worker.wait()
@@ -123,11 +118,11 @@ async def _run_job(config: LocalConfig, store: Store, backend: Backend, sock: so
                         await unlocked(store.abandon, job.id, text)
                     events.finish(STOPPED_OUTPUT_TIMEOUT if stop_requested.is_set() else OUTPUT_TIMEOUT)
             if deaths:
-                print_notice(_how_to_continue(config, job.id, deaths, code))
+                print_notice(how_to_continue(config, job.id, deaths, code))
                 code = INTERRUPTED
             else:
-                _delete_journal(journal_path(config.state_dir, job.id))
-                _show_end(config, store, job.id, printer, trio.current_time() - start)
+                delete_journal(journal_path(config.state_dir, job.id))
+                show_end(config, store, job.id, printer, trio.current_time() - start)
                 if config.web and not stop_requested.is_set():
                     print_notice(f"the page remains at {url}/#{job.id}; press Ctrl-C to exit")
                     await stop_requested.wait()
@@ -140,72 +135,6 @@ def _has_ended(store: Store, job_id: str) -> bool:
     return view is None or view.ended is not None
 
 
-def _how_to_continue(config: LocalConfig, job_id: str, deaths: int, code: int) -> str:
-    """The notice for a job whose worker died too often and that isn't reported as ended."""
-    times = "once" if deaths == 1 else f"{deaths} times"
-    last = f"signal {code - 128} ({signal.Signals(code - 128).name})" if code > 128 else f"exit code {code}"
-    hint = ", probably because memory ran out" if code == 128 + signal.SIGKILL else ""
-    return f"the worker died {times}, last with {last}{hint}; job {job_id} has not ended: {_kept(config, job_id)}"
-
-
-def _kept(config: LocalConfig, job_id: str) -> str:
-    kept = f"its journal, from which a worker resumes it, is {journal_path(config.state_dir, job_id)}"
-    return kept if config.database is None else f"{kept}, and the job is in {config.database}"
-
-
-def _delete_journal(path: Path) -> None:
-    """Delete the journal of a job that has ended. A failure doesn't change how the job ended."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        print_notice(f"{path}: the journal of the ended job can't be deleted: {error.strerror}; delete it")
-
-
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:
     error = group.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
-
-
-def _show_end(config: LocalConfig, store: Store, job_id: str, printer: Printer, seconds: float) -> None:
-    view = store.view(job_id)
-    if view is not None:
-        sys.stdout.write(printer.end(view, seconds))
-        if config.json_lines:
-            print_notice("\n".join([summary(view, seconds), *report_lines(view)]))
-
-
-async def _stop_on_signal(
-    signals: AsyncIterator[int], worker: WorkerProcess, stop_requested: trio.Event, events: EventPrinting
-) -> None:
-    """Stop the worker on the first signal, so that it reports the job; kill it on the second.
-
-    Once the worker has ended, a signal ends the wait for a reader of the output.
-    """
-    async for _ in signals:
-        if worker.ended:
-            events.cancel()
-        elif stop_requested.is_set():
-            worker.kill()
-        else:
-            print_notice("stopping; press Ctrl-C again to kill")
-            worker.stop()
-        stop_requested.set()
-
-
-def _add_prompt(store: Store, job_id: str, line: str) -> None:
-    try:
-        if not store.add_prompt(job_id, Prompt(content=line.replace("\0", ""))):
-            print_notice("the job has ended; the line was not delivered")
-    except sqlite3.OperationalError as error:
-        print_notice(f"{error}; the line was not delivered, type it again")
-
-
-def open_printer(*, json_lines: bool) -> Printer:
-    """The printer for the options and the terminal: JSON, in colour on a terminal, or plain lines."""
-    if json_lines:
-        return JsonPrinter()
-    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-        from trioworker.local.render_rich import RichPrinter
-
-        return RichPrinter(shutil.get_terminal_size().columns)
-    return PlainPrinter()
