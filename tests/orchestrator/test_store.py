@@ -84,7 +84,7 @@ def test_events_of_different_jobs_are_separate() -> None:
         assert [(event.number, event.event_type) for event in store.events(two.id, 0)] == [(1, "message")]
 
 
-def test_completion_revokes_the_token_and_deletes_credentials_and_prompts() -> None:
+def test_completion_revokes_the_token_deletes_credentials_and_withdraws_prompts() -> None:
     with Store() as store:
         job = store.create_job("x", title="x", credentials=[Credential(env_var="KEY", value="v")])
         store.add_prompt(job.id, Prompt(content="more"))
@@ -121,6 +121,7 @@ def test_tokens_are_counted_and_stored_with_each_event() -> None:
     with Store() as store:
         job = store.create_job("x", title="x")
         for _ in range(2):
+            store.add_request(job.id)
             store.add_usage(job.id, Reply(input_tokens=10, output_tokens=None))
         store.add_event(job.id, "status", {"seq": 0})
 
@@ -141,6 +142,31 @@ def test_prompts_are_taken_once_and_in_order() -> None:
             Prompt(content="two", done=True),
             None,
         ]
+
+
+def test_a_prompt_is_shown_as_queued_then_as_taken_and_unread_once_the_job_has_ended() -> None:
+    with Store() as store:
+        job = store.create_job("x", title="x")
+        for content in ("one", "two"):
+            store.add_prompt(job.id, Prompt(content=content))
+        assert [(prompt.content, prompt.taken) for prompt in store.prompts(job.id)] == [("one", None), ("two", None)]
+
+        store.take_prompt(job.id)
+        store.complete(job.id, REPORT)
+        one, two = store.prompts(job.id)
+        assert one.taken is not None
+        assert one.sent <= one.taken
+        assert two.taken is None
+
+
+def test_the_model_is_the_one_that_replied_last_with_a_name() -> None:
+    with Store() as store:
+        job = store.create_job("x", title="x")
+        for model, shown in ((None, None), ("small", "small"), ("large", "large"), (None, "large")):
+            store.add_usage(job.id, Reply(), model)
+            view = store.view(job.id)
+            assert view is not None
+            assert view.model == shown
 
 
 async def test_followers_wake_for_each_event_and_at_the_end(autojump_clock: trio.testing.MockClock) -> None:

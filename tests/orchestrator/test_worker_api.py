@@ -11,7 +11,7 @@ import trio
 from orchestrator.serving import Worker, orchestrator
 from support.model import ScriptedModel
 from support.program import until
-from trioworker.orchestrator.backends.base import LlmError, LlmRefusedError
+from trioworker.orchestrator.backends.base import LlmError, LlmRefusedError, NamedReply
 from trioworker.protocol.wire import Message, Reply, ToolCall
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ async def test_a_worker_that_disconnects_cancels_the_model_request() -> None:
             await worker.post("llm/complete", ASK)
 
         await until(lambda: model.cancelled == 1)
-        assert (await server.client.get(f"/jobs/{worker.id}")).json()["usage"]["requests"] == 0
+        assert (await server.client.get(f"/jobs/{worker.id}")).json()["usage"]["requests"] == 1
 
 
 @pytest.mark.parametrize("size", [2_097_153, 5_000_000])
@@ -281,3 +281,22 @@ async def test_many_concurrent_jobs_lose_no_event() -> None:
         for worker in workers:
             stored = [event.data["seq"] for event in server.store.events(worker.id, 0)]
             assert stored == list(range(events))
+
+
+async def test_a_request_that_fails_is_counted() -> None:
+    async with orchestrator(ScriptedModel(LlmRefusedError("no such model"))) as server:
+        worker = await server.new_job()
+        assert (await worker.post("llm/complete", ASK)).status_code == 422
+        usage = (await server.client.get(f"/jobs/{worker.id}")).json()["usage"]
+
+    assert usage == {"requests": 1, "input_tokens": 0, "output_tokens": 0}
+
+
+@pytest.mark.parametrize("path", ["llm/complete", "llm/complete_with_tools"])
+async def test_the_job_shows_the_models_name_which_the_worker_does_not_get(path: str) -> None:
+    async with orchestrator(ScriptedModel(NamedReply(content="hi", model="large-2"))) as server:
+        worker = await server.new_job()
+        assert (await server.client.get(f"/jobs/{worker.id}")).json()["model"] is None
+        assert "model" not in (await worker.post(path, WITH_TOOLS)).json()
+
+        assert (await server.client.get(f"/jobs/{worker.id}")).json()["model"] == "large-2"

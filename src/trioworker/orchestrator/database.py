@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Stored in the file as `user_version`; a file with another version is refused."""
 
 OPEN_TIMEOUT = 5.0
@@ -47,7 +47,8 @@ CREATE TABLE IF NOT EXISTS jobs (
     success       INTEGER,
     report        TEXT,
     iterations    INTEGER,                            -- as reported at the end
-    requests      INTEGER NOT NULL DEFAULT 0,
+    model         TEXT,                               -- the model that replied last
+    requests      INTEGER NOT NULL DEFAULT 0,         -- to the model, failed ones too
     input_tokens  INTEGER NOT NULL DEFAULT 0,
     output_tokens INTEGER NOT NULL DEFAULT 0
 );
@@ -70,7 +71,9 @@ CREATE TABLE IF NOT EXISTS prompts (
     number  INTEGER PRIMARY KEY,
     job     TEXT NOT NULL REFERENCES jobs (id),
     content TEXT NOT NULL,
-    done    INTEGER NOT NULL
+    done    INTEGER NOT NULL,
+    sent    REAL NOT NULL,
+    taken   REAL                                      -- when the worker fetched it; NULL while it is queued
 );
 CREATE INDEX IF NOT EXISTS prompts_by_job ON prompts (job, number);
 

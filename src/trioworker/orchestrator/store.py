@@ -16,21 +16,22 @@ import msgspec
 import trio
 
 from trioworker.orchestrator.database import open_database, unlocked
+from trioworker.orchestrator.job_rows import select_view, select_views
+from trioworker.orchestrator.prompts import Prompts
 from trioworker.orchestrator.starts import Starts
 from trioworker.orchestrator.tokens import digest_of, matches, new_token
-from trioworker.orchestrator.views import JobView, NewJob, Report, StoredEvent, Usage
-from trioworker.protocol.wire import Credential, JobDescription, Prompt
+from trioworker.orchestrator.views import NewJob, StoredEvent, Usage
+from trioworker.protocol.wire import Credential, JobDescription
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from pathlib import Path
 
-    from trioworker.protocol.wire import CompletionReport, Reply, StatusUpdate
+    from trioworker.orchestrator.views import JobView, PromptView
+    from trioworker.protocol.wire import CompletionReport, Prompt, Reply, StatusUpdate
 
 EVENTS_AT_ONCE = 500
 """Events that one read returns. Each has at most 2 KB, so a follower holds about a megabyte."""
-LIST_LIMIT = 1000
-"""Maximum number of jobs in a list: the newest."""
 
 Access = Literal["granted", "denied", "unknown"]
 
@@ -51,6 +52,7 @@ class Store:
         self._changed: dict[str, trio.Event] = {}
         self._db = open_database(database)
         self.starts = Starts(self._db)
+        self._prompts = Prompts(self._db)
 
     def __enter__(self) -> Self:
         return self
@@ -114,13 +116,11 @@ class Store:
 
     def view(self, job_id: str) -> JobView | None:
         """The job as the management API shows it, or None if there is no such job."""
-        row = self._one(f"{_SELECT_VIEW} WHERE id = ?", job_id)
-        return None if row is None else _view(row)
+        return select_view(self._db, job_id)
 
     def views(self) -> list[JobView]:
         """The newest jobs, newest first."""
-        rows = self._db.execute(f"{_SELECT_VIEW} ORDER BY created DESC, rowid DESC LIMIT ?", (LIST_LIMIT,))
-        return [_view(row) for row in rows]
+        return select_views(self._db)
 
     # Reports of the worker
 
@@ -132,12 +132,17 @@ class Store:
         )
         self._wake(job_id)
 
-    def add_usage(self, job_id: str, reply: Reply) -> None:
-        """Count a reply's tokens."""
+    def add_request(self, job_id: str) -> None:
+        """Count a request to the model. It counts even if it fails."""
+        self._db.execute("UPDATE jobs SET requests = requests + 1 WHERE id = ?", (job_id,))
+        self._wake(job_id)
+
+    def add_usage(self, job_id: str, reply: Reply, model: str | None = None) -> None:
+        """Count a reply's tokens, and store the name of the model that gave it."""
         self._db.execute(
-            "UPDATE jobs SET requests = requests + 1, input_tokens = input_tokens + ?,"
-            " output_tokens = output_tokens + ? WHERE id = ?",
-            (reply.input_tokens or 0, reply.output_tokens or 0, job_id),
+            "UPDATE jobs SET input_tokens = input_tokens + ?, output_tokens = output_tokens + ?,"
+            " model = COALESCE(?, model) WHERE id = ?",
+            (reply.input_tokens or 0, reply.output_tokens or 0, model, job_id),
         )
         self._wake(job_id)
 
@@ -180,20 +185,20 @@ class Store:
 
     def add_prompt(self, job_id: str, prompt: Prompt) -> bool:
         """Queue a follow-up prompt for the worker. False: the job has ended or doesn't exist."""
-        inserted = self._db.execute(
-            "INSERT INTO prompts (job, content, done) SELECT id, ?, ? FROM jobs WHERE id = ? AND ended IS NULL",
-            (prompt.content, bool(prompt.done), job_id),
-        )
-        return inserted.rowcount == 1
+        added = self._prompts.add(job_id, prompt)
+        self._wake(job_id)
+        return added
 
     def take_prompt(self, job_id: str) -> Prompt | None:
-        """Remove and return the oldest queued prompt."""
-        row = self._one(
-            "DELETE FROM prompts WHERE number = (SELECT MIN(number) FROM prompts WHERE job = ?)"
-            " RETURNING content, done",
-            job_id,
-        )
-        return None if row is None else Prompt(content=row[0], done=bool(row[1]))
+        """Return the oldest queued prompt and mark it as taken."""
+        prompt = self._prompts.take(job_id)
+        if prompt is not None:
+            self._wake(job_id)
+        return prompt
+
+    def prompts(self, job_id: str) -> list[PromptView]:
+        """All follow-up prompts of the job, oldest first."""
+        return self._prompts.views(job_id)
 
     # Followers
 
@@ -253,7 +258,6 @@ class Store:
                 (state, time.time(), success, message, iterations, job_id),
             )
             self._db.execute("DELETE FROM credentials WHERE job = ?", (job_id,))
-            self._db.execute("DELETE FROM prompts WHERE job = ?", (job_id,))
         self._wake(job_id)
         return updated.rowcount == 1
 
@@ -278,27 +282,3 @@ class Store:
         if row is None:
             raise KeyError(values[0])
         return row
-
-
-_SELECT_VIEW = (
-    "SELECT id, title, description, project_dir, state, iteration, status, created, ended, success, report, iterations,"
-    " requests, input_tokens, output_tokens FROM jobs"
-)
-
-
-def _view(row: tuple[Any, ...]) -> JobView:
-    job_id, title, description, project_dir, state, iteration, status, created, ended, *rest = row
-    success, report, iterations, requests, input_tokens, output_tokens = rest
-    return JobView(
-        id=job_id,
-        title=title,
-        description=description,
-        project_dir=project_dir,
-        state=state,
-        iteration=iteration,
-        status=status,
-        created=created,
-        ended=ended,
-        report=None if ended is None else Report(success=bool(success), message=report, iterations=iterations),
-        usage=Usage(requests=requests, input_tokens=input_tokens, output_tokens=output_tokens),
-    )

@@ -30,7 +30,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
-    """A job's LLM usage so far. `requests` is 0 in events, which count only tokens."""
+    """A job's LLM usage so far. `requests` includes those that failed; it is 0 in events, which count only tokens."""
 
     requests: int = 0
     input_tokens: int = 0
@@ -46,7 +46,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
-    """A job. Times are in Unix seconds. `state` is pending, in_progress, completed, failed, cancelled or stuck."""
+    """A job. Times are in Unix seconds. `state` is pending, in_progress, completed, failed, cancelled or stuck.
+
+    `model` is the name of the model that replied last; null before the first reply.
+    """
 
     id: str
     title: str
@@ -59,6 +62,15 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     ended: float | None
     report: Report | None
     usage: Usage
+    model: str | None = None
+
+
+class PromptView(msgspec.Struct, frozen=True, kw_only=True):
+    """A follow-up prompt. `taken` is when the worker fetched it; null means that it is queued, or was never read."""
+
+    content: str
+    sent: float
+    taken: float | None
 
 
 class StoredEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from trioworker.orchestrator.backends.base import LlmError, LlmRefusedError, LlmRequest
+from trioworker.orchestrator.backends.base import LlmError, LlmRefusedError, LlmRequest, NamedReply
 from trioworker.orchestrator.database import unlocked
 from trioworker.orchestrator.request_checks import bearer_token, check_depth, check_integer, read_body
 from trioworker.orchestrator.starts import check_start
@@ -136,6 +136,7 @@ class WorkerApi:
 
     async def _reply(self, request: Request, job_id: str, llm_request: LlmRequest) -> Reply:
         """The model's reply. The request to the model is cancelled when the worker disconnects, to save its cost."""
+        await unlocked(self._store.add_request, job_id)
         reply: Reply | None = None
         failure: LlmError | None = None
         async with trio.open_nursery() as nursery:
@@ -149,7 +150,10 @@ class WorkerApi:
             raise failure
         if reply is None:
             raise HTTPException(400, "the client disconnected")
-        await unlocked(self._store.add_usage, job_id, reply)
+        model = None
+        if isinstance(reply, NamedReply):
+            model, reply = reply.model, msgspec.structs.replace(reply, model=None)
+        await unlocked(self._store.add_usage, job_id, reply, model)
         if reply.content is None:
             return reply
         # The worker reports what the model says, and a report with NUL is refused.

@@ -178,3 +178,9 @@ def test_a_missing_finish_reason_is_unknown() -> None:
 def test_a_response_without_choices_is_an_error(choices: Any) -> None:
     with pytest.raises(ValueError, match="no choices"):
         read_reply({"choices": choices})
+
+
+@pytest.mark.parametrize(("named", "shown"), [("large-2", "large-2"), (None, "large"), ("", "large"), (7, "large")])
+def test_the_model_is_the_servers_name_or_else_the_requested_one(named: object, shown: str) -> None:
+    reply = read_reply({"model": named, "choices": [{"message": {"content": "hi"}}]}, "large")
+    assert reply.model == shown

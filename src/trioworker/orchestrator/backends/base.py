@@ -22,6 +22,12 @@ class LlmRequest(Body, frozen=True):
     tool_choice: str | None = None
 
 
+class NamedReply(Reply, frozen=True):
+    """A reply with the name of the model that gave it, as far as known. The name isn't sent to the worker."""
+
+    model: str | None = None
+
+
 class LlmError(WorkerError):
     """The model couldn't answer; a retry may succeed (502). `retry_after` is the server's header, unchanged."""
 
@@ -44,7 +50,7 @@ class Backend(Protocol):
     """A model. One instance serves all jobs and any number of concurrent requests."""
 
     async def complete(self, request: LlmRequest, /) -> Reply:
-        """The reply to one request.
+        """The reply to one request: a `NamedReply` if the model has a name.
 
         Raises:
             LlmError: there is no reply; the reason in one line.

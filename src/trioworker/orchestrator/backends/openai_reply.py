@@ -11,9 +11,10 @@ import math
 import uuid
 from typing import Any, cast
 
+from trioworker.orchestrator.backends.base import NamedReply
 from trioworker.orchestrator.backends.lenient_json import read_json
 from trioworker.orchestrator.backends.returned_fields import signature_of, thoughts_of
-from trioworker.protocol.wire import ABSENT, Reply, ToolCall
+from trioworker.protocol.wire import ABSENT, ToolCall
 
 QUOTED_CHARACTERS = 60
 """Characters of arguments that an error quotes: the history doesn't show what can't be read."""
@@ -37,8 +38,8 @@ Gemini.
 """
 
 
-def read_reply(completion: dict[str, Any]) -> Reply:
-    """The first choice of a completion.
+def read_reply(completion: dict[str, Any], requested_model: str | None = None) -> NamedReply:
+    """The first choice of a completion. The server may name the model more exactly than the request did.
 
     Raises:
         ValueError: there is no choice.
@@ -52,7 +53,9 @@ def read_reply(completion: dict[str, Any]) -> Reply:
     calls = tuple(_read_call(call) for call in _calls(message))
     usage = _dict(completion.get("usage"))
     thoughts = thoughts_of(message)
-    return Reply(
+    named = completion.get("model")
+    return NamedReply(
+        model=named if isinstance(named, str) and named else requested_model,
         content=_content(message, choice),
         tool_calls=calls,
         input_tokens=_count(usage.get("prompt_tokens")) or 0,

@@ -11,7 +11,7 @@ import trio
 import yaml
 
 from trioworker.errors import ConfigError
-from trioworker.orchestrator.backends.base import LlmRefusedError
+from trioworker.orchestrator.backends.base import LlmRefusedError, NamedReply
 from trioworker.orchestrator.backends.script import ScriptError, Turn, answer
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class ScriptBackend:
     """A model that plays a script. Stateless, so any number of jobs may share it."""
 
     def __init__(self, turns: Sequence[Turn], name: str = "script") -> None:
-        """`name` is that of the script, for error messages."""
+        """`name` is that of the script, for error messages and as the name of the model."""
         self.turns = turns
         self._name = name
 
@@ -42,7 +42,7 @@ class ScriptBackend:
         except ScriptError as error:
             raise LlmRefusedError(f"{self._name}: {error}") from error
         await trio.sleep(delay)
-        return reply
+        return NamedReply(**msgspec.structs.asdict(reply), model=f"{self._name} (script)")
 
     async def aclose(self) -> None:
         """Nothing to close."""
