@@ -36,6 +36,26 @@ def test_a_job_and_its_token_survive_a_restart(tmp_path: Path) -> None:
         assert store.credentials(job.id) == [Credential(env_var="KEY", value="v")]
 
 
+def test_a_delayed_status_does_not_lower_the_iteration() -> None:
+    with Store() as store:
+        job = store.create_job("fix it", title="Fix")
+        store.set_iteration(job.id, 9)
+        store.set_status(job.id, StatusUpdate(message="Iteration 6", iteration=6))
+        view = store.view(job.id)
+        assert view is not None
+        assert view.iteration == 9
+
+
+def test_an_ended_job_shows_the_reported_iteration() -> None:
+    with Store() as store:
+        job = store.create_job("fix it", title="Fix")
+        store.set_status(job.id, StatusUpdate(message="Iteration 1", iteration=1))
+        store.complete(job.id, REPORT)
+        view = store.view(job.id)
+        assert view is not None
+        assert view.iteration == 4
+
+
 def test_a_renewed_token_replaces_the_old_one_until_the_job_ends() -> None:
     with Store() as store:
         job = store.create_job("fix it", title="Fix")

@@ -179,6 +179,17 @@ async def test_without_a_model_the_error_names_the_option() -> None:
         assert "--llm script:FILE or openai:BASE_URL" in response.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("value", ["", "-1", "1.5", "12345678901"])
+async def test_an_iteration_that_is_no_number_is_refused(value: str) -> None:
+    async with orchestrator(ScriptedModel(Reply(content="hi"))) as server:
+        worker = await server.new_job()
+        headers = {**worker.headers, "X-Trioworker-Iteration": value}
+        response = await server.client.post(f"/worker/{worker.id}/llm/complete", json=ASK, headers=headers)
+
+        assert response.status_code == 400
+        assert response.text == "X-Trioworker-Iteration: expected a number"
+
+
 async def test_a_worker_that_disconnects_cancels_the_model_request() -> None:
     model = ScriptedModel(Reply(content="late"), delay=600.0)
     async with orchestrator(model) as server:

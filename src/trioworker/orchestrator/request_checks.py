@@ -12,6 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 
+from trioworker.protocol.values import ITERATION_HEADER
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -106,6 +108,20 @@ def bearer_token(request: Request) -> str:
     if scheme.lower() != "bearer" or not token:
         raise HTTPException(401, "a bearer token is required")
     return token.strip()
+
+
+def job_iteration(request: Request) -> int | None:
+    """The job's iteration, as the worker states it in a header; None if it doesn't.
+
+    Raises:
+        HTTPException: 400, the header has no such number.
+    """
+    value = request.headers.get(ITERATION_HEADER)
+    if value is None:
+        return None
+    if not re.fullmatch("[0-9]{1,9}", value):
+        raise HTTPException(400, f"{ITERATION_HEADER}: expected a number")
+    return int(value)
 
 
 async def _received(request: Request) -> bytearray:

@@ -125,16 +125,22 @@ class Store:
     # Reports of the worker
 
     def set_status(self, job_id: str, status: StatusUpdate) -> None:
-        """Update the state, iteration and status message of a job that hasn't ended."""
+        """Update a job that hasn't ended. A status that was delayed doesn't lower the iteration."""
         self._db.execute(
-            "UPDATE jobs SET state = ?, iteration = ?, status = ? WHERE id = ? AND ended IS NULL",
+            "UPDATE jobs SET state = ?, iteration = MAX(iteration, ?), status = ? WHERE id = ? AND ended IS NULL",
             (status.state, status.iteration, status.message, job_id),
         )
         self._wake(job_id)
 
-    def add_request(self, job_id: str) -> None:
-        """Count a request to the model. It counts even if it fails."""
-        self._db.execute("UPDATE jobs SET requests = requests + 1 WHERE id = ?", (job_id,))
+    def add_request(self, job_id: str, iteration: int | None = None) -> None:
+        """Count a request to the model, also if it fails, and set the iteration that asks, if the worker states it.
+
+        The iteration decreases if the job was resumed from an older journal.
+        """
+        self._db.execute(
+            "UPDATE jobs SET requests = requests + 1, iteration = COALESCE(?, iteration) WHERE id = ?",
+            (iteration, job_id),
+        )
         self._wake(job_id)
 
     def add_usage(self, job_id: str, reply: Reply, model: str | None = None) -> None:
@@ -253,9 +259,9 @@ class Store:
     def _end(self, job_id: str, state: str, success: bool, message: str | None, iterations: int | None) -> bool:
         with self._transaction():
             updated = self._db.execute(
-                "UPDATE jobs SET state = ?, ended = ?, success = ?, report = ?, iterations = ?, token_digest = NULL"
-                " WHERE id = ? AND ended IS NULL",
-                (state, time.time(), success, message, iterations, job_id),
+                "UPDATE jobs SET state = ?, ended = ?, success = ?, report = ?, iterations = ?, token_digest = NULL,"
+                " iteration = COALESCE(?, iteration) WHERE id = ? AND ended IS NULL",
+                (state, time.time(), success, message, iterations, iterations, job_id),
             )
             self._db.execute("DELETE FROM credentials WHERE job = ?", (job_id,))
         self._wake(job_id)

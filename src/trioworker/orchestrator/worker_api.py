@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from trioworker.orchestrator.backends.base import LlmError, LlmRefusedError, LlmRequest, NamedReply
 from trioworker.orchestrator.database import unlocked
-from trioworker.orchestrator.request_checks import bearer_token, check_depth, check_integer, read_body
+from trioworker.orchestrator.request_checks import bearer_token, check_depth, check_integer, job_iteration, read_body
 from trioworker.orchestrator.starts import check_start
 from trioworker.protocol.wire import CompletionReport, EventPost, StatusUpdate
 
@@ -136,7 +136,7 @@ class WorkerApi:
 
     async def _reply(self, request: Request, job_id: str, llm_request: LlmRequest) -> Reply:
         """The model's reply. The request to the model is cancelled when the worker disconnects, to save its cost."""
-        await unlocked(self._store.add_request, job_id)
+        await unlocked(self._store.add_request, job_id, job_iteration(request))
         reply: Reply | None = None
         failure: LlmError | None = None
         async with trio.open_nursery() as nursery:

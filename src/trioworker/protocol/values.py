@@ -14,6 +14,9 @@ TOKEN_VARIABLE = "IRONCLAW_WORKER_TOKEN"  # noqa: S105 - the name of a variable,
 START_HEADER = "X-Trioworker-Start"
 """The header that identifies one start of a worker by 32 random hex digits (contract, 'Starts')."""
 
+ITERATION_HEADER = "X-Trioworker-Iteration"
+"""The header of requests to the model that has the iteration of the job: only every fifth one sends a status."""
+
 
 def job_id(text: str) -> str:
     """A UUID, unchanged."""

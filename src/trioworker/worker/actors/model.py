@@ -13,10 +13,9 @@ from trioworker.protocol import wire
 from trioworker.worker.llm.interpretation import holds_calls
 
 if TYPE_CHECKING:
-    from trioworker.worker.client.orchestrator_client import OrchestratorClient
     from trioworker.worker.client.retries import OnRetry
-    from trioworker.worker.config import WorkerConfig
-    from trioworker.worker.tools.registry import Registry
+    from trioworker.worker.services import Services
+    from trioworker.worker.state.job import Job
 
 SELECT_TOKENS = 1024
 TEMPERATURE = 0.7
@@ -39,14 +38,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class Model:
     """The model, as the reasoner sees it."""
 
-    def __init__(
-        self, client: OrchestratorClient, registry: Registry, config: WorkerConfig, on_retry: OnRetry | None = None
-    ) -> None:
+    def __init__(self, job: Job, services: Services, on_retry: OnRetry | None = None) -> None:
         """`on_retry` is called with the reason when a request is sent a second time."""
-        self._client = client
-        self._registry = registry
-        self._mode = config.reasoning
-        self._max_tokens = config.max_tokens
+        self._job = job
+        self._client = services.client
+        self._registry = services.registry
+        self._mode = services.config.reasoning
+        self._max_tokens = services.config.max_tokens
         self._on_retry = on_retry
 
     async def ask(self, messages: tuple[msgspec.Raw, ...], *, with_tools: bool, has_calls: bool) -> Answer:
@@ -103,7 +101,7 @@ class Model:
     ) -> wire.Reply:
         if tool_choice is None:
             text_request = wire.CompletionRequest(messages=messages, max_tokens=max_tokens, temperature=temperature)
-            return await self._client.complete_chat(text_request, self._on_retry)
+            return await self._client.complete_chat(text_request, self._on_retry, iteration=self._job.iteration)
         request = wire.ToolCompletionRequest(
             messages=messages,
             tools=self._registry.encoded,
@@ -111,7 +109,7 @@ class Model:
             temperature=temperature,
             tool_choice=tool_choice,
         )
-        return await self._client.complete_with_tools(request, self._on_retry)
+        return await self._client.complete_with_tools(request, self._on_retry, iteration=self._job.iteration)
 
 
 def _lowered(max_tokens: int, error: MaxTokensError) -> int:

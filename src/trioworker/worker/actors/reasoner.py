@@ -65,7 +65,7 @@ class Reasoner:
         self._job = job
         self._registry = services.registry
         self._events = services.events
-        self._model = Model(services.client, services.registry, services.config, self._report_retry)
+        self._model = Model(job, services, self._report_retry)
         self._context = ContextFitting(job, services)
         self._limits = JobLimits(job, services.config, deadline)
         self._publisher = publisher

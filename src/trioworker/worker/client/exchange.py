@@ -22,6 +22,9 @@ that an attempt that sent nothing is reported as such.
 """
 
 
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
 class HttpRequest(NamedTuple):
     """A request to a path below the base URL. `headers` are added to those of the connection.
 
@@ -32,7 +35,7 @@ class HttpRequest(NamedTuple):
     method: str
     path: str
     body: bytes | None = None
-    headers: Mapping[str, str] = MappingProxyType({})
+    headers: Mapping[str, str] = NO_HEADERS
     on_sent: Callable[[], None] | None = None
 
 

@@ -15,14 +15,14 @@ from trioworker.errors import BadReplyError, RefusedError
 from trioworker.observability.spans import UNTRACED
 from trioworker.protocol import wire
 from trioworker.protocol.limits import MAX_LLM_REPLY_BYTES
-from trioworker.protocol.values import START_HEADER
+from trioworker.protocol.values import ITERATION_HEADER, START_HEADER
 from trioworker.worker.client.connection import open_connection
-from trioworker.worker.client.exchange import HttpResponse, TransientError
+from trioworker.worker.client.exchange import NO_HEADERS, HttpResponse, TransientError
 from trioworker.worker.client.model_errors import model_failure, reply_or_failure
 from trioworker.worker.client.retries import RequestLimits, RetryingSender
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     import httpx
@@ -117,21 +117,25 @@ class OrchestratorClient:
         """`GET credentials`: the credentials granted to this job, often none."""
         return await self._decoded("GET", "credentials", _credentials, self._bootstrap, accept=frozenset({204, 404}))
 
-    async def complete_chat(self, request: wire.CompletionRequest, on_retry: OnRetry | None = None) -> wire.Reply:
+    async def complete_chat(
+        self, request: wire.CompletionRequest, on_retry: OnRetry | None = None, *, iteration: int = 0
+    ) -> wire.Reply:
         """`POST llm/complete`: a text reply. `on_retry` is called with the reason of the first retry.
+
+        `iteration` is the job's, for the orchestrator to show.
 
         Raises:
             ContextLengthError: the conversation is longer than the model's context.
             MaxTokensError: `max_tokens` is more than the model server accepts.
             ModelRefusedError: the model server refused the request, and no retry can change that.
         """
-        return await self._llm_request("llm/complete", _encode(request), on_retry)
+        return await self._llm_request("llm/complete", _encode(request), on_retry, iteration)
 
     async def complete_with_tools(
-        self, request: wire.ToolCompletionRequest, on_retry: OnRetry | None = None
+        self, request: wire.ToolCompletionRequest, on_retry: OnRetry | None = None, *, iteration: int = 0
     ) -> wire.Reply:
         """`POST llm/complete_with_tools`: a reply that may contain tool calls. Otherwise as `complete_chat`."""
-        return await self._llm_request("llm/complete_with_tools", _encode(request), on_retry)
+        return await self._llm_request("llm/complete_with_tools", _encode(request), on_retry, iteration)
 
     async def prompt(self) -> wire.Prompt | None:
         """`GET prompt`, without retries: the next follow-up, None when none is waiting."""
@@ -163,11 +167,19 @@ class OrchestratorClient:
                 raise
             logger.debug("complete: {} after an attempt that may have arrived, so it did", error.status)
 
-    async def _llm_request(self, path: str, body: bytes, on_retry: OnRetry | None) -> wire.Reply:
+    async def _llm_request(self, path: str, body: bytes, on_retry: OnRetry | None, iteration: int) -> wire.Reply:
         self.llm_requests += 1
+        headers = {ITERATION_HEADER: str(iteration)}
         with self._recorder.llm_request(path, body) if self._recorder else nullcontext():
             return await self._decoded(
-                "POST", path, reply_or_failure, self._llm, body=body, explain=model_failure, on_retry=on_retry
+                "POST",
+                path,
+                reply_or_failure,
+                self._llm,
+                body=body,
+                headers=headers,
+                explain=model_failure,
+                on_retry=on_retry,
             )
 
     async def _decoded(
@@ -178,6 +190,7 @@ class OrchestratorClient:
         limits: RequestLimits,
         *,
         body: bytes | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
         accept: frozenset[int] = frozenset(),
         explain: Explain | None = None,
         on_retry: OnRetry | None = None,
@@ -197,7 +210,15 @@ class OrchestratorClient:
                 raise BadReplyError(reason) from error
 
         return await self._sender.send(
-            method, path, limits, read, body=body, accept=accept, explain=explain, on_retry=on_retry
+            method,
+            path,
+            limits,
+            read,
+            body=body,
+            headers=headers,
+            accept=accept,
+            explain=explain,
+            on_retry=on_retry,
         )
 
 

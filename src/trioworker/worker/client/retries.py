@@ -6,7 +6,7 @@ Two cancel scopes limit a request: one around each attempt, and one around all a
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -16,7 +16,7 @@ from loguru import logger
 
 from trioworker.errors import OrchestratorError, RefusedError, ServerFailingError, SupersededError, UnreachableError
 from trioworker.protocol.limits import MAX_REPLY_BYTES
-from trioworker.worker.client.exchange import HttpRequest, HttpResponse, TransientError, UntrustedError
+from trioworker.worker.client.exchange import NO_HEADERS, HttpRequest, HttpResponse, TransientError, UntrustedError
 
 if TYPE_CHECKING:
     import random
@@ -89,6 +89,7 @@ class RetryingSender:
         read: Callable[[HttpResponse], T],
         *,
         body: bytes | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
         accept: frozenset[int] = frozenset(),
         delivery: ReportDelivery | None = None,
         explain: Explain | None = None,
@@ -117,7 +118,7 @@ class RetryingSender:
                 self.resent_events += tries > 0 and path == "event"
                 tries += 1
                 superseded: SupersededError | None = None
-                request = HttpRequest(method, path, body, on_sent=delivery.body_sent if delivery else None)
+                request = HttpRequest(method, path, body, headers, delivery.body_sent if delivery else None)
                 try:
                     if asks_first:
                         await self._attempt(_ASK, limits, accept, self._span(_ASK, 0), None)
@@ -165,7 +166,7 @@ class RetryingSender:
         response: HttpResponse | None = None
         with trio.move_on_after(limits.attempt):
             # The headers name the current span, which this attempt opened.
-            request = request._replace(headers=self._tracer.headers())
+            request = request._replace(headers={**request.headers, **self._tracer.headers()})
             response = await self._connection.exchange(request, limits.reply_bytes)
         if response is None:
             raise TransientError(f"no complete response within {limits.attempt:g} s")
