@@ -120,7 +120,7 @@ async def test_superseded_worker_cancels_its_tools_and_records_no_end(
     job = Job()
     job.replay(fenced.journal.past)
     assert while_a_tool_runs(job)
-    assert (job.decided, job.outbox_sealed, job.lost_posts) == (None, False, 0)
+    assert (job.decided, job.outbox_sealed, job.lost_events) == (None, False, 0)
     assert job.outbox
 
 

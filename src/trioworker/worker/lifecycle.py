@@ -105,7 +105,7 @@ class RunningJob:
     async def wait(self) -> JobOutcome:
         """How the job ended, once its end is reported or can't be."""
         await self._ended.wait()
-        return outcome_of(self.job, self._meter.metrics(), self.services.safety.redact)
+        return outcome_of(self.job, self._meter.metrics(ended=True), self.services.safety.redact)
 
     def stop(self, reason: str) -> None:
         """End the job now, and report that it was stopped and why. Has no effect on a job that has ended."""

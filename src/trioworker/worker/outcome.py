@@ -26,8 +26,9 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """What a job cost.
 
     `llm_seconds` is the time that the job waited for the model, `tool_seconds` the time for tools, `worker_seconds` all
-    other time. `retries`, `restarts`, `events_resent` and `worker_seconds` are counted in this process; the rest also
-    covers earlier processes of the job.
+    other time. `events_lost` counts the events that were given up; at the end of the job, also those that were
+    never accepted. `retries`, `restarts`, `events_resent` and `worker_seconds` are counted in this process; the rest
+    also covers earlier processes of the job.
     """
 
     iterations: int
@@ -74,8 +75,8 @@ class Meter:
         self._started = trio.current_time()
         self._waited_before = job.llm_seconds + job.tool_seconds
 
-    def metrics(self) -> Metrics:
-        """The current metrics."""
+    def metrics(self, *, ended: bool = False) -> Metrics:
+        """The current metrics. Once the job has ended, events that still wait are lost."""
         job = self._job
         waited = job.llm_seconds + job.tool_seconds - self._waited_before
         return Metrics(
@@ -90,7 +91,7 @@ class Meter:
             restarts=sum(actor.restarts for actor in self._actors),
             events_sent=job.shipped_events,
             events_resent=self._client.resent_events,
-            events_lost=job.lost_posts + len(job.outbox),
+            events_lost=job.lost_events + (job.waiting_events if ended else 0),
         )
 
 

@@ -157,6 +157,46 @@ async def test_event_that_fails_during_the_shutdown_does_not_hold_back_the_resul
     assert world.of_type("result")
 
 
+@pytest.mark.parametrize("status", [400, 500])
+async def test_result_counts_the_event_that_is_refused_for_ever_and_no_event_that_waits(
+    status: int, workspace: Path, autojump_clock: MockClock
+) -> None:
+    world = World(TURNS)
+    world.fault = lambda x: Fault(kind="status", status=status) if seq(x) == POISON else None
+    outcome = await run(world, workspace)
+    assert outcome.metrics.events_lost == 1
+    (result,) = world.of_type("result")
+    assert result["metrics"]["events_lost"] == 1
+
+
+async def test_result_counts_no_event_that_is_still_queued(workspace: Path, autojump_clock: MockClock) -> None:
+    began = trio.current_time()
+    world = World([calling(("probe", {"text": "a"})), DONE])
+    world.fault = lambda x: Fault(kind="refused") if x.path == "event" and x.at - began < 15 else None
+    outcome = await run(world, workspace)
+    (result,) = world.of_type("result")
+    assert result["metrics"]["events_lost"] == 0
+    assert outcome.metrics.events_lost == 0
+
+
+async def test_events_that_were_never_accepted_are_lost_at_the_end(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World([calling(("probe", {"text": "a"})), DONE])
+    world.fault = lambda x: Fault(kind="refused") if x.path == "event" else None
+    outcome = await run(world, workspace)
+    assert outcome.reported
+    assert outcome.metrics.events_sent == 0
+    assert outcome.metrics.events_lost == 5
+    assert "(5 events could not be delivered)" in world.reports[0]["message"]
+
+
+async def test_lost_status_is_no_lost_event(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World([calling(("probe", {"text": "a"})), DONE])
+    world.fault = lambda x: Fault(kind="status", status=400) if x.path == "status" else None
+    outcome = await run(world, workspace)
+    assert outcome.metrics.events_lost == 0
+    assert world.reports[0]["message"] == DONE.content
+
+
 async def test_event_that_fails_at_a_stop_does_not_hold_back_the_result(
     workspace: Path, autojump_clock: MockClock
 ) -> None:

@@ -82,7 +82,7 @@ def test_records_of_a_whole_job_give_its_final_state() -> None:
     assert job.outbox_sealed
     assert job.report_started
     assert job.report_accepted
-    assert job.lost_posts == 1
+    assert job.lost_events == 1
     assert not job.outbox
     assert not job.follow_ups
     assert not job.awaiting_reply
@@ -139,7 +139,7 @@ def test_oldest_post_leaves_the_outbox_first() -> None:
     job = Job()
     job.commit(event(number=1), event(number=2), records.EventDelivered(lost=True))
     assert [post.body["data"]["number"] for post in job.outbox] == [2]
-    assert job.lost_posts == 1
+    assert job.lost_events == 1
 
 
 def test_first_decision_counts() -> None:
@@ -172,7 +172,7 @@ def state(job: Job) -> tuple[object, ...]:
         job.iteration,
         job.events,
         job.posts,
-        job.lost_posts,
+        job.lost_events,
         job.llm_requests,
         job.input_tokens,
         job.output_tokens,

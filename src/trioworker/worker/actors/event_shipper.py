@@ -138,7 +138,7 @@ class EventShipper:
 
     def _message(self, message: str) -> str:
         message = truncate(self._safety.redact(message), MAX_KEPT_OUTPUT_BYTES)
-        undelivered = len(self._job.outbox) + self._job.lost_posts
+        undelivered = self._job.waiting_events + self._job.lost_events
         if not undelivered:
             return message
         logger.error("{} events could not be delivered", undelivered)

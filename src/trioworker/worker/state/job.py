@@ -66,7 +66,7 @@ class Job:
         outbox: posts that the orchestrator hasn't accepted yet, oldest first.
         events: the number of events so far, which is the next event's `seq`.
         posts: the number of posts so far.
-        lost_posts: the number of posts that were given up.
+        lost_events: the number of events that were given up.
         last_output: the redacted output of the last successful tool call.
         decided: the outcome, once it is decided.
         outbox_sealed: the last post is in the outbox.
@@ -100,7 +100,7 @@ class Job:
         self.outbox: deque[Post] = deque()
         self.events = 0
         self.posts = 0
-        self.lost_posts = 0
+        self.lost_events = 0
         self.last_output: str | None = None
         self.decided: records.OutcomeDecided | None = None
         self.outbox_sealed = False
@@ -149,6 +149,11 @@ class Job:
     def started_at(self) -> float:
         """When the job was opened, in seconds since the epoch."""
         return self.opened_at.wall
+
+    @property
+    def waiting_events(self) -> int:
+        """The number of events in the outbox."""
+        return sum(post.path == "event" for post in self.outbox)
 
     @property
     def turn_settled(self) -> bool:
@@ -202,7 +207,7 @@ class Job:
                     self._queue(path, body)
             case records.EventDelivered(lost=lost):
                 post = self.outbox.popleft()
-                self.lost_posts += lost
+                self.lost_events += post.path == "event" and lost
                 self.shipped_events += post.path == "event" and not lost
             case records.OutcomeDecided():
                 self.decided = self.decided or change
