@@ -48,6 +48,9 @@ def test_line_overrides_the_command_line(tmp_path: Path) -> None:
         ("[]", "Expected `object`"),
         (line(tokens="x"), "unknown field `tokens`"),
         (json.dumps({"job_id": ID}), "missing required field `token`"),
+        (line(id=OTHER), "`job_id` and `id` differ"),
+        ('{"token": "s3cret"}', "`job_id` is missing"),
+        ('{"title": "x", "task": "y"}', "a task needs a model: give --llm"),
         (line(job_id="7"), "job_id: '7' is not a UUID"),
         (line(token="s3c\nret"), "token: is not a token of printable"),
         (line(token=" "), "token: is not a token"),
@@ -68,6 +71,13 @@ def test_bad_line_is_an_error_with_file_and_line(tmp_path: Path, bad: str, why: 
     assert str(caught.value).startswith(f"{path}:2: ")
     assert why in str(caught.value)
     assert "s3c" not in str(caught.value)
+
+
+def test_answer_of_the_orchestrator_is_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.jsonl"
+    path.write_text(json.dumps({"id": ID, "token": "s3cret", "title": "Fix it"}) + "\n")
+    (job,) = read(path)
+    assert (job.job_id, job.token, job.title, job.name) == (ID, "s3cret", "Fix it", "Fix it")
 
 
 def test_file_without_jobs_is_an_error(tmp_path: Path) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
 
 import pytest
 
 from trioworker.errors import ConfigError
 from trioworker.fleet.results import Result, Results
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def result(job_id: str) -> Result:
@@ -70,3 +68,35 @@ def test_other_file_is_refused_and_unchanged(tmp_path: Path, content: str) -> No
         Results(path)
 
     assert path.read_text() == content
+
+
+def test_byte_order_mark_and_blank_lines_are_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    with Results(path) as results:
+        results.add(result("a"))
+        results.add(result("b"))
+    first, second = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"\xef\xbb\xbf" + first + b"\n  \n" + second + b"\n  ")
+
+    with Results(path) as results:
+        assert list(results.done) == ["a", "b"]
+        results.add(result("c"))
+    with Results(path) as results:
+        assert list(results.done) == ["a", "b", "c"]
+
+
+def test_bad_line_is_an_error_with_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_text("\n\n{}\n")
+    with pytest.raises(ConfigError, match=f"^{path}:3: not a result of a fleet"):
+        Results(path)
+
+
+def test_results_are_not_written_to_a_pipe(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    try:
+        with pytest.raises(ConfigError, match="not a file, so that a rerun couldn't read it; name a file"):
+            Results(Path(f"/dev/fd/{writer}"))
+    finally:
+        os.close(reader)
+        os.close(writer)

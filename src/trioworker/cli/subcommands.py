@@ -113,8 +113,10 @@ def fleet(parsed: argparse.Namespace) -> int:
     values = resolve(option_table.FLEET, vars(parsed), os.environ)
     token_file = values.pop("orchestrator_admin_token_file")
     values["admin_token"] = admin_token("--orchestrator-admin-token-file", token_file)
-    jobs = Path(parsed.jobs)
-    values["results"] = values["results"] or jobs.with_suffix(".results.jsonl")
+    from trioworker.fleet.lines import STDIN, results_path
+
+    jobs = STDIN if parsed.jobs == "-" else Path(parsed.jobs)
+    values["results"] = results_path(jobs, values["results"])
     values["parallel"] = values["parallel"] or (
         os.cpu_count() or 1 if values["engine"] == "process" else option_table.CLUSTER_PARALLEL
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from trioworker.errors import ConfigError
+from trioworker.fleet.lines import at_line, read_lines
 from trioworker.protocol import values
 
 if TYPE_CHECKING:
@@ -25,14 +26,24 @@ class FleetJob(msgspec.Struct, frozen=True, kw_only=True):
     workspace: str | None
     worker_options: tuple[str, ...]
     """The options of the line as arguments: `--timeout=600 …`."""
+    title: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call it: its title, or its id."""
+        return self.title or self.job_id
 
     def __repr__(self) -> str:
         return f"FleetJob(job_id={self.job_id!r})"
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    job_id: str
+    """The answer to `POST /jobs`, which has `id`, or a line with `job_id`; and where to run the job."""
+
     token: str
+    job_id: str | None = None
+    id: str | None = None
+    title: str | None = None
     orchestrator_url: str | None = None
     workspace: str | None = None
     options: dict[str, str | int | float] = {}
@@ -46,19 +57,9 @@ def read_jobs(path: Path, *, orchestrator_url: str, workspace: str | None, worke
     Raises:
         ConfigError: the file can't be read, or a line isn't a job; the message has the file and line, never a token.
     """
-    decoder = msgspec.json.Decoder(_Line)
     jobs: dict[str, FleetJob] = {}
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; name a file with one job per line") from error
-    for number, text in enumerate(lines, start=1):
-        if not text.strip():
-            continue
-        try:
-            job = _job(decoder.decode(text), orchestrator_url, workspace, worker_options)
-        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
-            raise ConfigError(f"{path}:{number}: {error}") from error
+    for number, line in read_lines(path):
+        job = at_line(path, number, lambda line=line: _job(line, orchestrator_url, workspace, worker_options))
         if job.job_id in jobs:
             raise ConfigError(f"{path}:{number}: job {job.job_id} is a duplicate; give each job one line")
         jobs[job.job_id] = job
@@ -67,16 +68,37 @@ def read_jobs(path: Path, *, orchestrator_url: str, workspace: str | None, worke
     return list(jobs.values())
 
 
-def _job(line: _Line, orchestrator_url: str, workspace: str | None, worker_options: Parsers) -> FleetJob:
-    job_id = _parsed("job_id", line.job_id, values.job_id).lower()
+def _job(fields: dict[str, Any], orchestrator_url: str, workspace: str | None, worker_options: Parsers) -> FleetJob:
+    if "task" in fields and "token" not in fields:
+        raise ValueError("a task needs a model: give --llm, or make it a job of an orchestrator by POST /jobs")
+    line = msgspec.convert(fields, _Line)
+    job_id = _parsed("job_id", _one_id(line), values.job_id).lower()
     where = line.workspace if line.workspace is not None else workspace
     return FleetJob(
         job_id=job_id,
         token=_token(line.token),
+        title=line.title,
         orchestrator_url=_parsed("orchestrator_url", line.orchestrator_url or orchestrator_url, values.http_url),
         workspace=None if where is None else where.replace("{job_id}", job_id),
-        worker_options=tuple(_worker_option(name, value, worker_options) for name, value in line.options.items()),
+        worker_options=parse_options(line.options, worker_options),
     )
+
+
+def _one_id(line: _Line) -> str:
+    if line.job_id is None and line.id is None:
+        raise ValueError("`job_id` is missing: the `id` that POST /jobs returned")
+    if None not in (line.job_id, line.id) and line.job_id != line.id:
+        raise ValueError("`job_id` and `id` differ; leave one out")
+    return line.job_id or line.id or ""
+
+
+def parse_options(options: Mapping[str, str | float], parsers: Parsers) -> tuple[str, ...]:
+    """The options of a line as arguments of its worker.
+
+    Raises:
+        ValueError: an option is unknown, or its value is invalid.
+    """
+    return tuple(_worker_option(name, value, parsers) for name, value in options.items())
 
 
 def _token(token: str) -> str:

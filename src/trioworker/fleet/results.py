@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from typing import TYPE_CHECKING, Self
 
 import msgspec
 
 from trioworker.errors import ConfigError
+from trioworker.fleet.lines import BOM
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +20,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """The final result of a job.
 
     `exit_code` is null if the last worker was lost, `success` if only the orchestrator knows it. `seconds` is the time
-    from the first start to the end, with all attempts.
+    from the first start to the end, with all attempts. The tokens are null if only the orchestrator knows them.
     """
 
     job_id: str
@@ -30,6 +32,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     engine: str
     node: str | None
+    title: str | None = None
+    workspace: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
 
 
 class Results:
@@ -44,10 +50,12 @@ class Results:
         self._path = path
         try:
             # Other users must not read the messages of jobs.
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise ConfigError(f"--results {path}: {error.strerror}; name a file that can be written") from error
         try:
+            if not stat.S_ISREG(os.fstat(self._file).st_mode):
+                raise ConfigError(f"--results {path}: not a file, so that a rerun couldn't read it; name a file")
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.done = self._read()
         except BlockingIOError as error:
@@ -56,6 +64,11 @@ class Results:
         except BaseException:
             os.close(self._file)
             raise
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
 
     def __enter__(self) -> Self:
         return self
@@ -88,7 +101,9 @@ class Results:
         whole = content.rfind(b"\n") + 1
         decoder = msgspec.json.Decoder(Result)
         done: dict[str, Result] = {}
-        for number, line in enumerate(bytes(content[:whole]).splitlines(), start=1):
+        for number, line in enumerate(bytes(content[:whole]).removeprefix(BOM).splitlines(), start=1):
+            if not line.strip():
+                continue
             try:
                 result = decoder.decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -98,7 +113,8 @@ class Results:
             done[result.job_id] = result
         # Truncate only now that the file is known to be ours; the partial line must look like a result, too.
         if whole < len(content):
-            if not bytes(content[whole:]).startswith(b"{"):
+            partial = bytes(content[whole:]).removeprefix(BOM).strip()
+            if partial and not partial.startswith(b"{"):
                 raise ConfigError(f"{self._path}: not a file of results; name a new file")
             os.ftruncate(self._file, whole)
         return done

@@ -1,0 +1,69 @@
+"""Reads a file of JSON lines, and names the file of its results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import msgspec
+
+from trioworker.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
+
+BOM = b"\xef\xbb\xbf"
+"""Some editors start a file with it."""
+STDIN = Path("/dev/stdin")
+SUFFIX = ".jsonl"
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number and the object of each line. Blank lines are skipped, and a byte order mark is ignored.
+
+    Raises:
+        ConfigError: the file can't be read, or a line isn't a JSON object; the message has the file and the line.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; name a file with one JSON object per line") from error
+    for number, text in enumerate(content.removeprefix(BOM).splitlines(), start=1):
+        if text.strip():
+            yield number, at_line(path, number, lambda text=text: _object(text))
+
+
+def at_line(path: Path, number: int, parse: Callable[[], T]) -> T:
+    """Return what `parse` returns.
+
+    Raises:
+        ConfigError: `parse` raised a `ValueError` or an error of msgspec; the message names the file and the line.
+    """
+    try:
+        return parse()
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise ConfigError(f"{path}:{number}: {error}") from error
+
+
+def results_path(path: Path, results: Path | None) -> Path:
+    """The file of results: `results`, else a file beside `path`, named after it.
+
+    Raises:
+        ConfigError: `path` is standard input or another descriptor, which has no place for a file beside it.
+    """
+    if results is not None:
+        return results
+    if str(path).startswith(("/dev/", "/proc/")):
+        raise ConfigError(f"{path}: there is no place beside it for the results; name a file by --results")
+    return path.with_name(f"{stem(path)}.results{SUFFIX}")
+
+
+def stem(path: Path) -> str:
+    """The name without `.jsonl`. Any other ending is kept, so that `batch.1` and `batch.2` stay different."""
+    return path.name.removesuffix(SUFFIX) or path.name
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    return cast("dict[str, Any]", msgspec.json.decode(text, type=dict))
