@@ -1,4 +1,4 @@
-"""The orchestrator as an ASGI application: worker API, management API, page, and `/health`."""
+"""The orchestrator as an ASGI application: worker API, management API, page, `/openapi.json` and `/health`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from trioworker.orchestrator.database import DatabaseLockedError
 from trioworker.orchestrator.management_api import ManagementApi
+from trioworker.orchestrator.openapi import openapi_route
 from trioworker.orchestrator.request_checks import WellFormedRequests
 from trioworker.orchestrator.worker_api import WorkerApi
 
@@ -31,7 +32,9 @@ def make_app(store: Store, backend: Backend, pages: Pages | None = None) -> Star
 
     Without `pages`, it serves only workers: no job can be managed or watched.
     """
-    management = [] if pages is None else [*ManagementApi(store, pages.access).routes(), *pages.routes()]
+    management: list[Route] = []
+    if pages is not None:
+        management = [*ManagementApi(store, pages.access).routes(), openapi_route(), *pages.routes()]
     return Starlette(
         routes=[Route("/health", _health, methods=["GET"]), *WorkerApi(store, backend).routes(), *management],
         middleware=[Middleware(WellFormedRequests)],

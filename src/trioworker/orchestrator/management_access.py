@@ -37,7 +37,7 @@ class ManagementAccess:
         Raises:
             HTTPException: 403, 401, or 415 if a POST has another content type than JSON.
         """
-        _check_origin(request)
+        check_origin(request)
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         self._check_token(
             token.strip() if scheme.lower() == "bearer" else request.cookies.get(_cookie_name(request), "")
@@ -58,7 +58,7 @@ class ManagementAccess:
         token = request.query_params.get("token")
         if token is None:
             return None
-        _check_origin(request)
+        check_origin(request)
         self._check_token(token)
         response = RedirectResponse("/", status_code=303)
         response.set_cookie(_cookie_name(request), token, httponly=True, samesite="strict")
@@ -75,7 +75,7 @@ def _cookie_name(request: Request) -> str:
     return f"trioworker-{port}"
 
 
-def _check_origin(request: Request) -> None:
+def check_origin(request: Request) -> None:
     """Refuse other machines and foreign web pages.
 
     A web page could use a host name that resolves to 127.0.0.1 (DNS rebinding) or post a form across sites. It can't

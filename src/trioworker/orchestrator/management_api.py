@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
+from trioworker.orchestrator.answers import JobList
 from trioworker.orchestrator.database import unlocked
 from trioworker.orchestrator.event_streams import EventStream, event_number, follow_events, sse
 from trioworker.orchestrator.request_checks import read_body
@@ -68,7 +69,7 @@ class ManagementApi:
         return json_response(job, status=201)
 
     async def _list(self, _: Request) -> Response:
-        return json_response({"jobs": await unlocked(self._store.views)})
+        return json_response(JobList(jobs=await unlocked(self._store.views)))
 
     async def _show(self, request: Request) -> Response:
         return json_response(await known_job(self._store, request))

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
+from trioworker.orchestrator.answers import Acknowledgement, ModelError, ModelErrorDetails, TextReply
 from trioworker.orchestrator.backends.base import LlmError, LlmRefusedError, LlmRequest, NamedReply
 from trioworker.orchestrator.database import unlocked
 from trioworker.orchestrator.request_checks import bearer_token, check_depth, check_integer, job_iteration, read_body
@@ -121,12 +122,12 @@ class WorkerApi:
         body = await read_body(request, _llm, allow_nul=True)
         reply = await self._reply(request, job_id, msgspec.structs.replace(body, tools=None, tool_choice=None))
         return json_response(
-            {
-                "content": reply.content or "",
-                "input_tokens": reply.input_tokens or 0,
-                "output_tokens": reply.output_tokens or 0,
-                "finish_reason": reply.finish_reason,
-            }
+            TextReply(
+                content=reply.content or "",
+                input_tokens=reply.input_tokens or 0,
+                output_tokens=reply.output_tokens or 0,
+                finish_reason=reply.finish_reason,
+            )
         )
 
     async def _complete_with_tools(self, request: Request, job_id: str) -> Response:
@@ -170,7 +171,7 @@ class WorkerApi:
         # Another report may have arrived while this body was read; the first one revokes the token.
         if not await unlocked(complete):
             raise HTTPException(401, "the job has ended")
-        return json_response({"status": "ok"})
+        return json_response(Acknowledgement())
 
 
 def json_response(value: object, status: int = 200) -> Response:
@@ -188,7 +189,7 @@ async def _cancel_on_disconnect(request: Request, scope: trio.CancelScope) -> No
 def _llm_error(error: LlmError) -> Response:
     """The response for an error of the model (contract, 'Additions of the embedded orchestrator')."""
     status = LLM_REFUSED if isinstance(error, LlmRefusedError) else LLM_FAILED
-    response = json_response({"error": {"kind": error.kind, "message": str(error)}}, status)
+    response = json_response(ModelError(error=ModelErrorDetails(kind=error.kind, message=str(error))), status)
     if error.retry_after is not None:
         response.headers["Retry-After"] = error.retry_after
     return response

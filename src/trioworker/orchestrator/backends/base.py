@@ -9,6 +9,7 @@ from trioworker.protocol.wire import Body, Message, Reply, ToolDefinition
 
 RefusalKind = Literal["rejected", "context_length", "max_tokens", "quota"]
 """Kinds of refusals, which no retry can change (contract, 'Additions of the embedded orchestrator')."""
+ErrorKind = Literal["unavailable"] | RefusalKind
 
 
 class LlmRequest(Body, frozen=True):
@@ -31,7 +32,7 @@ class NamedReply(Reply, frozen=True):
 class LlmError(WorkerError):
     """The model couldn't answer; a retry may succeed (502). `retry_after` is the server's header, unchanged."""
 
-    kind: str = "unavailable"
+    kind: ErrorKind = "unavailable"
 
     def __init__(self, message: str, *, retry_after: str | None = None) -> None:
         super().__init__(message)
