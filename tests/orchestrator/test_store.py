@@ -39,7 +39,7 @@ def test_a_job_and_its_token_survive_a_restart(tmp_path: Path) -> None:
 def test_a_delayed_status_does_not_lower_the_iteration() -> None:
     with Store() as store:
         job = store.create_job("fix it", title="Fix")
-        store.set_iteration(job.id, 9)
+        store.add_request(job.id, 9)
         store.set_status(job.id, StatusUpdate(message="Iteration 6", iteration=6))
         view = store.view(job.id)
         assert view is not None
