@@ -176,7 +176,7 @@ async def test_without_a_model_the_error_names_the_option() -> None:
         response = await (await server.new_job()).post("llm/complete", ASK)
 
         assert response.status_code == 422
-        assert "--llm script:FILE or openai:BASE_URL" in response.json()["error"]["message"]
+        assert "--llm script:FILE, openai or openai:BASE_URL" in response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("value", ["", "-1", "1.5", "12345678901"])

@@ -18,10 +18,12 @@ import msgspec
 import trio
 
 from trioworker.errors import ConfigError
+from trioworker.orchestrator.backends.api_key import API_KEY_VARIABLE, read_api_key
 from trioworker.orchestrator.backends.base import LlmError, LlmRefusedError, LlmRequest
 from trioworker.orchestrator.backends.bounded_body import ACCEPTED_ENCODINGS, BodyError, BodyTooLongError, read_body
 from trioworker.orchestrator.backends.http_client import CONNECT_TIMEOUT, open_client
 from trioworker.orchestrator.backends.lenient_json import read_json
+from trioworker.orchestrator.backends.model_list import choice, read_names
 from trioworker.orchestrator.backends.openai_errors import Failure, error_of, failure_inside, failure_of
 from trioworker.orchestrator.backends.openai_reply import read_reply
 from trioworker.orchestrator.backends.openai_wire import chat_body, drop_thoughts
@@ -43,35 +45,52 @@ that the server behind it rejects.
 """
 
 
-class _Response(NamedTuple):
+class Response(NamedTuple):
     """The server's response. Its body is without the API key, which some servers quote."""
 
     status: int
     body: bytes
-    retry_after: str | None
+    retry_after: str | None = None
+    location: str = ""
+    """Where the server redirects to, without a query."""
 
     @property
     def is_success(self) -> bool:
+        """Whether the status is that of a success."""
         return 200 <= self.status < 300
 
 
 class OpenAIBackend:
-    """A model at `base_url`, with the key in `OPENAI_API_KEY` if it is set.
+    """A model at a base URL, with an API key if its variable is set. Without `model`, the server's only one.
 
-    Without `model`, the server's only model is used.
+    Attributes:
+        model: the model to request; None until the server was asked for its only one.
+        url: the base URL, without a password.
+        url_source: the option or variable that the URL is from, for error messages.
+        key_variable: the variable that the API key is from.
     """
 
     def __init__(
-        self, base_url: str, model: str | None = None, *, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        base_url: str,
+        model: str | None = None,
+        *,
+        api_key_variable: str | None = None,
+        url_source: str = "--llm",
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """Check the URL. Connects on the first request, or asks `transport`.
+        """Check the URL and read the key. Connects on the first request, or asks `transport`.
 
         Raises:
-            ConfigError: the URL is invalid, or a variable names certificates or a proxy that can't be used.
+            ConfigError: the URL is invalid, the key can't be used, or a variable names certificates or a proxy that
+                can't be used.
         """
-        self._base = _base_url(base_url)
-        self._model = model
-        self._key = os.environ.get("OPENAI_API_KEY", "")
+        self._base = _base_url(base_url, url_source)
+        self.model = model
+        self.url = _without_user(self._base)
+        self.url_source = url_source
+        self.key_variable = api_key_variable or API_KEY_VARIABLE
+        self._key = read_api_key(api_key_variable)
         self._limit_name = "max_tokens"
         self._sends_temperature = True
         self._returns_thoughts = True
@@ -96,14 +115,29 @@ class OpenAIBackend:
             start = " ".join(response.body[:400].decode("utf-8", "replace")[:100].split())
             raise LlmError(f"the model server's response is not a completion: {error}: {start}") from error
 
+    async def get(self, path: str, *, connect_timeout: float) -> Response:
+        """The response to a GET request for a path below the base URL. A body that can't be read is empty.
+
+        Raises:
+            LlmError: there is no connection within `connect_timeout` seconds.
+        """
+        try:
+            return await self._exchange("GET", path, connect_timeout=connect_timeout)
+        except BodyError:
+            return Response(200, b"")
+
+    def error_of(self, response: Response) -> LlmError:
+        """The error in a response without success."""
+        return self._error(failure_of(response.status, response.body), response)
+
     async def aclose(self) -> None:
         """Close the connections."""
         with trio.move_on_after(1.0, shield=True):
             await self._client.aclose()
 
-    async def _request_completion(self, request: LlmRequest) -> _Response:
-        if self._model is None:
-            self._model = await self._only_model()
+    async def _request_completion(self, request: LlmRequest) -> Response:
+        if self.model is None:
+            self.model = await self._only_model()
         while True:
             body = self._body(request)
             response = await self._send("POST", "/chat/completions", msgspec.json.encode(body))
@@ -114,7 +148,7 @@ class OpenAIBackend:
                 raise self._error(failure, response)
 
     def _body(self, request: LlmRequest) -> dict[str, Any]:
-        body = chat_body(request, self._model or "", self._limit_name)
+        body = chat_body(request, self.model or "", self._limit_name)
         if not self._sends_temperature:
             body.pop("temperature", None)
         if not self._returns_thoughts:
@@ -139,62 +173,72 @@ class OpenAIBackend:
     async def _only_model(self) -> str:
         response = await self._send("GET", "/models")
         if not response.is_success:
-            raise self._error(failure_of(response.status, response.body), response)
-        names = _model_names(response.body)
+            raise self.error_of(response)
+        names = read_names(response.body) or ()
         if len(names) != 1:
-            shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-            listed = (
-                f"{len(names)} models; choose one with --model NAME: {shown}" if names else "no models; use --model"
-            )
-            raise LlmRefusedError(f"the model server lists {listed}")
+            raise LlmRefusedError(choice(names))
         return names[0]
 
-    async def _send(self, method: str, path: str, body: bytes | None = None) -> _Response:
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+    async def _send(self, method: str, path: str, body: bytes | None = None) -> Response:
         try:
-            async with self._client.stream(method, self._base + path, content=body, headers=headers) as response:
+            return await self._exchange(method, path, body)
+        except BodyTooLongError as error:
+            raise LlmRefusedError(f"the model server's response is too long: {error}") from error
+        except BodyError as error:
+            raise LlmError(f"the model server's response can't be read: {error}") from error
+
+    async def _exchange(
+        self, method: str, path: str, body: bytes | None = None, *, connect_timeout: float = CONNECT_TIMEOUT
+    ) -> Response:
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        timeout = httpx.Timeout(None, connect=connect_timeout)
+        try:
+            async with self._client.stream(
+                method, self._base + path, content=body, headers=headers, timeout=timeout
+            ) as response:
                 content = await read_body(response, MAX_LLM_REPLY_BYTES)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             # Without the user and the password.
             host = urlsplit(self._base).netloc.rpartition("@")[2]
             if problem := certificate_problem(error):
                 raise LlmRefusedError(f"{problem} ({host})") from error
-            raise LlmError(f"{_describe(error)} ({host})") from error
-        except BodyTooLongError as error:
-            raise LlmRefusedError(f"the model server's response is too long: {error}") from error
-        except BodyError as error:
-            raise LlmError(f"the model server's response can't be read: {error}") from error
+            raise LlmError(f"{_describe(error, connect_timeout)} ({host})") from error
         # Replaced before truncation, which could leave a part of it.
         content = content.replace(self._key.encode(), b"[key]") if self._key else content
-        return _Response(response.status_code, content, response.headers.get("retry-after"))
+        location = response.headers.get("location", "").partition("?")[0]
+        return Response(response.status_code, content, response.headers.get("retry-after"), location)
 
-    def _error(self, failure: Failure, response: _Response) -> LlmError:
+    def _error(self, failure: Failure, response: Response) -> LlmError:
         return error_of(failure, retry_after=response.retry_after, has_key=bool(self._key))
 
 
-def _base_url(url: str) -> str:
+def _base_url(url: str, source: str) -> str:
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0 and not parts.query
     except ValueError:
         usable = False
     if not usable:
-        raise ConfigError(f"--llm openai:{url}: not a URL; use openai:https://HOST/v1")
+        raise ConfigError(_not_a_url(url[:200], source))
     return url.rstrip("/").removesuffix("/chat/completions")
 
 
-def _model_names(body: bytes) -> list[str]:
-    try:
-        listed = read_json(body)
-    except ValueError:
-        return []
-    entries = cast("dict[str, Any]", listed).get("data") if isinstance(listed, dict) else None
-    models = cast("list[Any]", entries) if isinstance(entries, list) else []
-    ids = [cast("dict[str, Any]", model).get("id") for model in models if isinstance(model, dict)]
-    return [model_id for model_id in ids if isinstance(model_id, str)]
+def _not_a_url(text: str, source: str) -> str:
+    form = "openai:" if source == "--llm" else ""
+    remedy = f"{form}https://HOST/v1"
+    if "://" not in text and re.search(r"[/:]", text):
+        remedy = f"{form}http://{text}"
+    elif form and "://" not in text:
+        remedy += f", or --llm openai --model {text} for a model of OpenAI"
+    return f"{source} {form}{text}: not a URL; use {remedy}"
 
 
-def _describe(error: BaseException) -> str:
+def _without_user(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _describe(error: BaseException, connect_timeout: float) -> str:
     """The reason why a connection failed: the operating system's, which httpx wraps."""
     reason, cause = "", cast("BaseException | None", error)
     while cause is not None:
@@ -207,7 +251,7 @@ def _describe(error: BaseException) -> str:
             reason = re.sub(r"\[[^]]*\] ?", "", text)
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, httpx.ConnectTimeout):
-        reason = f"no connection within {CONNECT_TIMEOUT:g} s"
+        reason = f"no connection within {connect_timeout:g} s"
     return _lower_first(reason or str(error) or type(error).__name__)
 
 
