@@ -51,7 +51,8 @@ class ScriptedTransport(httpx.AsyncBaseTransport):
         match response:
             case httpx.Response():
                 # A copy: a response can be read once only, and this one may be given to many requests.
-                return httpx.Response(response.status_code, headers=response.headers, content=response.content)
+                body = httpx.ByteStream(response.content)
+                return httpx.Response(response.status_code, headers=response.headers, stream=body)
             case Exception():
                 raise response
             case _:
