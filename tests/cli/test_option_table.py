@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trioworker.cli import option_table, options
-from trioworker.cli.main import HELP_WIDTH, main
+from trioworker.cli.main import main
 from trioworker.errors import ConfigError
 from trioworker.worker.config import WorkerConfig
 
@@ -49,6 +49,8 @@ VALUES = {
     "reasoning": "two-phase",
     "containment": "require",
     "allow-write": "/usr:/etc:",
+    "tool": "my_tools:WordCount",
+    "follow-ups": "-",
     "log-level": "debug",
     "log-format": "json",
     "port": "1",
@@ -73,31 +75,52 @@ def required(command: str, *, but: Option) -> dict[str, str]:
     return {each.key: value_of(each) for each in TABLES[command] if each.default is None and each is not but}
 
 
-def help_lines(command: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    with pytest.raises(SystemExit) as exit_:
-        main([command, "--help"])
+def help_text(command: str, capsys: pytest.CaptureFixture[str], columns: int = 100) -> str:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("COLUMNS", str(columns))
+        with pytest.raises(SystemExit) as exit_:
+            main([command, "--help"])
     assert exit_.value.code == 0
-    return capsys.readouterr().out.splitlines()
+    return capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("command", "option"), OPTIONS)
-def test_option_has_one_line_of_help_with_its_default_and_variables(
-    command: str, option: Option, capsys: pytest.CaptureFixture[str]
-) -> None:
-    lines = help_lines(command, capsys)
-    (line,) = [line for line in lines if re.match(rf"  --{option.name}( |$)", line)]
-    default = "required" if option.default is None else f"default {option.default or option.default_help}"
-    variables = [name for name in (option.variable, option.contract_variable) if name]
-    assert line.endswith(f" {option.help} ({default}; {', '.join(variables)})")
-    assert len(line) < HELP_WIDTH
-    if option.metavar:
-        assert line.startswith(f"  --{option.name} {option.metavar} ")
+def test_help_of_an_option_has_its_default(command: str, option: Option, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = " ".join(help_text(command, capsys).split())
+    name = f"--{option.name} {option.metavar}".strip()
+    assert f" {name} {options.help_of(option)}" in shown
+    if option.default is None:
+        assert "(required" in options.help_of(option)
+    elif option.default and option.metavar:
+        assert f"(default: {option.default}" in options.help_of(option)
+
+
+@pytest.mark.parametrize("option", [param.values[1] for param in OPTIONS], ids=lambda option: option.name)
+def test_help_of_an_option_names_the_variables_that_no_rule_gives(option: Option) -> None:
+    rule = "TRIOWORKER_" + option.name.upper().replace("-", "_")
+    named = re.findall(r"\b(?:TRIOWORKER|IRONCLAW)_\w+", options.help_of(option))
+    assert named == [name for name in (option.variable, option.contract_variable) if name not in ("", rule)]
 
 
 @pytest.mark.parametrize("command", TABLES)
 def test_help_lists_no_other_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    listed = [line.split()[0] for line in help_lines(command, capsys) if line.startswith("  -")]
-    assert listed == ["-h,", *(f"--{option.name}" for option in TABLES[command])]
+    listed = re.findall(r"^  (-[\w-]+)", help_text(command, capsys), re.MULTILINE)
+    assert sorted(listed) == sorted(["-h", *(f"--{option.name}" for option in TABLES[command])])
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 100, 200])
+@pytest.mark.parametrize("command", TABLES)
+def test_help_fits_the_terminal(command: str, columns: int, capsys: pytest.CaptureFixture[str]) -> None:
+    usage, *lines = help_text(command, capsys, columns).splitlines()
+    # A word of an example, such as a URL or a text in quotes, is never broken.
+    text = lines[: lines.index("examples:")] if columns == 40 else [usage, *lines]
+    assert [line for line in text if len(line) > min(columns, 100)] == []
+
+
+def test_common_options_come_first_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    headings = re.findall(r"^([a-z ]+):$", help_text("local", capsys), re.MULTILINE)
+    groups = ["limits", "requests to the model", "tools and sandbox", "observability"]
+    assert headings == ["positional arguments", "options", *groups, "exit codes", "examples"]
 
 
 @pytest.mark.parametrize("option", [param.values[1] for param in OPTIONS], ids=lambda option: option.name)
@@ -134,7 +157,7 @@ def test_defaults_of_a_worker_are_those_of_its_configuration(tmp_path: Path) -> 
     config = WorkerConfig(job_id=JOB_ID, token="t", workspace=tmp_path)
     own = {name: value for name, value in values.items() if name in WorkerConfig.__struct_fields__}
     assert own == {name: getattr(config, name) for name in own}
-    assert set(values) - set(own) == {"log_level", "log_format", "record", "instrument"}
+    assert set(values) - set(own) == {"log_level", "log_format", "record", "instrument", "tool"}
 
 
 def test_defaults_of_a_worker_are_the_contracts() -> None:

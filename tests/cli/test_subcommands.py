@@ -27,7 +27,9 @@ BAD_VARIABLES = [
     (FLEET, "TRIOWORKER_ATTEMPTS", "0", "is not a whole number from 1 to 100"),
 ]
 BAD_USAGE: list[tuple[list[str], dict[str, str], str]] = [
-    (["local"], {}, "--llm is missing: give it, or set TRIOWORKER_LLM"),
+    (["local"], {}, 'the task is missing; describe it: trioworker local "Make the tests pass." --llm openai:http'),
+    (["local"], {"TRIOWORKER_LLM": "script:x"}, "the task is missing"),
+    (["local", "x"], {}, "--llm is missing: give it, or set TRIOWORKER_LLM"),
     (["local"], {"TRIOWORKER_LLM": "replay:"}, "--llm replay:: which cassette? Name a file that `--record` wrote"),
     (["local"], {"TRIOWORKER_LLM": "replay:x", "TRIOWORKER_WEB": "on"}, "--web is for a live job"),
     (["local", "x"], {"TRIOWORKER_LLM": "script:x", "TRIOWORKER_VIRTUAL_TIME": "yes"}, "--virtual-time is for --llm"),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from trioworker.cli import values
 from trioworker.protocol import values as contract_values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 JOB_ID = "123e4567-e89b-12d3-a456-426614174000"
 
@@ -89,7 +93,65 @@ def test_choices_are_listed_in_the_error(choices: tuple[str, ...], listed: str) 
     parse = values.one_of(*choices)
     assert [parse(choice) for choice in choices] == [*choices]
     with pytest.raises(ValueError, match=f"^{listed}$"):
-        parse("A")
+        parse("zzz")
+
+
+def test_choice_in_capitals_is_understood() -> None:
+    assert values.one_of("debug", "info")("INFO") == "info"
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"), [("two_phase", "two-phase"), ("sinlge", "single"), ("k8s", "kubernetes"), ("K8S", "kubernetes")]
+)
+def test_misspelled_choice_gets_a_suggestion(text: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=f"; did you mean {meant}\\?$"):
+        values.one_of("single", "two-phase", "kubernetes")(text)
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "value"),
+    [
+        (values.path, "~/a/b", "HOME/a/b"),
+        (values.path, "~root/b", "/root/b"),
+        (values.path, "a/~/b", "a/~/b"),
+        (values.model_spec, "script:~/turns.yaml", "script:HOME/turns.yaml"),
+        (values.model_spec, "replay:~/job.jsonl", "replay:HOME/job.jsonl"),
+        (values.model_spec, "openai:http://host/~me/v1", "openai:http://host/~me/v1"),
+        (values.model_spec, "openai", "openai"),
+        (values.model_spec, "script:", "script:"),
+        (values.socket_path, "~/health", "HOME/health"),
+        (values.directory, "~", "HOME"),
+        (values.existing_paths, "/etc:~", "/etc:HOME"),
+    ],
+)
+def test_tilde_is_the_home_folder(
+    parse: Callable[[str], object], text: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert str(parse(text)) == value.replace("HOME", str(tmp_path))
+
+
+def test_tilde_of_an_unknown_user_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"^a path, since ~nobody-such has no home folder; write \./~nobody-such for"):
+        values.path("~nobody-such/x")
+
+
+@pytest.mark.parametrize("text", ["mytools", ":Tool", "mytools:", "my tools:Tool", ",", "../mytools:Tool", "a:b:c"])
+def test_tool_without_module_or_name_is_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^MODULE:NAME, such as my_tools:WordCount$"):
+        values.tool_specs(text)
+
+
+def test_tools_are_separated_by_commas_and_can_be_passed_on() -> None:
+    specs = values.tool_specs("a:B, c.d:E.f")
+    assert specs == ("a:B", "c.d:E.f")
+    assert values.tool_specs(str(specs)) == specs
+
+
+def test_only_a_dash_means_standard_input() -> None:
+    assert values.standard_input("-") is True
+    with pytest.raises(ValueError, match=r"^-, for standard input$"):
+        values.standard_input("yes")
 
 
 def test_directory_is_resolved(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from trioworker.cli.main import EXIT_CODES
+from trioworker.cli.exit_codes import EXIT_CODES
 
 pytestmark = pytest.mark.integration
 

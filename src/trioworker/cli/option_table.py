@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from trioworker.cli.options import Option
 from trioworker.cli.values import (
@@ -11,10 +10,14 @@ from trioworker.cli.values import (
     cores,
     directory,
     existing_paths,
+    model_spec,
     one_of,
+    path,
     seconds,
     socket_path,
+    standard_input,
     switch,
+    tool_specs,
     variable_names,
     whole,
 )
@@ -24,15 +27,27 @@ from trioworker.worker import config
 
 CLUSTER_PARALLEL = 1000
 """Default of the fleet's --parallel on a cluster, which queues the workers that don't fit."""
+LIMITS = "limits"
+REQUESTS = "requests to the model"
+SANDBOX = "tools and sandbox"
+OBSERVABILITY = "observability"
+"""Groups of options in the help."""
 
 
-def _choice(name: str, metavar: str, help: str, *choices: str, default: str) -> Option:  # noqa: A002 - as in argparse
+def _choice(
+    name: str,
+    metavar: str,
+    help: str,  # noqa: A002 - as in argparse
+    *choices: str,
+    default: str,
+    group: str = "",
+) -> Option:
     """An option with a few values, which its help lists."""
-    return Option(name, metavar, one_of(*choices), default, f"{help}: {alternatives(*choices)}")
+    return Option(name, metavar, one_of(*choices), default, f"{help}: {alternatives(*choices)}", group=group)
 
 
 HEALTH_SOCKET = Option("health-socket", "FILE", socket_path, "", "Unix socket that `trioworker health` connects to")
-STATE_DIR = Option("state-dir", "DIR", Path, "", "folder of the journal, from which a restart resumes")
+STATE_DIR = Option("state-dir", "DIR", path, "", "folder of the journal, from which a restart resumes")
 WORKSPACE = Option("workspace", "DIR", directory, ".", "folder that the tools work in", "IRONCLAW_WORKSPACE")
 JOB_ID = Option("job-id", "UUID", job_id, None, "job to run", "IRONCLAW_JOB_ID")
 ORCHESTRATOR_URL = Option(
@@ -46,7 +61,7 @@ ORCHESTRATOR_URL = Option(
 MODEL = Option(
     "model", "NAME", str, "", "model to request from an openai: server", default_help="the server's only one"
 )
-DATABASE = Option("database", "FILE", Path, "", "database of jobs and events", default_help="a temporary file")
+DATABASE = Option("database", "FILE", path, "", "database of jobs and events", default_help="a temporary file")
 
 RUN = (
     Option(
@@ -56,30 +71,49 @@ RUN = (
         str(config.DEFAULT_MAX_ITERATIONS),
         f"maximum number of iterations, 1 to {config.MAX_ITERATIONS_LIMIT}",
         "IRONCLAW_MAX_ITERATIONS",
+        group=LIMITS,
     ),
-    Option("timeout", "SECONDS", seconds, f"{config.DEFAULT_TIMEOUT:g}", "time limit of the whole job"),
+    Option("timeout", "SECONDS", seconds, f"{config.DEFAULT_TIMEOUT:g}", "time limit of the whole job", group=LIMITS),
     Option(
         "grace",
         "SECONDS",
         seconds,
         f"{config.DEFAULT_GRACE:g}",
         "time limit of the shutdown after a signal or --timeout",
+        group=LIMITS,
     ),
+    Option(
+        "token-budget",
+        "TOKENS",
+        whole(1, 999_999_999),
+        "",
+        "maximum number of input and output tokens of the job",
+        group=LIMITS,
+    ),
+    _choice("reasoning", "MODE", "requests per iteration", "single", "two-phase", default="single", group=REQUESTS),
     Option(
         "context-limit",
         "TOKENS",
         whole(1_000, 100_000_000),
         str(DEFAULT_CONTEXT_TOKENS),
         "maximum number of tokens of a request and its reply; above it, old messages are compacted",
+        group=REQUESTS,
     ),
-    Option("token-budget", "TOKENS", whole(1, 999_999_999), "", "maximum number of input and output tokens of the job"),
-    Option("max-tokens", "TOKENS", whole(1, 10_000_000), str(config.DEFAULT_MAX_TOKENS), "maximum length of a reply"),
+    Option(
+        "max-tokens",
+        "TOKENS",
+        whole(1, 10_000_000),
+        str(config.DEFAULT_MAX_TOKENS),
+        "maximum length of a reply",
+        group=REQUESTS,
+    ),
     Option(
         "llm-timeout",
         "SECONDS",
         seconds,
         f"{config.DEFAULT_LLM_TIMEOUT:g}",
         "time limit of one attempt to get a reply from the model",
+        group=REQUESTS,
     ),
     Option(
         "output-limit",
@@ -87,30 +121,76 @@ RUN = (
         whole(1_000, 1_000_000),
         str(config.DEFAULT_OUTPUT_LIMIT),
         "maximum size of a tool's result that the model sees",
+        group=REQUESTS,
     ),
-    _choice("reasoning", "MODE", "requests per iteration", "single", "two-phase", default="single"),
-    _choice("containment", "MODE", "sandbox for commands", "auto", "require", "off", default="auto"),
-    Option("allow-write", "PATHS", existing_paths, "", "additional writable paths for commands, separated by colons"),
-    Option("pass-env", "NAMES", variable_names, "", "additional variables that commands inherit, separated by commas"),
-    _choice("log-level", "LEVEL", "minimum log level", "debug", "info", "warning", "error", default="info"),
-    _choice("log-format", "FORMAT", "log format", "text", "json", default="text"),
-    Option("trace", "FILE", Path, "", "trace file to write, for Perfetto and speedscope"),
-    Option("record", "FILE", Path, "", "cassette file to record the job into, for --llm replay:FILE"),
-    Option("instrument", "SPEC", str, "", "trio instrument to attach, as MODULE:NAME"),
-    HEALTH_SOCKET,
+    Option(
+        "tool",
+        "SPEC",
+        tool_specs,
+        "",
+        "additional tools, as MODULE:NAME, separated by commas",
+        group=SANDBOX,
+        separator=",",
+    ),
+    _choice("containment", "MODE", "sandbox for commands", "auto", "require", "off", default="auto", group=SANDBOX),
+    Option(
+        "allow-write",
+        "PATHS",
+        existing_paths,
+        "",
+        "additional writable paths for commands, separated by colons",
+        group=SANDBOX,
+        separator=":",
+    ),
+    Option(
+        "pass-env",
+        "NAMES",
+        variable_names,
+        "",
+        "additional variables that commands inherit, separated by commas",
+        group=SANDBOX,
+        separator=",",
+    ),
+    _choice(
+        "log-level",
+        "LEVEL",
+        "minimum log level",
+        "debug",
+        "info",
+        "warning",
+        "error",
+        default="info",
+        group=OBSERVABILITY,
+    ),
+    _choice("log-format", "FORMAT", "log format", "text", "json", default="text", group=OBSERVABILITY),
+    Option("trace", "FILE", path, "", "trace file to write, for Perfetto and speedscope", group=OBSERVABILITY),
+    Option(
+        "record",
+        "FILE",
+        path,
+        "",
+        "cassette file to record the job into, for --llm replay:FILE",
+        group=OBSERVABILITY,
+    ),
+    Option("instrument", "SPEC", str, "", "trio instrument to attach, as MODULE:NAME", group=OBSERVABILITY),
+    replace(HEALTH_SOCKET, group=OBSERVABILITY),
 )
 """The options of a run, which `worker` and `local` share; `local` passes them on to its worker."""
 
 WORKER = (JOB_ID, ORCHESTRATOR_URL, WORKSPACE, STATE_DIR, *RUN)
 LOCAL = (
-    Option("llm", "SPEC", str, None, "model: script:FILE, openai:BASE_URL or replay:CASSETTE"),
+    Option("llm", "SPEC", model_spec, None, "model: script:FILE, openai:BASE_URL or replay:CASSETTE"),
     MODEL,
+    WORKSPACE,
+    Option("task-file", "FILE", path, "", "file with the task, in place of TEXT"),
+    Option(
+        "follow-ups", "-", standard_input, "", "read follow-up prompts from standard input, even if it is no terminal"
+    ),
     Option("title", "TEXT", str, "", "title of the job", default_help="the first line of TEXT"),
     Option("json", "", switch, "off", "print one event per line, as JSON"),
     Option("web", "", switch, "off", "serve a page to watch the job on, until Ctrl-C, and print its URL"),
     DATABASE,
     Option("virtual-time", "", switch, "off", "replay a cassette without waiting"),
-    WORKSPACE,
     STATE_DIR,
     *RUN,
 )
@@ -125,13 +205,15 @@ ORCHESTRATOR = (
         # Kubernetes sets TRIOWORKER_PORT to a URL where a Service is named trioworker.
         variable="TRIOWORKER_LISTEN_PORT",
     ),
-    Option("llm", "SPEC", str, "", "model: script:FILE or openai:BASE_URL", default_help="none: LLM requests fail"),
+    Option(
+        "llm", "SPEC", model_spec, "", "model: script:FILE or openai:BASE_URL", default_help="none: LLM requests fail"
+    ),
     MODEL,
     DATABASE,
     Option(
         "admin-token-file",
         "FILE",
-        Path,
+        path,
         "",
         "file with the secret for managing jobs",
         default_help="a random one, in the printed URL",
@@ -149,7 +231,7 @@ FLEET = (
     Option(
         "orchestrator-admin-token-file",
         "FILE",
-        Path,
+        path,
         "",
         "file with the orchestrator's secret",
     ),
@@ -161,8 +243,8 @@ FLEET = (
         "folder of jobs without one; {job_id} becomes the job's id",
         default_help="the engine's own",
     ),
-    Option("results", "FILE", Path, "", "results, from which a rerun resumes", default_help="JOBS.results.jsonl"),
-    Option("logs", "DIR", Path, "", "process: folder for one log per job"),
+    Option("results", "FILE", path, "", "results, from which a rerun resumes", default_help="JOBS.results.jsonl"),
+    Option("logs", "DIR", path, "", "process: folder for one log per job"),
     Option(
         "parallel",
         "N",

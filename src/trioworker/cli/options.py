@@ -34,6 +34,8 @@ class Option:
         contract_variable: the variable that the contract defines for it, if there is one.
         default_help: how the help describes an empty default.
         variable: the environment variable that sets it, `TRIOWORKER_<NAME>` by default.
+        group: the group that the help shows it in; options without one come first.
+        separator: between the values of a list, to which each use of the option adds; empty for a single value.
     """
 
     name: str
@@ -44,10 +46,17 @@ class Option:
     contract_variable: str = ""
     default_help: str = "none"
     variable: str = ""
+    group: str = ""
+    separator: str = ""
 
     def __post_init__(self) -> None:
         if not self.variable:
-            object.__setattr__(self, "variable", "TRIOWORKER_" + self.name.upper().replace("-", "_"))
+            object.__setattr__(self, "variable", self.usual_variable)
+
+    @property
+    def usual_variable(self) -> str:
+        """The variable that follows from its name."""
+        return "TRIOWORKER_" + self.name.upper().replace("-", "_")
 
     @property
     def key(self) -> str:
@@ -56,15 +65,30 @@ class Option:
 
 
 def add_options(parser: argparse.ArgumentParser, options: Iterable[Option]) -> None:
-    """Add the options to a parser, with one line of help each."""
+    """Add the options to a parser, in their groups."""
+    groups: dict[str, Any] = {"": parser}
     for option in options:
-        default = "required" if option.default is None else f"default {option.default or option.default_help}"
-        variables = ", ".join(filter(None, (option.variable, option.contract_variable)))
-        text = f"{option.help} ({default}; {variables})"
-        if option.metavar:
-            parser.add_argument(f"--{option.name}", dest=option.key, metavar=option.metavar, help=text)
+        if option.group not in groups:
+            groups[option.group] = parser.add_argument_group(option.group)
+        group = groups[option.group]
+        # argparse replaces what follows a percent sign.
+        text = help_of(option).replace("%", "%%")
+        if not option.metavar:
+            group.add_argument(f"--{option.name}", dest=option.key, action="store_const", const="on", help=text)
+        elif option.separator:
+            group.add_argument(f"--{option.name}", dest=option.key, metavar=option.metavar, action="append", help=text)
         else:
-            parser.add_argument(f"--{option.name}", dest=option.key, action="store_const", const="on", help=text)
+            group.add_argument(f"--{option.name}", dest=option.key, metavar=option.metavar, help=text)
+
+
+def help_of(option: Option) -> str:
+    """The help of an option, with its default, and those of its variables that don't follow from its name."""
+    notes = ["required"] if option.default is None else []
+    if option.metavar and (option.default or (option.default is not None and option.default_help != "none")):
+        notes.append(f"default: {option.default or option.default_help}")
+    variables = (option.variable if option.variable != option.usual_variable else "", option.contract_variable)
+    notes += filter(None, variables)
+    return f"{option.help} ({'; '.join(notes)})" if notes else option.help
 
 
 def resolve(options: Iterable[Option], arguments: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
@@ -73,7 +97,11 @@ def resolve(options: Iterable[Option], arguments: Mapping[str, Any], environ: Ma
     Raises:
         ConfigError: a value is missing or malformed.
     """
-    return {option.key: _resolve(option, arguments.get(option.key), environ) for option in options}
+    return {option.key: _resolve(option, _joined(option, arguments.get(option.key)), environ) for option in options}
+
+
+def _joined(option: Option, argument: str | list[str] | None) -> str | None:
+    return option.separator.join(argument) if isinstance(argument, list) else argument
 
 
 def _resolve(option: Option, argument: str | None, environ: Mapping[str, str]) -> Any:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from trioworker.cli import option_table
 from trioworker.cli.admin_token import admin_token
-from trioworker.cli.options import check_text, resolve, token, user_state_dir
+from trioworker.cli.options import resolve, token, user_state_dir
+from trioworker.cli.task import missing_task, read_task
+from trioworker.cli.values import path
 from trioworker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ def worker(parsed: argparse.Namespace) -> int:
     """Run the job that an orchestrator holds."""
     values = resolve(option_table.WORKER, vars(parsed), os.environ)
     level, form, instrument = values.pop("log_level"), values.pop("log_format"), values.pop("instrument")
-    cassette = values.pop("record")
+    cassette, tools = values.pop("record"), values.pop("tool") or ()
     from trioworker.worker.config import WorkerConfig
 
     config = WorkerConfig(token=token(os.environ), **values)
@@ -38,20 +40,25 @@ def worker(parsed: argparse.Namespace) -> int:
         recording = open_recorder(config, cassette)
     from trioworker.worker.program import run_program
 
-    return run_program(config, level=level, form=form, instrument=instrument, recording=recording)
+    return run_program(config, level=level, form=form, instrument=instrument, tools=tools, recording=recording)
 
 
 def local(parsed: argparse.Namespace) -> int:
     """Run a job with an embedded orchestrator, or replay a cassette."""
+    given = {name: value for name, value in vars(parsed).items() if value and name != "run"}
+    if not given and not os.environ.get("TRIOWORKER_LLM"):
+        # Its example also shows the model, the other thing that is missing.
+        raise missing_task()
     values = resolve(option_table.LOCAL, vars(parsed), os.environ)
+    follow_ups = bool(values["follow_ups"])
+    text = read_task(parsed.words, values["task_file"], option=parsed.task_file, follow_ups=follow_ups)
     passed_on = [
         f"--{option.name}={values[option.key]}" for option in option_table.RUN if values[option.key] is not None
     ]
     from trioworker.local.config import LocalConfig
 
-    check_text("TEXT", parsed.text or "")
     config = LocalConfig(
-        text=parsed.text or "",
+        text=text,
         workspace=values["workspace"],
         llm=values["llm"],
         state_dir=values["state_dir"] or user_state_dir(os.environ),
@@ -59,10 +66,13 @@ def local(parsed: argparse.Namespace) -> int:
         model=values["model"],
         json_lines=values["json"],
         web=values["web"],
+        follow_ups=follow_ups,
         database=values["database"],
         worker_options=tuple(passed_on),
     )
     kind, _, cassette = config.llm.partition(":")
+    if not config.text and kind != "replay":
+        raise missing_task()
     if kind == "replay":
         if not cassette:
             raise ConfigError(f"--llm {config.llm}: which cassette? Name a file that `--record` wrote")
@@ -71,6 +81,11 @@ def local(parsed: argparse.Namespace) -> int:
         return _replay(config, Path(cassette), values)
     if values["virtual_time"]:
         raise ConfigError("--virtual-time is for --llm replay:CASSETTE: a live model and real tools take real time")
+    if values["tool"]:
+        # The worker loads them itself; loaded here, a mistake is one line, and no job is created.
+        from trioworker.worker.tools.own_tools import load_tools
+
+        load_tools(values["tool"], values["workspace"])
     from trioworker.local.run import run_local
 
     return run_local(config)
@@ -115,7 +130,7 @@ def fleet(parsed: argparse.Namespace) -> int:
     values["admin_token"] = admin_token("--orchestrator-admin-token-file", token_file)
     from trioworker.fleet.lines import STDIN, results_path
 
-    jobs = STDIN if parsed.jobs == "-" else Path(parsed.jobs)
+    jobs = STDIN if parsed.jobs == "-" else path(parsed.jobs)
     values["results"] = results_path(jobs, values["results"])
     values["parallel"] = values["parallel"] or (
         os.cpu_count() or 1 if values["engine"] == "process" else option_table.CLUSTER_PARALLEL

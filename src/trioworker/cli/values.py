@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trioworker.cli.suggestions import suggestion
 from trioworker.observability.health_check import MAX_SOCKET_PATH_BYTES
 
 if TYPE_CHECKING:
@@ -63,6 +64,21 @@ def variable_names(text: str) -> Names:
     return names
 
 
+def tool_specs(text: str) -> Names:
+    """Tools as MODULE:NAME, separated by commas."""
+    specs = Names(spec.strip() for spec in text.split(",") if spec.strip())
+    if not specs or not all(re.fullmatch(r"\w+(\.\w+)*:\w+(\.\w+)*", spec) for spec in specs):
+        raise ValueError("MODULE:NAME, such as my_tools:WordCount")
+    return specs
+
+
+def standard_input(text: str) -> bool:
+    """`-`, for standard input."""
+    if text != "-":
+        raise ValueError("-, for standard input")
+    return True
+
+
 def switch(text: str) -> bool:
     """On or off, in the spellings that are common for variables."""
     if text.lower() in {"1", "true", "yes", "on"}:
@@ -72,12 +88,28 @@ def switch(text: str) -> bool:
     raise ValueError("on or off")
 
 
+def path(text: str) -> Path:
+    """A path. `~` and `~user` are expanded: the shell leaves them as they are after `=` and `:`."""
+    expanded = os.path.expanduser(text)
+    if expanded.startswith("~"):
+        user = text.partition("/")[0]
+        raise ValueError(f"a path, since {user} has no home folder; write ./{user[:40]} for a file of that name")
+    return Path(expanded)
+
+
+def model_spec(text: str) -> str:
+    """A model, with the file of a `script:` or `replay:` expanded; the backend checks the rest."""
+    kind, colon, file = text.partition(":")
+    return f"{kind}:{path(file)}" if kind in {"script", "replay"} and file else kind + colon + file
+
+
 def directory(text: str) -> Path:
     """A folder that exists."""
+    folder = path(text)
     # os.path.isdir is False for a path that can't be examined; Path.is_dir would raise.
-    if not os.path.isdir(text):
+    if not os.path.isdir(folder):
         raise ValueError("a folder that exists")
-    return Path(text).resolve()
+    return folder.resolve()
 
 
 class Paths(tuple[Path, ...]):
@@ -91,17 +123,18 @@ class Paths(tuple[Path, ...]):
 
 def existing_paths(text: str) -> Paths:
     """Folders or files that exist, separated by colons; resolved, so that they hold in any working directory."""
-    names = [name for name in text.split(":") if name]
-    if not names or not all(map(os.path.exists, names)):
+    paths = [path(name) for name in text.split(":") if name]
+    if not paths or not all(map(os.path.exists, paths)):
         raise ValueError("folders or files that exist, separated by colons")
-    return Paths(Path(name).resolve() for name in names)
+    return Paths(each.resolve() for each in paths)
 
 
 def socket_path(text: str) -> Path:
     """A path short enough for a Unix socket."""
-    if len(os.fsencode(text)) > MAX_SOCKET_PATH_BYTES or "\0" in text:
+    socket = path(text)
+    if len(os.fsencode(socket)) > MAX_SOCKET_PATH_BYTES or "\0" in text:
         raise ValueError(f"a path of at most {MAX_SOCKET_PATH_BYTES} bytes, the limit of a Unix socket")
-    return Path(text)
+    return socket
 
 
 def alternatives(*choices: str) -> str:
@@ -111,11 +144,12 @@ def alternatives(*choices: str) -> str:
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """One of a few words."""
+    """One of a few words, in capitals or not."""
 
     def parse(text: str) -> str:
-        if text not in choices:
-            raise ValueError(alternatives(*choices))
-        return text
+        choice = text.lower()
+        if choice not in choices:
+            raise ValueError(alternatives(*choices) + suggestion(choice, choices))
+        return choice
 
     return parse

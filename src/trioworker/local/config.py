@@ -21,5 +21,7 @@ class LocalConfig(msgspec.Struct, frozen=True, kw_only=True):
     database: Path | None = None
     web: bool = False
     """Print the web page's URL, and keep serving the page after the job has ended."""
+    follow_ups: bool = False
+    """Read follow-ups from standard input even if it is no terminal."""
     worker_options: tuple[str, ...] = ()
     """Options passed to the worker unchanged: `--timeout=30`, `--log-level=debug`, …"""

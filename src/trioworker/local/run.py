@@ -98,7 +98,8 @@ async def _run_job(config: LocalConfig, store: Store, backend: Backend, sock: so
             url: str = await nursery.start(serve, make_app(store, backend, pages), sock)
             if config.web:
                 print_secret_url("watch the job at", url, token, f"#{job.id}")
-            nursery.start_soon(follow_lines, 0, partial(add_prompt, store, job.id))
+            if config.follow_ups or os.isatty(0):
+                nursery.start_soon(follow_lines, 0, partial(add_prompt, store, job.id))
             options = ("--job-id", job.id, "--orchestrator-url", url, "--workspace", str(workspace))
             options = (*options, "--state-dir", str(config.state_dir), *trace.options)
             reported = partial(_has_ended, store, job.id)

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING
 
 import trio
 
 from trioworker.errors import ConfigError
+from trioworker.observability.named_object import describe, load_named
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OPTION = "--instrument"
 
 
-def load_instrument(spec: str) -> trio.abc.Instrument:
-    """Return the instrument `MODULE:NAME`. A class or another callable is called without arguments.
+def load_instrument(spec: str, workspace: Path | None = None) -> trio.abc.Instrument:
+    """Return the instrument `MODULE:NAME`; see `load_named`. A class or another callable is called without arguments.
 
     Raises:
         ConfigError: it can't be imported or created, or isn't an instrument.
     """
-    module, _, name = spec.partition(":")
-    where = f"--instrument {spec}"
-    if not module or not name:
-        raise ConfigError(f"{where}: is not MODULE:NAME, such as my_harness.probes:TaskTimes")
-    try:
-        found: Any = attrgetter(name)(import_module(module))
-        if callable(found) and not isinstance(found, trio.abc.Instrument):
+    found = load_named(OPTION, spec, workspace)
+    where = f"{OPTION} {spec}"
+    if callable(found) and not isinstance(found, trio.abc.Instrument):
+        try:
             found = found()
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"{where}: no module {error.name}; is it installed, or its folder on PYTHONPATH?") from error
-    # Importing foreign code may raise anything, even SystemExit.
-    except (Exception, SystemExit) as error:
-        raise ConfigError(f"{where}: {type(error).__name__}: {error}") from error
+        except (Exception, SystemExit) as error:
+            raise ConfigError(f"{where}: {describe(error)}") from error
     if not isinstance(found, trio.abc.Instrument):
         raise ConfigError(f"{where}: a {type(found).__name__}, not a trio.abc.Instrument")
     return found

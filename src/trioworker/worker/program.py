@@ -22,15 +22,18 @@ from trioworker.worker.api import open_job
 from trioworker.worker.cancellation import StopRequest
 from trioworker.worker.processes.environment import forget_token
 from trioworker.worker.redaction.secrets import Redactor
+from trioworker.worker.tools.own_tools import load_tools
+from trioworker.worker.tools.registry import BUILTIN_TOOLS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
     from contextlib import AbstractContextManager
 
     from trioworker.worker.config import WorkerConfig
     from trioworker.worker.lifecycle import RunningJob
     from trioworker.worker.outcome import JobOutcome
     from trioworker.worker.recording_hooks import RecordingHooks
+    from trioworker.worker.tools.base import AnyTool
 
 
 THREAD_SWITCH_INTERVAL = 0.0005
@@ -43,6 +46,7 @@ def run_program(
     level: LogLevel,
     form: LogFormat,
     instrument: str | None,
+    tools: Sequence[str] = (),
     recording: AbstractContextManager[RecordingHooks | None],
 ) -> int:
     """Run a job and return the exit code.
@@ -52,10 +56,11 @@ def run_program(
         level: the minimum log level.
         form: the format of the log.
         instrument: a trio instrument to attach, as `MODULE:NAME`.
+        tools: tools in addition to the built-in ones, each as `MODULE:NAME`.
         recording: the recorder of the job, opened for as long as the job runs.
 
     Raises:
-        WorkerError: those of `open_job`, and `ConfigError` for an unusable instrument.
+        WorkerError: those of `open_job`, and `ConfigError` for an unusable instrument or tool.
     """
     redactor = Redactor(token=config.token)
     logs = Logs(level, form, lambda text: redactor.redact(text).text)
@@ -70,10 +75,17 @@ def run_program(
 
     try:
         # Attached for the whole of trio.run, so that it sees the run start and end.
-        instruments = [load_instrument(instrument)] if instrument else []
+        instruments = [load_instrument(instrument, config.workspace)] if instrument else []
+        all_tools = (*BUILTIN_TOOLS, *load_tools(tools, config.workspace))
         with recording as recorder:
             outcome = trio.run(
-                _run_until_signalled, config, recorder, started, clock=CatchUpClock(), instruments=instruments
+                _run_until_signalled,
+                config,
+                all_tools,
+                recorder,
+                started,
+                clock=CatchUpClock(),
+                instruments=instruments,
             )
     except WorkerError:
         raise
@@ -87,6 +99,7 @@ def run_program(
 
 async def _run_until_signalled(
     config: WorkerConfig,
+    tools: Sequence[AnyTool],
     recorder: RecordingHooks | None,
     started: Callable[[RunningJob], None],
 ) -> JobOutcome:
@@ -102,7 +115,7 @@ async def _run_until_signalled(
     with open_stop_receiver() as signals, unwrap_single_exception():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(forward, signals)
-            async with open_job(config, stop=stop, recorder=recorder) as running:
+            async with open_job(config, tools=tools, stop=stop, recorder=recorder) as running:
                 started(running)
                 outcome = await running.wait()
             nursery.cancel_scope.cancel()

@@ -1,0 +1,114 @@
+"""The subcommands in one table: what each runs, its options, and its help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from trioworker.cli import option_table, subcommands
+from trioworker.cli.admin_token import ADMIN_TOKEN_VARIABLE
+from trioworker.cli.exit_codes import EXIT_CODES, HEALTH_EXIT_CODES
+from trioworker.protocol.values import TOKEN_VARIABLE
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Mapping, Sequence
+
+    from trioworker.cli.options import Option
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A subcommand.
+
+    Attributes:
+        run: runs it with the parsed arguments, and returns the exit code.
+        options: its options.
+        summary: what it does, in one phrase.
+        examples: commands to show, the most common one first.
+        notes: further sentences of its help, each on a line of its own.
+        argument: the arguments of its positional parameter for argparse, if it has one; `dest` is its name.
+        exit_codes: what its exit codes mean.
+    """
+
+    run: Callable[[argparse.Namespace], int]
+    options: Sequence[Option]
+    summary: str
+    examples: Sequence[str]
+    notes: Sequence[str] = ()
+    argument: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    exit_codes: str = EXIT_CODES
+
+
+WORDS = "words"
+"""The parsed words of a command that takes a text."""
+VARIABLES = (
+    "An option can also be set by a variable: --max-tokens by TRIOWORKER_MAX_TOKENS. The option takes precedence."
+)
+
+COMMANDS: Mapping[str, Command] = {
+    "local": Command(
+        subcommands.local,
+        option_table.LOCAL,
+        "run a job here, with an embedded orchestrator (extra: local)",
+        (
+            'trioworker local "Make the tests pass." --llm openai:http://127.0.0.1:11434/v1 --model NAME',
+            "trioworker local --task-file task.md --workspace DIR --llm script:turns.yaml",
+            "git diff | trioworker local - --llm openai:http://127.0.0.1:11434/v1",
+            "trioworker local --llm replay:job.jsonl --virtual-time",
+        ),
+        notes=(
+            "Without --state-dir, the journal is kept in the user's state folder.",
+            "OPENAI_API_KEY, if set, is sent to an openai: server.",
+            "Lines that you type while the job runs are follow-up prompts.",
+            VARIABLES,
+        ),
+        argument={
+            "dest": WORDS,
+            "metavar": "TEXT",
+            "nargs": "*",
+            "help": "the task in quotes, or - to read it from standard input; not needed for replay:CASSETTE",
+        },
+    ),
+    "orchestrator": Command(
+        subcommands.orchestrator,
+        option_table.ORCHESTRATOR,
+        "serve jobs to workers (extra: local)",
+        ("trioworker orchestrator --port 50051 --llm openai:http://127.0.0.1:11434/v1",),
+        notes=(f"The secret for managing jobs may also be in {ADMIN_TOKEN_VARIABLE}.", VARIABLES),
+    ),
+    "worker": Command(
+        subcommands.worker,
+        option_table.WORKER,
+        "run the job that an orchestrator holds",
+        (f"{TOKEN_VARIABLE}=… trioworker worker --job-id UUID --orchestrator-url http://127.0.0.1:50051",),
+        notes=(
+            f"The bearer token is read from {TOKEN_VARIABLE}.",
+            f"{VARIABLES} Next come the IRONCLAW variables shown above.",
+        ),
+    ),
+    "health": Command(
+        subcommands.health,
+        option_table.HEALTH,
+        "ask a running worker for its state",
+        ("trioworker health --health-socket /run/worker.sock --max-idle 300",),
+        notes=(
+            "Prints one line of JSON: state, job_id, iteration, idle (seconds since the last progress), tools, actors.",
+            VARIABLES,
+        ),
+        exit_codes=HEALTH_EXIT_CODES,
+    ),
+    "fleet": Command(
+        subcommands.fleet,
+        option_table.FLEET,
+        "run many jobs, each in a worker of its own",
+        ("trioworker fleet jobs.jsonl --parallel 4 --logs logs",),
+        notes=(
+            "The orchestrator's secret, for asking how jobs of lost workers ended, may also be in "
+            f"{ADMIN_TOKEN_VARIABLE}.",
+            "Exits with 0 if all jobs succeeded, 1 if not, 4 if it was stopped and jobs remain.",
+            VARIABLES,
+        ),
+        argument={"dest": "jobs", "metavar": "JOBS.jsonl", "help": "one line of JSON per job: job_id, token, …"},
+    ),
+}

@@ -1,0 +1,20 @@
+"""The exit codes, as the help lists them."""
+
+EXIT_CODES = """\
+exit codes:
+  0  the job succeeded
+  1  the job failed, and was reported
+  2  bad usage or configuration
+  3  the orchestrator refused the worker or can't be reached
+  4  stopped by a signal, and reported
+  5  the end of the job could not be reported
+  6  a replayed job differs from the recorded one
+  7  the worker died repeatedly, and the job can be resumed
+"""
+
+HEALTH_EXIT_CODES = """\
+exit codes of health:
+  0  the worker answers, and made progress within --max-idle
+  1  the worker does not answer, or made no progress
+  2  bad usage or configuration
+"""
