@@ -117,10 +117,9 @@ def test_a_worker_that_fails_is_not_measured_and_a_regression(tmp_path: Path) ->
 
 def test_only_a_ratio_over_twice_the_recorded_one_is_a_regression(tmp_path: Path) -> None:
     recorded = tmp_path / "recorded.json"
-    assert bench("--only", "memory", "--record", recorded).returncode == 0
-
     # Memory hardly varies, so the other ratio is close to the recorded one.
-    ratios = json.loads(recorded.read_bytes())["quick"]
+    checked = json.loads((ROOT / "scripts/benchmarks/recorded.json").read_bytes())["quick"]
+    ratios = {key: ratio for key, ratio in checked.items() if key.startswith("memory: ")}
     assert len(ratios) == 2
     worse = next(iter(ratios))
     recorded.write_text(json.dumps({"quick": {**ratios, worse: ratios[worse] / 2.5}}))

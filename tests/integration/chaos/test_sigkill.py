@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-RUNS = 28
+RUNS = 20
 FAULT_RATE = 0.12
 """The rate of faults in requests: four or five in a worker's run."""
 REQUESTS = 24

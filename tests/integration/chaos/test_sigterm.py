@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-RUNS = 50
+RUNS = 30
 FAULT_RATE = 0.1
 """The rate of faults in requests."""
 REQUESTS = 26
