@@ -149,13 +149,12 @@ def loot_of(workspace: Path, url: str, job: str, target: int) -> tuple[dict[str,
     return json.loads((workspace / "found").read_text()), (workspace / "loot").read_bytes()
 
 
-def assert_nothing_found(found: dict[str, Any], loot: bytes, token: str, key: str) -> None:
+def assert_nothing_found(found: dict[str, Any], loot: bytes, *secrets: str) -> None:
     # It saw the processes, so that the absence of the secret means something.
     assert {"target", "worker"} <= set(found["cmdlines"])
     assert b"turns.json" in loot
-    assert token.encode() not in loot
-    assert key.encode() not in loot
-    # A command of root can read environments, which therefore hold neither the secret nor the key.
+    assert not any(secret.encode() in loot for secret in secrets)
+    # A command of root can read environments, which therefore hold neither the secret nor the keys.
     assert (found["memories"], found["descriptors"]) == ([], [])
     assert found["environments"] == [] or found["uid"] == 0
     assert set(found["answers"].values()) == {401}, found["answers"]
@@ -176,12 +175,14 @@ def requested(url: str, token: str, path: str, body: object = None) -> tuple[int
 def test_a_command_cannot_manage_the_job_of_local(become: tuple[str, ...], folder: Path) -> None:
     options = ("--workspace", str(folder / "workspace"), "--state-dir", str(folder / "state"))
     llm = ("--llm", f"script:{folder / 'turns.json'}")
-    key = new_key()
-    with program(become, folder, "local", "Fix it.", "--web", *options, *llm, OPENAI_API_KEY=key) as process:
+    llm = (*llm, "--api-key-env", "NAMED_KEY")
+    key, named = new_key(), new_key()
+    keys = {"OPENAI_API_KEY": key, "NAMED_KEY": named}
+    with program(become, folder, "local", "Fix it.", "--web", *options, *llm, **keys) as process:
         url, token, job = printed(process, r"job at (http://[^/]+)/\?token=([\w-]+)#(\S+)").groups()
         found, loot = loot_of(folder / "workspace", url, job, process.pid)
 
-        assert_nothing_found(found, loot, token, key)
+        assert_nothing_found(found, loot, token, key, named)
         status, view = requested(url, token, f"/jobs/{job}")
         assert (status, view["id"]) == (200, job)
         printed(process, "the page remains")
@@ -192,10 +193,10 @@ def test_a_command_cannot_manage_the_job_of_local(become: tuple[str, ...], folde
 @as_each_user
 def test_a_command_cannot_manage_jobs_of_an_orchestrator(become: tuple[str, ...], folder: Path) -> None:
     workspace = folder / "workspace"
-    llm = ("--llm", f"script:{folder / 'turns.json'}")
+    llm = ("--llm", f"script:{folder / 'turns.json'}", "--api-key-env", "NAMED_KEY")
     token = "chosen-by-the-person-0123456789"
-    key = new_key()
-    environment = {"TRIOWORKER_ORCHESTRATOR_ADMIN_TOKEN": token, "OPENAI_API_KEY": key}
+    key, named = new_key(), new_key()
+    environment = {"TRIOWORKER_ORCHESTRATOR_ADMIN_TOKEN": token, "OPENAI_API_KEY": key, "NAMED_KEY": named}
     with program(become, folder, "orchestrator", "--port", "0", *llm, **environment) as process:
         url = printed(process, r"listening on (http://\S+)")[1]
         status, job = requested(url, token, "/jobs", {"description": "Fix it."})
@@ -205,7 +206,7 @@ def test_a_command_cannot_manage_jobs_of_an_orchestrator(become: tuple[str, ...]
             found, loot = loot_of(workspace, url, job["id"], process.pid)
             running.communicate(timeout=WAIT_TIMEOUT)
         assert running.returncode == 0
-        assert_nothing_found(found, loot, token, key)
+        assert_nothing_found(found, loot, token, key, named)
         assert requested(url, token, f"/jobs/{job['id']}")[1]["state"] == "completed"
 
 

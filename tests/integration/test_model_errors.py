@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,13 +57,19 @@ def test_a_refusal_fails_the_job_at_once_in_one_line(status: int, words: str, li
     assert "\n" not in message
     assert KEY not in message + stderr
     assert len([log for log in stderr.splitlines() if line in log]) <= 2
+    # The server lists another model, which doesn't keep the job from starting.
+    assert stderr.startswith("trioworker: the model server does not list the model m: it lists strict.")
 
 
-def test_a_server_that_is_not_there_is_reported_before_the_job_ends(workspace: Path) -> None:
+def test_a_server_that_is_not_there_is_one_line_before_the_job_starts(workspace: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    code, events, _ = run(f"http://127.0.0.1:{port}/v1", workspace, "--timeout", "10")
+    start = time.monotonic()
+    code, events, stderr = run(f"http://127.0.0.1:{port}/v1", workspace)
 
-    said = [event["data"].get("message", "") for event in events if event["event_type"] == "status"]
-    assert any("the model does not answer: connection refused" in line for line in said)
-    assert code == 1
+    assert time.monotonic() - start < EXIT_TIMEOUT / 2
+    assert (code, events) == (2, [])
+    assert stderr == (
+        f"trioworker: no connection to the model server: connection refused (127.0.0.1:{port}); "
+        "check that it runs, and the URL in --llm\n"
+    )

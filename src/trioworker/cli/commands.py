@@ -59,7 +59,7 @@ COMMANDS: Mapping[str, Command] = {
         ),
         notes=(
             "Without --state-dir, the journal is kept in the user's state folder.",
-            "OPENAI_API_KEY, if set, is sent to an openai: server.",
+            "--llm openai uses the server at OPENAI_BASE_URL, which is OpenAI's by default.",
             "Lines that you type while the job runs are follow-up prompts.",
             VARIABLES,
         ),

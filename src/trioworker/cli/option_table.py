@@ -58,8 +58,9 @@ ORCHESTRATOR_URL = Option(
     "URL of the orchestrator",
     "IRONCLAW_ORCHESTRATOR_URL",
 )
-MODEL = Option(
-    "model", "NAME", str, "", "model to request from an openai: server", default_help="the server's only one"
+MODEL = Option("model", "NAME", str, "", "model to request from an openai server", default_help="the server's only one")
+API_KEY_ENV = Option(
+    "api-key-env", "NAME", str, "", "variable with the key of an openai server", default_help="OPENAI_API_KEY"
 )
 DATABASE = Option("database", "FILE", path, "", "database of jobs and events", default_help="a temporary file")
 
@@ -179,8 +180,9 @@ RUN = (
 
 WORKER = (JOB_ID, ORCHESTRATOR_URL, WORKSPACE, STATE_DIR, *RUN)
 LOCAL = (
-    Option("llm", "SPEC", model_spec, None, "model: script:FILE, openai:BASE_URL or replay:CASSETTE"),
+    Option("llm", "SPEC", model_spec, None, "model: openai, openai:BASE_URL, script:FILE or replay:CASSETTE"),
     MODEL,
+    API_KEY_ENV,
     WORKSPACE,
     Option("task-file", "FILE", path, "", "file with the task, in place of TEXT"),
     Option(
@@ -206,9 +208,15 @@ ORCHESTRATOR = (
         variable="TRIOWORKER_LISTEN_PORT",
     ),
     Option(
-        "llm", "SPEC", model_spec, "", "model: script:FILE or openai:BASE_URL", default_help="none: LLM requests fail"
+        "llm",
+        "SPEC",
+        model_spec,
+        "",
+        "model: openai, openai:BASE_URL or script:FILE",
+        default_help="none: LLM requests fail",
     ),
     MODEL,
+    API_KEY_ENV,
     DATABASE,
     Option(
         "admin-token-file",
@@ -254,6 +262,7 @@ FLEET = (
         default_help=f"one per processor, or {CLUSTER_PARALLEL} on a cluster",
     ),
     Option("attempts", "N", whole(1, 100), "3", "maximum number of workers per job, if they are lost or can't report"),
+    API_KEY_ENV,
     Option("cpu", "CORES", cores, "0.5", "ray, kubernetes: processors per worker"),
     Option("memory", "SIZE", str, "2Gi", "kubernetes: memory per worker"),
     Option(

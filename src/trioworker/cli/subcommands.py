@@ -64,6 +64,7 @@ def local(parsed: argparse.Namespace) -> int:
         state_dir=values["state_dir"] or user_state_dir(os.environ),
         title=values["title"],
         model=values["model"],
+        api_key_variable=values["api_key_env"],
         json_lines=values["json"],
         web=values["web"],
         follow_ups=follow_ups,
@@ -109,6 +110,7 @@ def orchestrator(parsed: argparse.Namespace) -> int:
     """Serve jobs to workers."""
     values = resolve(option_table.ORCHESTRATOR, vars(parsed), os.environ)
     values["admin_token"] = admin_token("--admin-token-file", values.pop("admin_token_file"))
+    values["api_key_variable"] = values.pop("api_key_env")
     from trioworker.orchestrator.config import OrchestratorConfig
     from trioworker.orchestrator.run import run_orchestrator
 
@@ -128,6 +130,7 @@ def fleet(parsed: argparse.Namespace) -> int:
     values = resolve(option_table.FLEET, vars(parsed), os.environ)
     token_file = values.pop("orchestrator_admin_token_file")
     values["admin_token"] = admin_token("--orchestrator-admin-token-file", token_file)
+    values["api_key_variable"] = values.pop("api_key_env")
     from trioworker.fleet.lines import STDIN, results_path
 
     jobs = STDIN if parsed.jobs == "-" else path(parsed.jobs)

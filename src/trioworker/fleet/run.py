@@ -48,6 +48,8 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
     image: str | None
     admin_token: str | None
     """The secret of the orchestrator at `orchestrator_url`, for asking how jobs of lost workers ended."""
+    api_key_variable: str | None
+    """The variable with the key of the model server; None is `OPENAI_API_KEY`."""
     worker_options: Mapping[str, Callable[[str], Any]]
     """The options of a worker that a job may set, each with the parser of its value."""
 

@@ -8,7 +8,7 @@ import msgspec
 
 
 class LocalConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Options of `trioworker local`. `llm` is `script:FILE` or `openai:BASE_URL`."""
+    """Options of `trioworker local`. `llm` is `script:FILE`, `openai` or `openai:BASE_URL`."""
 
     text: str
     workspace: Path
@@ -17,6 +17,8 @@ class LocalConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The directory of the worker's journal, from which a killed worker resumes."""
     title: str | None = None
     model: str | None = None
+    api_key_variable: str | None = None
+    """The variable with the key of the model server; None is `OPENAI_API_KEY`."""
     json_lines: bool = False
     database: Path | None = None
     web: bool = False

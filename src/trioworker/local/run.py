@@ -24,7 +24,9 @@ from trioworker.local.worker_process import WorkerProcess
 from trioworker.observability.notices import print_notice
 from trioworker.orchestrator.announcement import print_secret_url
 from trioworker.orchestrator.app import make_app
-from trioworker.orchestrator.backends.factory import API_KEY_VARIABLE, open_backend
+from trioworker.orchestrator.backends.api_key import key_variables
+from trioworker.orchestrator.backends.factory import open_backend
+from trioworker.orchestrator.backends.model_check import check_model
 from trioworker.orchestrator.database import DatabaseLockedError, unlocked
 from trioworker.orchestrator.management_access import ManagementAccess
 from trioworker.orchestrator.server import bind, serve
@@ -54,7 +56,7 @@ def run_local(config: LocalConfig) -> int:
     """Run one job and return the worker's exit code.
 
     Raises:
-        ConfigError: the workspace, the model or the database can't be used.
+        ConfigError: the workspace, the model, its server or the database can't be used.
         OSError: the worker can't be started.
         DatabaseLockedError: another process locks the database while the job is created.
     """
@@ -62,13 +64,21 @@ def run_local(config: LocalConfig) -> int:
         raise ConfigError(f"--workspace {config.workspace}: no such directory; use an existing one")
     if not config.text.strip():
         raise ConfigError("the job is empty; describe the task")
-    backend = open_backend(config.llm, config.model)
+    backend = open_backend(config.llm, config.model, api_key_variable=config.api_key_variable)
     with Store(config.database) as store, bind("127.0.0.1", 0) as sock, unwrap_single_exception():
         # A command of the job must not read the page's secret or the model server's key in our memory or environment.
         # A command of root can read our environment nevertheless (Linux 6.15: CAP_PERFMON), so the key leaves it.
-        wipe_variables([API_KEY_VARIABLE])
+        wipe_variables(key_variables(config.api_key_variable))
         forbid_inspection()
-        return trio.run(_local, config, store, backend, sock)
+        return trio.run(_check_and_run, config, store, backend, sock)
+
+
+async def _check_and_run(config: LocalConfig, store: Store, backend: Backend, sock: socket.socket) -> int:
+    async with aclosing(backend):
+        # Before the job is created: one that can't have a model must not be left behind.
+        if (warning := await check_model(backend)) is not None:
+            print_notice(warning)
+        return await _local(config, store, backend, sock)
 
 
 async def _local(config: LocalConfig, store: Store, backend: Backend, sock: socket.socket) -> int:
@@ -93,7 +103,7 @@ async def _run_job(config: LocalConfig, store: Store, backend: Backend, sock: so
     token = new_token()
     pages = Pages(store, ManagementAccess(token)) if config.web else None
     printer = open_printer(json_lines=config.json_lines)
-    async with aclosing(backend), trio.open_nursery() as nursery:
+    async with trio.open_nursery() as nursery:
         # Open until the worker has shut down: otherwise a second signal would kill us before that.
         with open_stop_receiver() as signals, page_trace(config) as trace:
             url: str = await nursery.start(serve, make_app(store, backend, pages), sock)

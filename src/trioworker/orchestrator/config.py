@@ -8,13 +8,15 @@ import msgspec
 
 
 class OrchestratorConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Options of `trioworker orchestrator`. Without `llm`, LLM requests are answered 502."""
+    """Options of `trioworker orchestrator`. Without `llm`, LLM requests are answered 422."""
 
     host: str = "127.0.0.1"
     port: int = 50051
     database: Path | None = None
     llm: str | None = None
     model: str | None = None
+    api_key_variable: str | None = None
+    """The variable with the key of the model server; None is `OPENAI_API_KEY`."""
     admin_token: str | None = None
     """The secret for managing jobs; a random one if None."""
 

@@ -13,8 +13,10 @@ from trioworker.linux.syscalls import forbid_inspection
 from trioworker.observability.notices import print_notice
 from trioworker.orchestrator.announcement import print_secret_url
 from trioworker.orchestrator.app import make_app
-from trioworker.orchestrator.backends.factory import API_KEY_VARIABLE, NoBackend, open_backend
+from trioworker.orchestrator.backends.api_key import key_variables
+from trioworker.orchestrator.backends.factory import NoBackend, open_backend
 from trioworker.orchestrator.management_access import ManagementAccess
+from trioworker.orchestrator.model_notice import model_notice
 from trioworker.orchestrator.server import bind, serve
 from trioworker.orchestrator.store import Store
 from trioworker.orchestrator.tokens import new_token
@@ -32,16 +34,22 @@ def run_orchestrator(config: OrchestratorConfig) -> int:
     """Serve until a signal, and return the exit code. Prints the URLs of workers and of the page to stderr.
 
     Raises:
-        ConfigError: the model, the database or the address can't be used.
+        ConfigError: the model, its server, the database or the address can't be used.
     """
     _raise_open_files_limit()
-    backend = NoBackend() if config.llm is None else open_backend(config.llm, config.model)
+    backend = _open_backend(config)
     with Store(config.database) as store, bind(config.host, config.port) as sock:
         # Commands of the same user must not read the secret and the model server's key in our memory or environment.
         # A command of root can read our environment nevertheless (Linux 6.15: CAP_PERFMON), so the key leaves it.
-        wipe_variables([API_KEY_VARIABLE])
+        wipe_variables(key_variables(config.api_key_variable))
         forbid_inspection()
         return trio.run(_serve_until_signalled, config.admin_token, store, backend, sock)
+
+
+def _open_backend(config: OrchestratorConfig) -> Backend:
+    if config.llm is None:
+        return NoBackend()
+    return open_backend(config.llm, config.model, api_key_variable=config.api_key_variable)
 
 
 def _raise_open_files_limit() -> None:
@@ -54,15 +62,19 @@ def _raise_open_files_limit() -> None:
 async def _serve_until_signalled(admin_token: str | None, store: Store, backend: Backend, sock: socket.socket) -> int:
     token = admin_token or new_token()
     app = make_app(store, backend, Pages(store, ManagementAccess(token)))
-    async with aclosing(backend), trio.open_nursery() as nursery:
-        with open_stop_receiver() as signals:
-            url: str = await nursery.start(serve, app, sock)
-            print_notice(f"listening on {url}")
-            if admin_token is None:
-                print_secret_url("manage and watch jobs at", _local_url(url), token)
-            del token
-            await anext(signals)
-            nursery.cancel_scope.cancel()
+    async with aclosing(backend):
+        notice = await model_notice(backend)
+        async with trio.open_nursery() as nursery:
+            with open_stop_receiver() as signals:
+                url: str = await nursery.start(serve, app, sock)
+                print_notice(f"listening on {url}")
+                if admin_token is None:
+                    print_secret_url("manage and watch jobs at", _local_url(url), token)
+                del token
+                if notice is not None:
+                    print_notice(notice)
+                await anext(signals)
+                nursery.cancel_scope.cancel()
     return 0
 
 
