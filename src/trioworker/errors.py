@@ -46,6 +46,13 @@ class SupersededError(OrchestratorError):
     """
 
 
+class ReleasedError(OrchestratorError):
+    """The program that started this worker, and served its job, has ended.
+
+    This worker stops without a report, and its job can be resumed.
+    """
+
+
 class UnreachableError(OrchestratorError):
     """The orchestrator didn't respond within the time of the request, or only with transient failures.
 

@@ -58,7 +58,7 @@ COMMANDS: Mapping[str, Command] = {
             "trioworker local --llm replay:job.jsonl --virtual-time",
         ),
         notes=(
-            "Without --state-dir, the journal is kept in the user's state folder.",
+            "An unfinished job with the same text and workspace is resumed, if its run was killed.",
             "--llm openai uses the server at OPENAI_BASE_URL, which is OpenAI's by default.",
             "Lines that you type while the job runs are follow-up prompts.",
             VARIABLES,
@@ -68,6 +68,19 @@ COMMANDS: Mapping[str, Command] = {
             "metavar": "TEXT",
             "nargs": "*",
             "help": "the task in quotes, or - to read it from standard input; not needed for replay:CASSETTE",
+        },
+    ),
+    "jobs": Command(
+        subcommands.jobs,
+        option_table.JOBS,
+        "list the jobs that ran here, or show one (extra: local)",
+        ("trioworker jobs", "trioworker jobs 1a2b3c4d"),
+        notes=(VARIABLES,),
+        argument={
+            "dest": "job",
+            "metavar": "JOB",
+            "nargs": "?",
+            "help": "the start of a job's id, to show that job",
         },
     ),
     "orchestrator": Command(

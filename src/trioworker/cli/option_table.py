@@ -11,6 +11,7 @@ from trioworker.cli.values import (
     directory,
     existing_paths,
     model_spec,
+    monotonic_seconds,
     one_of,
     path,
     seconds,
@@ -21,6 +22,7 @@ from trioworker.cli.values import (
     variable_names,
     whole,
 )
+from trioworker.local.config import NEWEST
 from trioworker.protocol.limits import DEFAULT_CONTEXT_TOKENS
 from trioworker.protocol.values import http_url, job_id
 from trioworker.worker import config
@@ -48,6 +50,7 @@ def _choice(
 
 HEALTH_SOCKET = Option("health-socket", "FILE", socket_path, "", "Unix socket that `trioworker health` connects to")
 STATE_DIR = Option("state-dir", "DIR", path, "", "folder of the journal, from which a restart resumes")
+JOBS_DIR = replace(STATE_DIR, help="folder of jobs and their journals", default_help="the user's state folder")
 WORKSPACE = Option("workspace", "DIR", directory, ".", "folder that the tools work in", "IRONCLAW_WORKSPACE")
 JOB_ID = Option("job-id", "UUID", job_id, None, "job to run", "IRONCLAW_JOB_ID")
 ORCHESTRATOR_URL = Option(
@@ -178,7 +181,16 @@ RUN = (
 )
 """The options of a run, which `worker` and `local` share; `local` passes them on to its worker."""
 
-WORKER = (JOB_ID, ORCHESTRATOR_URL, WORKSPACE, STATE_DIR, *RUN)
+TIME_FROM = Option(
+    "time-from",
+    "SECONDS",
+    monotonic_seconds,
+    "",
+    "time of CLOCK_MONOTONIC from which --timeout counts for a resumed job",
+    default_help="when the job was opened",
+)
+
+WORKER = (JOB_ID, ORCHESTRATOR_URL, WORKSPACE, STATE_DIR, TIME_FROM, *RUN)
 LOCAL = (
     Option("llm", "SPEC", model_spec, None, "model: openai, openai:BASE_URL, script:FILE or replay:CASSETTE"),
     MODEL,
@@ -191,11 +203,21 @@ LOCAL = (
     Option("title", "TEXT", str, "", "title of the job", default_help="the first line of TEXT"),
     Option("json", "", switch, "off", "print one event per line, as JSON"),
     Option("web", "", switch, "off", "serve a page to watch the job on, until Ctrl-C, and print its URL"),
-    DATABASE,
+    Option("new", "", switch, "off", "start a new job, even if the same one is unfinished in the workspace"),
+    Option(
+        "resume",
+        "JOB",
+        str,
+        "",
+        "resume the unfinished job whose id starts with JOB, or the newest one in the workspace, instead of TEXT",
+        default_help="one with the same TEXT",
+        bare=NEWEST,
+    ),
     Option("virtual-time", "", switch, "off", "replay a cassette without waiting"),
-    STATE_DIR,
+    JOBS_DIR,
     *RUN,
 )
+JOBS = (JOBS_DIR, Option("json", "", switch, "off", "print one job per line, as JSON"))
 ORCHESTRATOR = (
     Option("host", "ADDRESS", str, "127.0.0.1", "address to listen on"),
     Option(

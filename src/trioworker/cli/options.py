@@ -36,6 +36,7 @@ class Option:
         variable: the environment variable that sets it, `TRIOWORKER_<NAME>` by default.
         group: the group that the help shows it in; options without one come first.
         separator: between the values of a list, to which each use of the option adds; empty for a single value.
+        bare: its value if it is given without one; empty if it needs one.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Option:
     variable: str = ""
     group: str = ""
     separator: str = ""
+    bare: str = ""
 
     def __post_init__(self) -> None:
         if not self.variable:
@@ -77,6 +79,10 @@ def add_options(parser: argparse.ArgumentParser, options: Iterable[Option]) -> N
             group.add_argument(f"--{option.name}", dest=option.key, action="store_const", const="on", help=text)
         elif option.separator:
             group.add_argument(f"--{option.name}", dest=option.key, metavar=option.metavar, action="append", help=text)
+        elif option.bare:
+            group.add_argument(
+                f"--{option.name}", dest=option.key, metavar=option.metavar, nargs="?", const=option.bare, help=text
+            )
         else:
             group.add_argument(f"--{option.name}", dest=option.key, metavar=option.metavar, help=text)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from trioworker.cli import option_table
 from trioworker.cli.admin_token import admin_token
-from trioworker.cli.options import resolve, token, user_state_dir
+from trioworker.cli.options import check_text, resolve, token, user_state_dir
 from trioworker.cli.task import missing_task, read_task
 from trioworker.cli.values import path
 from trioworker.errors import ConfigError
@@ -51,7 +51,9 @@ def local(parsed: argparse.Namespace) -> int:
         raise missing_task()
     values = resolve(option_table.LOCAL, vars(parsed), os.environ)
     follow_ups = bool(values["follow_ups"])
-    text = read_task(parsed.words, values["task_file"], option=parsed.task_file, follow_ups=follow_ups)
+    text = ""
+    if parsed.words or values["resume"] is None:
+        text = read_task(parsed.words, values["task_file"], option=parsed.task_file, follow_ups=follow_ups)
     passed_on = [
         f"--{option.name}={values[option.key]}" for option in option_table.RUN if values[option.key] is not None
     ]
@@ -68,7 +70,8 @@ def local(parsed: argparse.Namespace) -> int:
         json_lines=values["json"],
         web=values["web"],
         follow_ups=follow_ups,
-        database=values["database"],
+        new=values["new"],
+        resume=values["resume"],
         worker_options=tuple(passed_on),
     )
     kind, _, cassette = config.llm.partition(":")
@@ -77,6 +80,8 @@ def local(parsed: argparse.Namespace) -> int:
     if kind == "replay":
         if not cassette:
             raise ConfigError(f"--llm {config.llm}: which cassette? Name a file that `--record` wrote")
+        if config.resume or config.new:
+            raise ConfigError("--resume and --new are for live jobs: a replay always starts at the beginning")
         if config.web:
             raise ConfigError("--web is for a live job: a replay has no orchestrator; leave it out")
         return _replay(config, Path(cassette), values)
@@ -104,6 +109,15 @@ def _replay(config: LocalConfig, cassette: Path, values: dict[str, Any]) -> int:
         record=values["record"],
         trace=values["trace"],
     )
+
+
+def jobs(parsed: argparse.Namespace) -> int:
+    """List the jobs of `local` and `fleet`, or show one."""
+    values = resolve(option_table.JOBS, vars(parsed), os.environ)
+    check_text("JOB", parsed.job or "")
+    from trioworker.local.jobs import print_jobs
+
+    return print_jobs(values["state_dir"] or user_state_dir(os.environ), parsed.job, json_lines=values["json"])
 
 
 def orchestrator(parsed: argparse.Namespace) -> int:

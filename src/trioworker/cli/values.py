@@ -40,6 +40,13 @@ def seconds(text: str) -> float:
     return value
 
 
+def monotonic_seconds(text: str) -> float:
+    """A time of CLOCK_MONOTONIC, which starts at 0 when the machine boots."""
+    if not re.fullmatch(r"\d{1,12}(\.\d{1,9})?", text):
+        raise ValueError("a number of seconds, such as 1234.5")
+    return float(text)
+
+
 def cores(text: str) -> float:
     """A number of processors; fractions are allowed."""
     if not re.fullmatch(r"\d{1,4}(\.\d{1,3})?", text) or float(text) == 0:

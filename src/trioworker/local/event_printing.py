@@ -19,20 +19,26 @@ if TYPE_CHECKING:
 
 
 class EventPrinting:
-    """Prints a job's events until it ends, or until `finish`; `on_closed` is called if standard output is closed."""
+    """Prints a job's events until it ends, or until `finish`; `on_closed` is called if standard output is closed.
 
-    def __init__(self, store: Store, job_id: str, printer: Printer, *, on_closed: Callable[[], None]) -> None:
+    Events of earlier runs of the job, with numbers up to `after`, aren't printed.
+    """
+
+    def __init__(
+        self, store: Store, job_id: str, printer: Printer, *, on_closed: Callable[[], None], after: int = 0
+    ) -> None:
         self._store = store
         self._job_id = job_id
         self._printer = printer
         self._on_closed = on_closed
+        self._after = after
         self._finishing = False
         self._waiting = trio.CancelScope()
         self._printing = trio.CancelScope()
 
     async def run(self) -> None:
         """Print until the end."""
-        after = 0
+        after = self._after
         with self._printing:
             while events := await self._next(after):
                 text = "".join(self._printer.show(event) for event in events)

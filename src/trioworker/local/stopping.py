@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+import trio
 
 from trioworker.observability.notices import print_notice
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    import trio
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from trioworker.local.event_printing import EventPrinting
     from trioworker.local.worker_process import WorkerProcess
+
+T = TypeVar("T")
 
 
 async def stop_on_signal(
@@ -31,3 +33,21 @@ async def stop_on_signal(
             print_notice("stopping; press Ctrl-C again to kill")
             worker.stop()
         stop_requested.set()
+
+
+async def unless_stopped(signals: AsyncIterator[int], call: Callable[[], Awaitable[T]]) -> tuple[T | None, bool]:
+    """Call, and cancel the call at a signal: its result, None if it was cancelled, and whether there was a signal."""
+    result: T | None = None
+    stopped = False
+
+    async def cancel_on_signal() -> None:
+        nonlocal stopped
+        await anext(signals)
+        stopped = True
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(cancel_on_signal)
+        result = await call()
+        nursery.cancel_scope.cancel()
+    return result, stopped

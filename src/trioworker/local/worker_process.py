@@ -11,7 +11,7 @@ import trio
 
 from trioworker.linux.procfs import kill_tree
 from trioworker.protocol.exit_codes import BAD_USAGE, NO_ORCHESTRATOR, STOPPED
-from trioworker.worker.child_process import kill_worker, start_worker
+from trioworker.worker.child_process import RELEASE_SIGNAL, kill_worker, start_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ the journal, prevents it from resuming the job.
 
 
 class WorkerProcess:
-    """A running worker. A context manager: on exit, it stops the process and waits for its end.
+    """A running worker. A context manager: on exit, it releases the job, which can be resumed, and waits for the end.
 
     A worker that dies without a report, such as by SIGKILL or a crash, is restarted and resumes from its journal.
     """
@@ -49,7 +49,7 @@ class WorkerProcess:
 
     def _start(self) -> None:
         # The outcome on stdout isn't needed: the orchestrator has the report.
-        self._process = start_worker(self._options, self._token, stdout=subprocess.DEVNULL)
+        self._process = start_worker(self._options, self._token, stdout=subprocess.DEVNULL, death_signal=RELEASE_SIGNAL)
         self._pidfd = os.pidfd_open(self._process.pid)
 
     async def __aenter__(self) -> Self:
@@ -58,7 +58,8 @@ class WorkerProcess:
     async def __aexit__(self, *_: object) -> None:
         try:
             if self._process.poll() is None:
-                self.stop()
+                self._stopped = True
+                self._process.send_signal(RELEASE_SIGNAL)
                 with trio.move_on_after(STOP_TIMEOUT, shield=True):
                     await self.wait()
         finally:

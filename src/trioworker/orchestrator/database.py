@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -25,6 +26,8 @@ OPEN_TIMEOUT = 5.0
 LOCK_TIMEOUT = 20.0
 """Seconds that a change waits for a locked database."""
 LOCK_POLL_INTERVAL = 0.05
+
+WRITABLE = "use a folder that exists and that you can write to"
 
 SCHEMA = f"""
 PRAGMA journal_mode = WAL;
@@ -133,7 +136,9 @@ def open_database(database: Path | None) -> sqlite3.Connection:
         try:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version not in {0, SCHEMA_VERSION}:
-                raise ConfigError(f"--database {database}: created by another version; use a new file")
+                raise ConfigError(f"database {database}: created by another version; use a new one, or move it away")
+            if version == 0 and db.execute("SELECT 1 FROM sqlite_master").fetchone() is not None:
+                raise ConfigError(f"database {database}: not an orchestrator's database; use another one")
             db.executescript(SCHEMA)
             # From now on `unlocked` waits.
             db.execute("PRAGMA busy_timeout = 0")
@@ -141,13 +146,31 @@ def open_database(database: Path | None) -> sqlite3.Connection:
             db.close()
             raise
     except OSError as error:
-        raise ConfigError(f"--database {database}: {error.strerror}; use a writable file") from error
+        raise ConfigError(f"database {database}: {error.strerror}; {_remedy_of(error.errno)}") from error
     except sqlite3.Error as error:
-        remedy = "end the process that locks it" if _is_locked(error) else "use a new file"
-        raise ConfigError(f"--database {database}: {error}; {remedy}") from error
+        raise unusable(database, error) from error
     return db
 
 
+def unusable(database: Path | None, error: sqlite3.Error) -> ConfigError:
+    """The error for a database that SQLite can't use, with the remedy."""
+    remedies = {
+        sqlite3.SQLITE_BUSY: "end the process that locks it",
+        sqlite3.SQLITE_FULL: "free some space",
+        sqlite3.SQLITE_NOTADB: "it is not a database; move it away",
+        sqlite3.SQLITE_CORRUPT: "move it away",
+    }
+    return ConfigError(f"database {database}: {error}; {remedies.get(_primary_code(error), WRITABLE)}")
+
+
+def _remedy_of(error_number: int | None) -> str:
+    return "free some space" if error_number in {errno.ENOSPC, errno.EDQUOT} else WRITABLE
+
+
 def _is_locked(error: sqlite3.Error) -> bool:
+    return _primary_code(error) == sqlite3.SQLITE_BUSY
+
+
+def _primary_code(error: sqlite3.Error) -> int:
     # The lower byte is the primary code; an error raised by Python's module has none.
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -17,6 +17,7 @@ import trio
 
 from trioworker.orchestrator.database import open_database, unlocked
 from trioworker.orchestrator.job_rows import select_view, select_views
+from trioworker.orchestrator.kept_jobs import KeptJobs
 from trioworker.orchestrator.prompts import Prompts
 from trioworker.orchestrator.starts import Starts
 from trioworker.orchestrator.tokens import digest_of, matches, new_token
@@ -41,6 +42,7 @@ class Store:
 
     Attributes:
         starts: to which start of a worker each job is granted.
+        kept: jobs of earlier runs.
     """
 
     def __init__(self, database: Path | None = None) -> None:
@@ -53,6 +55,7 @@ class Store:
         self._db = open_database(database)
         self.starts = Starts(self._db)
         self._prompts = Prompts(self._db)
+        self.kept = KeptJobs(self._db)
 
     def __enter__(self) -> Self:
         return self
@@ -69,9 +72,10 @@ class Store:
         title: str,
         project_dir: str | None = None,
         credentials: Sequence[Credential] = (),
+        job_id: str | None = None,
     ) -> NewJob:
-        """Create a job. Its token is returned only here."""
-        job = NewJob(id=str(uuid.uuid4()), token=new_token(), title=title)
+        """Create a job, with a new id unless one is given. Its token is returned only here."""
+        job = NewJob(id=job_id or str(uuid.uuid4()), token=new_token(), title=title)
         with self._transaction():
             self._db.execute(
                 "INSERT INTO jobs (id, token_digest, title, description, project_dir, created)"

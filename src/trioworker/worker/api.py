@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
-from trioworker.errors import ConfigError
 from trioworker.observability.default_log import disable_log
 from trioworker.observability.health_server import serve_health
 from trioworker.observability.tracing import open_tracer
@@ -34,7 +33,7 @@ from trioworker.worker.redaction.secrets import Redactor
 from trioworker.worker.services import Services
 from trioworker.worker.state.events import Events
 from trioworker.worker.state.job import Job
-from trioworker.worker.state.journal_file import open_journal
+from trioworker.worker.state.journal_file import check_state_dir, open_journal
 from trioworker.worker.tools.kept_outputs import KeptOutputs
 from trioworker.worker.tools.registry import BUILTIN_TOOLS, Registry
 from trioworker.worker.tools.temporary_files import remove_temporary_files
@@ -107,7 +106,8 @@ async def open_job(
     with _attached(instruments), _local_resources(config, journal) as local:
         job = await _replayed(local)
         if job.opened:
-            deadline -= elapsed(job.opened_at, now, limit=config.timeout)
+            since = job.opened_at if config.time_from is None else now.at(config.time_from)
+            deadline -= elapsed(since, now, limit=config.timeout)
         async with (
             _observed(config, job, redact) as (health, tracer),
             _client(config, transport, rng, tracer, recorder, redact) as client,
@@ -191,10 +191,7 @@ def _local_resources(config: WorkerConfig, given: Journal | None) -> Generator[_
     ):
         journal = given
         if journal is None and config.state_dir is not None:
-            if config.state_dir.resolve().is_relative_to(config.workspace.resolve()):
-                raise ConfigError(
-                    f"--state-dir: {config.state_dir} is in the workspace, where tools write; choose another"
-                )
+            check_state_dir(config.state_dir, config.workspace)
             journal = open_journal(config.state_dir, config.job_id)
         try:
             yield _LocalResources(workspace, outputs, sandbox, journal)

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioworker.errors import RefusedError, SupersededError
+from trioworker.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+
+    from trioworker.errors import ReleasedError, SupersededError
 
 SHUTDOWN_TIMEOUT = 60.0
 """Seconds that the shutdown of a job that ended by itself may take (design, rule 7)."""
@@ -112,7 +114,7 @@ class JobScopes:
         self._post = trio.CancelScope()
         self._poll = trio.CancelScope()
         self._polls_are_shielded = True
-        self._superseded: SupersededError | None = None
+        self._unreported: SupersededError | ReleasedError | None = None
 
     def begin_shutdown(self) -> trio.CancelScope:
         """Limit the shutdown to `SHUTDOWN_TIMEOUT`, or the job's deadline plus the grace, and return `cleanup`."""
@@ -158,16 +160,16 @@ class JobScopes:
         self._polls_are_shielded = False
         self._poll.shield = False
 
-    def end_superseded(self, error: SupersededError) -> None:
+    def end_unreported(self, error: SupersededError | ReleasedError) -> None:
         """Cancel everything, without a record or a report: a later start of the job does the rest."""
-        self._superseded = error
+        self._unreported = error
         self.unshield_polls()
         self.shutdown.cancel()
 
-    def raise_if_superseded(self) -> None:
-        """Raise the error of `end_superseded`, if that was called."""
-        if self._superseded is not None:
-            raise self._superseded
+    def raise_if_unreported(self) -> None:
+        """Raise the error of `end_unreported`, if that was called."""
+        if self._unreported is not None:
+            raise self._unreported
 
     def _post_deadline(self) -> float:
         now = trio.current_time()

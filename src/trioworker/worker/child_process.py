@@ -24,6 +24,12 @@ FOREIGN_VARIABLES = ("OPENAI_API_KEY", TOKEN_VARIABLE)
 """Variables that a worker must not inherit: a key that it never needs, and another job's token."""
 
 
+RELEASE_SIGNAL = signal.Signals(signal.SIGRTMAX)
+"""Ends a worker without a decision or a report. Its processes are terminated, and its journal can be resumed, as after
+SIGKILL. For a parent that is itself the orchestrator: once it has died, nobody can be told that the job was stopped.
+"""
+
+
 def start_worker(
     options: Sequence[str],
     token: str,

@@ -29,6 +29,10 @@ class Moment(msgspec.Struct, frozen=True):
     boot_id: str = ""
     monotonic: float = 0.0
 
+    def at(self, monotonic: float) -> Moment:
+        """The moment of the same boot at which CLOCK_MONOTONIC was `monotonic`."""
+        return Moment(self.wall + monotonic - self.monotonic, self.boot_id, monotonic)
+
 
 def read_clocks() -> Moment:
     """The current moment."""

@@ -44,6 +44,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_iterations: int = DEFAULT_MAX_ITERATIONS
     timeout: float = DEFAULT_TIMEOUT
     grace: float = DEFAULT_GRACE
+    time_from: float | None = None
+    """Seconds of CLOCK_MONOTONIC from which `timeout` counts for a resumed job; None: since the job was opened."""
     reasoning: ReasoningMode = "single"
     poll_interval: float = DEFAULT_POLL_INTERVAL
     event_queue: int = DEFAULT_EVENT_QUEUE

@@ -34,6 +34,7 @@ from trioworker.worker.state.records import OutcomeDecided, ReportAccepted
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from trioworker.errors import ReleasedError
     from trioworker.worker.services import Services
     from trioworker.worker.state.job import Job
 
@@ -56,7 +57,7 @@ class RunningJob:
         self.stop_reason: str | None = None
         self._deadline, self._ended = deadline, trio.Event()
         self._scopes = JobScopes(deadline=deadline + extra_time, grace=services.config.grace)
-        services.client.when_superseded(self._scopes.end_superseded)
+        services.client.when_superseded(self._scopes.end_unreported)
         self._delivery = ReportDelivery(may_have_arrived=job.report_started)
         self._meter = Meter(job, services.client, self.actors.values())
         # These ends stay open until the job ends. Each incarnation closes clones, so a restart loses no message.
@@ -67,7 +68,12 @@ class RunningJob:
         services.tracer.watch(("outbox", "follow-ups waiting", "calls to answer"), job.queue_lengths)
 
     async def run(self) -> None:
-        """Run the job until its end is reported, or another start has it (`SupersededError`). Only `stop` ends it."""
+        """Run the job until its end is reported. Only `stop` ends it, or `release`.
+
+        Raises:
+            SupersededError: another start has the job.
+            ReleasedError: the job was released.
+        """
         if self.job.decided is not None:
             self._stop_work()
         if not self.job.report_accepted:
@@ -78,7 +84,7 @@ class RunningJob:
                     nursery.start_soon(self._supervise, EXECUTOR, self._executor, self._scopes.deadline, name=EXECUTOR)
                     nursery.start_soon(self._supervise, REASONER, self._reasoner, self._scopes.deadline, name=REASONER)
                     await self._shut_down_in_order()
-            self._scopes.raise_if_superseded()
+            self._scopes.raise_if_unreported()
             if not self.job.report_accepted:
                 seal_outbox(self.job, self.services.events, self._meter.metrics(), self.stop_reason)
                 logger.error("job {}: its end could not be reported", self.job.job_id)
@@ -121,6 +127,10 @@ class RunningJob:
             self._scopes.shutdown.cancel()
         else:
             self.stop(reason)
+
+    def release(self, error: ReleasedError) -> None:
+        """End this run without a decision or a report, so that the job can be resumed; `run` raises `error`."""
+        self._scopes.end_unreported(error)
 
     def _stop_work(self) -> None:
         self._scopes.unshield_polls()

@@ -9,7 +9,7 @@ import msgspec
 import trio
 from loguru import logger
 
-from trioworker.errors import WorkerError
+from trioworker.errors import ReleasedError, WorkerError
 from trioworker.observability.instrument import load_instrument
 from trioworker.observability.logging import LogFormat, LogLevel, Logs
 from trioworker.observability.sdk_log import forward_sdk_log
@@ -20,6 +20,7 @@ from trioworker.supervision.nurseries import unwrap_single_exception
 from trioworker.supervision.stop_signals import open_stop_receiver, signal_name
 from trioworker.worker.api import open_job
 from trioworker.worker.cancellation import StopRequest
+from trioworker.worker.child_process import RELEASE_SIGNAL
 from trioworker.worker.processes.environment import forget_token
 from trioworker.worker.redaction.secrets import Redactor
 from trioworker.worker.tools.own_tools import load_tools
@@ -103,11 +104,19 @@ async def _run_until_signalled(
     recorder: RecordingHooks | None,
     started: Callable[[RunningJob], None],
 ) -> JobOutcome:
-    """Run a job to its end; a signal stops it. `started` is called once the job was fetched."""
+    """Run a job to its end; a signal stops it. `started` is called once the job was fetched.
+
+    Raises:
+        ReleasedError: on `RELEASE_SIGNAL`.
+    """
     stop = StopRequest()
+    opened: list[RunningJob] = []
 
     async def forward(signals: AsyncIterator[int]) -> None:
         async for number in signals:
+            if number == RELEASE_SIGNAL:
+                _release(opened)
+                continue
             name = signal_name(number)
             logger.info("{} received", name)
             stop.request(f"stopped by {name}")
@@ -116,7 +125,18 @@ async def _run_until_signalled(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(forward, signals)
             async with open_job(config, tools=tools, stop=stop, recorder=recorder) as running:
+                opened.append(running)
                 started(running)
                 outcome = await running.wait()
             nursery.cancel_scope.cancel()
     return outcome
+
+
+def _release(opened: list[RunningJob]) -> None:
+    """End the job without a report; before it was fetched, cancel that."""
+    error = ReleasedError(
+        "the program that started this worker has ended; its job was not reported, and can be resumed"
+    )
+    if not opened:
+        raise error
+    opened[0].release(error)

@@ -80,6 +80,16 @@ def journal_path(state_dir: Path, job_id: str) -> Path:
     return state_dir / f"{job_id.lower()}.journal"
 
 
+def check_state_dir(state_dir: Path, workspace: Path) -> None:
+    """Check that tools don't write where the journal is.
+
+    Raises:
+        ConfigError: the directory is in the workspace.
+    """
+    if state_dir.resolve().is_relative_to(workspace.resolve()):
+        raise ConfigError(f"--state-dir: {state_dir} is in the workspace, where tools write; choose another")
+
+
 def open_journal(state_dir: Path, job_id: str) -> Journal:
     """Open the journal of a job; `Journal.past` then holds what an earlier process recorded.
 
