@@ -110,7 +110,7 @@ def program(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, **LIBRARIES, "HOME": str(folder), **environment},
+        env={**os.environ, **LIBRARIES, "HOME": str(folder), "XDG_STATE_HOME": "", **environment},
         cwd=folder,
     ) as process:
         try:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from trioworker.errors import ConfigError
 from trioworker.local.config import NEWEST
 from trioworker.orchestrator.job_lock import holder_of
-from trioworker.protocol.control_characters import escape_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,15 +49,15 @@ def job_with_prefix(store: Store, prefix: str) -> JobView:
     Raises:
         ConfigError: there are several, or none, or `prefix` is too short.
     """
-    shown = escape_line(prefix[:40])
+    shown = repr(prefix[:40])
     if len(prefix) < MIN_PREFIX_LENGTH:
-        raise ConfigError(f"job {shown!r}: give at least {MIN_PREFIX_LENGTH} characters of its id; {LIST_HINT}")
+        raise ConfigError(f"job {shown}: give at least {MIN_PREFIX_LENGTH} characters of its id; {LIST_HINT}")
     ids = store.kept.with_prefix(prefix)
     if len(ids) > 1:
-        raise ConfigError(f"job {shown!r} is ambiguous: {', '.join(ids[:3])}; give more characters of its id")
+        raise ConfigError(f"job {shown} is ambiguous: {', '.join(ids[:3])}; give more characters of its id")
     view = store.view(ids[0]) if ids else None
     if view is None:
-        raise ConfigError(f"job {shown!r} is not known; {LIST_HINT}")
+        raise ConfigError(f"job {shown} is not known; {LIST_HINT}")
     return view
 
 
