@@ -49,7 +49,7 @@ def _tool(spec: str, found: Any) -> AnyTool:
     if inspect.isabstract(cast("object", kind)):
         raise ConfigError(f"{where}: the class {kind.__name__} is abstract; define the method run")
     try:
-        tool: AnyTool = found() if kind is found else found
+        tool: Any = found() if kind is found else found
         problem = _problem(tool)
     except (Exception, SystemExit) as error:
         raise ConfigError(f"{where}: {describe(error)}") from error
