@@ -64,7 +64,8 @@ def _record(name: str, job: Job) -> int:
 
 def _run(name: str, job: Job, workspace: Path, cassette: Path) -> int:
     command = [sys.executable, "-m", "trioworker", "local", job.text, "--workspace", str(workspace)]
-    command += ["--llm", f"script:{TURNS / name}.yaml", "--record", str(cassette), "--log-level", "error", *job.options]
+    command += ["--llm", f"script:{TURNS / name}.yaml", "--record", str(cassette), "--log-level", "error"]
+    command += ["--follow-ups", "-", *job.options]
     state = {"XDG_STATE_HOME": str(workspace.parent / "state")}
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env={**os.environ, **state}) as program:

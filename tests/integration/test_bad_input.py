@@ -42,7 +42,7 @@ NO_RETRY = 30.0
         (["--job-id", JOB_ID, "--timeout", "nan"], {}, "--timeout: 'nan' is not a number of seconds over 0"),
         (["--job-id", JOB_ID, "--reasoning", "triple"], {}, "--reasoning: 'triple' is not single or two-phase"),
         (["--job-id", JOB_ID], {"TRIOWORKER_GRACE": "soon"}, "TRIOWORKER_GRACE: 'soon' is not a number of seconds"),
-        (["--no-such-option"], {}, "--no-such-option; see trioworker --help"),
+        (["--no-such-option"], {}, "--no-such-option; see trioworker worker --help"),
     ],
 )
 async def test_bad_usage_is_one_line_and_exit_code_2(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
-from support.program import ran
+from support.program import in_shell, ran
 from support.world import DONE, calling, saying
 
 if TYPE_CHECKING:
@@ -20,12 +21,38 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
+WORD_COUNT = """
+from typing import ClassVar
 
-async def local(workspace: Path, turns: Sequence[Turn], *options: str, stdin: bytes = b"") -> Ended:
+from trioworker import Parameters, Tool
+
+
+class WordCountParameters(Parameters, frozen=True):
+    text: str
+
+
+class WordCount(Tool[WordCountParameters]):
+    name: ClassVar[str] = "word_count"
+    description: ClassVar[str] = "Count the words of a text."
+    parameters: ClassVar[type[Parameters]] = WordCountParameters
+
+    async def run(self, parameters, context):
+        return f"{len(parameters.text.split())} words"
+"""
+
+
+async def local(
+    workspace: Path,
+    turns: Sequence[Turn],
+    *options: str,
+    stdin: bytes = b"",
+    task: str = "Fix the parser.",
+    prefix: tuple[str, ...] = (),
+) -> Ended:
     script = workspace.parent / "turns.json"
     script.write_bytes(msgspec.json.encode(turns))
     at = ("--workspace", str(workspace), "--llm", f"script:{script}")
-    return await ran("local", "Fix the parser.", *at, *options, stdin=stdin)
+    return await ran("local", task, *at, *options, stdin=stdin, prefix=prefix)
 
 
 async def test_json_prints_every_event(workspace: Path) -> None:
@@ -50,11 +77,46 @@ async def test_a_line_on_stdin_is_a_follow_up(workspace: Path) -> None:
         calling(("shell", {"command": "sleep 1.5"})),
         saying("The job is complete. So is the other thing.", expect="And the other thing"),
     ]
-    ended = await local(workspace, turns, "--json", stdin=b"And the other thing.\n")
+    ended = await local(workspace, turns, "--json", "--follow-ups", "-", stdin=b"And the other thing.\n")
 
     assert ended.code == 0, ended.out + ended.err
     data = [json.loads(line)["data"] for line in ended.out.splitlines()]
     assert "And the other thing." in [each.get("content") for each in data if each.get("role") == "user"]
+
+
+async def test_a_loop_over_the_lines_of_stdin_runs_each_line(workspace: Path) -> None:
+    # A job that read standard input would take the next lines as its follow-ups.
+    loop = in_shell("", before='while read -r line; do "$@" --title "$line" || exit; done; exit;')
+    turns = [saying("Done. The job is complete.", delay=1.5)]
+    ended = await local(workspace, turns, "--json", stdin=b"first\nsecond\n", prefix=loop)
+
+    assert ended.code == 0, ended.err
+    assert [title for title in ("first", "second") if title in ended.err] == ["first", "second"]
+    roles = [json.loads(line)["data"].get("role") for line in ended.out.splitlines()]
+    assert "user" not in roles
+
+
+async def test_a_task_on_stdin_longer_than_an_argument_reaches_the_model(workspace: Path) -> None:
+    # Two bytes per character in UTF-8, six in JSON that is limited to ASCII.
+    text = "\u044f" * 199_000 + " last-word"
+    turns = [saying("The job is complete.", expect="last-word")]
+    ended = await local(workspace, turns, "--json", "--context-limit", "150000", task="-", stdin=text.encode())
+
+    assert ended.code == 0, ended.out + ended.err
+    kinds = [json.loads(line)["event_type"] for line in ended.out.splitlines()]
+    assert kinds == ["status", "message", "result"]
+
+
+async def test_a_tool_in_the_working_directory_is_added_to_the_built_in_ones(workspace: Path) -> None:
+    (workspace.parent / "words.py").write_text(WORD_COUNT)
+    turns = [
+        calling(("word_count", {"text": "a b c"}), ("list_dir", {})),
+        saying("The job is complete.", expect="3 words"),
+    ]
+    there = in_shell("", before=f"cd {shlex.quote(str(workspace.parent))};")
+    ended = await local(workspace, turns, "--tool", "words:WordCount", prefix=there)
+
+    assert ended.code == 0, ended.out + ended.err
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def test_invalid_input_is_one_line_and_exit_code_2(
 
 def test_a_line_on_stdin_is_a_follow_up_and_the_job_outlives_stdin(workspace: Path) -> None:
     turns = "- content: Working.\n  delay: 2.5\n- content: The job is complete.\n  expect: also that\n"
-    code, out, err = run(command(workspace, turns), stdin="also that\n")
+    code, out, err = run(command(workspace, turns, "--follow-ups", "-"), stdin="also that\n")
 
     assert code == 0, out + err
     assert "you: also that" in out
