@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 import trio
 
-from trioworker.fleet.engine import Attempt
+from support.fleets import RecordingObserver
+from trioworker.errors import ConfigError
+from trioworker.fleet.engine import Attempt, NotStartedError
 from trioworker.fleet.jobs import FleetJob
 from trioworker.fleet.results import Result, Results
 from trioworker.fleet.scheduler import Scheduler
+from trioworker.fleet.stopping import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from trio.testing import MockClock
@@ -56,6 +59,27 @@ class ScriptedEngine:
         )
 
 
+def scheduler_of(
+    engine: ScriptedEngine,
+    job_status: FixedStatus,
+    results: Results,
+    *,
+    parallel: int = 1,
+    attempts: int = 3,
+    stop: Stop | None = None,
+    observer: RecordingObserver | None = None,
+) -> Scheduler:
+    return Scheduler(
+        engine,
+        job_status,
+        results,
+        observer or RecordingObserver(),
+        stop or Stop(),
+        parallel=parallel,
+        attempts=attempts,
+    )
+
+
 class FixedStatus:
     """A `JobStatusClient` that always returns the same."""
 
@@ -76,7 +100,7 @@ def results(tmp_path: Path) -> Iterator[Results]:
 
 
 async def run_one(engine: ScriptedEngine, job_status: FixedStatus, results: Results, attempts: int = 3) -> Result:
-    await Scheduler(engine, job_status, results, parallel=1, attempts=attempts).run(jobs(1))
+    await scheduler_of(engine, job_status, results, attempts=attempts).run(jobs(1))
     return results.done["job-0"]
 
 
@@ -130,36 +154,94 @@ async def test_token_that_was_never_valid_means_refused(results: Results, autoju
 async def test_each_job_runs_once_within_the_parallel_limit(results: Results, autojump_clock: MockClock) -> None:
     engine = ScriptedEngine(ended(0))
     started_at = trio.current_time()
-    await Scheduler(engine, FixedStatus(), results, parallel=10, attempts=3).run(jobs(95))
+    await scheduler_of(engine, FixedStatus(), results, parallel=10).run(jobs(95))
     assert trio.current_time() - started_at == pytest.approx(10)
     assert engine.max_running == 10
     assert engine.started == [job.job_id for job in jobs(95)]
     assert set(results.done) == set(engine.started)
 
 
-async def test_stop_starts_no_more_workers_and_the_next_run_continues(
+async def test_cancel_stops_the_running_workers_and_the_next_run_continues(
     results: Results, autojump_clock: MockClock
 ) -> None:
-    engine = ScriptedEngine(ended(0))
-    scheduler = Scheduler(engine, FixedStatus(), results, parallel=2, attempts=3)
+    engine, stop = ScriptedEngine(ended(0)), Stop()
+    scheduler = scheduler_of(engine, FixedStatus(), results, parallel=2, stop=stop)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scheduler.run, jobs(8))
         await trio.sleep(2.5)
-        scheduler.stop()
+        stop.cancel()
     assert [result.exit_code for result in results.done.values()] == [0, 0, 0, 0, 4, 4]
 
-    await Scheduler(engine, FixedStatus(), results, parallel=2, attempts=3).run(jobs(8))
+    await scheduler_of(engine, FixedStatus(), results, parallel=2).run(jobs(8))
 
     assert engine.started == [job.job_id for job in jobs(8)]
     assert sorted(results.done) == engine.started
 
 
-async def test_stop_ends_a_back_off_without_a_result(results: Results, autojump_clock: MockClock) -> None:
-    scheduler = Scheduler(ScriptedEngine(LOST), FixedStatus(), results, parallel=1, attempts=100)
+async def test_drain_waits_for_the_running_workers_and_the_next_run_continues(
+    results: Results, autojump_clock: MockClock
+) -> None:
+    engine, stop = ScriptedEngine(ended(0)), Stop()
+    scheduler = scheduler_of(engine, FixedStatus(), results, parallel=2, stop=stop)
+    started_at = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scheduler.run, jobs(8))
+        await trio.sleep(2.5)
+        stop.drain()
+    assert trio.current_time() - started_at == pytest.approx(3)
+    assert [result.exit_code for result in results.done.values()] == [0] * 6
+
+    await scheduler_of(engine, FixedStatus(), results, parallel=2).run(jobs(8))
+
+    assert engine.started == [job.job_id for job in jobs(8)]
+
+
+@pytest.mark.parametrize("stop_how", [Stop.drain, Stop.cancel])
+async def test_stop_ends_a_back_off_without_a_result(
+    results: Results, autojump_clock: MockClock, stop_how: Callable[[Stop], None]
+) -> None:
+    stop, observer = Stop(), RecordingObserver()
+    engine = ScriptedEngine(LOST)
+    scheduler = scheduler_of(engine, FixedStatus(), results, attempts=100, stop=stop, observer=observer)
     started_at = trio.current_time()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scheduler.run, jobs(1))
         await trio.sleep(1.2)
-        scheduler.stop()
+        stop_how(stop)
     assert trio.current_time() - started_at == pytest.approx(1.2)
     assert results.done == {}
+    assert observer.seen == [("started", "job-0"), ("retried", "job-0"), ("left", "job-0")]
+
+
+class UnstartableEngine(ScriptedEngine):
+    """An engine that can't start the first job."""
+
+    async def run(self, job: FleetJob, stopping: trio.Event) -> Attempt:
+        if job.job_id == "job-0":
+            raise NotStartedError("no room")
+        return await super().run(job, stopping)
+
+
+async def test_job_that_cannot_be_started_has_no_result_and_the_others_run(
+    results: Results, autojump_clock: MockClock
+) -> None:
+    observer = RecordingObserver()
+    await scheduler_of(UnstartableEngine(ended(0)), FixedStatus(), results, observer=observer).run(jobs(2))
+    assert list(results.done) == ["job-1"]
+    assert observer.seen == [
+        ("started", "job-0"),
+        ("not started", "job-0"),
+        ("started", "job-1"),
+        ("ended", "job-1"),
+    ]
+
+
+async def test_results_that_cannot_be_written_end_the_fleet_with_one_error(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    class FullDisk(Results):
+        def add(self, result: Result) -> None:
+            raise ConfigError("no space left on device")
+
+    with FullDisk(tmp_path / "results.jsonl") as results, pytest.raises(ConfigError, match="no space left"):
+        await scheduler_of(ScriptedEngine(ended(0)), FixedStatus(), results, parallel=4).run(jobs(8))

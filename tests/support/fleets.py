@@ -21,8 +21,32 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.program import Ended
+    from trioworker.fleet.jobs import FleetJob
+    from trioworker.fleet.results import Result
 
 DONE = Turn(content="Nothing to do. The job is complete.")
+
+
+class RecordingObserver:
+    """An `Observer` that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str]] = []
+
+    def started(self, job: FleetJob) -> None:
+        self.seen.append(("started", job.job_id))
+
+    def retried(self, job: FleetJob, count: int, reason: str) -> None:
+        self.seen.append(("retried", job.job_id))
+
+    def ended(self, job: FleetJob, result: Result) -> None:
+        self.seen.append(("ended", job.job_id))
+
+    def not_started(self, job: FleetJob, reason: str) -> None:
+        self.seen.append(("not started", job.job_id))
+
+    def left(self, job: FleetJob) -> None:
+        self.seen.append(("left", job.job_id))
 
 
 class OrchestratorForFleet:

@@ -122,6 +122,6 @@ COMMANDS: Mapping[str, Command] = {
             "Exits with 0 if all jobs succeeded, 1 if not, 4 if it was stopped and jobs remain.",
             VARIABLES,
         ),
-        argument={"dest": "jobs", "metavar": "JOBS.jsonl", "help": "one line of JSON per job: job_id, token, …"},
+        argument={"dest": "jobs", "metavar": "FILE", "help": "one line of JSON per task or job, - for standard input"},
     ),
 }

@@ -254,6 +254,17 @@ HEALTH = (
     Option("max-idle", "SECONDS", seconds, "", "maximum time without progress", default_help="no limit"),
 )
 FLEET = (
+    Option(
+        "llm",
+        "SPEC",
+        model_spec,
+        "",
+        "model of tasks, as in local",
+        default_help="none: the lines are jobs of an orchestrator",
+    ),
+    MODEL,
+    API_KEY_ENV,
+    replace(STATE_DIR, help="folder of the journals and the database of tasks", default_help="the user's state folder"),
     _choice("engine", "NAME", "what starts the workers", "process", "ray", "kubernetes", default="process"),
     Option(
         "orchestrator-url", "URL", http_url, "http://127.0.0.1:50051", "URL of the orchestrator, for jobs without one"

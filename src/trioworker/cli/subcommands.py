@@ -144,7 +144,6 @@ def fleet(parsed: argparse.Namespace) -> int:
     values = resolve(option_table.FLEET, vars(parsed), os.environ)
     token_file = values.pop("orchestrator_admin_token_file")
     values["admin_token"] = admin_token("--orchestrator-admin-token-file", token_file)
-    values["api_key_variable"] = values.pop("api_key_env")
     from trioworker.fleet.lines import STDIN, results_path
 
     jobs = STDIN if parsed.jobs == "-" else path(parsed.jobs)
@@ -152,7 +151,12 @@ def fleet(parsed: argparse.Namespace) -> int:
     values["parallel"] = values["parallel"] or (
         os.cpu_count() or 1 if values["engine"] == "process" else option_table.CLUSTER_PARALLEL
     )
-    passed_on = {option.key: option.parse for option in (option_table.STATE_DIR, *option_table.RUN)}
-    from trioworker.fleet.run import FleetConfig, run_fleet
+    values["state_dir"] = values["state_dir"] or user_state_dir(os.environ)
+    values["api_key_variable"] = values.pop("api_key_env")
+    # A task's journal is in the fleet's own folder; that of another job, where its line says.
+    own = () if values["llm"] else (option_table.STATE_DIR,)
+    passed_on = {option.key: option.parse for option in (*own, *option_table.RUN)}
+    from trioworker.fleet.config import FleetConfig
+    from trioworker.fleet.run import run_fleet
 
     return run_fleet(FleetConfig(jobs=jobs, worker_options=passed_on, **values))

@@ -21,7 +21,7 @@ REPORTED = (SUCCEEDED, FAILED, STOPPED)
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """How one worker ended. Without an `exit_code` it was lost: it was killed, its node died, or it never started.
 
-    `count` is the number of workers that the engine itself started.
+    `count` is the number of workers that the engine itself started. The tokens are those of the whole job.
     """
 
     exit_code: int | None
@@ -30,6 +30,12 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None = None
     node: str | None = None
     count: int = 1
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class NotStartedError(Exception):
+    """A job can't be started now, for the reason in the message. It has no result, so that a rerun tries it again."""
 
 
 class Engine(Protocol):
@@ -43,6 +49,9 @@ class Engine(Protocol):
 
         When `stopping` is set, the worker gets SIGTERM, and SIGKILL if it doesn't end in time. A cancel kills it at
         once.
+
+        Raises:
+            NotStartedError: no worker can be started for the job.
         """
         ...
 

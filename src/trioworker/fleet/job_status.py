@@ -81,7 +81,10 @@ class HttpJobStatusClient:
                 except (msgspec.DecodeError, UnicodeDecodeError):
                     view = None
                 if view is not None:
-                    return _attempt_from_view(view)
+                    report = view.report
+                    if report is None:
+                        return None
+                    return attempt_from_report(view.state, success=report.success, message=report.message)
             fetched = await self._get(f"{base}/worker/{job.job_id}/job", job.token)
             return "revoked" if fetched is not None and fetched.status_code in REVOKED_STATUSES else None
 
@@ -96,8 +99,7 @@ class HttpJobStatusClient:
         return None
 
 
-def _attempt_from_view(view: _View) -> Attempt | None:
-    if view.report is None:
-        return None
-    code = SUCCEEDED if view.report.success else STOPPED if view.state == "cancelled" else FAILED
-    return Attempt(exit_code=code, status=view.state, success=view.report.success, message=view.report.message)
+def attempt_from_report(state: str, *, success: bool, message: str | None) -> Attempt:
+    """The attempt that the orchestrator has the report of."""
+    code = SUCCEEDED if success else STOPPED if state == "cancelled" else FAILED
+    return Attempt(exit_code=code, status=state, success=success, message=message)

@@ -27,6 +27,8 @@ class FleetJob(msgspec.Struct, frozen=True, kw_only=True):
     worker_options: tuple[str, ...]
     """The options of the line as arguments: `--timeout=600 …`."""
     title: str | None = None
+    fleet: str | None = None
+    """The fleet's id, if this is the job of a task."""
 
     @property
     def name(self) -> str:

@@ -33,8 +33,9 @@ class ProcessEngine:
     name = "process"
     retries = False
 
-    def __init__(self, logs: Path | None) -> None:
+    def __init__(self, logs: Path | None, death_signal: signal.Signals) -> None:
         self._logs = logs
+        self._death_signal = death_signal
         self._node = socket.gethostname()
 
     async def run(self, job: FleetJob, stopping: trio.Event) -> Attempt:
@@ -42,7 +43,7 @@ class ProcessEngine:
         with tempfile.TemporaryFile() as out, self._log(job) as err:
             try:
                 # On the main thread: the death signal is sent when the thread that requested it ends.
-                process = start_job(job, out, err)
+                process = start_job(job, out, err, self._death_signal)
             except OSError as error:
                 return Attempt(exit_code=None, message=f"the worker did not start: {error.strerror}", node=self._node)
             try:
@@ -58,9 +59,11 @@ class ProcessEngine:
 
 
 @asynccontextmanager
-async def open_process_engine(logs: Path | None) -> AsyncGenerator[ProcessEngine]:
-    """Open the engine of this machine."""
-    yield ProcessEngine(logs)
+async def open_process_engine(
+    logs: Path | None, death_signal: signal.Signals = signal.SIGTERM
+) -> AsyncGenerator[ProcessEngine]:
+    """Open the engine of this machine. `death_signal` is what workers get if this process is killed."""
+    yield ProcessEngine(logs, death_signal)
 
 
 async def _ended(process: subprocess.Popen[bytes], stopping: trio.Event) -> None:

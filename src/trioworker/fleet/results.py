@@ -21,6 +21,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     `exit_code` is null if the last worker was lost, `success` if only the orchestrator knows it. `seconds` is the time
     from the first start to the end, with all attempts. The tokens are null if only the orchestrator knows them.
+    `fleet` is the fleet's id if the job is that of a task: see `fleet_ids`.
     """
 
     job_id: str
@@ -36,6 +37,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     workspace: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    fleet: str | None = None
 
 
 class Results:
@@ -69,6 +71,11 @@ class Results:
     def path(self) -> Path:
         """The file."""
         return self._path
+
+    @property
+    def fleet(self) -> str | None:
+        """The id of the fleet that has the last result of a task."""
+        return next((result.fleet for result in reversed(self.done.values()) if result.fleet), None)
 
     def __enter__(self) -> Self:
         return self

@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import trio
-from loguru import logger
 
-from trioworker.fleet.engine import Attempt
+from trioworker.errors import WorkerError
+from trioworker.fleet.engine import Attempt, NotStartedError
 from trioworker.fleet.results import Result
 from trioworker.protocol.exit_codes import BAD_USAGE, FAILED, NO_ORCHESTRATOR, STOPPED, SUCCEEDED, UNREPORTED
-from trioworker.supervision.nurseries import unwrap_single_exception
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
+    from trioworker.fleet.display import Observer
     from trioworker.fleet.engine import Engine
     from trioworker.fleet.job_status import JobStatusClient
     from trioworker.fleet.jobs import FleetJob
     from trioworker.fleet.results import Results
+    from trioworker.fleet.stopping import Stop
+
+    Finish = Callable[[FleetJob, Result], Awaitable[None]]
 
 FINAL = (SUCCEEDED, FAILED, BAD_USAGE, STOPPED)
 """Exit codes after which there is no other attempt: the outcome was reported, or the command is wrong."""
@@ -30,22 +33,32 @@ MAX_RETRY_DELAY = 30.0
 
 
 class Scheduler:
-    """One run of a fleet. After `stop`, `run` returns when the running workers have ended."""
+    """One run of a fleet. When `stop` drains it, `run` returns after the running workers have ended."""
 
     def __init__(
-        self, engine: Engine, job_status: JobStatusClient, results: Results, *, parallel: int, attempts: int
+        self,
+        engine: Engine,
+        job_status: JobStatusClient,
+        results: Results,
+        observer: Observer,
+        stop: Stop,
+        *,
+        parallel: int,
+        attempts: int,
+        finish: Finish | None = None,
     ) -> None:
-        """`attempts` is the maximum number of workers per job, `parallel` that of concurrent workers."""
+        """`attempts` is the maximum number of workers per job, `parallel` that of concurrent workers.
+
+        `finish` is called for each job after its result is on disk.
+        """
         self._engine = engine
         self._job_status = job_status
         self._results = results
+        self._observer = observer
+        self._stop = stop
         self._attempts = attempts
         self._parallel = trio.Semaphore(parallel)
-        self.stopping = trio.Event()
-
-    def stop(self) -> None:
-        """Start no more workers; the running ones get SIGTERM and report."""
-        self.stopping.set()
+        self._finish = finish
 
     async def run(self, jobs: Iterable[FleetJob]) -> None:
         """Run the jobs that have no result yet.
@@ -53,55 +66,75 @@ class Scheduler:
         Raises:
             ConfigError: the results can't be written.
         """
-        with unwrap_single_exception():
-            async with trio.open_nursery() as nursery:
-                for job in jobs:
-                    if job.job_id in self._results.done:
-                        continue
-                    # Not in the task, so that the jobs start in the order of the file.
-                    if not await self._acquire_slot():
-                        break
-                    nursery.start_soon(self._run_job, job)
+        try:
+            await self._run_all(jobs)
+        except BaseExceptionGroup as group:
+            # Several jobs may meet the same full disk.
+            failures, others = group.split(WorkerError)
+            if failures is None or others is not None:
+                raise
+            raise _first(failures) from group
+
+    async def _run_all(self, jobs: Iterable[FleetJob]) -> None:
+        async with trio.open_nursery() as nursery:
+            for job in jobs:
+                if job.job_id in self._results.done:
+                    continue
+                # Not in the task, so that the jobs start in the order of the file.
+                if not await self._acquire_slot():
+                    break
+                nursery.start_soon(self._run_job, job)
 
     async def _acquire_slot(self) -> bool:
         """Wait until another worker may run; return False if the fleet is stopped."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_cancel_after, self.stopping, nursery.cancel_scope)
+            nursery.start_soon(_cancel_after, self._stop.draining, nursery.cancel_scope)
             await self._parallel.acquire()
             nursery.cancel_scope.cancel()
-            if not self.stopping.is_set():
+            if not self._stop.draining.is_set():
                 return True
             self._parallel.release()
         return False
 
     async def _run_job(self, job: FleetJob) -> None:
         started_at = trio.current_time()
+        self._observer.started(job)
         try:
             attempt, count = await self._run_until_final(job)
+        except NotStartedError as error:
+            self._observer.not_started(job, str(error))
+            return
         finally:
             self._parallel.release()
         if attempt is None:
+            self._observer.left(job)
             return
-        self._results.add(
-            Result(
-                job_id=job.job_id,
-                exit_code=attempt.exit_code,
-                status=attempt.status,
-                success=attempt.success,
-                message=attempt.message,
-                seconds=round(trio.current_time() - started_at, 3),
-                attempts=count,
-                engine=self._engine.name,
-                node=attempt.node,
-            )
+        result = Result(
+            job_id=job.job_id,
+            exit_code=attempt.exit_code,
+            status=attempt.status,
+            success=attempt.success,
+            message=attempt.message,
+            seconds=round(trio.current_time() - started_at, 3),
+            attempts=count,
+            engine=self._engine.name,
+            node=attempt.node,
+            title=job.title,
+            workspace=job.workspace,
+            input_tokens=attempt.input_tokens,
+            output_tokens=attempt.output_tokens,
+            fleet=job.fleet,
         )
-        logger.info("job {}: {} (exit code {})", job.job_id, attempt.status or attempt.message, attempt.exit_code)
+        self._results.add(result)
+        self._observer.ended(job, result)
+        if self._finish is not None:
+            await self._finish(job, result)
 
     async def _run_until_final(self, job: FleetJob) -> tuple[Attempt | None, int]:
         """Return the last attempt, or None if the fleet is stopped before the outcome is known; and their number."""
         count, lost = 0, False
         while True:
-            attempt = await self._engine.run(job, self.stopping)
+            attempt = await self._engine.run(job, self._stop.cancelling)
             count += attempt.count
             if attempt.exit_code in FINAL:
                 return attempt, count
@@ -113,20 +146,20 @@ class Scheduler:
             if outcome == "revoked" and lost:
                 message = "a lost attempt has reported the job; the orchestrator has its outcome"
                 return msgspec.structs.replace(attempt, exit_code=None, status="reported", message=message), count
-            if self.stopping.is_set():
+            if self._stop.draining.is_set():
                 return None, count
             if self._engine.retries or count >= self._attempts:
                 return _exhausted(attempt), count
-            logger.warning("job {}: attempt {}: {}; trying again", job.job_id, count, attempt.message)
+            self._observer.retried(job, count, attempt.message or "the worker was lost")
             await self._wait_before_retry(count)
-            if self.stopping.is_set():
+            if self._stop.draining.is_set():
                 return None, count
 
     async def _wait_before_retry(self, count: int) -> None:
         # Jitter: after an outage of the orchestrator, the jobs must not all retry at the same time.
         jitter = 0.5 + random.random() / 2  # noqa: S311 - not for security
         with trio.move_on_after(min(MAX_RETRY_DELAY, INITIAL_RETRY_DELAY * 2 ** (count - 1)) * jitter):
-            await self.stopping.wait()
+            await self._stop.draining.wait()
 
 
 def _exhausted(attempt: Attempt) -> Attempt:
@@ -134,6 +167,11 @@ def _exhausted(attempt: Attempt) -> Attempt:
     if attempt.exit_code == NO_ORCHESTRATOR:
         status = "refused"
     return msgspec.structs.replace(attempt, status=status, success=False)
+
+
+def _first(group: BaseExceptionGroup[WorkerError]) -> WorkerError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 async def _cancel_after(event: trio.Event, scope: trio.CancelScope) -> None:

@@ -1,0 +1,90 @@
+"""What a fleet has done, who runs, and how long the rest will probably take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import trio
+
+from trioworker.fleet.cells import duration, fit, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from trioworker.fleet.jobs import FleetJob
+    from trioworker.fleet.results import Result
+
+ETA_STEPS = ((90.0, 10.0, "s"), (5400.0, 60.0, "min"), (float("inf"), 3600.0, "h"))
+"""Up to how many seconds a rest is shown in which unit, and rounded up to how many seconds."""
+
+
+class _Running(NamedTuple):
+    name: str
+    since: float
+
+
+class Progress:
+    """Counts jobs. Times are those of trio's clock."""
+
+    def __init__(self, jobs: Sequence[FleetJob], earlier: Iterable[Result], parallel: int) -> None:
+        """`earlier` are the results of earlier runs, `parallel` is the maximum number of concurrent workers."""
+        self.total = len(jobs)
+        self._seconds = [result.seconds for result in earlier]
+        self._parallel = parallel
+        self._running: dict[str, _Running] = {}
+        self.not_started: dict[str, str] = {}
+        """The reasons why jobs could not be started, by id."""
+
+    @property
+    def running(self) -> int:
+        """How many jobs run."""
+        return len(self._running)
+
+    @property
+    def ended(self) -> int:
+        """How many jobs need no worker any more."""
+        return len(self._seconds) + len(self.not_started)
+
+    def start(self, job: FleetJob) -> None:
+        """A slot is free for the job."""
+        self._running[job.job_id] = _Running(one_line(job.name), trio.current_time())
+
+    def end(self, job: FleetJob, result: Result | None = None, reason: str | None = None) -> None:
+        """The job has a result, or could not be started for a reason; with neither, a rerun continues it."""
+        del self._running[job.job_id]
+        if result is not None:
+            self._seconds.append(result.seconds)
+        elif reason is not None:
+            self.not_started[job.job_id] = reason
+
+    def seconds_left(self) -> float | None:
+        """The estimated time until the last job ends: from the mean of those that ended. None before the first did."""
+        if not self._seconds:
+            return None
+        mean = sum(self._seconds) / len(self._seconds)
+        now = trio.current_time()
+        running = [max(0.0, mean - (now - each.since)) for each in self._running.values()]
+        waiting = self.total - self.ended - len(running)
+        lanes = min(self._parallel, waiting + len(running))
+        if not lanes:
+            return 0.0
+        return max(max(running, default=0.0), (mean * waiting + sum(running)) / lanes)
+
+    def line(self, width: int) -> str:
+        """The state in one line of at most `width` cells: `3/20 · about 2 min left · Fix it 12 s, Add it 3 s`."""
+        parts = [f"{self.ended}/{self.total}"]
+        if (rest := self.rest()) is not None:
+            parts.append(rest)
+        now = trio.current_time()
+        oldest = sorted(self._running.values(), key=lambda each: each.since)
+        parts.append(", ".join(f"{fit(each.name, 40)} {duration(now - each.since)}" for each in oldest))
+        return fit(" · ".join(filter(None, parts)), width)
+
+    def rest(self) -> str | None:
+        """The estimated time left, for people, or None if nothing is known or left."""
+        seconds = self.seconds_left()
+        if not seconds:
+            return None
+        limit, step, unit = next(each for each in ETA_STEPS if seconds < each[0])
+        size = 1.0 if limit == ETA_STEPS[0][0] else step
+        return f"about {int(-(-seconds // step) * step / size)} {unit} left"

@@ -1,0 +1,106 @@
+"""One run of a fleet at the terminal: signals, progress, the table at the end, and the exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import trio
+
+from trioworker.fleet.display import Display, terminal_columns
+from trioworker.fleet.progress import Progress
+from trioworker.fleet.scheduler import Scheduler
+from trioworker.fleet.stopping import stop_on_signals
+from trioworker.fleet.table import table
+from trioworker.observability.notices import print_notice
+from trioworker.protocol.exit_codes import FAILED, STOPPED, SUCCEEDED
+from trioworker.supervision.nurseries import unwrap_single_exception
+from trioworker.supervision.stop_signals import open_stop_receiver
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from trioworker.fleet.engine import Engine
+    from trioworker.fleet.job_status import JobStatusClient
+    from trioworker.fleet.jobs import FleetJob
+    from trioworker.fleet.results import Results
+    from trioworker.fleet.scheduler import Finish
+    from trioworker.fleet.stopping import Stop
+
+TABLE_COLUMNS = 120
+"""Width of the table if stderr isn't a terminal."""
+
+
+async def run_session(
+    jobs: Sequence[FleetJob],
+    engine: Engine,
+    job_status: JobStatusClient,
+    results: Results,
+    stop: Stop,
+    *,
+    parallel: int,
+    attempts: int,
+    finish: Finish | None = None,
+) -> int:
+    """Run the jobs that have no result, and return the exit code: 0 all succeeded, 1 some didn't, 4 stopped.
+
+    See `Scheduler` for the arguments.
+    """
+    columns = terminal_columns()
+    earlier = [results.done[job.job_id] for job in jobs if job.job_id in results.done]
+    progress = Progress(jobs, earlier, parallel)
+    display = Display(progress, columns=columns)
+    scheduler = Scheduler(
+        engine, job_status, results, display, stop, parallel=parallel, attempts=attempts, finish=finish
+    )
+    print_notice(_introduction(jobs, len(earlier), parallel))
+    # Open until all workers have ended: otherwise a further signal would kill the fleet before them.
+    with open_stop_receiver() as signals, unwrap_single_exception():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(display.run)
+            nursery.start_soon(
+                stop_on_signals, signals, stop, lambda: progress.running, display.notify, nursery.cancel_scope.cancel
+            )
+            await scheduler.run(jobs)
+            nursery.cancel_scope.cancel()
+    for line in table(jobs, results.done, progress.not_started, columns or TABLE_COLUMNS):
+        sys.stderr.write(f"{line}\n")
+    return summarize(jobs, results, progress.not_started)
+
+
+def summarize(jobs: Sequence[FleetJob], results: Results, not_started: Mapping[str, str]) -> int:
+    """Print a summary to stderr, and return the exit code."""
+    done = [results.done[job.job_id] for job in jobs if job.job_id in results.done]
+    succeeded = sum(result.success is True for result in done)
+    reported = sum(result.success is None for result in done)
+    left = len(jobs) - len(done) - len(not_started)
+    text = f"{_counted(jobs)}: {succeeded} succeeded, {len(done) - succeeded - reported} did not"
+    if reported:
+        text += f", {reported} have an outcome that only the orchestrator knows"
+    if not_started:
+        text += f", {len(not_started)} could not be started; run the same command to try again"
+    if left:
+        text += f", {left} are left; run the same command to continue"
+    print_notice(text)
+    if left:
+        return STOPPED
+    return SUCCEEDED if succeeded == len(jobs) else FAILED
+
+
+def is_finished(jobs: Sequence[FleetJob], results: Results) -> bool:
+    """Whether all jobs have results, of which a line is then printed."""
+    finished = all(job.job_id in results.done for job in jobs)
+    if finished:
+        print_notice(f"nothing is left: {_counted(jobs)} with a result in {results.path}")
+    return finished
+
+
+def _introduction(jobs: Sequence[FleetJob], earlier: int, parallel: int) -> str:
+    left = len(jobs) - earlier
+    text = _counted(jobs) + (f", {earlier} with a result" if earlier else "")
+    return f"{text}; running {left}, up to {min(parallel, left)} at a time"
+
+
+def _counted(jobs: Sequence[FleetJob]) -> str:
+    noun = "task" if jobs[0].fleet else "job"
+    return f"{len(jobs)} {noun}" if len(jobs) == 1 else f"{len(jobs)} {noun}s"

@@ -1,0 +1,69 @@
+"""The table at the end of a fleet: each job with its state, time, tokens, and the first line of its answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from trioworker.fleet.cells import duration, fit, one_line, pad, width_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from trioworker.fleet.jobs import FleetJob
+    from trioworker.fleet.results import Result
+
+MAX_ROWS = 50
+"""Rows of a table; of a longer list, only the jobs that did not succeed are shown."""
+MIN_ANSWER = 20
+"""Columns for the answer; the name gets what remains, at least as many."""
+MAX_NAME = 40
+
+
+class _Row(NamedTuple):
+    name: str
+    state: str
+    time: str
+    tokens: str
+    answer: str
+
+
+HEAD = _Row("TASK", "STATE", "TIME", "TOKENS", "ANSWER OR REASON")
+
+
+def table(
+    jobs: Sequence[FleetJob], done: Mapping[str, Result], not_started: Mapping[str, str], columns: int
+) -> list[str]:
+    """The lines of the table, each at most `columns` cells wide; control characters are escaped."""
+    shown = jobs
+    if len(jobs) > MAX_ROWS:
+        shown = [job for job in jobs if job.job_id not in done or not done[job.job_id].success]
+    rows = [HEAD, *(_row(job, done.get(job.job_id), not_started) for job in shown[:MAX_ROWS])]
+    # Jobs of a foreign orchestrator: only that knows the tokens.
+    if not any(row.tokens for row in rows[1:]):
+        rows = [row._replace(tokens="") for row in rows]
+    fixed = [max(width_of(row[column]) for row in rows) for column in (1, 2, 3)]
+    room = columns - sum(width + 2 for width in fixed if width) - 2
+    name = min(max(width_of(row.name) for row in rows), MAX_NAME, max(room - MIN_ANSWER, room // 2, 1))
+    lines = [fit(_line(row, [name, *fixed]), columns) for row in rows] if len(rows) > 1 else []
+    hidden = len(jobs) - len(rows) + 1
+    return [*lines, f"… and {hidden} more"] if hidden and lines else lines
+
+
+def _row(job: FleetJob, result: Result | None, not_started: Mapping[str, str]) -> _Row:
+    name = one_line(job.name)
+    if result is None:
+        reason = not_started.get(job.job_id)
+        return _Row(name, "left" if reason is None else "not started", "", "", one_line(reason or ""))
+    tokens = None if result.input_tokens is None else result.input_tokens + (result.output_tokens or 0)
+    return _Row(
+        name,
+        one_line(result.status or "failed"),
+        duration(result.seconds),
+        "" if tokens is None else f"{tokens:,}",
+        one_line(result.message or ""),
+    )
+
+
+def _line(row: _Row, widths: Sequence[int]) -> str:
+    cells = [pad(text, width) for text, width in zip(row, widths, strict=False) if width]
+    return "  ".join([*cells, row.answer]).rstrip()

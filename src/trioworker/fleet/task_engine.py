@@ -1,0 +1,153 @@
+"""Runs tasks: makes the workspace and the job of each one, and has an engine run its worker.
+
+A job that an earlier run has started is resumed: its worker gets a new token, and continues from the journal.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import msgspec
+import trio
+
+from trioworker.errors import ConfigError
+from trioworker.fleet.engine import Attempt, NotStartedError
+from trioworker.fleet.job_status import attempt_from_report
+from trioworker.fleet.workspaces import is_taken, make_draft, publish
+from trioworker.orchestrator.database import unlocked
+from trioworker.supervision.nurseries import unwrap_single_exception
+from trioworker.worker.state.journal_file import journal_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from trioworker.fleet.engine import Engine
+    from trioworker.fleet.jobs import FleetJob
+    from trioworker.fleet.results import Result
+    from trioworker.fleet.stopping import Stop
+    from trioworker.fleet.tasks import Task
+    from trioworker.orchestrator.store import Store
+    from trioworker.orchestrator.views import JobView
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class TaskEngine:
+    """An `Engine`, and the `JobStatusClient` of its jobs: it has their database."""
+
+    retries = False
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        tasks: Mapping[str, Task],
+        stop: Stop,
+        *,
+        url: str,
+        state_dir: Path,
+        root: Path,
+    ) -> None:
+        """`tasks` by the ids of their jobs; `url` is our orchestrator's; `root` is the folder of new workspaces."""
+        self.name = engine.name
+        self._engine = engine
+        self._store = store
+        self._tasks = tasks
+        self._stop = stop
+        self._url = url
+        self._state_dir = state_dir
+        self._root = root
+
+    async def run(self, job: FleetJob, stopping: trio.Event) -> Attempt:
+        """See `Engine`."""
+        ended = await self.fetch_outcome(job)
+        if ended is not None:
+            # Its fleet was killed before the result was written.
+            return msgspec.structs.replace(ended, count=0)
+        token = await self._prepare(job)
+        if token is None:
+            return Attempt(exit_code=None, message="stopped before its start")
+        options = (*job.worker_options, f"--state-dir={self._state_dir}")
+        attempt = await self._engine.run(
+            msgspec.structs.replace(job, token=token, orchestrator_url=self._url, worker_options=options), stopping
+        )
+        view = await self._call(self._store.view, job.job_id)
+        return attempt if view is None else _with_tokens(attempt, view)
+
+    async def fetch_outcome(self, job: FleetJob) -> Attempt | None:
+        """Return the job's outcome, or None if it has not ended."""
+        view = await self._call(self._store.view, job.job_id)
+        if view is None or view.report is None:
+            return None
+        attempt = attempt_from_report(view.state, success=view.report.success, message=view.report.message)
+        return _with_tokens(attempt, view)
+
+    async def finish(self, job: FleetJob, result: Result) -> None:
+        """End a job whose result is final, also if its workers could not report it, and delete its journal."""
+        await self._call(self._store.abandon, job.job_id, result.message or "no worker could report the job")
+        # A journal that can't be deleted is useless, and harmless.
+        try:
+            journal_path(self._state_dir, job.job_id).unlink(missing_ok=True)
+        except OSError:
+            return
+
+    async def _prepare(self, job: FleetJob) -> str | None:
+        """Make the workspace and the job, unless an earlier run has. Return a token, or None if the fleet stops."""
+        token = None
+        with unwrap_single_exception():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_cancel_after, self._stop.draining, nursery.cancel_scope)
+                if await self._call(self._store.view, job.job_id) is None:
+                    token = await self._create(job)
+                else:
+                    token = await self._renew(job)
+                nursery.cancel_scope.cancel()
+        return token
+
+    async def _create(self, job: FleetJob) -> str:
+        task, target = self._tasks[job.job_id], Path(job.workspace or "")
+        if _is_ours(task):
+            if is_taken(target):
+                raise NotStartedError(f"the workspace {target} exists, and is never overwritten; move it away")
+            await make_draft(task.source, target, self._root)
+        made = await self._call(
+            self._store.create_job, task.text, title=task.title, project_dir=str(target), job_id=job.job_id
+        )
+        if _is_ours(task):
+            publish(target)
+        return made.token
+
+    async def _renew(self, job: FleetJob) -> str:
+        task, target = self._tasks[job.job_id], Path(job.workspace or "")
+        if _is_ours(task) and not is_taken(target):
+            # The earlier run was killed after it made the job, and before it made this folder.
+            await make_draft(task.source, target, self._root)
+            publish(target)
+        token = await self._call(self._store.renew_token, job.job_id)
+        if token is None:
+            raise NotStartedError("the job ended while it was resumed; run again")
+        return token
+
+    async def _call(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await unlocked(method, *args, **kwargs)
+        except sqlite3.Error as error:
+            raise ConfigError(f"--state-dir {self._state_dir}: the database failed: {error}; run again") from error
+
+
+def _is_ours(task: Task) -> bool:
+    """Whether the task's workspace is made by us."""
+    return task.workspace is None or task.source is not None
+
+
+def _with_tokens(attempt: Attempt, view: JobView) -> Attempt:
+    usage = view.usage
+    return msgspec.structs.replace(attempt, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
+
+
+async def _cancel_after(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
