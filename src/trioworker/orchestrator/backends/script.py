@@ -26,7 +26,7 @@ MAX_QUOTED = 120
 """Characters of the messages that the error of an unmet expectation quotes: their end, where the results are."""
 
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
-Tokens = Annotated[int, msgspec.Meta(ge=0)]
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 
 
 class ScriptError(WorkerError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import json
-import re
+import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -13,18 +15,28 @@ import yaml
 from trioworker.errors import ConfigError
 from trioworker.orchestrator.backends.base import LlmRefusedError, NamedReply
 from trioworker.orchestrator.backends.script import ScriptError, Turn, answer
+from trioworker.orchestrator.backends.script_errors import (
+    invalid_json,
+    invalid_turn,
+    invalid_yaml,
+    not_a_list,
+    unusable_value,
+)
+from trioworker.orchestrator.backends.script_lines import line_of, repeated_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from trioworker.orchestrator.backends.base import LlmRequest
+    from trioworker.orchestrator.backends.script_errors import Problem
+    from trioworker.orchestrator.backends.script_lines import Steps
     from trioworker.protocol.wire import Reply
 
 MAX_SCRIPT_BYTES = 64 * 1024 * 1024
 """Maximum size of a script in bytes: a dozen files of the write limit (5 MiB). A larger file can't be meant."""
-
-TURN_KEYS = ", ".join(field.name for field in msgspec.structs.fields(Turn))
+MAX_FILES = 1_000
+"""Files of a folder that are compared with the name of a missing script."""
 
 
 class ScriptBackend:
@@ -55,25 +67,27 @@ def load_turns(path: Path) -> tuple[Turn, ...]:
         ConfigError: the script is invalid; `FILE:LINE: reason; remedy`.
     """
     text = _read(path)
-    root = _compose(path, text)
-    # The JSON parser knows escapes that YAML's doesn't. YAML's tree still provides the line numbers.
-    value = _json(path, text) if path.suffix == ".json" else _constructed(path, text)
-    where: tuple[str | int, ...] = ()
+    # YAML's tree also provides the line numbers for JSON.
+    root, value = _json(path, text) if path.suffix == ".json" else _yaml(path, text)
+    if problem := repeated_key(root):
+        raise _error(path, problem.line, f"the key `{problem.key}` is given twice; keep one")
+    where: Steps = ()
     if isinstance(value, dict) and "turns" in value:
-        document = cast("dict[str, Any]", value)
+        document = cast("dict[Any, Any]", value)
         for key in document:
             if key != "turns":
-                raise _error(path, root, (key,), f"unknown key `{key}`; the only key is `turns`")
+                raise _error(path, line_of(root, (key,)), f"unknown key `{key}`; the only key is `turns`")
         value, where = document["turns"], ("turns",)
     if not isinstance(value, list) or not value:
-        raise _error(
-            path, root, where, "a script is a list of at least one turn, or an object with that list as `turns`"
-        )
+        raise _error(path, line_of(root, where), not_a_list(value))
     try:
         turns = msgspec.convert(value, tuple[Turn, ...])
     except msgspec.ValidationError as error:
-        raise _invalid(path, root, where, str(error)) from error
-    return tuple(_checked(path, root, (*where, index), turn) for index, turn in enumerate(turns))
+        raise _problem(path, root, where, invalid_turn(str(error))) from error
+    for index, turn in enumerate(turns):
+        if problem := unusable_value(turn):
+            raise _problem(path, root, (*where, index), problem)
+    return turns
 
 
 def _read(path: Path) -> str:
@@ -81,100 +95,48 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_SCRIPT_BYTES + 1)
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; use script:FILE with a YAML or JSON file") from error
+        meant = f" (did you mean {near}?)" if isinstance(error, FileNotFoundError) and (near := _near(path)) else ""
+        raise ConfigError(f"{path}: {error.strerror}{meant}; use script:FILE with a YAML or JSON file") from error
     if len(data) > MAX_SCRIPT_BYTES:
-        raise ConfigError(f"{path}: over {MAX_SCRIPT_BYTES} bytes; is this a script?")
+        raise ConfigError(f"{path}: larger than 64 MiB, so it isn't a script; use script:FILE with a YAML or JSON file")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError(f"{path}:{line}: not UTF-8; save the script as UTF-8") from error
+        raise _error(path, line, "not UTF-8; use a YAML or JSON file, saved as UTF-8") from error
 
 
-def _compose(path: Path, text: str) -> yaml.Node | None:
+def _near(path: Path) -> str | None:
+    """A file in the same folder with a similar name."""
+    names: list[str] = []
+    with suppress(OSError), os.scandir(path.parent) as entries:
+        names = [entry.name for entry, _ in zip(entries, range(MAX_FILES), strict=False)]
+    near = difflib.get_close_matches(path.name, names, 1, 0.7)
+    return str(path.with_name(near[0])) if near else None
+
+
+def _yaml(path: Path, text: str) -> tuple[yaml.Node | None, Any]:
     try:
-        # A tab is whitespace in JSON and an error in YAML. JSON strings can't contain one.
-        return yaml.compose(text.replace("\t", " ") if path.suffix == ".json" else text, yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise ConfigError(f"{path}:{line}: {_one_line(error.problem or str(error))}; fix the syntax") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{path}:1: {_one_line(str(error))}; fix the syntax") from error
+        return yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise _error(path, *invalid_yaml(error, text)) from error
 
 
-def _json(path: Path, text: str) -> Any:
+def _json(path: Path, text: str) -> tuple[yaml.Node | None, Any]:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{path}:{error.lineno}: {error.msg}; fix the JSON") from error
+        value = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise _error(path, *invalid_json(error)) from error
+    root = None
+    # A tab is whitespace in JSON and an error in YAML. JSON strings can't contain one.
+    with suppress(yaml.YAMLError, RecursionError):
+        root = yaml.compose(text.replace("\t", " "), yaml.SafeLoader)
+    return root, value
 
 
-def _constructed(path: Path, text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{path}:{line}: {_one_line(error.problem or str(error))}; use a plain value") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}:1: {_one_line(str(error))}; use plain values") from error
+def _problem(path: Path, root: yaml.Node | None, where: Steps, problem: Problem) -> ConfigError:
+    return _error(path, line_of(root, (*where, *problem.steps)), problem.text)
 
 
-def _checked(path: Path, root: yaml.Node | None, where: tuple[str | int, ...], turn: Turn) -> Turn:
-    if turn.expect is not None:
-        try:
-            re.compile(turn.expect)
-        except re.error as error:
-            message = f"`expect` is not a regular expression: {error}; see Python's re"
-            raise _error(path, root, (*where, "expect"), message) from error
-    for index, call in enumerate(turn.tool_calls):
-        try:
-            msgspec.json.encode(call.arguments)
-        except (TypeError, ValueError, RecursionError) as error:
-            message = f"arguments that JSON can't represent: {_one_line(str(error))}; use plain values"
-            raise _error(path, root, (*where, "tool_calls", index, "arguments"), message) from error
-    return turn
-
-
-_STEP = re.compile(r"\.(?P<key>\w+)|\[(?P<index>\d+)\]")
-
-
-def _invalid(path: Path, root: yaml.Node | None, where: tuple[str | int, ...], message: str) -> ConfigError:
-    """The error for msgspec's message, such as `Expected X, got Y - at `$[1].z``, with the line of that value."""
-    text, _, place = message.partition(" - at `$")
-    steps = [match["key"] or int(match["index"]) for match in _STEP.finditer(place)]
-    remedy = ""
-    if unknown := re.search("unknown field `(.*)`", text):
-        keys = "name, arguments" if "tool_calls" in steps else TURN_KEYS
-        steps.append(unknown[1])
-        text, remedy = f"unknown key `{unknown[1]}`", f"; known are {keys}"
-    elif steps:
-        text = f"`{steps[-1]}`: {text}" if isinstance(steps[-1], str) else text
-    return _error(path, root, (*where, *steps), text + remedy)
-
-
-def _error(path: Path, root: yaml.Node | None, where: tuple[str | int, ...], message: str) -> ConfigError:
-    return ConfigError(f"{path}:{_line(root, where)}: {message}")
-
-
-def _line(node: yaml.Node | None, where: tuple[str | int, ...]) -> int:
-    """The line, from 1, of the deepest part of `where` that exists."""
-    line = 1 if node is None else node.start_mark.line + 1
-    for step in where:
-        if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
-            items: list[yaml.Node] = node.value
-            node = items[step]
-            line = node.start_mark.line + 1
-        elif isinstance(node, yaml.MappingNode):
-            pairs: list[tuple[yaml.Node, yaml.Node]] = node.value
-            found = [pair for pair in pairs if pair[0].value == step]
-            if not found:
-                break
-            line, node = found[0][0].start_mark.line + 1, found[0][1]
-        else:
-            break
-    return line
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _error(path: Path, line: int, text: str) -> ConfigError:
+    return ConfigError(f"{path}:{line}: {text}")
