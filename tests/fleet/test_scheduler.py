@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from support.fleets import RecordingObserver
+from support.scripted_engine import LOST, ScriptedEngine, ended
 from trioworker.errors import ConfigError
 from trioworker.fleet.engine import Attempt, NotStartedError
 from trioworker.fleet.jobs import FleetJob
@@ -21,42 +22,12 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-LOST = Attempt(exit_code=None, message="the worker was killed by signal 9")
-
-
-def ended(code: int) -> Attempt:
-    return Attempt(exit_code=code, status="completed" if code == 0 else "failed", success=code == 0)
-
 
 def jobs(count: int) -> list[FleetJob]:
     return [
         FleetJob(job_id=f"job-{n}", token="t", orchestrator_url="http://x", workspace=None, worker_options=())
         for n in range(count)
     ]
-
-
-class ScriptedEngine:
-    """An engine whose workers run for a second and end with `ends`, attempt by attempt; the last one repeats."""
-
-    name = "scripted"
-    retries = False
-
-    def __init__(self, *ends: Attempt) -> None:
-        self.ends = ends
-        self.started: list[str] = []
-        self.running = 0
-        self.max_running = 0
-
-    async def run(self, job: FleetJob, stopping: trio.Event) -> Attempt:
-        self.started.append(job.job_id)
-        self.running += 1
-        self.max_running = max(self.max_running, self.running)
-        with trio.move_on_after(1) as scope:
-            await stopping.wait()
-        self.running -= 1
-        return (
-            self.ends[min(self.started.count(job.job_id), len(self.ends)) - 1] if scope.cancelled_caught else ended(4)
-        )
 
 
 def scheduler_of(

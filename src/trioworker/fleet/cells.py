@@ -37,9 +37,9 @@ def pad(text: str, width: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A duration for people: `0.4 s`, `12 s`, `3 min 20 s`, `1 h 5 min`."""
+    """A duration for people: `0.4 s`, `2 s`, `12 s`, `3 min 20 s`, `1 h 5 min`."""
     if seconds < 9.95:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

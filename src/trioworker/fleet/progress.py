@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from trioworker.fleet.jobs import FleetJob
     from trioworker.fleet.results import Result
+    from trioworker.fleet.stopping import Stop
 
 ETA_STEPS = ((90.0, 10.0, "s"), (5400.0, 60.0, "min"), (float("inf"), 3600.0, "h"))
 """Up to how many seconds a rest is shown in which unit, and rounded up to how many seconds."""
@@ -26,8 +27,9 @@ class _Running(NamedTuple):
 class Progress:
     """Counts jobs. Times are those of trio's clock."""
 
-    def __init__(self, jobs: Sequence[FleetJob], earlier: Iterable[Result], parallel: int) -> None:
+    def __init__(self, jobs: Sequence[FleetJob], earlier: Iterable[Result], parallel: int, stop: Stop) -> None:
         """`earlier` are the results of earlier runs, `parallel` is the maximum number of concurrent workers."""
+        self._stop = stop
         self.total = len(jobs)
         self._seconds = [result.seconds for result in earlier]
         self._parallel = parallel
@@ -58,13 +60,13 @@ class Progress:
             self.not_started[job.job_id] = reason
 
     def seconds_left(self) -> float | None:
-        """The estimated time until the last job ends: from the mean of those that ended. None before the first did."""
+        """The estimated time until the fleet ends, from the mean of the jobs that ended. None before the first did."""
         if not self._seconds:
             return None
         mean = sum(self._seconds) / len(self._seconds)
         now = trio.current_time()
         running = [max(0.0, mean - (now - each.since)) for each in self._running.values()]
-        waiting = self.total - self.ended - len(running)
+        waiting = 0 if self._stop.draining.is_set() else self.total - self.ended - len(running)
         lanes = min(self._parallel, waiting + len(running))
         if not lanes:
             return 0.0
@@ -77,7 +79,7 @@ class Progress:
             parts.append(rest)
         now = trio.current_time()
         oldest = sorted(self._running.values(), key=lambda each: each.since)
-        parts.append(", ".join(f"{fit(each.name, 40)} {duration(now - each.since)}" for each in oldest))
+        parts.append(", ".join(f"{fit(each.name, 40)} {duration(int(now - each.since))}" for each in oldest))
         return fit(" · ".join(filter(None, parts)), width)
 
     def rest(self) -> str | None:

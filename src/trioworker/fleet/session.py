@@ -48,7 +48,7 @@ async def run_session(
     """
     columns = terminal_columns()
     earlier = [results.done[job.job_id] for job in jobs if job.job_id in results.done]
-    progress = Progress(jobs, earlier, parallel)
+    progress = Progress(jobs, earlier, parallel, stop)
     display = Display(progress, columns=columns)
     scheduler = Scheduler(
         engine, job_status, results, display, stop, parallel=parallel, attempts=attempts, finish=finish

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 50
 """Rows of a table; of a longer list, only the jobs that did not succeed are shown."""
-MIN_ANSWER = 20
-"""Columns for the answer; the name gets what remains, at least as many."""
 MAX_NAME = 40
+"""Columns of a name, which leaves at least as many for the answer."""
 
 
 class _Row(NamedTuple):
@@ -43,7 +42,7 @@ def table(
         rows = [row._replace(tokens="") for row in rows]
     fixed = [max(width_of(row[column]) for row in rows) for column in (1, 2, 3)]
     room = columns - sum(width + 2 for width in fixed if width) - 2
-    name = min(max(width_of(row.name) for row in rows), MAX_NAME, max(room - MIN_ANSWER, room // 2, 1))
+    name = min(max(width_of(row.name) for row in rows), MAX_NAME, max(room // 2, 1))
     lines = [fit(_line(row, [name, *fixed]), columns) for row in rows] if len(rows) > 1 else []
     hidden = len(jobs) - len(rows) + 1
     return [*lines, f"… and {hidden} more"] if hidden and lines else lines

@@ -17,6 +17,7 @@ from trioworker.fleet.engine import Attempt, NotStartedError
 from trioworker.fleet.job_status import attempt_from_report
 from trioworker.fleet.workspaces import is_taken, make_draft, publish
 from trioworker.orchestrator.database import unlocked
+from trioworker.protocol.exit_codes import BAD_USAGE
 from trioworker.supervision.nurseries import unwrap_single_exception
 from trioworker.worker.state.journal_file import journal_path
 
@@ -63,27 +64,28 @@ class TaskEngine:
 
     async def run(self, job: FleetJob, stopping: trio.Event) -> Attempt:
         """See `Engine`."""
-        ended = await self.fetch_outcome(job)
+        view = await self._call(self._store.view, job.job_id)
+        ended = None if view is None else _outcome(view)
         if ended is not None:
             # Its fleet was killed before the result was written.
             return msgspec.structs.replace(ended, count=0)
-        token = await self._prepare(job)
+        token = await self._prepare(job, view)
         if token is None:
             return Attempt(exit_code=None, message="stopped before its start")
         options = (*job.worker_options, f"--state-dir={self._state_dir}")
         attempt = await self._engine.run(
             msgspec.structs.replace(job, token=token, orchestrator_url=self._url, worker_options=options), stopping
         )
+        if attempt.exit_code == BAD_USAGE and view is not None:
+            # The usage of its first worker was good, so this passes: a worker that is about to end has the journal.
+            attempt = msgspec.structs.replace(attempt, exit_code=None)
         view = await self._call(self._store.view, job.job_id)
         return attempt if view is None else _with_tokens(attempt, view)
 
     async def fetch_outcome(self, job: FleetJob) -> Attempt | None:
         """Return the job's outcome, or None if it has not ended."""
         view = await self._call(self._store.view, job.job_id)
-        if view is None or view.report is None:
-            return None
-        attempt = attempt_from_report(view.state, success=view.report.success, message=view.report.message)
-        return _with_tokens(attempt, view)
+        return None if view is None else _outcome(view)
 
     async def finish(self, job: FleetJob, result: Result) -> None:
         """End a job whose result is final, also if its workers could not report it, and delete its journal."""
@@ -94,16 +96,13 @@ class TaskEngine:
         except OSError:
             return
 
-    async def _prepare(self, job: FleetJob) -> str | None:
+    async def _prepare(self, job: FleetJob, view: JobView | None) -> str | None:
         """Make the workspace and the job, unless an earlier run has. Return a token, or None if the fleet stops."""
         token = None
         with unwrap_single_exception():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_cancel_after, self._stop.draining, nursery.cancel_scope)
-                if await self._call(self._store.view, job.job_id) is None:
-                    token = await self._create(job)
-                else:
-                    token = await self._renew(job)
+                token = await (self._create(job) if view is None else self._renew(job))
                 nursery.cancel_scope.cancel()
         return token
 
@@ -141,6 +140,13 @@ class TaskEngine:
 def _is_ours(task: Task) -> bool:
     """Whether the task's workspace is made by us."""
     return task.workspace is None or task.source is not None
+
+
+def _outcome(view: JobView) -> Attempt | None:
+    if view.report is None:
+        return None
+    attempt = attempt_from_report(view.state, success=view.report.success, message=view.report.message)
+    return _with_tokens(attempt, view)
 
 
 def _with_tokens(attempt: Attempt, view: JobView) -> Attempt:
