@@ -31,7 +31,8 @@ class OrchestratorError(WorkerError):
 class RefusedError(OrchestratorError):
     """The orchestrator responded with a status that no retry can change.
 
-    `status` is the HTTP status code.
+    Attributes:
+        status: the HTTP status code.
     """
 
     def __init__(self, message: str, status: int) -> None:
@@ -56,7 +57,8 @@ class ReleasedError(OrchestratorError):
 class UnreachableError(OrchestratorError):
     """The orchestrator didn't respond within the time of the request, or only with transient failures.
 
-    `retry_after` is the number of seconds that the last response asked to wait, 0 if none did.
+    Attributes:
+        retry_after: the number of seconds that the last response asked to wait, 0 if none did.
     """
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
@@ -114,7 +116,11 @@ class ToolError(WorkerError):
 
 
 class InvalidParametersError(ToolError):
-    """The arguments of a call don't match the tool's schema; `problems` has one `FIELD: MESSAGE` for each mismatch."""
+    """The arguments of a call don't match the tool's schema.
+
+    Attributes:
+        problems: one `FIELD: MESSAGE` for each mismatch.
+    """
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("invalid parameters: " + "; ".join(problems))

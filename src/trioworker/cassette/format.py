@@ -114,7 +114,15 @@ class RecordedExchange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cassette(msgspec.Struct, frozen=True, kw_only=True):
-    """A recorded job."""
+    """A recorded job.
+
+    Attributes:
+        name: the file that it was read from, for errors.
+        header: the job, and the options that shape its requests.
+        exchanges: the requests to the model and their replies, in order.
+        calls: the tool calls and their outputs, in order.
+        end: the outcome of the job.
+    """
 
     name: str
     header: CassetteHeader

@@ -40,7 +40,11 @@ EXTRA_TIMEOUT = 3600.0
 
 
 class DivergedError(WorkerError):
-    """A replayed job differs from the recorded one. `diff` shows the first request that differs, if one does."""
+    """A replayed job differs from the recorded one.
+
+    Attributes:
+        diff: the first request that differs, if one does.
+    """
 
     def __init__(self, divergence: Divergence) -> None:
         super().__init__(divergence.message)

@@ -34,27 +34,41 @@ DEFAULT_POLL_INTERVAL = 1.0
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the run of a job depends on. The defaults are those of the command line.
 
-    `timeout`, `grace` and `poll_interval` are in seconds. `repr` never shows the token or a password in the URL.
+    `repr` never shows the token or a password in the URL.
     """
 
     job_id: str
+    """The job's UUID."""
     token: str
+    """The job's bearer token."""
     workspace: Path
+    """The folder that the tools work in."""
     orchestrator_url: str = DEFAULT_ORCHESTRATOR_URL
+    """Where the orchestrator listens."""
     max_iterations: int = DEFAULT_MAX_ITERATIONS
+    """Maximum number of iterations, 1 to 500."""
     timeout: float = DEFAULT_TIMEOUT
+    """Time limit of the whole job in seconds."""
     grace: float = DEFAULT_GRACE
+    """Seconds to report the end after a stop or the time-out."""
     time_from: float | None = None
     """Seconds of CLOCK_MONOTONIC from which `timeout` counts for a resumed job; None: since the job was opened."""
     reasoning: ReasoningMode = "single"
+    """How many requests an iteration makes: `single` or `two-phase`."""
     poll_interval: float = DEFAULT_POLL_INTERVAL
+    """Seconds between two polls for a follow-up prompt."""
     event_queue: int = DEFAULT_EVENT_QUEUE
+    """Events that may wait for delivery before the job waits for them."""
     context_limit: int = DEFAULT_CONTEXT_TOKENS
+    """Maximum number of tokens of a request and its reply; above it, old messages are compacted."""
     token_budget: int | None = None
     """Input plus output tokens of the whole job; None means no limit."""
     max_tokens: int = DEFAULT_MAX_TOKENS
+    """Maximum length of a reply in tokens."""
     llm_timeout: float = DEFAULT_LLM_TIMEOUT
+    """Time limit in seconds of one attempt to get a reply from the model."""
     output_limit: int = DEFAULT_OUTPUT_LIMIT
+    """Maximum size in bytes of a tool's result that the model sees."""
     state_dir: Path | None = None
     """The folder of the journal; without one, the job does not survive its process."""
     containment: ContainmentMode = "auto"

@@ -46,7 +46,8 @@ class RunningJob:
 
     Attributes:
         actors: the four, by name: `prompt-poller`, `reasoner`, `tool-executor`, `event-shipper`.
-        job, services: the state, and what the actors work with; read them, don't change them.
+        job: the state; read it, don't change it.
+        services: what the actors work with; read it, don't change it.
         stop_reason: why the job was stopped, if it was.
     """
 

@@ -25,10 +25,22 @@ if TYPE_CHECKING:
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """What a job cost.
 
-    `llm_seconds` is the time that the job waited for the model, `tool_seconds` the time for tools, `worker_seconds` all
-    other time. `events_lost` counts the events that were given up; at the end of the job, also those that were
-    never accepted. `retries`, `restarts`, `events_resent` and `worker_seconds` are counted in this process; the rest
-    also covers earlier processes of the job.
+    `retries`, `restarts`, `events_resent` and `worker_seconds` are counted in this process; the rest also covers
+    earlier processes of the job.
+
+    Attributes:
+        iterations: how many were started.
+        llm_requests: requests to the model that were answered.
+        input_tokens: tokens of the requests, as the model server counts them.
+        output_tokens: tokens of the replies.
+        llm_seconds: time that the job waited for the model.
+        tool_seconds: time that the job waited for tools.
+        worker_seconds: all other time.
+        retries: requests to the orchestrator that were repeated.
+        restarts: how often an actor was started again.
+        events_sent: events that the orchestrator accepted.
+        events_resent: events that were sent more than once.
+        events_lost: events that were given up; at the end of the job, also those that were never accepted.
     """
 
     iterations: int
@@ -46,7 +58,16 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a job ended. `reported` says whether the orchestrator accepted the report."""
+    """How a job ended.
+
+    Attributes:
+        status: `completed`, `failed`, `cancelled` or `stuck`.
+        success: whether the status is `completed`.
+        message: the model's answer, or the reason of the failure.
+        iterations: how many were started.
+        reported: whether the orchestrator accepted the report.
+        metrics: what the job cost.
+    """
 
     status: Status
     success: bool

@@ -102,9 +102,13 @@ class Tool(ABC, Generic[P]):
     """A tool that the model can call. Its instances hold no state of a job."""
 
     name: ClassVar[str]
+    """The name by which the model calls it."""
     description: ClassVar[str]
+    """What it does, for the model."""
     parameters: ClassVar[type[Parameters]]
+    """The struct of its parameters."""
     timeout: ClassVar[float] = DEFAULT_TIMEOUT
+    """Seconds that a call may take."""
     reads_only: ClassVar[bool] = False
     """Whether the tool changes nothing: adjacent calls of such tools run concurrently."""
 
