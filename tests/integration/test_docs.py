@@ -110,6 +110,30 @@ def test_messages_on_the_troubleshooting_page_are_in_the_sources() -> None:
     assert [message for message in quoted if message not in ours] == []
 
 
+def test_script_of_the_page_runs(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "scripts.md").read_text()
+    (script,) = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (command,) = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "hello.yaml").write_text(script)
+    ended = subprocess.run(
+        ["sh", "-c", command],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "XDG_STATE_HOME": str(tmp_path.with_name("state")),
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "hello.sh greets whom its first argument names." in ended.stdout
+    assert (tmp_path / "hello.sh").exists()
+
+
 def test_troubleshooting_page_has_every_exit_code() -> None:
     page = (ROOT / "docs" / "troubleshooting.md").read_text()
     headings = dict(re.findall(r"^## (\d): (.+)$", page, re.MULTILINE))

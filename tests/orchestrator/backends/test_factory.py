@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +11,7 @@ from trioworker.errors import ConfigError
 from trioworker.orchestrator.backends.factory import DEFAULT_BASE_URL, open_backend
 from trioworker.orchestrator.backends.openai import OpenAIBackend
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+PAGE = (Path(__file__).parents[3] / "docs" / "models.md").read_text()
 KEY = "sk-test-0123456789abcdef"
 
 
@@ -65,6 +64,12 @@ def test_openai_with_a_url_ignores_the_variable(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1/")
     opened = server("openai:http://h.test/v1")
     assert (opened.url, opened.url_source) == ("http://h.test/v1", "--llm")
+
+
+@pytest.mark.parametrize("spec", sorted(set(re.findall(r"--llm (openai\S*)", PAGE))))
+def test_the_specs_of_the_page_are_valid(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert server(spec).url.endswith("/v1")
 
 
 @pytest.mark.parametrize("variable", [None, ""])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import ssl
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -227,3 +230,28 @@ async def test_a_redirect_is_an_error_with_the_other_url() -> None:
 async def test_plain_http_to_a_port_with_tls_is_an_error_with_the_other_url() -> None:
     for words in (b"Client sent an HTTP request to an HTTPS server.", b"The plain HTTP request was sent to HTTPS port"):
         assert "requires TLS; use https://models.test/v1" in await refusal(status(400, words))
+
+
+async def test_the_page_has_the_message_of_each_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "models.md").read_text()
+    check = page.partition("## The check at the start")[2].partition("\n## ")[0]
+    shown = re.findall(r"^\| `([^`]+)` \|", check, re.MULTILINE)
+    untrusted = ssl.SSLCertVerificationError()
+    untrusted.verify_code, untrusted.verify_message = 18, "self-signed certificate"
+    certificate = httpx.ConnectError("failed")
+    certificate.__cause__ = untrusted
+    refusals = [
+        await refusal(httpx.ConnectError("refused")),
+        await refusal(status(401)),
+        await refusal(NOT_FOUND, listing("m"), url="http://models.test"),
+        await refusal(PAGE),
+        await refusal(status(301, location="http://other.test")),
+        await refusal(certificate),
+        await refusal(listing("a", "b"), model=None),
+        await refusal(listing(), model=None),
+    ]
+    monkeypatch.delenv("OPENAI_API_KEY")
+    refusals.append(await refusal(status(401)))
+
+    assert len(shown) == len(refusals)
+    assert [message for message in shown if not any(message in text for text in refusals)] == []

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from pathlib import Path
 
 import pytest
 
 from trioworker.errors import ConfigError
 from trioworker.orchestrator.backends.base import LlmRefusedError, LlmRequest
 from trioworker.orchestrator.backends.factory import open_backend
+from trioworker.orchestrator.backends.script import ScriptedCall, Turn
 from trioworker.orchestrator.backends.script_file import load_turns
 from trioworker.protocol.wire import Message
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TURNS = """\
 # a comment
@@ -46,6 +45,10 @@ def test_json_may_contain_tabs_and_surrogate_escapes(tmp_path: Path) -> None:
 
     assert load_turns(path)[0].content == "😀 a/b"
 
+
+PAGE = (Path(__file__).parents[3] / "docs" / "scripts.md").read_text()
+SHOWN = re.findall(r"^\| `([^`]+)` \| (`+) ?(.+?) ?\2 \|$", PAGE, re.MULTILINE)
+"""The scripts and messages in the page's table of errors."""
 
 CALL = "- tool_calls:\n  - name: a\n"
 
@@ -171,6 +174,20 @@ def test_a_json_error_names_the_line(tmp_path: Path, text: str, line: int, reaso
         load_turns(path)
     assert str(caught.value).startswith(f"{path}:{line}: ")
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "message"), [(text, message) for text, _, message in SHOWN])
+def test_the_page_has_the_message_of_each_wrong_script(tmp_path: Path, text: str, message: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load_turns(path)
+    assert re.sub(r":\d+: ", ": ", str(caught.value)) == f"{path}: {message}"
+
+
+def test_the_page_has_every_key() -> None:
+    keys = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", PAGE, re.MULTILINE))))
+    assert len(SHOWN) > 20
+    assert {*Turn.__struct_fields__, *ScriptedCall.__struct_fields__} <= keys
 
 
 def test_a_missing_script_is_an_error_with_a_near_name(tmp_path: Path) -> None:
