@@ -22,6 +22,7 @@ JOB_ID = "123e4567-e89b-12d3-a456-426614174000"
 TABLES = {
     "worker": option_table.WORKER,
     "local": option_table.LOCAL,
+    "jobs": option_table.JOBS,
     "orchestrator": option_table.ORCHESTRATOR,
     "health": option_table.HEALTH,
     "fleet": option_table.FLEET,
@@ -39,6 +40,7 @@ VALUES = {
     "workspace": "/",
     "max-iterations": "7",
     "timeout": "12.5",
+    "time-from": "12.5",
     "grace": "3",
     "context-limit": "2000",
     "token-budget": "500000",
@@ -61,6 +63,7 @@ VALUES = {
     "cpu": "1.5",
     "json": "on",
     "web": "true",
+    "new": "on",
     "virtual-time": "1",
 }
 """A value of each option that doesn't take any text; none is a default."""
@@ -87,7 +90,8 @@ def help_text(command: str, capsys: pytest.CaptureFixture[str], columns: int = 1
 @pytest.mark.parametrize(("command", "option"), OPTIONS)
 def test_help_of_an_option_has_its_default(command: str, option: Option, capsys: pytest.CaptureFixture[str]) -> None:
     shown = " ".join(help_text(command, capsys).split())
-    name = f"--{option.name} {option.metavar}".strip()
+    metavar = f"[{option.metavar}]" if option.bare else option.metavar
+    name = f"--{option.name} {metavar}".strip()
     assert f" {name} {options.help_of(option)}" in shown
     if option.default is None:
         assert "(required" in options.help_of(option)

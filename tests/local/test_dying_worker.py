@@ -31,18 +31,17 @@ async def test_a_job_whose_worker_keeps_dying_is_kept_and_not_reported(tmp_path:
     workspace.mkdir()
     (tmp_path / "turns.json").write_text(json.dumps([{"content": "The job is complete."}]))
     options = ("--workspace", str(workspace), "--state-dir", str(tmp_path / "state"))
-    options = (*options, "--llm", f"script:{tmp_path / 'turns.json'}", "--database", str(tmp_path / "jobs.db"), "--web")
+    options = (*options, "--llm", f"script:{tmp_path / 'turns.json'}", "--web")
     ended = await ran("local", "Fix it.", *options, environment={"PYTHONPATH": str(tmp_path)})
 
     assert ended.code == 7, ended.err
     line = ended.err.splitlines()[-1]
-    with closing(sqlite3.connect(tmp_path / "jobs.db")) as database:
+    with closing(sqlite3.connect(tmp_path / "state" / "jobs.sqlite")) as database:
         ((job_id, end, digest),) = database.execute("SELECT id, ended, token_digest FROM jobs")
-    journal, kept = re.escape(f"{tmp_path}/state/{job_id}.journal"), re.escape(f"{tmp_path}/jobs.db")
     assert re.fullmatch(
         rf"trioworker: the worker died 4 times, last with signal 9 \(SIGKILL\), probably because memory ran out;"
-        rf" job {job_id} has not ended: its journal, from which a worker resumes it,"
-        rf" is {journal}, and the job is in {kept}",
+        rf" job {job_id[:8]} has not ended; to resume it, run the same command again,"
+        rf" or `trioworker local --resume {job_id[:8]}`",
         line,
     )
     assert (end, digest is None) == (None, False)
@@ -61,7 +60,7 @@ async def test_a_job_whose_worker_dies_in_the_middle_keeps_its_journal(tmp_path:
     assert ended.code == 7, ended.out + ended.err
     (journal,) = (tmp_path / "state").glob("*.journal")
     assert journal.stat().st_size > 0
-    assert str(journal) in ended.err.splitlines()[-1]
+    assert f"`trioworker local --resume {journal.stem[:8]}`" in ended.err.splitlines()[-1]
     assert "> shell" in ended.out
 
 

@@ -39,12 +39,11 @@ async def test_an_end_that_a_locked_database_does_not_take_is_one_line_and_keeps
         "    from trioworker.orchestrator import database\n"
         "    database.LOCK_TIMEOUT = 0.5\n"
     )
-    database = tmp_path / "jobs.db"
     arguments = ("local", "Fix it.", *options(tmp_path, "touch started; sleep 60"))
-    arguments = (*arguments, "--database", str(database), "--timeout", "3", "--grace", "1")
+    arguments = (*arguments, "--timeout", "3", "--grace", "1")
     async with started(*arguments, environment={"PYTHONPATH": str(tmp_path)}) as program:
         await until((tmp_path / "workspace" / "started").exists)
-        with closing(sqlite3.connect(database, isolation_level=None, timeout=60)) as other:
+        with closing(sqlite3.connect(tmp_path / "state" / "jobs.sqlite", isolation_level=None, timeout=60)) as other:
             other.execute("BEGIN EXCLUSIVE")
             ended = await program.ended()
 
@@ -52,9 +51,9 @@ async def test_an_end_that_a_locked_database_does_not_take_is_one_line_and_keeps
     assert "Traceback" not in ended.err
     journal = journal_of(tmp_path)
     assert ended.err.splitlines()[-1] == (
-        "trioworker: another process locks the orchestrator's database; end that process; the end of job"
-        f" {journal.stem} is not recorded: its journal, from which a worker resumes it,"
-        f" is {journal}, and the job is in {database}"
+        "trioworker: another process locks the orchestrator's database; end that process;"
+        f" the job's end is not recorded: job {journal.stem[:8]} has not ended; to resume it, run the same command again,"
+        f" or `trioworker local --resume {journal.stem[:8]}`"
     )
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import subprocess
+import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +14,7 @@ import trio
 import trio.testing
 
 from trioworker.errors import ConfigError
+from trioworker.orchestrator.database import unusable
 from trioworker.orchestrator.store import Store
 from trioworker.protocol.wire import CompletionReport, Credential, Prompt, Reply, StatusUpdate
 
@@ -229,3 +233,51 @@ def test_a_foreign_or_newer_database_is_refused(tmp_path: Path) -> None:
         Store(newer)
     with pytest.raises(ConfigError, match="No such file or directory"):
         Store(tmp_path / "none" / "jobs.db")
+
+
+def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE theirs (x)")
+        with pytest.raises(ConfigError, match=r"theirs\.db: not an orchestrator's database; use another one"):
+            Store(path)
+        assert db.execute("SELECT name FROM sqlite_master").fetchall() == [("theirs",)]
+
+
+def test_a_damaged_database_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    Store(path).__exit__()
+    content = bytearray(path.read_bytes())
+    content[100:] = b"\xff" * (len(content) - 100)
+    path.write_bytes(content)
+
+    with pytest.raises(ConfigError, match="malformed; move it away"):
+        Store(path)
+
+
+def test_a_full_disk_is_named_with_the_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA max_page_count = 2")
+        with pytest.raises(sqlite3.OperationalError) as full:
+            db.executescript("CREATE TABLE a (x); CREATE TABLE b (x); CREATE TABLE c (x); CREATE TABLE d (x);")
+
+    assert str(unusable(path, full.value)) == f"database {path}: database or disk is full; free some space"
+
+
+@pytest.mark.integration
+def test_programs_that_start_at_once_share_a_new_database(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from trioworker.orchestrator.store import Store\n"
+        "input()\nwith Store(Path(sys.argv[1])) as store: store.create_job('Fix it.', title='Fix')\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "jobs.db")]
+    programs = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(4)]
+    for each in programs:
+        assert each.stdin is not None
+        each.stdin.write(b"\n")
+        each.stdin.close()
+
+    assert [each.wait() for each in programs] == [0] * 4
+    with Store(tmp_path / "jobs.db") as store:
+        assert len(store.views()) == 4

@@ -209,7 +209,7 @@ LOCAL = (
         "JOB",
         str,
         "",
-        "resume the unfinished job whose id starts with JOB, or the newest one in the workspace, instead of TEXT",
+        "resume the job whose id starts with JOB, or the newest unfinished one here",
         default_help="one with the same TEXT",
         bare=NEWEST,
     ),
