@@ -52,7 +52,8 @@ async def test_an_end_that_a_locked_database_does_not_take_is_one_line_and_keeps
     journal = journal_of(tmp_path)
     assert ended.err.splitlines()[-1] == (
         "trioworker: another process locks the orchestrator's database; end that process;"
-        f" the job's end is not recorded: job {journal.stem[:8]} has not ended; to resume it, run the same command again,"
+        " the job's end is not recorded:"
+        f" job {journal.stem[:8]} has not ended; to resume it, run the same command again,"
         f" or `trioworker local --resume {journal.stem[:8]}`"
     )
 

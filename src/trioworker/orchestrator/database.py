@@ -134,10 +134,12 @@ def open_database(database: Path | None) -> sqlite3.Connection:
             os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         db = sqlite3.connect(database or ":memory:", isolation_level=None, timeout=OPEN_TIMEOUT)
         try:
+            # Tables first: another program that creates the database at this moment sets the version before them.
+            has_tables = db.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version not in {0, SCHEMA_VERSION}:
                 raise ConfigError(f"database {database}: created by another version; use a new one, or move it away")
-            if version == 0 and db.execute("SELECT 1 FROM sqlite_master").fetchone() is not None:
+            if version == 0 and has_tables:
                 raise ConfigError(f"database {database}: not an orchestrator's database; use another one")
             db.executescript(SCHEMA)
             # From now on `unlocked` waits.
