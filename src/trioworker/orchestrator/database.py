@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import time
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import trio
@@ -141,7 +142,7 @@ def open_database(database: Path | None) -> sqlite3.Connection:
                 raise ConfigError(f"database {database}: created by another version; use a new one, or move it away")
             if version == 0 and has_tables:
                 raise ConfigError(f"database {database}: not an orchestrator's database; use another one")
-            db.executescript(SCHEMA)
+            _apply_schema(db)
             # From now on `unlocked` waits.
             db.execute("PRAGMA busy_timeout = 0")
         except BaseException:
@@ -152,6 +153,20 @@ def open_database(database: Path | None) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise unusable(database, error) from error
     return db
+
+
+def _apply_schema(db: sqlite3.Connection) -> None:
+    give_up = time.monotonic() + OPEN_TIMEOUT
+    while True:
+        try:
+            db.executescript(SCHEMA)
+        except sqlite3.OperationalError as error:
+            # SQLite doesn't wait for another program that switches to the write-ahead log at this moment.
+            if not _is_locked(error) or time.monotonic() >= give_up:
+                raise
+            time.sleep(LOCK_POLL_INTERVAL)
+        else:
+            return
 
 
 def unusable(database: Path | None, error: sqlite3.Error) -> ConfigError:
