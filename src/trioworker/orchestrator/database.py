@@ -32,7 +32,7 @@ WRITABLE = "use a folder that exists and that you can write to"
 
 SCHEMA = f"""
 PRAGMA journal_mode = WAL;
--- A machine crash may lose the last events, but its jobs end with it. A crash of the program loses none.
+-- A machine crash may lose the last events. A crash of the program loses none.
 PRAGMA synchronous = NORMAL;
 PRAGMA foreign_keys = ON;
 PRAGMA user_version = {SCHEMA_VERSION};

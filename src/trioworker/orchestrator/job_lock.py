@@ -49,13 +49,15 @@ async def lock_job(state_dir: Path, job_id: str) -> JobLock | None:
     """Take the lock on a job; None if another program holds it.
 
     Raises:
-        ConfigError: the file can't be created.
+        ConfigError: the file can't be created or locked.
     """
     path = lock_path(state_dir, job_id)
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise ConfigError(f"--state-dir: cannot open {path}: {error.strerror}") from error
+        raise ConfigError(
+            f"--state-dir: cannot open {path}: {error.strerror}; use a folder that you can write to"
+        ) from error
     try:
         with trio.move_on_after(PROBE_TIMEOUT):
             while not try_lock(file, fcntl.LOCK_EX):  # noqa: ASYNC110 - the kernel reports no release
@@ -64,6 +66,9 @@ async def lock_job(state_dir: Path, job_id: str) -> JobLock | None:
                 os.ftruncate(file, 0)
                 os.pwrite(file, str(os.getpid()).encode(), 0)
             return JobLock(path, file)
+    except OSError as error:
+        os.close(file)
+        raise ConfigError(f"--state-dir: cannot lock {path}: {error.strerror}; use a folder on a local disk") from error
     except BaseException:
         os.close(file)
         raise
