@@ -15,7 +15,7 @@ from trioworker.protocol.wire import JobDescription
 from trioworker.worker.llm.prompts import job_prompt
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
 
 def from_file(folder: Path, data: bytes) -> str:
@@ -61,7 +61,7 @@ SOURCES = [pytest.param(from_file, id="file"), pytest.param(from_stdin, id="stdi
     ],
     ids=lambda value: repr(value[:12]),
 )
-def test_text_is_read_whole(read: type[from_file], data: bytes, text: str, tmp_path: Path) -> None:
+def test_text_is_read_whole(read: Callable[[Path, bytes], str], data: bytes, text: str, tmp_path: Path) -> None:
     assert read(tmp_path, data) == text
 
 
@@ -79,7 +79,9 @@ def test_text_is_read_whole(read: type[from_file], data: bytes, text: str, tmp_p
     ],
     ids=lambda value: repr(value[:12]),
 )
-def test_unusable_text_is_one_line(read: type[from_file], data: bytes, reason: str, tmp_path: Path) -> None:
+def test_unusable_text_is_one_line(
+    read: Callable[[Path, bytes], str], data: bytes, reason: str, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, data)
     source = f"--task-file {tmp_path}/task.md" if read is from_file else "standard input"

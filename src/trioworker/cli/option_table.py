@@ -14,6 +14,7 @@ from trioworker.cli.values import (
     monotonic_seconds,
     one_of,
     path,
+    path_pattern,
     seconds,
     socket_path,
     standard_input,
@@ -198,7 +199,12 @@ LOCAL = (
     WORKSPACE,
     Option("task-file", "FILE", path, "", "file with the task, in place of TEXT"),
     Option(
-        "follow-ups", "-", standard_input, "", "read follow-up prompts from standard input, even if it is no terminal"
+        "follow-ups",
+        "-",
+        standard_input,
+        "",
+        "read follow-up prompts from standard input",
+        default_help="only if it is a terminal",
     ),
     Option("title", "TEXT", str, "", "title of the job", default_help="the first line of TEXT"),
     Option("json", "", switch, "off", "print one event per line, as JSON"),
@@ -279,7 +285,7 @@ FLEET = (
     Option(
         "workspace",
         "DIR",
-        str,
+        path_pattern,
         "",
         "folder of jobs without one; {job_id} becomes the job's id",
         default_help="the engine's own",

@@ -104,6 +104,11 @@ def path(text: str) -> Path:
     return Path(expanded)
 
 
+def path_pattern(text: str) -> str:
+    """A path with a placeholder."""
+    return str(path(text))
+
+
 def model_spec(text: str) -> str:
     """A model, with the file of a `script:` or `replay:` expanded; the backend checks the rest."""
     kind, colon, file = text.partition(":")
