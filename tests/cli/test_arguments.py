@@ -15,6 +15,7 @@ TYPOS = [
     ("lcoal x", "'lcoal' is not a command; did you mean trioworker local?"),
     ("Worker", "'Worker' is not a command; did you mean trioworker worker?"),
     ("orchestrater --port 1", "'orchestrater' is not a command; did you mean trioworker orchestrator?"),
+    ("help lcoal", "'lcoal' is not a command; did you mean trioworker local?"),
     ("dance", "'dance' is not a command; see trioworker --help"),
     ("--verison", "unknown option --verison; did you mean --version?"),
     ("local x --workspce DIR", "unknown option --workspce; did you mean --workspace?"),
@@ -26,6 +27,9 @@ TYPOS = [
     ("local x --work DIR", "unknown option --work; did you mean --workspace?"),
     ("local x --qqq", "unknown option --qqq; see trioworker local --help"),
     ("fleet --enigne ray", "unknown option --enigne; did you mean --engine?"),
+    ("local x --json=on", "--json takes no value; see trioworker local --help"),
+    ("local x --llm --json", "--llm needs a value; see trioworker local --help"),
+    ("fleet jobs.jsonl more", "unexpected argument 'more'; see trioworker fleet --help"),
     ("worker --jobid 7", "unknown option --jobid; did you mean --job-id?"),
 ]
 
@@ -77,6 +81,11 @@ def test_words_between_options_belong_to_the_text() -> None:
     parsed = parse(["local", "Fix", "the", "--json", "bug", "--llm", "script:x", "now"])
     assert parsed.words == ["Fix", "the", "bug", "now"]
     assert parsed.llm == "script:x"
+
+
+@pytest.mark.parametrize("arguments", [["--", "--x"], ["--json", "--", "--x"], ["--llm", "y", "--", "--x"]])
+def test_text_after_two_dashes_may_look_like_an_option(arguments: list[str]) -> None:
+    assert parse(checked(["local", *arguments])).words == ["--x"]
 
 
 def test_options_of_a_list_add_up() -> None:

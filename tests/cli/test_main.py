@@ -58,7 +58,7 @@ BAD_USAGE: list[tuple[Sequence[str], dict[str, str], str]] = [
     ((*WORKER, "--timeout=-3"), {}, "--timeout: '-3' is not a number of seconds over 0"),
     ((*WORKER, "--reasoning", "wild"), {}, "--reasoning: 'wild' is not single or two-phase"),
     ((*WORKER, "--speed", "9"), {}, "--speed"),
-    ((*WORKER, "--timeout"), {}, "expected one argument"),
+    ((*WORKER, "--timeout"), {}, "--timeout needs a value; see trioworker worker --help"),
     ((*WORKER, "two\nlines"), {}, r"unexpected argument 'two\nlines'"),
 ]
 

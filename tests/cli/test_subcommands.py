@@ -33,6 +33,13 @@ BAD_USAGE: list[tuple[list[str], dict[str, str], str]] = [
     (["local"], {"TRIOWORKER_LLM": "replay:"}, "--llm replay:: which cassette? Name a file that `--record` wrote"),
     (["local"], {"TRIOWORKER_LLM": "replay:x", "TRIOWORKER_WEB": "on"}, "--web is for a live job"),
     (["local", "x"], {"TRIOWORKER_LLM": "script:x", "TRIOWORKER_VIRTUAL_TIME": "yes"}, "--virtual-time is for --llm"),
+    (
+        ["local", "x", "--tool", "no_such:Tool"],
+        {"TRIOWORKER_LLM": "script:x"},
+        "--tool no_such:Tool: no module no_such;",
+    ),
+    (["local", "x", "--tool", "a:B", "--tool", "c"], {"TRIOWORKER_LLM": "script:x"}, "--tool: 'a:B,c' is not MODULE:"),
+    (["local", "x", "--instrument", "no_such:X"], {"TRIOWORKER_LLM": "script:x"}, "--instrument no_such:X: no module"),
     (["orchestrator"], {"TRIOWORKER_LLM": "psychic"}, "--llm psychic: not a model"),
     (["health"], {}, "--health-socket is missing: give it, or set TRIOWORKER_HEALTH_SOCKET"),
     (["fleet"], {}, "the following arguments are required: JOBS.jsonl; see trioworker fleet --help"),

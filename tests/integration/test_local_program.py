@@ -107,15 +107,19 @@ async def test_a_task_on_stdin_longer_than_an_argument_reaches_the_model(workspa
     assert kinds == ["status", "message", "result"]
 
 
-async def test_a_tool_in_the_working_directory_is_added_to_the_built_in_ones(workspace: Path) -> None:
+async def test_a_tool_in_the_working_directory_is_added_to_the_built_in_ones_also_in_a_replay(workspace: Path) -> None:
     (workspace.parent / "words.py").write_text(WORD_COUNT)
     turns = [
         calling(("word_count", {"text": "a b c"}), ("list_dir", {})),
         saying("The job is complete.", expect="3 words"),
     ]
     there = in_shell("", before=f"cd {shlex.quote(str(workspace.parent))};")
-    ended = await local(workspace, turns, "--tool", "words:WordCount", prefix=there)
+    ours = ("--tool", "words:WordCount")
+    ended = await local(workspace, turns, *ours, "--record", "job.jsonl", prefix=there)
+    assert ended.code == 0, ended.out + ended.err
 
+    again = ("local", "--llm", "replay:job.jsonl", "--virtual-time", "--workspace", str(workspace))
+    ended = await ran(*again, *ours, prefix=there)
     assert ended.code == 0, ended.out + ended.err
 
 

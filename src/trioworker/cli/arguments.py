@@ -26,7 +26,7 @@ def checked(arguments: Sequence[str]) -> list[str]:
     """
     first, *rest = arguments
     if first == "help":
-        return [*rest[:1], "--help"]
+        return checked([*rest[:1], "--help"])
     if first.startswith("-"):
         # argparse handles --help and --version, and reports a missing command.
         _check_options([first], TOP_OPTIONS, "trioworker")

@@ -28,6 +28,13 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise a `ConfigError`."""
+        option, _, problem = message.removeprefix("argument ").partition(": ")
+        if problem.startswith("expected one argument"):
+            message = f"{option} needs a value"
+        elif problem.startswith("ignored explicit argument"):
+            message = f"{option} takes no value"
+        elif problem:
+            message = f"{option}: {problem}"
         raise ConfigError(f"{message}; see {self.prog} --help")
 
 

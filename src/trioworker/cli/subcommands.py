@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import argparse
 
     from trioworker.local.config import LocalConfig
+    from trioworker.worker.tools.base import AnyTool
 
 
 def worker(parsed: argparse.Namespace) -> int:
@@ -87,11 +88,12 @@ def local(parsed: argparse.Namespace) -> int:
         return _replay(config, Path(cassette), values)
     if values["virtual_time"]:
         raise ConfigError("--virtual-time is for --llm replay:CASSETTE: a live model and real tools take real time")
-    if values["tool"]:
-        # The worker loads them itself; loaded here, a mistake is one line, and no job is created.
-        from trioworker.worker.tools.own_tools import load_tools
+    # The worker loads its own; loaded here first, a mistake is one line, and no job is created.
+    _own_tools(values)
+    if values["instrument"]:
+        from trioworker.observability.named_object import load_named
 
-        load_tools(values["tool"], values["workspace"])
+        load_named("--instrument", values["instrument"], config.workspace)
     from trioworker.local.run import run_local
 
     return run_local(config)
@@ -108,7 +110,16 @@ def _replay(config: LocalConfig, cassette: Path, values: dict[str, Any]) -> int:
         form=values["log_format"],
         record=values["record"],
         trace=values["trace"],
+        tools=_own_tools(values),
     )
+
+
+def _own_tools(values: dict[str, Any]) -> list[AnyTool]:
+    if not values["tool"]:
+        return []
+    from trioworker.worker.tools.own_tools import load_tools
+
+    return load_tools(values["tool"], values["workspace"])
 
 
 def jobs(parsed: argparse.Namespace) -> int:

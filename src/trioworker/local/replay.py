@@ -18,15 +18,17 @@ from trioworker.supervision.nurseries import unwrap_single_exception
 from trioworker.supervision.stop_signals import open_stop_receiver, signal_name
 from trioworker.worker.cancellation import StopRequest
 from trioworker.worker.redaction.secrets import Redactor
+from trioworker.worker.tools.registry import BUILTIN_TOOLS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
 
     from trioworker.cassette.format import Cassette
     from trioworker.local.config import LocalConfig
     from trioworker.observability.logging import LogFormat, LogLevel
     from trioworker.worker.outcome import JobOutcome
+    from trioworker.worker.tools.base import AnyTool
 
 
 def run_replay(
@@ -38,8 +40,11 @@ def run_replay(
     form: LogFormat,
     record: Path | None = None,
     trace: Path | None = None,
+    tools: Iterable[AnyTool] = (),
 ) -> int:
     """Replay a cassette and return the exit code: the job's, or `DIVERGED`.
+
+    `tools` are those of the recorded job in addition to the built-in ones; none of them runs.
 
     Raises:
         ConfigError: the cassette can't be read, or an output file can't be written.
@@ -51,6 +56,7 @@ def run_replay(
             cassette.header, description=config.text, title=config.title or title_of(config.text)
         )
         cassette = msgspec.structs.replace(cassette, header=header)
+    more = {"record": record, "trace": trace, "tools": (*BUILTIN_TOOLS, *tools)}
     redactor = Redactor()
     Logs(level, form, lambda text: redactor.redact(text).text)
     clock = None
@@ -59,7 +65,7 @@ def run_replay(
 
         clock = MockClock(autojump_threshold=0)
     try:
-        outcome = trio.run(_replay, config, cassette, {"record": record, "trace": trace}, clock=clock)
+        outcome = trio.run(_replay, config, cassette, more, clock=clock)
     except DivergedError as error:
         sys.stderr.write(f"trioworker: {path}: {error}\n")
         return DIVERGED
