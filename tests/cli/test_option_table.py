@@ -87,16 +87,17 @@ def help_text(command: str, capsys: pytest.CaptureFixture[str], columns: int = 1
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("command", "option"), OPTIONS)
-def test_help_of_an_option_has_its_default(command: str, option: Option, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", TABLES)
+def test_help_has_each_option_with_its_default(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     shown = " ".join(help_text(command, capsys).split())
-    metavar = f"[{option.metavar}]" if option.bare else option.metavar
-    name = f"--{option.name} {metavar}".strip()
-    assert f" {name} {options.help_of(option)}" in shown
-    if option.default is None:
-        assert "(required" in options.help_of(option)
-    elif option.default and option.metavar:
-        assert f"(default: {option.default}" in options.help_of(option)
+    for option in TABLES[command]:
+        help_ = options.help_of(option)
+        metavar = f"[{option.metavar}]" if option.bare else option.metavar
+        assert f" {f'--{option.name} {metavar}'.strip()} {help_}" in shown
+        if option.default is None:
+            assert "(required" in help_
+        elif option.default and option.metavar:
+            assert f"(default: {option.default}" in help_
 
 
 @pytest.mark.parametrize("option", [param.values[1] for param in OPTIONS], ids=lambda option: option.name)

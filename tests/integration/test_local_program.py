@@ -87,8 +87,7 @@ async def test_a_line_on_stdin_is_a_follow_up(workspace: Path) -> None:
 async def test_a_loop_over_the_lines_of_stdin_runs_each_line(workspace: Path) -> None:
     # A job that read standard input would take the next lines as its follow-ups.
     loop = in_shell("", before='while read -r line; do "$@" --title "$line" || exit; done; exit;')
-    turns = [saying("Done. The job is complete.", delay=1.5)]
-    ended = await local(workspace, turns, "--json", stdin=b"first\nsecond\n", prefix=loop)
+    ended = await local(workspace, [DONE], "--json", stdin=b"first\nsecond\n", prefix=loop)
 
     assert ended.code == 0, ended.err
     assert [title for title in ("first", "second") if title in ended.err] == ["first", "second"]
