@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from trioworker.cli.commands import COMMANDS
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from trioworker.cli.commands import Command
     from trioworker.cli.options import Option
 
+COLUMNS = 120
 INTRODUCTION = """\
 <!-- Made by scripts/options-page. -->
 
@@ -44,8 +46,11 @@ def page() -> str:
 def _section(name: str, command: Command) -> str:
     shared = " It also takes the [options of a run](#options-of-a-run)." if RUN[0] in command.options else ""
     own = [option for option in command.options if option not in RUN]
-    summary = f"{command.summary[0].upper()}{command.summary[1:]}.{shared}"
-    return f"## `{name}`\n\n{summary}\n" + (f"\n{HEADER}{_rows(own)}" if own else "")
+    argument = f" `{command.argument['metavar']}`: {command.argument['help']}." if command.argument else ""
+    summary = f"{command.summary[0].upper()}{command.summary[1:]}.{argument}{shared}"
+    return f"## `{name}`\n\n{textwrap.fill(summary, COLUMNS, break_on_hyphens=False)}\n" + (
+        f"\n{HEADER}{_rows(own)}" if own else ""
+    )
 
 
 def _rows(options: Iterable[Option]) -> str:

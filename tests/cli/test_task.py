@@ -103,7 +103,7 @@ def test_unreadable_file_is_one_line(name: str, reason: str, tmp_path: Path) -> 
 def test_unquoted_words_are_joined_with_a_notice(capsys: pytest.CaptureFixture[str]) -> None:
     assert read_task(["Fix", "the", "bug"], None, option=None, follow_ups=False) == "Fix the bug"
     assert capsys.readouterr().err == (
-        'trioworker: the task has 3 unquoted words, which are joined; quote it: trioworker local "…"\n'
+        'trioworker: the task was given as 3 words, which are joined; quote it: trioworker local "…"\n'
     )
 
 

@@ -147,7 +147,7 @@ async def test_replay_takes_the_recorded_time_without_virtual_time(workspace: Pa
         (("--llm", "replay:"), "which cassette? Name a file"),
         (("--llm", "replay:x.jsonl", "--web"), "--web is for a live job"),
         (("x", "--llm", "script:x.yaml", "--virtual-time"), "--virtual-time is for --llm replay:CASSETTE"),
-        (("--llm", "script:x.yaml"), "the job is empty"),
+        (("--llm", "script:x.yaml"), "the task is missing"),
     ],
 )
 async def test_unusable_replay_is_one_line_and_exit_code_2(

@@ -58,7 +58,7 @@ def _joined(words: Sequence[str]) -> str:
     if not text.strip():
         raise missing_task()
     if len(words) > 1:
-        print_notice(f'the task has {len(words)} unquoted words, which are joined; quote it: trioworker local "…"')
+        print_notice(f'the task was given as {len(words)} words, which are joined; quote it: trioworker local "…"')
     _check_size(len(text.encode()), "TEXT")
     return text
 
