@@ -1,0 +1,84 @@
+"""Widths of text in terminal columns."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+
+from trioworker.observability.notices import INDENT
+from trioworker.protocol.control_characters import escape_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MIN_WIDTH = 20
+SHOWN = {"\n": "⏎", "\t": " "}
+"""How characters of a line being typed are shown that are not shown as escapes."""
+
+
+def columns_of(text: str) -> int:
+    """The columns of a text, character by character: terminals differ in how they join several into one."""
+    return sum(map(cell_len, text))
+
+
+def fit(text: str, width: int) -> str:
+    """The text, truncated to `width` columns."""
+    if columns_of(text) <= width:
+        return text
+    return f"{_leading(text, width - 1)}…" if width > 0 else ""
+
+
+def in_whole_words(lines: str, width: int) -> str:
+    """Notices in about `width` columns, with the indentation of their further lines. URLs stay whole."""
+    wrapper = textwrap.TextWrapper(
+        max(width, MIN_WIDTH), subsequent_indent=INDENT, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(wrapper.fill(line) for line in lines.split("\n"))
+
+
+def window(text: str, cursor: int, width: int) -> tuple[str, int]:
+    """The part of a line around the cursor that fits into `width` columns, and the cursor's column in it.
+
+    The cursor, which may be behind the last character, is always visible. `…` stands for what is left out. Only as much
+    text as fits is looked at, so a long line costs no more than a short one.
+    """
+    if width < 4:
+        return "", 0
+    # One column is for the cursor behind the last character.
+    before = _trailing(text[max(0, cursor - width) : cursor], width - 1)
+    if len(before) < cursor:
+        # Leave a quarter for what follows the cursor.
+        before = _trailing(before, width - 2 - width // 4)
+        left = f"…{_shown(before)}"
+    else:
+        left = _shown(before)
+    column = columns_of(left)
+    return left + fit(_shown(text[cursor : cursor + width + 1]), width - column), column
+
+
+def _shown(characters: Iterable[str]) -> str:
+    return "".join(SHOWN.get(each) or escape_line(each) for each in characters)
+
+
+def _leading(text: str, width: int) -> str:
+    """As many characters from the start as fit."""
+    end = 0
+    for character in text:
+        width -= cell_len(character)
+        if width < 0:
+            break
+        end += 1
+    return text[:end]
+
+
+def _trailing(text: str, width: int) -> str:
+    """As many characters from the end as fit, as they are shown."""
+    start = len(text)
+    for character in reversed(text):
+        width -= columns_of(_shown(character))
+        if width < 0:
+            break
+        start -= 1
+    return text[start:]
