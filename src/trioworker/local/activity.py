@@ -1,0 +1,126 @@
+"""What a job waits for, and for how long, in one line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trioworker.local.call_text import call_text, tool_name
+from trioworker.protocol.control_characters import escape_line
+
+if TYPE_CHECKING:
+    from trioworker.orchestrator.views import JobView, StoredEvent
+
+CALL_WIDTH = 40
+"""Characters of a call's arguments that are shown."""
+REASON_WIDTH = 80
+"""Characters of a status that are shown."""
+MIN_WIDTH = 10
+"""Characters of what is waited for that are shown in the narrowest terminal."""
+SEPARATOR = " · "
+
+
+class Activity:
+    """Follows a job's events. Times are Unix seconds, like those of the events.
+
+    Attributes:
+        stopping: whether the job is being stopped; set by whoever stops it.
+        queued: follow-ups that were sent and that the worker hasn't read.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.stopping = False
+        self.queued = 0
+        self._waiting_for = "waiting for the worker to start"
+        self._since = now
+        self._calls: dict[str, tuple[str, float]] = {}
+        self._iteration = 0
+        self._tokens = 0
+
+    def show(self, event: StoredEvent) -> None:
+        """Take an event into account."""
+        data = event.data
+        self._tokens = event.usage.input_tokens + event.usage.output_tokens
+        self._count(data.get("iteration"))
+        self._waiting_for, self._since = "waiting for the model", event.at
+        call_id = str(data.get("tool_call_id"))
+        match event.event_type:
+            case "tool_use":
+                self._calls[call_id] = (_call(data), event.at)
+            case "tool_result":
+                self._calls.pop(call_id, None)
+            case "message" if data.get("role") == "user":
+                self.queued = max(0, self.queued - 1)
+            case "result":
+                self._calls.clear()
+                self._waiting_for = "waiting for the worker to end"
+            case "status" if "retrying" in str(data.get("message")):
+                self._waiting_for = f"retrying: {_short(_reason(data), REASON_WIDTH)}"
+            case _:
+                pass
+
+    def update(self, job: JobView) -> None:
+        """Take the state of the job into account."""
+        self._count(job.iteration)
+        self._tokens = max(self._tokens, job.usage.input_tokens + job.usage.output_tokens)
+
+    def line(self, now: float, width: int) -> str:
+        """What is waited for, the follow-ups that wait, the iteration and the tokens, in about `width` characters."""
+        parts: list[str] = []
+        if self.queued:
+            parts.append(f"{self.queued} follow-up{'' if self.queued == 1 else 's'} queued")
+        if self._iteration:
+            parts.append(f"iteration {self._iteration}")
+        if self._tokens:
+            parts.append(f"{_rounded(self._tokens)} tokens")
+        first = self._waits(now, width)
+        while parts and len(SEPARATOR.join([*first, *parts])) > width:
+            parts.pop()
+        return SEPARATOR.join([*first, *parts])
+
+    def _waits(self, now: float, width: int) -> list[str]:
+        if self.stopping:
+            return ["stopping…"]
+        if not self._calls:
+            return [_with_duration(self._waiting_for, now - self._since, width)]
+        call, since = next(iter(self._calls.values()))
+        running = [f"{len(self._calls)} calls running"] if len(self._calls) > 1 else []
+        room = width - len(SEPARATOR.join(["", *running]))
+        return [_with_duration(call, now - since, room), *running]
+
+    def _count(self, iteration: object) -> None:
+        if isinstance(iteration, int):
+            self._iteration = max(self._iteration, iteration)
+
+
+def duration(seconds: float) -> str:
+    """Whole seconds, minutes or hours: `12 s`, `3 min 05 s`, `2 h 10 min`."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def _with_duration(text: str, seconds: float, width: int) -> str:
+    """The text, shortened so that the duration behind it is in view."""
+    passed = duration(seconds)
+    return f"{_short(text, max(MIN_WIDTH, width - len(passed) - 1))} {passed}"
+
+
+def _reason(data: dict[str, object]) -> str:
+    return str(data["message"]).removeprefix("the model does not answer: ").partition("; retrying")[0]
+
+
+def _call(data: dict[str, object]) -> str:
+    arguments = _short(call_text(data), CALL_WIDTH)
+    return f"{tool_name(data)}: {arguments}" if arguments else tool_name(data)
+
+
+def _short(text: str, width: int) -> str:
+    line = escape_line(text.strip())
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def _rounded(number: int) -> str:
+    return f"{number}" if number < 10_000 else f"{number / 1000:.0f}k"
