@@ -15,23 +15,33 @@ from trioworker.orchestrator.readable_events import is_failed_command, readable_
 from trioworker.protocol.control_characters import escape_line, escape_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trioworker.orchestrator.views import JobView, StoredEvent
 
 LINE_WIDTH = 200
 """Characters after which a line is truncated."""
 OUTPUT_LINES = 12
-"""Lines of a tool's output, and of its diff, that are shown: half from the start and half from the end."""
+"""Lines of a tool's output that are shown: half from the start and half from the end. The same for a plain diff."""
 
 
 class Printer(Protocol):
     """Turns events and the end of a job into text."""
 
     def show(self, event: StoredEvent) -> str:
-        """An event as text, newlines included."""
+        """An event as text, newlines included. It may be held back until the next call, see `release`."""
         ...
 
-    def end(self, job: JobView, seconds: float, /) -> str:
-        """The text after the last event, or an empty string. `seconds` is the job's duration."""
+    def release(self) -> str:
+        """The text of an event that was held back, or an empty string."""
+        ...
+
+    def end(self, job: JobView, seconds: float, /, *, changes: Sequence[str] = (), more: str = "") -> str:
+        """The text after the last event, or an empty string. `seconds` is the job's duration.
+
+        For a terminal, it has the lines of `changes`, what the job changed in its workspace, and `more`, a command that
+        shows more about the job.
+        """
         ...
 
 
@@ -48,6 +58,10 @@ class Row(NamedTuple):
     """Further lines."""
     seconds: float | None = None
     """How long the call took, for a result."""
+    exit_code: int = 0
+    """The exit code of a command, for a result."""
+    diff: Sequence[str] = ()
+    """The change of a file, for a result."""
 
 
 class EventFormatter:
@@ -56,7 +70,8 @@ class EventFormatter:
     `metrics` is the job's metrics in one line, empty until the worker reports them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, diff_lines: int = OUTPUT_LINES) -> None:
+        self._diff_lines = diff_lines
         self._call_times: dict[str, float] = {}
         self.metrics = ""
 
@@ -83,10 +98,15 @@ class EventFormatter:
 
     def _result(self, event: StoredEvent) -> Row:
         called_at = self._call_times.pop(_text(event.data, "tool_call_id"), None)
-        lines = _ends(_lines(readable_output(event.data))) or ["(no output)"]
-        lines += _ends(_lines(_text(event.data, "diff")))
-        kind = "warning" if is_failed_command(event.data) else "result" if event.data.get("success") else "error"
-        return Row(kind, _name(event.data), lines[0], lines[1:], None if called_at is None else event.at - called_at)
+        data = event.data
+        exit_code = data["exit_code"] if is_failed_command(data) and isinstance(data["exit_code"], int) else 0
+        output = readable_output(data).rstrip().removesuffix(f"[exit code {exit_code}]")
+        first, *rest = _ends(_lines(output)) or ["(no output)"]
+        kind = "warning" if is_failed_command(data) else "result" if data.get("success") else "error"
+        seconds = None if called_at is None else event.at - called_at
+        return Row(
+            kind, _name(data), first, rest, seconds, exit_code, _ends(_lines(_text(data, "diff")), self._diff_lines)
+        )
 
 
 class PlainPrinter:
@@ -102,10 +122,15 @@ class PlainPrinter:
         row = self._formatter.row(event)
         mark = {"call": "> ", "result": "< ", "warning": "! ", "error": "! "}.get(row.kind, "")
         took = "" if row.seconds is None else f"({row.seconds:.2f} s) "
-        head = f"{event.at - self._start:7.2f}s {mark}{row.who}: {took}{row.text}"
-        return "\n".join([head, *(f"{'':9}| {line}" for line in row.body)]) + "\n"
+        ended = f"exit {row.exit_code}: " if row.exit_code else ""
+        head = f"{event.at - self._start:7.2f}s {mark}{row.who}: {took}{ended}{row.text}"
+        return "\n".join([head, *(f"{'':9}| {line}" for line in (*row.body, *row.diff))]) + "\n"
 
-    def end(self, job: JobView, seconds: float, /) -> str:
+    def release(self) -> str:
+        """Empty: nothing is held back."""
+        return ""
+
+    def end(self, job: JobView, seconds: float, /, **_: object) -> str:
         """The metrics, if there are any, the summary, and the whole report."""
         metrics = [self._formatter.metrics] if self._formatter.metrics else []
         return "".join(f"{line}\n" for line in (*metrics, summary(job, seconds), *report_lines(job)))
@@ -118,7 +143,11 @@ class JsonPrinter:
         """The event as in `GET /jobs/ID/events`."""
         return json.dumps(msgspec.to_builtins(event)) + "\n"
 
-    def end(self, _job: JobView, _seconds: float, /) -> str:
+    def release(self) -> str:
+        """Empty: nothing is held back."""
+        return ""
+
+    def end(self, _job: JobView, _seconds: float, /, **_: object) -> str:
         """Empty: each line is an event."""
         return ""
 
@@ -189,8 +218,8 @@ def _lines(text: str) -> list[str]:
     return [line if len(line) <= LINE_WIDTH else line[: LINE_WIDTH - 1] + "…" for line in lines if line]
 
 
-def _ends(lines: list[str]) -> list[str]:
-    if len(lines) <= OUTPUT_LINES:
+def _ends(lines: list[str], limit: int = OUTPUT_LINES) -> list[str]:
+    if len(lines) <= limit:
         return lines
-    half = OUTPUT_LINES // 2
+    half = limit // 2
     return [*lines[:half], "…", *lines[-half:]]
