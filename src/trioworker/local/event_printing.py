@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -13,9 +14,14 @@ from trioworker.orchestrator.database import unlocked
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trioworker.local.activity import Activity
     from trioworker.local.render import Printer
+    from trioworker.local.terminal.opening import Terminal
     from trioworker.orchestrator.store import Store
     from trioworker.orchestrator.views import StoredEvent
+
+HOLD_TIME = 0.3
+"""Seconds that the printer may hold an event back: the next one usually follows at once."""
 
 
 class EventPrinting:
@@ -25,11 +31,21 @@ class EventPrinting:
     """
 
     def __init__(
-        self, store: Store, job_id: str, printer: Printer, *, on_closed: Callable[[], None], after: int = 0
+        self,
+        store: Store,
+        job_id: str,
+        printer: Printer,
+        terminal: Terminal,
+        activity: Activity,
+        *,
+        on_closed: Callable[[], None],
+        after: int = 0,
     ) -> None:
         self._store = store
         self._job_id = job_id
         self._printer = printer
+        self._terminal = terminal
+        self._activity = activity
         self._on_closed = on_closed
         self._after = after
         self._finishing = False
@@ -40,18 +56,14 @@ class EventPrinting:
         """Print until the end."""
         after = self._after
         with self._printing:
-            while events := await self._next(after):
-                text = "".join(self._printer.show(event) for event in events)
-                after = events[-1].number
-                try:
-                    # In a thread: a slow reader, such as a pager, must not block the orchestrator.
-                    await trio.to_thread.run_sync(_write_out, text, abandon_on_cancel=True)
-                except RuntimeError:
-                    # The system can't start a thread. Beyond a limit, text that waits for its reader is dropped.
-                    sys.stdout.write(text)
-                except OSError:
-                    self._on_closed()
-                    return
+            try:
+                while events := await self._next(after):
+                    after = events[-1].number
+                    await self._follow(events)
+                    await self._print("".join(self._printer.show(event) for event in events))
+                await self._print(self._printer.release())
+            except OSError:
+                self._on_closed()
 
     def finish(self, timeout: float) -> None:
         """Print only what has arrived; wait `timeout` seconds for a reader that pauses."""
@@ -67,10 +79,26 @@ class EventPrinting:
         """The next events; empty after the last one."""
         if not self._finishing:
             with trio.CancelScope() as self._waiting:
+                with trio.move_on_after(HOLD_TIME):
+                    return await self._store.next_events(self._job_id, after)
+                await self._print(self._printer.release())
                 return await self._store.next_events(self._job_id, after)
         return await unlocked(self._store.events, self._job_id, after)
 
+    async def _follow(self, events: list[StoredEvent]) -> None:
+        for event in events:
+            self._activity.show(event)
+        job = await unlocked(self._store.view, self._job_id)
+        if job is not None:
+            self._activity.update(job)
 
-def _write_out(text: str) -> None:
-    sys.stdout.write(text)
-    wait_until_written(sys.stdout)
+    async def _print(self, text: str) -> None:
+        if not text:
+            return
+        self._terminal.print(text)
+        try:
+            # In a thread: a slow reader, such as a pager, must not block the orchestrator.
+            await trio.to_thread.run_sync(partial(wait_until_written, sys.stdout), abandon_on_cancel=True)
+        except RuntimeError:
+            # The system can't start a thread. Beyond a limit, text that waits for its reader is dropped.
+            return

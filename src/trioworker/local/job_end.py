@@ -13,6 +13,7 @@ from trioworker.orchestrator.database import unlocked
 from trioworker.protocol.exit_codes import BAD_USAGE, INTERRUPTED
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from trioworker.local.config import LocalConfig
@@ -43,11 +44,13 @@ async def end_or_keep(
     return code
 
 
-async def show_end(config: LocalConfig, store: Store, job_id: str, printer: Printer, seconds: float) -> None:
+async def show_end(
+    config: LocalConfig, store: Store, job_id: str, printer: Printer, seconds: float, changes: Sequence[str]
+) -> None:
     """Print the summary and the report; to stderr if each line of stdout is an event."""
     view = await unlocked(store.view, job_id)
     if view is not None:
-        sys.stdout.write(printer.end(view, seconds))
+        sys.stdout.write(printer.end(view, seconds, changes=changes, more=f"trioworker jobs {short(job_id)}"))
         if config.json_lines:
             print_notice("\n".join([summary(view, seconds), *report_lines(view)]))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from contextlib import aclosing
@@ -14,15 +13,18 @@ import trio
 from trioworker.errors import ConfigError
 from trioworker.linux.environment_block import wipe_variables
 from trioworker.linux.syscalls import forbid_inspection
+from trioworker.local.activity import Activity
 from trioworker.local.event_printing import EventPrinting
 from trioworker.local.follow_ups import FollowUps
 from trioworker.local.job_end import delete_journal, end_or_keep, show_end, unfinished
 from trioworker.local.opening import open_local_job
 from trioworker.local.page_trace import page_trace
 from trioworker.local.printers import open_printer
-from trioworker.local.stdin_lines import follow_lines
 from trioworker.local.stopping import stop_on_signal, unless_stopped
+from trioworker.local.terminal.opening import is_rich, open_terminal
 from trioworker.local.worker_process import WorkerProcess
+from trioworker.local.workspace_baseline import find_baseline
+from trioworker.local.workspace_changes import changes_since
 from trioworker.observability.notices import print_notice
 from trioworker.orchestrator.announcement import print_secret_url
 from trioworker.orchestrator.app import make_app
@@ -126,6 +128,8 @@ async def _run_job(
     token = new_token()
     pages = Pages(store, ManagementAccess(token)) if config.web else None
     printer = open_printer(json_lines=config.json_lines)
+    activity = Activity(time.time())
+    baseline = await find_baseline(job.workspace) if is_rich() and not config.json_lines else None
     async with trio.open_nursery() as nursery:
         with page_trace(config) as trace:
             url: str = await nursery.start(serve, make_app(store, backend, pages), sock)
@@ -133,15 +137,21 @@ async def _run_job(
                 print_secret_url("watch the job at", url, token, f"#{job.id}")
             follow_ups = FollowUps(store, job.id)
             nursery.start_soon(follow_ups.run)
-            if config.follow_ups or os.isatty(0):
-                nursery.start_soon(follow_lines, 0, follow_ups.add)
             options = (*_worker_options(config, job, url), *trace.options)
-            async with WorkerProcess(options, job.token, partial(_has_ended, store, job.id)) as worker:
+            reported = partial(_has_ended, store, job.id)
+            async with (
+                open_terminal(
+                    activity, follow_ups.add, json_lines=config.json_lines, read_pipe=config.follow_ups
+                ) as terminal,
+                WorkerProcess(options, job.token, reported, stderr=terminal.worker_stderr) as worker,
+            ):
                 if pages is not None:
                     pages.local = LocalWorker(job.id, worker.stop, trace.file)
                 stop_requested = trio.Event()
-                events = EventPrinting(store, job.id, printer, on_closed=worker.stop, after=job.earlier_events)
-                nursery.start_soon(stop_on_signal, signals, worker, stop_requested, events)
+                events = EventPrinting(
+                    store, job.id, printer, terminal, activity, on_closed=worker.stop, after=job.earlier_events
+                )
+                nursery.start_soon(stop_on_signal, signals, worker, stop_requested, events, activity)
                 async with trio.open_nursery() as printing:
                     printing.start_soon(events.run)
                     code = await worker.wait()
@@ -149,7 +159,8 @@ async def _run_job(
                     events.finish(STOPPED_OUTPUT_TIMEOUT if stop_requested.is_set() else OUTPUT_TIMEOUT)
             if job.lock.ended:
                 delete_journal(journal_path(config.state_dir, job.id))
-                await show_end(config, store, job.id, printer, trio.current_time() - start)
+                changes = [] if baseline is None else await changes_since(baseline, config.state_dir)
+                await show_end(config, store, job.id, printer, trio.current_time() - start, changes)
                 if config.web and not stop_requested.is_set():
                     print_notice(f"the page remains at {url}/#{job.id}; press Ctrl-C to exit")
                     await stop_requested.wait()

@@ -11,6 +11,7 @@ from trioworker.observability.notices import print_notice
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from trioworker.local.activity import Activity
     from trioworker.local.event_printing import EventPrinting
     from trioworker.local.worker_process import WorkerProcess
 
@@ -18,7 +19,11 @@ T = TypeVar("T")
 
 
 async def stop_on_signal(
-    signals: AsyncIterator[int], worker: WorkerProcess, stop_requested: trio.Event, events: EventPrinting
+    signals: AsyncIterator[int],
+    worker: WorkerProcess,
+    stop_requested: trio.Event,
+    events: EventPrinting,
+    activity: Activity,
 ) -> None:
     """Stop the worker on the first signal, so that it reports the job; kill it on the second.
 
@@ -32,6 +37,7 @@ async def stop_on_signal(
         else:
             print_notice("stopping; press Ctrl-C again to kill")
             worker.stop()
+            activity.stopping = True
         stop_requested.set()
 
 

@@ -34,14 +34,17 @@ class WorkerProcess:
     A worker that dies without a report, such as by SIGKILL or a crash, is restarted and resumes from its journal.
     """
 
-    def __init__(self, options: Sequence[str], token: str, reported: Callable[[], bool]) -> None:
-        """Start `trioworker worker` with `options`, which include `--state-dir`. Its log goes to our stderr.
+    def __init__(
+        self, options: Sequence[str], token: str, reported: Callable[[], bool], *, stderr: int | None = None
+    ) -> None:
+        """Start `trioworker worker` with `options`, which include `--state-dir`. Without `stderr`, it logs to ours.
 
         `reported` returns whether the orchestrator has the job's report.
         """
         self._options = options
         self._token = token
         self._reported = reported
+        self._stderr = stderr
         self._resumes = 0
         self._stopped = False
         self._killed = False
@@ -49,7 +52,13 @@ class WorkerProcess:
 
     def _start(self) -> None:
         # The outcome on stdout isn't needed: the orchestrator has the report.
-        self._process = start_worker(self._options, self._token, stdout=subprocess.DEVNULL, death_signal=RELEASE_SIGNAL)
+        self._process = start_worker(
+            self._options,
+            self._token,
+            stdout=subprocess.DEVNULL,
+            stderr=self._stderr,
+            death_signal=RELEASE_SIGNAL,
+        )
         self._pidfd = os.pidfd_open(self._process.pid)
 
     async def __aenter__(self) -> Self:
