@@ -63,7 +63,7 @@ async def test_stopped_fleet_reports_running_jobs_and_continues_with_the_rest(tm
             file.write('{"job_id": "torn')
         async with started("fleet", str(jobs), *options, "--parallel", "2") as program:
             await until(lambda: all((work / job_id / "began").exists() for job_id in ids[1:]))
-            program.signal(signal.SIGINT)
+            program.signal(signal.SIGHUP)
             ended = await program.ended()
 
         assert sorted(orchestrator.reports()) == sorted(ids)
