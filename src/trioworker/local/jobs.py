@@ -15,7 +15,8 @@ from trioworker.local.render import PlainPrinter, one_line, report_lines, shown_
 from trioworker.observability.notices import print_notice
 from trioworker.orchestrator.job_lock import holder_of
 from trioworker.orchestrator.state_files import database_path
-from trioworker.orchestrator.store import LIST_LIMIT, Store
+from trioworker.orchestrator.job_rows import LIST_LIMIT
+from trioworker.orchestrator.store import Store
 from trioworker.protocol.exit_codes import SUCCEEDED
 
 if TYPE_CHECKING:
