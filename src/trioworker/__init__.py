@@ -24,10 +24,12 @@ if TYPE_CHECKING:
         WorkerError,
     )
     from trioworker.worker.api import open_job, run_job
+    from trioworker.worker.cancellation import StopRequest
     from trioworker.worker.config import WorkerConfig
     from trioworker.worker.lifecycle import RunningJob
     from trioworker.worker.outcome import JobOutcome, Metrics
-    from trioworker.worker.tools.base import Parameters, Tool, ToolContext
+    from trioworker.worker.tools.base import AnyTool, Parameters, Tool, ToolContext, ToolResult
+    from trioworker.worker.tools.registry import BUILTIN_TOOLS
 
 _HOMES = {
     "WorkerConfig": "worker.config",
@@ -45,15 +47,21 @@ _HOMES = {
     "JobOutcome": "worker.outcome",
     "Metrics": "worker.outcome",
     "RunningJob": "worker.lifecycle",
+    "StopRequest": "worker.cancellation",
+    "AnyTool": "worker.tools.base",
     "Parameters": "worker.tools.base",
     "Tool": "worker.tools.base",
     "ToolContext": "worker.tools.base",
+    "ToolResult": "worker.tools.base",
+    "BUILTIN_TOOLS": "worker.tools.registry",
     "open_job": "worker.api",
     "run_job": "worker.api",
 }
 
 __all__ = [
+    "BUILTIN_TOOLS",
     "ActorFailedError",
+    "AnyTool",
     "BadReplyError",
     "ConfigError",
     "InvalidParametersError",
@@ -64,10 +72,12 @@ __all__ = [
     "ReasoningError",
     "RefusedError",
     "RunningJob",
+    "StopRequest",
     "SupersededError",
     "Tool",
     "ToolContext",
     "ToolError",
+    "ToolResult",
     "UnreachableError",
     "WorkerConfig",
     "WorkerError",
@@ -82,6 +92,10 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     return getattr(import_module(f"trioworker.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 if "loguru" in sys.modules:

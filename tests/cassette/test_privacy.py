@@ -51,11 +51,7 @@ async def test_no_field_of_a_cassette_holds_a_secret(workspace: Path, autojump_c
     )
     world.description = msgspec.structs.replace(world.description, title=said, description=said)
     world.prompts.append(Prompt(content=said))
-    config = world.config(workspace)
-    config = msgspec.structs.replace(
-        config, orchestrator_url=config.orchestrator_url.replace("//", f"//me:{PASSWORD}@")
-    )
-    async with recording(config, world, path) as job:
+    async with recording(world.config(workspace), world, path) as job:
         await job.wait()
     text = path.read_text()
     assert "url_password" in text

@@ -17,12 +17,12 @@ LOCAL, HEALTH, FLEET = (
 )
 
 BAD_VARIABLES = [
-    (["worker", "--job-id", JOB_ID], "TRIOWORKER_GRACE", "soon", "is not a number of seconds over 0"),
+    (["worker", "--job-id", JOB_ID], "TRIOWORKER_GRACE", "soon", "is not a number of seconds over 0, at most 604800"),
     (LOCAL, "TRIOWORKER_JSON", "maybe", "is not on or off"),
     (LOCAL, "TRIOWORKER_LOG_LEVEL", "loud", "is not debug, info, warning or error"),
     (LOCAL, "IRONCLAW_MAX_ITERATIONS", "0", "is not a whole number from 1 to 500"),
     (["orchestrator"], "TRIOWORKER_LISTEN_PORT", "70000", "is not a whole number from 0 to 65535"),
-    (HEALTH, "TRIOWORKER_MAX_IDLE", "-1", "is not a number of seconds over 0"),
+    (HEALTH, "TRIOWORKER_MAX_IDLE", "-1", "is not a number of seconds over 0, at most 604800"),
     (FLEET, "TRIOWORKER_ENGINE", "slurm", "is not process, ray or kubernetes"),
     (FLEET, "TRIOWORKER_ATTEMPTS", "0", "is not a whole number from 1 to 100"),
 ]

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from support.world import DONE, World
-from trioworker import open_job, run_job
+from support.tools import Log, Probe
+from support.world import DONE, World, calling
+from trioworker import BUILTIN_TOOLS, ConfigError, StopRequest, open_job, run_job
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,3 +38,39 @@ async def test_error_of_the_caller_keeps_its_cause(workspace: Path, autojump_clo
         async with open_job(world.config(workspace), transport=world, tools=[]):
             raise RuntimeError("the error") from cause
     assert caught.value.__cause__ is cause
+
+
+async def test_jobs_at_once_share_the_built_in_tools(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async def run_one(name: str) -> None:
+        (tmp_path / name).mkdir()
+        world = World([calling(("write_file", {"path": "name.txt", "content": name}), ("probe", {"text": name})), DONE])
+        log = Log()
+        tools = [*BUILTIN_TOOLS, Probe(log)]
+        outcome = await run_job(world.config(tmp_path / name), transport=world, tools=tools)
+        assert outcome.success
+        assert log.texts == [name]
+
+    async with trio.open_nursery() as nursery:
+        for name in ("one", "two"):
+            nursery.start_soon(run_one, name)
+    assert [(tmp_path / name / "name.txt").read_text() for name in ("one", "two")] == ["one", "two"]
+
+
+async def test_two_tools_of_one_name_are_refused_before_any_request(workspace: Path, autojump_clock: MockClock) -> None:
+    world = World([DONE])
+    with pytest.raises(ConfigError, match="two tools are named 'probe'"):
+        await run_job(world.config(workspace), transport=world, tools=[Probe(Log()), Probe(Log())])
+    assert world.exchanges == []
+
+
+async def test_stop_request_ends_the_job(workspace: Path, autojump_clock: MockClock) -> None:
+    world, stop = World([calling(("probe", {"seconds": 100.0})), DONE]), StopRequest()
+
+    async def request_stop() -> None:
+        await trio.sleep(10)
+        stop.request("enough")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(request_stop)
+        outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())], stop=stop)
+    assert (outcome.status, outcome.message) == ("cancelled", "Execution stopped: enough")

@@ -8,6 +8,7 @@ import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
+import msgspec
 import pytest
 import trio
 from loguru import logger
@@ -15,7 +16,7 @@ from loguru import logger
 from support.tcp_server import tcp_server
 from support.tools import Log, Probe
 from support.world import DONE, JOB_ID, TOKEN, World, calling
-from trioworker import OrchestratorError, Tool, ToolContext, WorkerConfig, run_job
+from trioworker import ConfigError, OrchestratorError, Tool, ToolContext, WorkerConfig, run_job
 from trioworker.protocol.wire import Credential
 from trioworker.worker.tools.base import Parameters
 
@@ -96,11 +97,16 @@ async def test_invalid_url_and_broken_connections_show_no_secret(workspace: Path
 
     config = WorkerConfig(job_id=JOB_ID, token=TOKEN, workspace=workspace, timeout=0.5)
     async with tcp_server(close) as port:
-        for url in ("http://127.0.0.1:99999", f"http://user:{SECRET}@127.0.0.1:1", f"http://127.0.0.1:{port}"):
-            await logged_error(
-                WorkerConfig(job_id=JOB_ID, token=TOKEN, workspace=workspace, timeout=0.5, orchestrator_url=url)
-            )
-    assert "".join(log).count("the job failed") == 3
+        await logged_error(msgspec.structs.replace(config, orchestrator_url=f"http://127.0.0.1:{port}"))
+        for url in ("http://127.0.0.1:99999", f"http://user:{SECRET}@127.0.0.1:1"):
+            given = {"orchestrator_url": url}
+            try:
+                msgspec.structs.replace(config, **given)
+            except ConfigError:
+                del given, url
+                logger.exception("the URL is invalid")
+    assert "".join(log).count("the job failed") == 1
+    assert "".join(log).count("the URL is invalid") == 2
     assert config.token == TOKEN
     assert TOKEN not in "".join(log)
     assert SECRET not in "".join(log)

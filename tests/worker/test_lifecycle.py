@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from support.tools import Log, Look, Probe
-from support.world import DONE, Fault, World, calling, saying
+from support.world import DONE, JOB_ID, Fault, World, calling, saying
 from trioworker import WorkerConfig, open_job, run_job
 from trioworker.protocol import wire
 from trioworker.worker.cancellation import StopRequest
@@ -245,5 +245,5 @@ async def test_token_and_credentials_are_redacted_in_events_and_reports(
 
 
 def test_configuration_repr_hides_the_token(workspace: Path) -> None:
-    config = WorkerConfig(job_id="j", token="very-secret", workspace=workspace)
+    config = WorkerConfig(job_id=JOB_ID, token="very-secret", workspace=workspace)
     assert "very-secret" not in repr(config)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 from trioworker.cli.options import Option
 from trioworker.cli.values import (
-    alternatives,
     cores,
     directory,
     existing_paths,
@@ -25,7 +25,7 @@ from trioworker.cli.values import (
 )
 from trioworker.local.config import NEWEST
 from trioworker.protocol.limits import DEFAULT_CONTEXT_TOKENS
-from trioworker.protocol.values import http_url, job_id
+from trioworker.protocol.values import alternatives, http_url, job_id
 from trioworker.worker import config
 
 CLUSTER_PARALLEL = 1000
@@ -90,16 +90,18 @@ RUN = (
     Option(
         "token-budget",
         "TOKENS",
-        whole(1, 999_999_999),
+        whole(*config.TOKEN_BUDGET_RANGE),
         "",
         "maximum number of input and output tokens of the job",
         group=LIMITS,
     ),
-    _choice("reasoning", "MODE", "requests per iteration", "single", "two-phase", default="single", group=REQUESTS),
+    _choice(
+        "reasoning", "MODE", "requests per iteration", *get_args(config.ReasoningMode), default="single", group=REQUESTS
+    ),
     Option(
         "context-limit",
         "TOKENS",
-        whole(1_000, 100_000_000),
+        whole(*config.CONTEXT_LIMIT_RANGE),
         str(DEFAULT_CONTEXT_TOKENS),
         "maximum number of tokens of a request and its reply; above it, old messages are compacted",
         group=REQUESTS,
@@ -107,7 +109,7 @@ RUN = (
     Option(
         "max-tokens",
         "TOKENS",
-        whole(1, 10_000_000),
+        whole(*config.MAX_TOKENS_RANGE),
         str(config.DEFAULT_MAX_TOKENS),
         "maximum length of a reply",
         group=REQUESTS,
@@ -123,7 +125,7 @@ RUN = (
     Option(
         "output-limit",
         "BYTES",
-        whole(1_000, 1_000_000),
+        whole(*config.OUTPUT_LIMIT_RANGE),
         str(config.DEFAULT_OUTPUT_LIMIT),
         "maximum size of a tool's result that the model sees",
         group=REQUESTS,
@@ -137,7 +139,9 @@ RUN = (
         group=SANDBOX,
         separator=",",
     ),
-    _choice("containment", "MODE", "sandbox for commands", "auto", "require", "off", default="auto", group=SANDBOX),
+    _choice(
+        "containment", "MODE", "sandbox for commands", *get_args(config.ContainmentMode), default="auto", group=SANDBOX
+    ),
     Option(
         "allow-write",
         "PATHS",

@@ -5,13 +5,14 @@ Each raises `ValueError` with what the value should be, to follow "is not".
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trioworker.cli.suggestions import suggestion
-from trioworker.observability.health_check import MAX_SOCKET_PATH_BYTES
+from trioworker.protocol import values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,23 +22,19 @@ def whole(minimum: int, maximum: int) -> Callable[[str], int]:
     """A whole number from `minimum` to `maximum`."""
 
     def parse(text: str) -> int:
-        if not re.fullmatch(r"\d{1,9}", text) or not minimum <= int(text) <= maximum:
-            raise ValueError(f"a whole number from {minimum} to {maximum}")
-        return int(text)
+        number = int(text) if re.fullmatch(r"\d{1,9}", text) else None
+        return values.whole_number(number, minimum, maximum)
 
     return parse
 
 
 def seconds(text: str) -> float:
     """A number of seconds over 0, at most a week."""
-    wanted = "a number of seconds over 0"
     try:
         value = float(text)
-    except ValueError as error:
-        raise ValueError(wanted) from error
-    if not 0 < value <= 7 * 24 * 3600:
-        raise ValueError(wanted)
-    return value
+    except ValueError:
+        value = math.nan
+    return values.seconds(value)
 
 
 def monotonic_seconds(text: str) -> float:
@@ -66,9 +63,10 @@ class Names(tuple[str, ...]):
 def variable_names(text: str) -> Names:
     """Names of environment variables, separated by commas."""
     names = Names(name.strip() for name in text.split(",") if name.strip())
-    if not names or not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) for name in names):
-        raise ValueError("a list of variable names separated by commas, such as PGHOST,PGUSER")
-    return names
+    try:
+        return Names(map(values.variable_name, names or [""]))
+    except ValueError as error:
+        raise ValueError("a list of variable names separated by commas, such as PGHOST,PGUSER") from error
 
 
 def tool_specs(text: str) -> Names:
@@ -143,16 +141,7 @@ def existing_paths(text: str) -> Paths:
 
 def socket_path(text: str) -> Path:
     """A path short enough for a Unix socket."""
-    socket = path(text)
-    if len(os.fsencode(socket)) > MAX_SOCKET_PATH_BYTES or "\0" in text:
-        raise ValueError(f"a path of at most {MAX_SOCKET_PATH_BYTES} bytes, the limit of a Unix socket")
-    return socket
-
-
-def alternatives(*choices: str) -> str:
-    """The choices as they are listed in a sentence: `a, b or c`."""
-    *others, last = choices
-    return f"{', '.join(others)} or {last}"
+    return values.socket_path(str(path(text)))
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
@@ -161,7 +150,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         choice = text.lower()
         if choice not in choices:
-            raise ValueError(alternatives(*choices) + suggestion(choice, choices))
+            raise ValueError(values.alternatives(*choices) + suggestion(choice, choices))
         return choice
 
     return parse

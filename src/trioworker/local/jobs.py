@@ -14,8 +14,8 @@ from trioworker.local.finding import age, job_with_prefix, short
 from trioworker.local.render import PlainPrinter, one_line, report_lines, shown_lines, summary
 from trioworker.observability.notices import print_notice
 from trioworker.orchestrator.job_lock import holder_of
-from trioworker.orchestrator.state_files import database_path
 from trioworker.orchestrator.job_rows import LIST_LIMIT
+from trioworker.orchestrator.state_files import database_path
 from trioworker.orchestrator.store import Store
 from trioworker.protocol.exit_codes import SUCCEEDED
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 HEALTHY, UNHEALTHY = 0, 1
 
-MAX_SOCKET_PATH_BYTES = 107
-"""The limit of a Unix socket's path: `sun_path` has 108 bytes, including the final NUL (unix(7))."""
 TIMEOUT = 5.0
 """Seconds after which a worker that does not answer counts as hung; its event loop is never blocked for that long."""
 MAX_RESPONSE_BYTES = 64 * 1024

@@ -81,7 +81,7 @@ async def open_job(
     Args:
         config: the job's configuration.
         transport: in place of real connections.
-        tools: in place of the built-in tools.
+        tools: in place of the built-in tools; `[*BUILTIN_TOOLS, mine]` adds one to them. Jobs may share instances.
         instruments: trio instruments, attached while the job runs.
         rng: the source of the jitter between retries, to make a run repeatable.
         stop: a request to stop that may come before the job is fetched.
@@ -92,8 +92,8 @@ async def open_job(
         extra_time: seconds that the job may take beyond the time limit that the model sees.
 
     Raises:
-        ConfigError: the workspace doesn't exist, the journal or the trace can't be used, or the required sandbox is
-            unavailable.
+        ConfigError: the workspace doesn't exist, the journal, the trace or a tool can't be used, or the required
+            sandbox is unavailable.
         RefusedError: the orchestrator doesn't know the job, or refuses the token.
         UnreachableError: it can't be reached.
     """

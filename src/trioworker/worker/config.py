@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import msgspec
 
+from trioworker.errors import ConfigError
+from trioworker.protocol import values
 from trioworker.protocol.limits import DEFAULT_CONTEXT_TOKENS, DEFAULT_EVENT_QUEUE, KIB
 from trioworker.protocol.url_passwords import hide_url_passwords
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Check = Callable[[object], object]
 
 ReasoningMode = Literal["single", "two-phase"]
 ContainmentMode = Literal["auto", "require", "off"]
@@ -29,12 +37,21 @@ DEFAULT_OUTPUT_LIMIT = 30 * KIB
 """Bytes of a tool's result that the model sees (contract, 'Tools')."""
 DEFAULT_POLL_INTERVAL = 1.0
 """Seconds between two polls for a follow-up prompt."""
+CONTEXT_LIMIT_RANGE = 1_000, 100_000_000
+TOKEN_BUDGET_RANGE = 1, 999_999_999
+MAX_TOKENS_RANGE = 1, 10_000_000
+OUTPUT_LIMIT_RANGE = 1_000, 1_000_000
+EVENT_QUEUE_RANGE = 1, 1_000_000
+"""The lowest and the highest value of these fields."""
 
 
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that the run of a job depends on. The defaults are those of the command line.
+    """Everything that the run of a job depends on. The defaults and the accepted values are those of the command line.
 
-    `repr` never shows the token or a password in the URL.
+    Paths may also be text, and relative to the current folder. `repr` never shows the token or a password in the URL.
+
+    Raises:
+        ConfigError: a value can't be used; the message names the field.
     """
 
     job_id: str
@@ -82,5 +99,74 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     health_socket: Path | None = None
     """The Unix socket that `trioworker health` connects to."""
 
+    def __post_init__(self) -> None:
+        for name, check in _CHECKS.items():
+            problem = _check(self, name, check)
+            if problem:
+                # Without the error of the check as its context: a program's log may show the variables in its frames.
+                raise ConfigError(problem)
+
     def __repr__(self) -> str:
         return f"WorkerConfig(job_id={self.job_id!r}, orchestrator_url={hide_url_passwords(self.orchestrator_url)!r})"
+
+
+def _check(config: WorkerConfig, name: str, check: Check) -> str:
+    """Replace a field by its checked value. Returns what is wrong with it, empty if nothing is."""
+    value = getattr(config, name)
+    if value is None and name in _OPTIONAL:
+        return ""
+    try:
+        checked = check(value)
+    except ValueError as error:
+        shown = "" if name == "token" else f" {hide_url_passwords(repr(value)):.80}"
+        return f"WorkerConfig: {name}{shown} is not {error}"
+    msgspec.structs.force_setattr(config, name, checked)
+    return ""
+
+
+def _whole(limits: tuple[int, int]) -> Check:
+    return partial(values.whole_number, minimum=limits[0], maximum=limits[1])
+
+
+def _one_of(choices: tuple[str, ...]) -> Check:
+    return lambda value: values.one_of(value, *choices)
+
+
+def _each(check: Check, wanted: str) -> Check:
+    """A check of a sequence, by a check of its items. `wanted` describes a valid one."""
+
+    def check_all(value: object) -> object:
+        if not isinstance(value, list | tuple):
+            raise ValueError(wanted)
+        try:
+            return tuple(map(check, cast("list[object]", value)))
+        except ValueError as error:
+            raise ValueError(wanted) from error
+
+    return check_all
+
+
+_CHECKS: dict[str, Check] = {
+    "job_id": values.job_id,
+    "token": values.bearer_token,
+    "workspace": values.absolute_path,
+    "orchestrator_url": values.http_url,
+    "max_iterations": _whole((1, MAX_ITERATIONS_LIMIT)),
+    "timeout": values.seconds,
+    "grace": values.seconds,
+    "reasoning": _one_of(get_args(ReasoningMode)),
+    "poll_interval": values.seconds,
+    "event_queue": _whole(EVENT_QUEUE_RANGE),
+    "context_limit": _whole(CONTEXT_LIMIT_RANGE),
+    "token_budget": _whole(TOKEN_BUDGET_RANGE),
+    "max_tokens": _whole(MAX_TOKENS_RANGE),
+    "llm_timeout": values.seconds,
+    "output_limit": _whole(OUTPUT_LIMIT_RANGE),
+    "state_dir": values.absolute_path,
+    "containment": _one_of(get_args(ContainmentMode)),
+    "allow_write": _each(values.absolute_path, "a sequence of paths"),
+    "pass_env": _each(values.variable_name, "a sequence of names of variables, such as ['PGHOST']"),
+    "trace": values.absolute_path,
+    "health_socket": values.socket_path,
+}
+_OPTIONAL = {field.name for field in msgspec.structs.fields(WorkerConfig) if field.default is None}

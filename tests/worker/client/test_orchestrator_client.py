@@ -23,7 +23,7 @@ from support.requests import (
 )
 from support.scripted_transport import ScriptedTransport, json, status
 from support.world import JOB_ID, TOKEN, URL
-from trioworker.errors import BadReplyError, OrchestratorError
+from trioworker.errors import BadReplyError
 from trioworker.protocol import wire
 from trioworker.worker.client.orchestrator_client import OrchestratorClient
 
@@ -210,9 +210,3 @@ async def test_reply_may_contain_a_file_of_five_mebibytes(autojump_clock: MockCl
     text = "\n" * (5 * 1024 * 1024)
     async with connect(ScriptedTransport(json({"content": text}))) as client:
         assert (await client.complete_chat(CHAT)).content == text
-
-
-async def test_unsupported_url_is_an_error(autojump_clock: MockClock) -> None:
-    async with connect(None, url="ftp://orchestrator.test") as client:
-        with pytest.raises(OrchestratorError, match=r"ftp://orchestrator.test/worker/"):
-            await client.job()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,7 +48,7 @@ REPORT_PID = "echo $$ > child; exec sleep 300"
 @pytest.fixture
 def job() -> str:
     """A unique job id; other test runs may share this machine."""
-    return f"job-{os.getpid()}-{os.urandom(4).hex()}"
+    return str(uuid.uuid4())
 
 
 async def left_by_killed_worker(command: str, job: str, folder: Path, containment: str = "off") -> int:

@@ -11,6 +11,7 @@ import pytest
 import trio
 import trio.testing
 
+from support.world import JOB_ID
 from trioworker.linux.procfs import process_table
 from worker.processes.conftest import TIMEOUT, alive, run, written
 
@@ -126,7 +127,8 @@ def test_processes_are_reaped_and_terminated_as_process_one(tmp_path: Path, cont
         "from trioworker import WorkerConfig\n"
         "from trioworker.worker.processes.sandbox.sandbox import open_sandbox\n"
         "from trioworker.worker.processes.processes import Processes\n"
-        f"config = WorkerConfig(job_id='', token='', workspace=Path({str(tmp_path)!r}), containment={containment!r})\n"
+        f"given = dict(job_id={JOB_ID!r}, token='t', workspace={str(tmp_path)!r}, containment={containment!r})\n"
+        "config = WorkerConfig(**given)\n"
         "async def main():\n"
         "    assert os.getpid() == 1\n"
         "    with open_sandbox(config) as sandbox:\n"

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import msgspec
 import pytest
 
 from trioworker.errors import ConfigError, ToolError
-from trioworker.worker.tools.base import Parameters
+from trioworker.worker.tools.base import Parameters, Tool
 from trioworker.worker.tools.read_file import ReadFile
-from trioworker.worker.tools.registry import Registry
+from trioworker.worker.tools.registry import BUILTIN_TOOLS, Registry
 from trioworker.worker.tools.schema import plain_schema
 from trioworker.worker.tools.shell import Shell
+
+if TYPE_CHECKING:
+    from trioworker.worker.tools.base import ToolContext
 
 CONTRACT = {
     "shell": ({"command"}, {"workdir", "timeout"}),
@@ -131,5 +136,47 @@ def test_odd_name_is_shown_on_one_line_and_in_part() -> None:
 
 
 def test_duplicate_name_is_a_configuration_error() -> None:
-    with pytest.raises(ConfigError, match="two tools are named 'shell'"):
-        Registry([Shell(), Shell()])
+    with pytest.raises(ConfigError, match=r"^two tools are named 'shell'; give each its own name$"):
+        Registry([*BUILTIN_TOOLS, Shell()])
+
+
+class Own(Tool[Parameters]):
+    """A tool whose attributes are given."""
+
+    def __init__(self, name: object = "own", description: object = "Mine.", parameters: object = Parameters) -> None:
+        vars(self).update(name=name, description=description, parameters=parameters)
+
+    async def run(self, parameters: Parameters, context: ToolContext) -> object:
+        return ""
+
+
+class Unencodable(Parameters, frozen=True):
+    """Parameters without a JSON Schema."""
+
+    socket: type
+
+
+@pytest.mark.parametrize(
+    ("tool", "message"),
+    [
+        (Own, "Own is a class of tools; pass an instance: Own()"),
+        (print, "<built-in function print> is not a tool: it isn't an instance of trioworker.Tool"),
+        (Own(name="word count"), "Own: the name 'word count' is not 1 to 64 letters, digits, underscores and hyphens"),
+        (Own(name=None), "Own: the name None is not 1 to 64 letters, digits, underscores and hyphens"),
+        (Own(description=None), "Own: the description None is not text"),
+        (Own(parameters=dict), "Own: the parameters <class 'dict'> are not a subclass of trioworker.Parameters"),
+    ],
+)
+def test_unusable_tool_is_a_configuration_error_of_one_line(tool: Any, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Registry([*BUILTIN_TOOLS, tool])
+    assert str(caught.value) == message
+
+
+def test_parameters_without_a_schema_are_a_configuration_error() -> None:
+    with pytest.raises(ConfigError, match=r"^Own: the parameters have no JSON Schema: "):
+        Registry([Own(parameters=Unencodable)])
+
+
+def test_own_tool_is_added_to_the_built_in_ones() -> None:
+    assert Registry([*BUILTIN_TOOLS, Own()]).names == (*CONTRACT, "own")

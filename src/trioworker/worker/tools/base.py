@@ -129,6 +129,7 @@ class Tool(ABC, Generic[P]):
 
 
 AnyTool = Tool[Any]
+"""A tool with any parameters."""
 
 
 def definition(tool: AnyTool) -> ToolDefinition:

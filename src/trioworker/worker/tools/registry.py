@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from trioworker.errors import ConfigError, ToolError
 from trioworker.worker.tools.apply_patch import ApplyPatch
-from trioworker.worker.tools.base import definition
+from trioworker.worker.tools.base import Parameters, Tool, definition
 from trioworker.worker.tools.glob import Glob
 from trioworker.worker.tools.grep import Grep
 from trioworker.worker.tools.list_dir import ListDir
@@ -43,16 +44,17 @@ class Registry:
         reading: the names of those that only read.
 
     Raises:
-        ConfigError: two tools have the same name.
+        ConfigError: something isn't a usable tool, or two tools have the same name.
     """
 
     def __init__(self, tools: Iterable[AnyTool] = BUILTIN_TOOLS) -> None:
         self._tools: dict[str, AnyTool] = {}
         for tool in tools:
+            _check(tool)
             if tool.name in self._tools:
                 raise ConfigError(f"two tools are named {tool.name!r}; give each its own name")
             self._tools[tool.name] = tool
-        self.definitions: tuple[ToolDefinition, ...] = tuple(map(definition, self._tools.values()))
+        self.definitions: tuple[ToolDefinition, ...] = tuple(map(_definition, self._tools.values()))
         self.encoded = msgspec.Raw(msgspec.json.encode(self.definitions))
         self.reading = frozenset(tool.name for tool in self._tools.values() if tool.reads_only)
 
@@ -71,3 +73,30 @@ class Registry:
         if tool is None:
             raise ToolError(f"tool {name[:MAX_QUOTED]!r} not found; {instead_of(name, self.names)}")
         return tool
+
+
+def _definition(tool: AnyTool) -> ToolDefinition:
+    try:
+        return definition(tool)
+    except TypeError as error:
+        raise ConfigError(f"{type(tool).__name__}: the parameters have no JSON Schema: {error}") from error
+
+
+def _check(tool: object) -> None:
+    """Refuse what a provider or the executor would reject later.
+
+    Raises:
+        ConfigError: it isn't a tool, or lacks an attribute.
+    """
+    name, description, parameters = (getattr(tool, key, None) for key in ("name", "description", "parameters"))
+    kind = type(tool).__name__
+    if isinstance(tool, type) and issubclass(cast("type[object]", tool), Tool):
+        raise ConfigError(f"{tool.__name__} is a class of tools; pass an instance: {tool.__name__}()")
+    if not isinstance(tool, Tool):
+        raise ConfigError(f"{tool!r:.80} is not a tool: it isn't an instance of trioworker.Tool")
+    if not isinstance(name, str) or not re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name):
+        raise ConfigError(f"{kind}: the name {name!r:.80} is not 1 to 64 letters, digits, underscores and hyphens")
+    if not isinstance(description, str):
+        raise ConfigError(f"{kind}: the description {description!r:.80} is not text")
+    if not (isinstance(parameters, type) and issubclass(parameters, Parameters)):
+        raise ConfigError(f"{kind}: the parameters {parameters!r:.80} are not a subclass of trioworker.Parameters")

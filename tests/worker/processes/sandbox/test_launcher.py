@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from support.sandboxes import sandbox_for
+from support.world import JOB_ID
 from trioworker.linux.procfs import process_table
 from trioworker.worker.processes.processes import Processes
 from trioworker.worker.processes.sandbox import launcher_client
@@ -181,14 +182,16 @@ async def test_the_launcher_ends_when_its_worker_is_killed(workspace: Path) -> N
         "async def main():\n"
         "    place = Path(sys.argv[1])\n"
         "    directory = os.open(place, os.O_RDONLY)\n"
-        "    with open_sandbox(WorkerConfig(job_id='', token='', workspace=place)) as sandbox:\n"
+        "    with open_sandbox(WorkerConfig(job_id=sys.argv[2], token='t', workspace=place)) as sandbox:\n"
         "        async with Processes(None, sandbox) as processes:\n"
         "            await processes.run(['true'], directory=directory, environment=dict(os.environ), timeout=30)\n"
         "            print(processes._launcher.pid, flush=True)\n"
         "            os.kill(os.getpid(), signal.SIGKILL)\n"
         "trio.run(main)\n"
     )
-    ended = await trio.run_process([sys.executable, "-c", program, str(workspace)], capture_stdout=True, check=False)
+    ended = await trio.run_process(
+        [sys.executable, "-c", program, str(workspace), JOB_ID], capture_stdout=True, check=False
+    )
     launcher = int(ended.stdout)
     with trio.fail_after(LIMIT):
         # It is not our child, so no event reports its end.
