@@ -52,10 +52,6 @@ def run_tests(source: str, folder: Path) -> str:
     return ended.stdout
 
 
-def test_chaos_tests_of_the_page_pass(tmp_path: Path) -> None:
-    assert "24 passed" in run_tests(code("chaos-testing.md"), tmp_path)
-
-
 def test_tool_of_the_page_counts_lines(tmp_path: Path) -> None:
     use = """
 import threading

@@ -24,10 +24,11 @@ def test_the_two_commands_are_named_and_can_be_run(script: str) -> None:
     assert os.access(ROOT / script, os.X_OK)
 
 
-async def test_the_exit_codes_agree_with_help() -> None:
-    helped = dict(re.findall(r"^  (\d)  (.+)$", EXIT_CODES, re.MULTILINE))
-    table = dict(re.findall(r"^\| (\d) \| ([^|]+) \|$", README, re.MULTILINE))
-    assert table == helped
+def test_readme_is_short() -> None:
+    assert len(README.splitlines()) < 120
+
+
+async def test_help_has_the_exit_codes() -> None:
     assert EXIT_CODES.strip() in (await ran("--help")).out
 
 
