@@ -21,7 +21,6 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True):
     seq: (
         Annotated[int, Meta(ge=0, description="Counts a job's events from 0; a repeated one keeps it.")] | UnsetType
     ) = UNSET
-    iteration: Annotated[int, Meta(ge=0, description="The iteration in which it happened.")] | UnsetType = UNSET
 
 
 class MessageData(EventData, frozen=True):
