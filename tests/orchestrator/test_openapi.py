@@ -108,6 +108,12 @@ def test_document_has_exactly_the_routes_of_the_application() -> None:
     assert described == served - of_page
 
 
+def test_without_pages_there_is_no_document() -> None:
+    with Store() as store:
+        routes: list[Any] = list(make_app(store, NoBackend()).routes)
+    assert "/openapi.json" not in {route.path for route in routes}
+
+
 async def test_document_needs_no_secret_but_refuses_foreign_pages() -> None:
     async with orchestrator() as server, httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
         assert (await client.get("/openapi.json")).json() == document()
