@@ -41,6 +41,14 @@ BAD_USAGE: list[tuple[list[str], dict[str, str], str]] = [
     (["local", "x", "--tool", "a:B", "--tool", "c"], {"TRIOWORKER_LLM": "script:x"}, "--tool: 'a:B,c' is not MODULE:"),
     (["local", "x", "--instrument", "no_such:X"], {"TRIOWORKER_LLM": "script:x"}, "--instrument no_such:X: no module"),
     (["orchestrator"], {"TRIOWORKER_LLM": "psychic"}, "--llm psychic: not a model"),
+    *(
+        (
+            [command, *text],
+            {"TRIOWORKER_LLM": "openai:http://127.0.0.1:1/v1", "TRIOWORKER_API_KEY_ENV": "UNSET_KEY"},
+            "--api-key-env: the variable UNSET_KEY is not set; set it to the API key",
+        )
+        for command, text in (("local", ["x"]), ("orchestrator", []))
+    ),
     (["health"], {}, "--health-socket is missing: give it, or set TRIOWORKER_HEALTH_SOCKET"),
     (["fleet"], {}, "the following arguments are required: JOBS.jsonl; see trioworker fleet --help"),
     (["fleet", "/nonexistent/jobs.jsonl"], {}, "/nonexistent/jobs.jsonl: No such file or directory"),

@@ -217,6 +217,21 @@ async def test_a_base_url_without_its_version_is_an_error_with_the_right_url() -
         )
 
 
+async def test_the_check_goes_through_the_proxy_of_the_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bytes] = []
+
+    async def serve(stream: trio.SocketStream) -> None:
+        seen.append(await stream.receive_some())
+        await stream.send_all(b'HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\n{"data": [{"id": "m"}]}')
+
+    async with tcp_server(serve) as port:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+        opened = OpenAIBackend(URL, "m")
+        assert await check_model(opened) is None
+        await opened.aclose()
+    assert seen[0].startswith(b"GET http://models.test/v1/models HTTP/1.1\r\n")
+
+
 async def test_a_web_page_is_an_error_with_the_remedy() -> None:
     assert "answers with a web page; use the URL of its API, which usually ends with /v1" in await refusal(PAGE)
 

@@ -59,11 +59,17 @@ class Server:
 
 
 class Strict(Server):
-    """Refuses `max_tokens`."""
+    """Refuses `max_tokens`, once five requests wait."""
+
+    def __init__(self, *responses: Response) -> None:
+        super().__init__(*responses)
+        self._five = trio.Event()
 
     async def _chat(self, request: Request) -> Response:
         self.bodies.append(msgspec.json.decode(await request.body()))
-        await trio.sleep(0.05)
+        if len(self.bodies) == 5:
+            self._five.set()
+        await self._five.wait()
         if "max_tokens" in self.bodies[-1]:
             return refusal(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")
         return completion({"content": "hi"})
