@@ -6,7 +6,7 @@ import re
 import ssl
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import httpx
 import pytest
@@ -52,6 +52,16 @@ async def backend(
     opened = OpenAIBackend(url, model, transport=transport, **options)
     yield opened, transport
     await opened.aclose()
+
+
+class SlowResolver(trio.abc.HostnameResolver):
+    """A name server that doesn't answer."""
+
+    async def getaddrinfo(self, *_: object) -> NoReturn:  # pyright: ignore[reportIncompatibleMethodOverride]
+        await trio.sleep_forever()
+
+    async def getnameinfo(self, *_: object) -> NoReturn:  # pyright: ignore[reportIncompatibleMethodOverride]
+        await trio.sleep_forever()
 
 
 async def check(*responses: ScriptedResponse, model: str | None = "m", url: str = URL, **options: Any) -> str | None:
@@ -174,6 +184,15 @@ async def test_a_server_that_does_not_answer_is_a_warning_after_three_seconds(au
         warning = await check(response)
         assert warning == "the model server did not list its models within 3 s, so the model is not checked"
         assert trio.current_time() - start == CHECK_TIMEOUT
+
+
+async def test_a_slow_name_server_is_only_a_warning(autojump_clock: MockClock) -> None:
+    trio.socket.set_custom_hostname_resolver(SlowResolver())
+    opened = OpenAIBackend(URL, "m")
+    start = trio.current_time()
+    assert "did not list its models within 3 s" in str(await check_model(opened))
+    assert trio.current_time() - start == CHECK_TIMEOUT
+    await opened.aclose()
 
 
 async def test_an_absent_server_is_an_error_with_the_address() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ipaddress
 import os
 import urllib.request
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx
+import trio
 
 from trioworker.errors import ConfigError
 from trioworker.protocol.certificates import client_context
@@ -54,6 +56,16 @@ def open_client(
         raise ConfigError(
             f"{_variables(base)}: not a usable proxy; use http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT"
         ) from error
+
+
+async def look_up(base: str) -> None:
+    """Wait for the name lookup of the host that a client for `base` connects to, whatever its result.
+
+    A name server that is down delays a lookup by several seconds. That says nothing about the model server.
+    """
+    host = urlsplit(proxy_for(base) or base).hostname
+    with suppress(OSError, UnicodeError):
+        await trio.socket.getaddrinfo(host, None)
 
 
 def proxy_for(url: str) -> str | None:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 CHECK_TIMEOUT = 3.0
 """Seconds of the whole check."""
 CONNECT_TIMEOUT = 2.5
-"""Seconds of it to connect. A server that accepts the connection and doesn't answer in the rest is only slow."""
+"""Seconds of it to connect. A server that accepts the connection and doesn't answer in the rest is only slow, and so is
+a name server.
+"""
 TRANSIENT_STATUSES = frozenset({408, 425, 429})
 """The statuses below 500 that may pass."""
 LIST_REFUSED = re.compile(r"missing scopes|insufficient permissions|x-api-key (?:header )?is required", re.IGNORECASE)
@@ -53,7 +55,7 @@ class ModelServer(Protocol):
         """The response to a GET request for a path below the base URL.
 
         Raises:
-            LlmError: there is no connection.
+            LlmError: there is no connection within `connect_timeout` seconds after the name lookup.
         """
         ...
 

@@ -21,7 +21,7 @@ from trioworker.errors import ConfigError
 from trioworker.orchestrator.backends.api_key import API_KEY_VARIABLE, read_api_key
 from trioworker.orchestrator.backends.base import LlmError, LlmRefusedError, LlmRequest
 from trioworker.orchestrator.backends.bounded_body import ACCEPTED_ENCODINGS, BodyError, BodyTooLongError, read_body
-from trioworker.orchestrator.backends.http_client import CONNECT_TIMEOUT, open_client
+from trioworker.orchestrator.backends.http_client import CONNECT_TIMEOUT, look_up, open_client
 from trioworker.orchestrator.backends.lenient_json import read_json
 from trioworker.orchestrator.backends.model_list import choice, read_names
 from trioworker.orchestrator.backends.openai_errors import Failure, error_of, failure_inside, failure_of
@@ -98,6 +98,7 @@ class OpenAIBackend:
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         self._client = open_client(self._base, headers, transport)
+        self._looks_up_names = transport is None
 
     async def complete(self, request: LlmRequest, /) -> Reply:
         """The server's first choice, converted to the contract's form."""
@@ -119,8 +120,10 @@ class OpenAIBackend:
         """The response to a GET request for a path below the base URL. A body that can't be read is empty.
 
         Raises:
-            LlmError: there is no connection within `connect_timeout` seconds.
+            LlmError: there is no connection within `connect_timeout` seconds after the name lookup.
         """
+        if self._looks_up_names:
+            await look_up(self._base)
         try:
             return await self._exchange("GET", path, connect_timeout=connect_timeout)
         except BodyError:
