@@ -186,7 +186,7 @@ def test_claim_of_a_report_that_was_not_accepted_is_caught(monkeypatch: pytest.M
 
 
 def test_superseded_worker_that_continues_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(JobScopes, "end_superseded", lambda _self, _error: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    monkeypatch.setattr(JobScopes, "end_unreported", lambda _self, _error: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
     assert broken_by([Plan(0, (Supersede(9.0),))]) != ""
 
 

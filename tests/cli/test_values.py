@@ -183,3 +183,14 @@ def test_socket_path_accepts_up_to_107_bytes(text: str) -> None:
 def test_socket_path_that_no_socket_can_have_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"^a path of at most 107 bytes, the limit of a Unix socket$"):
         values.socket_path(text)
+
+
+@pytest.mark.parametrize(("text", "value"), [("0", 0.0), ("1234.5", 1234.5)])
+def test_time_of_the_monotonic_clock_is_seconds(text: str, value: float) -> None:
+    assert values.monotonic_seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1e3", "inf", "nan", "x"])
+def test_other_times_of_the_monotonic_clock_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"a number of seconds, such as 1234\.5"):
+        values.monotonic_seconds(text)

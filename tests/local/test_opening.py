@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from trioworker.errors import ConfigError
 from trioworker.local.config import NEWEST, LocalConfig
 from trioworker.local.opening import OpenJob, open_local_job
+from trioworker.local.run import run_local
 from trioworker.orchestrator.job_lock import holder_of
 from trioworker.orchestrator.state_files import database_path
 from trioworker.orchestrator.store import Store
@@ -19,7 +21,6 @@ from trioworker.worker.state.journal_file import FileStorage, journal_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from trio.testing import MockClock
 
@@ -205,3 +206,32 @@ async def test_an_ambiguous_id_is_one_line(runs: Runs) -> None:
         runs.store.create_job(TEXT, title="Fix", job_id=f"abcd{digit}000-0000-4000-8000-000000000000")
 
     assert (await runs.refused("", resume="abcd")).startswith("job 'abcd' is ambiguous: abcd2000-")
+
+
+def test_a_state_folder_that_cannot_be_used_is_one_line(workspace: Path, tmp_path: Path) -> None:
+    (tmp_path / "state" / "jobs.sqlite").mkdir(parents=True)
+    cases = {
+        Path("/dev/null/state"): "--state-dir /dev/null/state: Not a directory; use a folder that you can write to",
+        tmp_path / "state": f"--state-dir: {tmp_path}/state/jobs.sqlite: Is a directory; use a folder that exists",
+        workspace / "state": f"--state-dir: {workspace}/state is in the workspace, where tools write",
+    }
+    script = tmp_path / "turns.json"
+    script.write_text('[{"content": "The job is complete."}]')
+    for state_dir, problem in cases.items():
+        config = LocalConfig(text=TEXT, llm=f"script:{script}", workspace=workspace, state_dir=state_dir)
+        with pytest.raises(ConfigError, match=re.escape(problem)):
+            run_local(config)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"text": " "}, "the job is empty; describe the task"),
+        ({"text": "x", "resume": NEWEST}, "--resume continues a job that has its text; leave out TEXT, or --resume"),
+        ({"text": "", "resume": "abcd", "new": True}, "--resume continues a job, and --new starts one"),
+    ],
+)
+def test_contradicting_options_are_one_line(workspace: Path, options: dict[str, Any], problem: str) -> None:
+    config = LocalConfig(workspace=workspace, llm="script:none", state_dir=workspace.parent, **options)
+    with pytest.raises(ConfigError, match=problem):
+        run_local(config)

@@ -262,7 +262,10 @@ def test_a_full_disk_is_named_with_the_remedy(tmp_path: Path) -> None:
         with pytest.raises(sqlite3.OperationalError) as full:
             db.executescript("CREATE TABLE a (x); CREATE TABLE b (x); CREATE TABLE c (x); CREATE TABLE d (x);")
 
-    assert str(unusable(path, full.value)) == f"database {path}: database or disk is full; free some space"
+    assert (
+        str(unusable(path, full.value, option="--state-dir"))
+        == f"--state-dir: {path}: database or disk is full; free some space"
+    )
 
 
 @pytest.mark.integration

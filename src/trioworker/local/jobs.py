@@ -42,7 +42,7 @@ def print_jobs(state_dir: Path, job: str | None, *, json_lines: bool) -> int:
     """
     if not database_path(state_dir).exists():
         return _none()
-    with Store(database_path(state_dir)) as store:
+    with Store(database_path(state_dir), option="--state-dir") as store:
         if job is not None:
             view = _with_state(job_with_prefix(store, job), state_dir)
             sys.stdout.writelines([_as_json(view)] if json_lines else _whole(store, view))

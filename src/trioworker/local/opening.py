@@ -163,4 +163,4 @@ def _database_errors(config: LocalConfig) -> Generator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise unusable(database_path(config.state_dir), error) from error
+        raise unusable(database_path(config.state_dir), error, option="--state-dir") from error

@@ -70,7 +70,8 @@ def run_local(config: LocalConfig) -> int:
     _check(config)
     backend = open_backend(config.llm, config.model, api_key_variable=config.api_key_variable)
     make_state_dir(config.state_dir)
-    with Store(database_path(config.state_dir)) as store, bind("127.0.0.1", 0) as sock, unwrap_single_exception():
+    database = Store(database_path(config.state_dir), option="--state-dir")
+    with database as store, bind("127.0.0.1", 0) as sock, unwrap_single_exception():
         # A command of the job must not read the page's secret or the model server's key in our memory or environment.
         # A command of root can read our environment nevertheless (Linux 6.15: CAP_PERFMON), so the key leaves it.
         wipe_variables(key_variables(config.api_key_variable))

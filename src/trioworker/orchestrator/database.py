@@ -123,8 +123,10 @@ async def unlocked(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
         await trio.sleep(LOCK_POLL_INTERVAL)
 
 
-def open_database(database: Path | None) -> sqlite3.Connection:
+def open_database(database: Path | None, *, option: str = "--database") -> sqlite3.Connection:
     """Open the database, in memory if None, and create it if needed. Each statement is its own transaction.
+
+    `option` is the one that chooses another database; errors name it.
 
     Raises:
         ConfigError: the file can't be opened, or isn't an orchestrator's database.
@@ -139,9 +141,9 @@ def open_database(database: Path | None) -> sqlite3.Connection:
             has_tables = db.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version not in {0, SCHEMA_VERSION}:
-                raise ConfigError(f"database {database}: created by another version; use a new one, or move it away")
+                raise ConfigError(f"{option}: {database}: created by another version; use a new one, or move it away")
             if version == 0 and has_tables:
-                raise ConfigError(f"database {database}: not an orchestrator's database; use another one")
+                raise ConfigError(f"{option}: {database}: not an orchestrator's database; use another one")
             _apply_schema(db)
             # From now on `unlocked` waits.
             db.execute("PRAGMA busy_timeout = 0")
@@ -149,9 +151,9 @@ def open_database(database: Path | None) -> sqlite3.Connection:
             db.close()
             raise
     except OSError as error:
-        raise ConfigError(f"database {database}: {error.strerror}; {_remedy_of(error.errno)}") from error
+        raise ConfigError(f"{option}: {database}: {error.strerror}; {_remedy_of(error.errno)}") from error
     except sqlite3.Error as error:
-        raise unusable(database, error) from error
+        raise unusable(database, error, option=option) from error
     return db
 
 
@@ -169,7 +171,7 @@ def _apply_schema(db: sqlite3.Connection) -> None:
             return
 
 
-def unusable(database: Path | None, error: sqlite3.Error) -> ConfigError:
+def unusable(database: Path | None, error: sqlite3.Error, *, option: str) -> ConfigError:
     """The error for a database that SQLite can't use, with the remedy."""
     remedies = {
         sqlite3.SQLITE_BUSY: "end the process that locks it",
@@ -177,7 +179,7 @@ def unusable(database: Path | None, error: sqlite3.Error) -> ConfigError:
         sqlite3.SQLITE_NOTADB: "it is not a database; move it away",
         sqlite3.SQLITE_CORRUPT: "move it away",
     }
-    return ConfigError(f"database {database}: {error}; {remedies.get(_primary_code(error), WRITABLE)}")
+    return ConfigError(f"{option}: {database}: {error}; {remedies.get(_primary_code(error), WRITABLE)}")
 
 
 def _remedy_of(error_number: int | None) -> str:

@@ -45,14 +45,14 @@ class Store:
         kept: jobs of earlier runs.
     """
 
-    def __init__(self, database: Path | None = None) -> None:
-        """Open or create the database.
+    def __init__(self, database: Path | None = None, *, option: str = "--database") -> None:
+        """Open or create the database. Errors name the `option` that chooses it.
 
         Raises:
             ConfigError: the file can't be opened, or isn't an orchestrator's database.
         """
         self._changed: dict[str, trio.Event] = {}
-        self._db = open_database(database)
+        self._db = open_database(database, option=option)
         self.starts = Starts(self._db)
         self._prompts = Prompts(self._db)
         self.kept = KeptJobs(self._db)
