@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from trioworker.cli.main import main
 from trioworker.errors import ConfigError
 from trioworker.local.jobs import print_jobs
 from trioworker.orchestrator.job_lock import lock_job
@@ -138,6 +139,12 @@ def test_an_empty_list_is_one_line_that_says_how_to_start(tmp_path: Path, capsys
         assert printed.out == ""
         assert printed.err == "trioworker: no jobs yet; start one with `trioworker local TEXT --llm SPEC`\n"
         assert not (tmp_path / "absent").exists()
+
+
+def test_the_command_reads_the_given_folder(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    create(store, ENDED)
+    assert main(["jobs", "--state-dir", str(tmp_path), "--json", "aaaa"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == ENDED
 
 
 def test_an_unknown_job_is_an_error(store: Store, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import pytest
 from trioworker.errors import ConfigError
 from trioworker.local.config import NEWEST, LocalConfig
 from trioworker.local.opening import OpenJob, open_local_job
-from trioworker.local.run import run_local
+from trioworker.local.run import run_local, worker_options
 from trioworker.orchestrator.job_lock import holder_of
 from trioworker.orchestrator.state_files import database_path
 from trioworker.orchestrator.store import Store
@@ -95,6 +96,16 @@ async def test_a_job_that_was_killed_before_its_worker_began_is_resumed(runs: Ru
     killed = await runs.killed(events=0)
 
     assert (await runs.open()).id == killed.id
+
+
+async def test_time_of_a_resumed_job_counts_from_now(runs: Runs, workspace: Path) -> None:
+    config = LocalConfig(text=TEXT, workspace=workspace, llm="script:none", state_dir=runs.state_dir)
+    killed = await runs.killed()
+    resumed = await runs.open()
+
+    assert "--time-from" not in worker_options(config, killed, "http://127.0.0.1:1")
+    options = worker_options(config, resumed, "http://127.0.0.1:1")
+    assert float(options[options.index("--time-from") + 1]) == pytest.approx(time.monotonic(), abs=60)
 
 
 async def test_another_text_or_workspace_or_new_starts_another_job(runs: Runs, tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ async def _run_job(
                 print_secret_url("watch the job at", url, token, f"#{job.id}")
             follow_ups = FollowUps(store, job.id)
             nursery.start_soon(follow_ups.run)
-            options = (*_worker_options(config, job, url), *trace.options)
+            options = (*worker_options(config, job, url), *trace.options)
             reported = partial(_has_ended, store, job.id)
             async with (
                 open_terminal(
@@ -169,7 +169,8 @@ async def _run_job(
     return code
 
 
-def _worker_options(config: LocalConfig, job: OpenJob, url: str) -> tuple[str, ...]:
+def worker_options(config: LocalConfig, job: OpenJob, url: str) -> tuple[str, ...]:
+    """The options of the worker that runs or resumes the job."""
     options = ("--job-id", job.id, "--orchestrator-url", url, "--workspace", str(job.workspace))
     # The time in which nobody ran the job doesn't count.
     resumed = ("--time-from", f"{time.monotonic():.3f}") if job.resumed else ()

@@ -69,12 +69,7 @@ class RunningJob:
         services.tracer.watch(("outbox", "follow-ups waiting", "calls to answer"), job.queue_lengths)
 
     async def run(self) -> None:
-        """Run the job until its end is reported. Only `stop` ends it, or `release`.
-
-        Raises:
-            SupersededError: another start has the job.
-            ReleasedError: the job was released.
-        """
+        """Run the job until its end is reported, `release`, or another start has it (`SupersededError`)."""
         if self.job.decided is not None:
             self._stop_work()
         if not self.job.report_accepted:
