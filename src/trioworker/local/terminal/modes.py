@@ -48,14 +48,14 @@ class KeyMode:
     def enter(self) -> None:
         """Read keys."""
         with suppress(OSError, termios.error), _without_stop():
-            current = termios.tcgetattr(self._descriptor)
-            self._original = self._original or current
-            current[LOCAL_FLAGS] &= ~(termios.ECHO | termios.ICANON)
-            current[CONTROL_CHARACTERS] = [*current[CONTROL_CHARACTERS]]
-            current[CONTROL_CHARACTERS][termios.VMIN] = 1
-            current[CONTROL_CHARACTERS][termios.VTIME] = 0
+            if self._original is None:
+                self._original = termios.tcgetattr(self._descriptor)
+            modes = termios.tcgetattr(self._descriptor)
+            modes[LOCAL_FLAGS] &= ~(termios.ECHO | termios.ICANON)
+            modes[CONTROL_CHARACTERS][termios.VMIN] = 1
+            modes[CONTROL_CHARACTERS][termios.VTIME] = 0
             # At once: what was typed ahead is kept, and a terminal that is stopped by Ctrl-S isn't waited for.
-            termios.tcsetattr(self._descriptor, termios.TCSANOW, current)
+            termios.tcsetattr(self._descriptor, termios.TCSANOW, modes)
 
     def leave(self) -> None:
         """Restore the original modes."""
