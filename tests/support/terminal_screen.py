@@ -19,6 +19,10 @@ class TerminalScreen:
         """Show what a program writes."""
         self._stream.feed(data)
 
+    def resize(self, columns: int) -> None:
+        """Change the width. Rows that are longer are cut, not wrapped."""
+        self._screen.resize(columns=columns)
+
     @property
     def cursor(self) -> int:
         """The cursor's column."""

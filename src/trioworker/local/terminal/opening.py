@@ -81,7 +81,7 @@ async def _open_live(activity: Activity, send: Callable[[str], None] | None) -> 
             worker_stderr = None
             if is_same_terminal(STDOUT, STDERR):
                 stack.enter_context(notices_above(live.print_notice))
-                worker_stderr = (await stack.enter_async_context(open_log_pipe(live.screen.print))).writer
+                worker_stderr = (await stack.enter_async_context(open_log_pipe(live.print_notice))).writer
             nursery = await stack.enter_async_context(trio.open_nursery())
             nursery.start_soon(live.run)
             yield Terminal(live.screen.print, worker_stderr)
