@@ -64,7 +64,7 @@ async def test_job_changes_are_sent_once_each_and_the_end_holds_the_job(autojump
     del autojump_clock
     with Store() as store:
         job = store.create_job("x", title="x")
-        stream = follow_events(store, job.id, 0, encode, job_changes=True, retry=1.5)
+        stream = follow_events(store, job.id, 0, encode, encode_job=msgspec.json.encode, retry=1.5)
         async with aclosing(stream):
             retry, pending = await received(stream, 2)
             store.set_status(job.id, StatusUpdate(message="on", iteration=1))

@@ -145,6 +145,8 @@ def open_database(database: Path | None, *, option: str = "--database") -> sqlit
             if version == 0 and has_tables:
                 raise ConfigError(f"{option}: {database}: not an orchestrator's database; use another one")
             _apply_schema(db)
+            # SQLite's own `lower` knows only ASCII.
+            db.create_function("casefold", 1, str.casefold, deterministic=True)
             # From now on `unlocked` waits.
             db.execute("PRAGMA busy_timeout = 0")
         except BaseException:

@@ -79,28 +79,29 @@ async def follow_events(
     after: int,
     encode: Callable[[StoredEvent], bytes],
     *,
-    job_changes: bool = False,
+    encode_job: Callable[[JobView], bytes] | None = None,
     retry: float | None = None,
 ) -> AsyncGenerator[bytes, None]:
     """Stream a job's events, from the one after number `after`, until the job ends.
 
-    `encode` turns an event into a server-sent event. With `job_changes`, a `job` event holds the job whenever it
-    changes. The last event, `end`, holds the job. `retry` is the client's delay before it reconnects, in seconds.
+    `encode` turns an event into a server-sent event. With `encode_job`, which turns the job into JSON, a `job` event
+    is sent whenever that JSON changes. The last event, `end`, holds the job. `retry` is the client's delay before it
+    reconnects, in seconds.
     """
     if retry is not None:
         yield b"retry: %d\n\n" % round(retry * 1000)
-    sent_job: JobView | None = None
+    sent_job = b""
     keep_alive_at = trio.current_time() + KEEP_ALIVE
     while True:
         # No await between these reads and the wait below, so no change is missed.
-        events, job = await unlocked(_read, store, job_id, after)
+        events, job, job_json = await unlocked(_read, store, job_id, after, encode_job)
         if events:
             after = events[-1].number
             for event in events:
                 yield encode(event)
-        elif job_changes and job is not None and job != sent_job:
-            sent_job = job
-            yield sse("job", msgspec.json.encode(job))
+        elif encode_job is not None and job is not None and job_json != sent_job:
+            sent_job = job_json
+            yield sse("job", job_json)
         elif job is None or job.ended is not None:
             break
         else:
@@ -110,11 +111,17 @@ async def follow_events(
                 continue
             yield b": still here\n\n"
         keep_alive_at = trio.current_time() + KEEP_ALIVE
-    yield sse("end", msgspec.json.encode(job))
+    yield sse("end", job_json)
 
 
-def _read(store: Store, job_id: str, after: int) -> tuple[list[StoredEvent], JobView | None]:
-    return store.events(job_id, after), store.view(job_id)
+def _read(
+    store: Store, job_id: str, after: int, encode_job: Callable[[JobView], bytes] | None
+) -> tuple[list[StoredEvent], JobView | None, bytes]:
+    """The next events, the job, and the job's JSON if it may have to be sent: after the events."""
+    events, job = store.events(job_id, after), store.view(job_id)
+    if job is None or events or (encode_job is None and job.ended is None):
+        return events, job, b"null"
+    return events, job, (encode_job or msgspec.json.encode)(job)
 
 
 def sse(event_type: str, data: bytes, number: int | None = None) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trioworker.orchestrator.views import JobView, Report, Usage
+from trioworker.orchestrator.views import JobSummary, JobView, Report, Usage
 
 if TYPE_CHECKING:
     import sqlite3
@@ -23,6 +23,20 @@ def select_views(db: sqlite3.Connection) -> list[JobView]:
     """The newest jobs, newest first."""
     rows = db.execute(f"{_SELECT} ORDER BY created DESC, rowid DESC LIMIT ?", (LIST_LIMIT,))
     return [_view(row) for row in rows]
+
+
+def search_jobs(db: sqlite3.Connection, text: str) -> list[JobSummary]:
+    """The newest jobs whose title, task, report or id contains `text`, whatever the case of its letters."""
+    rows = db.execute(
+        "SELECT id, title, state, created, ended FROM jobs WHERE ? = '' OR instr(casefold(id || char(10) || title"
+        " || char(10) || description || char(10) || COALESCE(report, '')), ?)"
+        " ORDER BY created DESC, rowid DESC LIMIT ?",
+        (text, text.casefold(), LIST_LIMIT),
+    )
+    return [
+        JobSummary(id=job_id, title=title, state=state, created=created, ended=ended)
+        for job_id, title, state, created, ended in rows
+    ]
 
 
 _SELECT = (

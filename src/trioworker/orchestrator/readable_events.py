@@ -29,11 +29,18 @@ def readable_output(data: Mapping[str, Any]) -> str:
 
 def readable_arguments(text: str) -> str:
     """A call's arguments as `command=ls  workdir=src`. The last value of truncated JSON is shown as far as it goes."""
-    try:
-        values = _decoded(text)
-    except (msgspec.MsgspecError, UnicodeEncodeError):
+    values = arguments_of(text)
+    if values is None:
         return text
     return "  ".join(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items())
+
+
+def arguments_of(text: str) -> dict[str, Any] | None:
+    """A call's arguments by name; None if they can't be read. The last value of truncated JSON ends with `…`."""
+    try:
+        return _decoded(text)
+    except (msgspec.MsgspecError, UnicodeEncodeError):
+        return None
 
 
 def is_failed_command(data: Mapping[str, Any]) -> bool:

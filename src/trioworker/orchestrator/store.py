@@ -16,7 +16,7 @@ import msgspec
 import trio
 
 from trioworker.orchestrator.database import open_database, unlocked
-from trioworker.orchestrator.job_rows import select_view, select_views
+from trioworker.orchestrator.job_rows import search_jobs, select_view, select_views
 from trioworker.orchestrator.kept_jobs import KeptJobs
 from trioworker.orchestrator.prompts import Prompts
 from trioworker.orchestrator.starts import Starts
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from pathlib import Path
 
-    from trioworker.orchestrator.views import JobView, PromptView
+    from trioworker.orchestrator.views import JobSummary, JobView, PromptView
     from trioworker.protocol.wire import CompletionReport, Prompt, Reply, StatusUpdate
 
 EVENTS_AT_ONCE = 500
@@ -125,6 +125,10 @@ class Store:
     def views(self) -> list[JobView]:
         """The newest jobs, newest first."""
         return select_views(self._db)
+
+    def search(self, text: str) -> list[JobSummary]:
+        """The newest jobs that contain `text`, newest first; all of them if it is empty."""
+        return search_jobs(self._db, text)
 
     # Reports of the worker
 

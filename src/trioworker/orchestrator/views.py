@@ -65,6 +65,16 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
 
 
+class JobSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A job in the page's list."""
+
+    id: str
+    title: str
+    state: str
+    created: float
+    ended: float | None
+
+
 class PromptView(msgspec.Struct, frozen=True, kw_only=True):
     """A follow-up prompt. `taken` is when the worker fetched it; null means that it is queued, or was never read."""
 

@@ -60,6 +60,10 @@ class Browser:
     def script(self, code: str, *arguments: Any) -> Any:
         return self.driver.execute_script(code, *arguments)
 
+    def wait_for(self, code: str) -> Any:
+        """What `code` passes to the function `done`."""
+        return self.driver.execute_async_script(f"const done = arguments[0]; {code}")
+
     def until(self, description: str, holds: Callable[[], object]) -> None:
         """Wait until a condition holds. Fails with `description`."""
         end = time.monotonic() + WAIT_TIMEOUT
@@ -73,9 +77,7 @@ class Browser:
         self.until(text, lambda: text in self.text(selector))
 
     def until_state(self, state: str) -> None:
-        self.until(
-            f"state {state}", lambda: self.script("return document.getElementById('state').dataset.state") == state
-        )
+        self.until(f"state {state}", lambda: self.state() == state)
 
     def numbers(self) -> list[int]:
         """The numbers of the events shown: for a call, its own and its result's."""
@@ -83,6 +85,18 @@ class Browser:
             "return [...document.querySelectorAll('#events > li')]"
             ".flatMap(li => [li.dataset.number, li.dataset.answer]).filter(Boolean).map(Number)"
         )
+
+    def open_all(self) -> None:
+        """Open all that can be folded."""
+        self.script("for (const details of document.querySelectorAll('details')) details.open = true")
+        self.until("their contents", lambda: not self.all("details.call[open] .inside:empty"))
+
+    def state(self) -> str:
+        return self.script("return document.getElementById('state').dataset.state")
+
+    def grant(self, *permissions: str) -> None:
+        """Allow the page what a person would be asked for."""
+        self._command("Browser.grantPermissions", permissions=permissions)
 
     def resize(self, width: int, height: int) -> None:
         self._command(
@@ -92,6 +106,11 @@ class Browser:
     def dark(self, *, on: bool) -> None:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if on else "light"}
         self._command("Emulation.setEmulatedMedia", features=[scheme])
+
+    def picture(self, file: Path) -> None:
+        """Save what the browser shows, without the pointer's and the keyboard's focus."""
+        self.script("document.activeElement.blur()")
+        self.until("a picture", lambda: self.driver.save_screenshot(str(file)))
 
     def _command(self, name: str, **arguments: Any) -> None:
         self.driver.execute_cdp_cmd(name, arguments)
@@ -195,6 +214,16 @@ class Worker:
         assert status == 200, content
         return json.loads(content)["content"]
 
+    def send(self, content: str) -> None:
+        """Send the job a follow-up, as a person would."""
+        status, answer = self._request("POST", f"/jobs/{self.id}/prompt", {"content": content}, ADMIN_TOKEN)
+        assert status == 202, answer
+
+    def stop(self) -> None:
+        """Stop the job, as the page's button does."""
+        status, answer = self._request("POST", f"/web/jobs/{self.id}/stop", {}, ADMIN_TOKEN)
+        assert status == 202, answer
+
     def event(self, event_type: str, **data: object) -> None:
         self.post("event", {"event_type": event_type, "data": {"seq": self._seq, **data}})
         self._seq += 1
@@ -202,14 +231,28 @@ class Worker:
     def say(self, content: str, role: str = "assistant") -> None:
         self.event("message", role=role, content=content)
 
-    def call(self, tool: str, arguments: str, output: str, *, success: bool = True) -> None:
+    def ask(self) -> None:
+        """Ask the model, whose reply has a name and tokens."""
+        self.post("llm/complete", {"messages": [{"role": "user", "content": "go"}], "max_tokens": 100})
+
+    def begin(self) -> None:
+        self.post("status", {"state": "in_progress", "message": "Worker started", "iteration": 1})
+
+    def use(self, tool: str, **arguments: object) -> str:
+        """Start a call, and return its id."""
+        call_id = f"call_{self._seq}"
+        self.event("tool_use", tool_name=tool, input=json.dumps(arguments), tool_call_id=call_id)
+        return call_id
+
+    def call(self, tool: str, arguments: str, output: str, *, success: bool = True, **more: object) -> None:
         call_id = f"call_{self._seq}"
         self.event("tool_use", tool_name=tool, input=arguments, tool_call_id=call_id)
-        self.event("tool_result", tool_name=tool, output=output, success=success, tool_call_id=call_id)
+        self.event("tool_result", tool_name=tool, output=output, success=success, tool_call_id=call_id, **more)
 
-    def complete(self) -> None:
-        self.event("result", success=True, status="completed", message="All done.")
-        self.post("complete", {"success": True, "message": "All done.", "iterations": 2})
+    def complete(self, message: str = "All done.", status: str = "completed") -> None:
+        success = status == "completed"
+        self.event("result", success=success, status=status, message=message)
+        self.post("complete", {"success": success, "message": message, "iterations": 5})
 
     def _request(self, method: str, path: str, body: object, token: str) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integration.web.browser import ADMIN, Browser, chromium, program
+from integration.web.scenes import write_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ def browser(driven: Browser) -> Browser:
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with program("orchestrator", "--port", "0", environment=ADMIN) as running:
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    model = write_model(tmp_path_factory.mktemp("model"))
+    with program("orchestrator", "--port", "0", "--llm", model, environment=ADMIN) as running:
         yield running.wait_for(r"listening on (http://\S+)")

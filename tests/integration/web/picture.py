@@ -1,49 +1,55 @@
-"""Takes the README's screenshot of a real job: `python -m integration.web.picture FILE [--dark] [--narrow] [--top]`."""
+"""Takes the pictures of the page in docs/: `python -m integration.web.picture [FOLDER]`."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from integration.web.browser import chromium, program
+from integration.web import scenes
+from integration.web.browser import ADMIN, chromium, program
 
-ROOT = Path(__file__).parents[3]
-TASK = "The tests of this project fail. Find out why median is wrong, fix it, and commit."
+if TYPE_CHECKING:
+    from integration.web.browser import Browser
 
-
-def main(file: str, *options: str) -> None:
-    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    with tempfile.TemporaryDirectory() as folder:
-        project = Path(folder) / "medians"
-        write_project(project)
-        at = ("--workspace", str(project), "--state-dir", f"{folder}/state")
-        llm = ("--llm", f"script:{ROOT / 'scripts' / 'demo.yaml'}")
-        with program("local", TASK, "--title", "Fix the median", "--web", *at, *llm) as running, chromium() as browser:
-            if "--narrow" in options:
-                browser.resize(390, 844)
-            else:
-                browser.resize(1180, 860)
-            browser.dark(on="--dark" in options)
-            browser.go(running.wait_for(r"watch the job at (http://\S+)"))
-            browser.until_state("completed")
-            browser.until(
-                "the timeline", lambda: "narrow" in str(options) or browser.all("#timeline-picture .span.tool")
-            )
-            browser.script("document.querySelectorAll('details.call')[3].open = true")
-            browser.script("document.getElementById('log').scrollTop = arguments[0]", 0 if "--top" in options else 250)
-            browser.script("document.activeElement.blur()")
-            browser.until("a picture", lambda: browser.driver.save_screenshot(file))
+WIDE = (1180, 800)
+NARROW = (390, 844)
 
 
-def write_project(project: Path) -> None:
-    """Create the project of scripts/try, with that script's function."""
-    script = (ROOT / "scripts" / "try").read_text()
-    start = script.index("write_project() {")
-    function = script[start : script.index("\n}\n", start) + 3]
-    subprocess.run(["bash", "-c", f'{function}\nwrite_project "$1"', "bash", str(project)], check=True)
+def main(folder: str = "docs") -> None:
+    with tempfile.TemporaryDirectory() as temporary, chromium() as browser:
+        model = scenes.write_model(Path(temporary))
+        with program("orchestrator", "--port", "0", "--llm", model, environment=ADMIN) as running:
+            take_all(browser, running.wait_for(r"listening on (http://\S+)"), Path(folder))
+
+
+def take_all(browser: Browser, url: str, folder: Path) -> None:
+    """Take each picture. All jobs exist, so each one shows the list."""
+    for scene in (scenes.failed, scenes.stopped):
+        scene(url)
+    waiting, ended, running = scenes.waiting(url), scenes.ended(url), scenes.running(url)
+
+    browser.resize(*WIDE)
+    browser.go(waiting.page)
+    browser.until_text("Waiting for a worker")
+    browser.picture(folder / "page-list.png")
+    browser.go(running.page)
+    browser.until_text("Running shell", "#now")
+    browser.picture(folder / "page-running.png")
+    browser.go(ended.page)
+    browser.until_state("completed")
+    browser.until("the list", lambda: len(browser.all("#jobs li")) >= 5)
+    browser.picture(folder / "page.png")
+    to_diff = "document.querySelector('.diff').closest('li').scrollIntoView({block: 'center'})"
+    browser.script(to_diff)
+    browser.picture(folder / "page-ended.png")
+    browser.dark(on=True)
+    browser.picture(folder / "page-dark.png")
+    browser.dark(on=False)
+    browser.resize(*NARROW)
+    browser.script(to_diff)
+    browser.picture(folder / "page-phone.png")
 
 
 if __name__ == "__main__":

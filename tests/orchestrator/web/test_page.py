@@ -17,6 +17,8 @@ from trioworker.orchestrator.backends.factory import NoBackend
 from trioworker.orchestrator.event_streams import StreamLimit
 from trioworker.orchestrator.store import Store
 from trioworker.orchestrator.web.pages import FILES
+from trioworker.orchestrator.web.timeline import from_events
+from trioworker.protocol.wire import Reply
 
 if TYPE_CHECKING:
     from trioworker.orchestrator.web.pages import Pages
@@ -111,7 +113,7 @@ async def test_no_response_to_the_page_contains_the_token_or_a_credential() -> N
     async with orchestrator() as server:
         worker = await server.new_job(credentials=[{"env_var": "KEY", "value": "opensesame"}])
         base = f"/web/jobs/{worker.id}"
-        paths = ["/", "/web/jobs", f"{base}/timeline", *(f"/web/{name}" for name in FILES)]
+        paths = ["/", "/web/jobs", f"{base}/timeline", f"{base}/download", *(f"/web/{name}" for name in FILES)]
         responses = [await server.client.get(path) for path in paths]
         responses.append(await server.client.post(f"/jobs/{worker.id}/prompt", json={"content": "x"}))
         await ended_job(worker)
@@ -182,6 +184,81 @@ async def test_a_stream_delivers_events_and_job_changes_live() -> None:
                 await until("completed")
 
     assert numbers(events) == list(range(1, 101))
+
+
+async def test_the_stream_shows_follow_ups_and_the_answer() -> None:
+    async with orchestrator() as server:
+        worker = await server.new_job()
+        for content in ("one", "two"):
+            await server.client.post(f"/jobs/{worker.id}/prompt", json={"content": content})
+        await worker.get("prompt")
+        await worker.complete(message="It is **done**.")
+        stream = await server.client.get(f"/web/jobs/{worker.id}/events")
+
+    _, _, job = parsed(stream.text)[-1]
+    assert [(prompt["content"], prompt["taken"] is None) for prompt in job["prompts"]] == [
+        ("one", False),
+        ("two", True),
+    ]
+    assert job["answer"] == [["p", {}, "It is ", ["strong", {}, "done"], "."]]
+    assert job["local"] is False
+
+
+async def test_a_long_task_is_cut_on_the_page_and_whole_in_the_download() -> None:
+    async with orchestrator() as server:
+        worker = await server.new_job(description="x" * 20_005)
+        await worker.complete()
+        stream = await server.client.get(f"/web/jobs/{worker.id}/events")
+        whole = (await server.client.get(f"/web/jobs/{worker.id}/download")).json()
+
+    assert parsed(stream.text)[-1][2]["description"] == "x" * 20_000 + "… (5 more characters)"
+    assert whole["job"]["description"] == "x" * 20_005
+
+
+@pytest.mark.parametrize("events", [0, 1, 1200])
+async def test_the_download_is_a_file_with_all_events(events: int) -> None:
+    async with orchestrator() as server:
+        worker = await server.new_job()
+        for seq in range(events):
+            server.store.add_event(worker.id, "status", {"seq": seq})
+        response = await server.client.get(f"/web/jobs/{worker.id}/download")
+
+    whole = response.json()
+    assert response.headers["content-disposition"] == f'attachment; filename="trioworker-{worker.id}.json"'
+    assert (whole["job"]["id"], whole["prompts"]) == (worker.id, [])
+    assert [event["number"] for event in whole["events"]] == list(range(1, events + 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("", 3), ("PARSER", 1), ("tests", 2), ("über", 1), ("ÜBER", 1), ("the report", 1), ("%", 0), ("none", 0)],
+)
+async def test_jobs_are_searched_by_title_task_and_report(text: str, found: int) -> None:
+    async with orchestrator() as server:
+        first = await server.new_job(title="The parser", description="Write tests.")
+        await server.new_job(title="Über alles", description="Write docs.")
+        await server.new_job(title="Fix", description="Make the tests pass.")
+        await first.complete(message="The report")
+        jobs = (await server.client.get("/web/jobs", params={"text": text})).json()["jobs"]
+
+    assert len(jobs) == found
+
+
+async def test_without_a_trace_replies_are_counted_by_their_tokens() -> None:
+    with Store() as store:
+        job = store.create_job("x", title="x")
+        for _ in range(2):
+            store.add_usage(job.id, Reply(input_tokens=10, output_tokens=1))
+            store.add_event(job.id, "message", {"role": "assistant", "content": "I call two tools."})
+            for call in ("a", "b"):
+                store.add_event(job.id, "tool_use", {"tool_name": "shell", "tool_call_id": call})
+            for call in ("a", "b"):
+                store.add_event(job.id, "tool_result", {"tool_name": "shell", "tool_call_id": call, "success": True})
+        view = store.view(job.id)
+        assert view is not None
+        model, tools = from_events(view, store.events(job.id, 0)).lanes
+
+    assert (len(model.spans), len(tools.spans)) == (2, 4)
 
 
 async def test_open_streams_are_limited_and_a_disconnect_frees_a_slot() -> None:

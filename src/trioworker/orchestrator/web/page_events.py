@@ -1,4 +1,4 @@
-"""Events in the form that the page renders: messages as Markdown trees, tool output with its tail."""
+"""Jobs and events in the form that the page renders: messages as Markdown trees, tool output with its tail."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from trioworker.orchestrator.event_streams import sse
-from trioworker.orchestrator.readable_events import readable_output
-from trioworker.orchestrator.web.markdown import markdown_tree
+from trioworker.orchestrator.readable_events import arguments_of, readable_output
+from trioworker.orchestrator.web.markdown import MAX_CHARACTERS, markdown_tree
 
 if TYPE_CHECKING:
-    from trioworker.orchestrator.views import StoredEvent
+    from collections.abc import Sequence
+
+    from trioworker.orchestrator.views import JobView, PromptView, StoredEvent
 
 
 def encode_for_page(event: StoredEvent) -> bytes:
@@ -24,6 +26,8 @@ def page_event(event: StoredEvent) -> dict[str, Any]:
     data = dict(event.data)
     if event.event_type == "message":
         data["tree"] = markdown_tree(str(data.get("content") or ""))
+    elif event.event_type == "tool_use":
+        data["arguments"] = arguments_of(str(data.get("input") or ""))
     elif event.event_type == "tool_result":
         data["output"] = readable_output(data)
     return {
@@ -32,4 +36,20 @@ def page_event(event: StoredEvent) -> dict[str, Any]:
         "at": event.at,
         "tokens": event.usage.input_tokens + event.usage.output_tokens,
         "data": data,
+    }
+
+
+def page_job(job: JobView, prompts: Sequence[PromptView], *, is_local: bool) -> dict[str, Any]:
+    """The job with its follow-ups, and its answer as a Markdown tree. `local` is whether it runs in this process."""
+    answer = job.report.message if job.report is not None else None
+    # Sent again with each change, so a task of megabytes is cut. The download has the whole.
+    rest = len(job.description) - MAX_CHARACTERS
+    return {
+        **msgspec.structs.asdict(job),
+        "description": job.description
+        if rest <= 0
+        else f"{job.description[:MAX_CHARACTERS]}… ({rest} more characters)",
+        "prompts": prompts,
+        "answer": markdown_tree(answer) if answer else None,
+        "local": is_local,
     }

@@ -1,4 +1,4 @@
-"""The page's routes: static files, the list of jobs, and a job's event stream, timeline and stop button."""
+"""The page's routes: static files, the list of jobs, and a job's event stream, download, timeline and stop button."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from trioworker.orchestrator.database import unlocked
 from trioworker.orchestrator.event_streams import EventStream, StreamLimit, event_number, follow_events
 from trioworker.orchestrator.management_api import known_job
 from trioworker.orchestrator.request_checks import read_body
-from trioworker.orchestrator.web.page_events import encode_for_page
+from trioworker.orchestrator.web.download import download
+from trioworker.orchestrator.web.page_events import encode_for_page, page_job
 from trioworker.orchestrator.web.timeline import from_events, read_trace
 from trioworker.orchestrator.worker_api import json_response
 
@@ -28,15 +29,19 @@ if TYPE_CHECKING:
 
     from trioworker.orchestrator.management_access import ManagementAccess
     from trioworker.orchestrator.store import Store
-    from trioworker.orchestrator.views import StoredEvent
+    from trioworker.orchestrator.views import JobView, StoredEvent
 
     Handler = Callable[[Request], Awaitable[Response]]
 
 STATIC = Path(__file__).parent / "static"
 FILES = {
-    "style.css": "text/css",
+    **dict.fromkeys(("events.css", "style.css"), "text/css"),
     **dict.fromkeys(
-        ("app.js", "events.js", "jobs.js", "keys.js", "stream.js", "timeline.js", "tree.js", "units.js"),
+        (
+            *("address.js", "answer.js", "app.js", "calls.js", "copy.js", "diff.js", "events.js", "facts.js"),
+            *("filter.js", "follow-ups.js", "jobs.js", "keys.js", "now.js", "notices.js", "requests.js"),
+            *("scrolling.js", "stream.js", "timeline.js", "tree.js", "units.js"),
+        ),
         "text/javascript",
     ),
 }
@@ -87,6 +92,7 @@ class Pages:
             ),
             Route("/web/jobs", self._checked(self._jobs), methods=["GET"]),
             Route("/web/jobs/{job_id}/events", self._checked(self._follow), methods=["GET"]),
+            Route("/web/jobs/{job_id}/download", self._checked(self._download), methods=["GET"]),
             Route("/web/jobs/{job_id}/timeline", self._checked(self._timeline), methods=["GET"]),
             Route("/web/jobs/{job_id}/stop", self._checked(self._stop), methods=["POST"]),
         ]
@@ -107,18 +113,28 @@ class Pages:
         redirect.headers.update(HEADERS)
         return redirect
 
-    async def _jobs(self, _: Request) -> Response:
-        fields = ("id", "title", "state", "created", "ended")
-        jobs = await unlocked(self._store.views)
-        return json_response({"jobs": [{name: getattr(job, name) for name in fields} for job in jobs]})
+    async def _jobs(self, request: Request) -> Response:
+        jobs = await unlocked(self._store.search, request.query_params.get("text", ""))
+        return json_response({"jobs": jobs})
 
     async def _follow(self, request: Request) -> Response:
         job = await known_job(self._store, request)
         # The header first: a browser that reconnects repeats the URL, whose number is out of date.
         after = event_number(request.headers.get("last-event-id") or request.query_params.get("after") or "0")
         self.stream_limit.check()
-        stream = follow_events(self._store, job.id, after, encode_for_page, job_changes=True, retry=RETRY_DELAY)
+        stream = follow_events(
+            self._store, job.id, after, encode_for_page, encode_job=self._encode_job, retry=RETRY_DELAY
+        )
         return EventStream(stream, slot=self.stream_limit)
+
+    def _encode_job(self, job: JobView) -> bytes:
+        return msgspec.json.encode(page_job(job, self._store.prompts(job.id), is_local=self._is_local(job.id)))
+
+    def _is_local(self, job_id: str) -> bool:
+        return self.local is not None and self.local.job_id == job_id
+
+    async def _download(self, request: Request) -> Response:
+        return download(self._store, await known_job(self._store, request))
 
     async def _timeline(self, request: Request) -> Response:
         job = await known_job(self._store, request)
@@ -138,7 +154,7 @@ class Pages:
             self.local.stop()
         else:
             # A remote worker can't be stopped. Its token is revoked, so it ends at its next request.
-            await unlocked(self._store.cancel, job.id, "stopped by hand")
+            await unlocked(self._store.cancel, job.id, "stopped by the user")
         return Response(status_code=202)
 
     def _events(self, job_id: str) -> list[StoredEvent]:

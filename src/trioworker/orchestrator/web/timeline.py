@@ -71,14 +71,18 @@ def from_trace(content: bytes) -> Timeline | None:
 
 
 def from_events(job: JobView, events: Sequence[StoredEvent]) -> Timeline:
-    """A timeline of two lanes: model requests lie between events, and tool calls last until their result."""
+    """A timeline of two lanes. Replies, which raise the token count, took the time since the event before them; tool
+    calls last until their result.
+    """
     model: list[Span] = []
     tools: list[Span] = []
     running: dict[str, StoredEvent] = {}
-    idle_since = job.created
+    idle_since, counted = job.created, 0
     for event in events:
         call = str(event.data.get("tool_call_id") or event.data.get("tool_name") or "")
-        if not running and event.usage.input_tokens and event.event_type in {"message", "tool_use"}:
+        tokens = event.usage.input_tokens + event.usage.output_tokens
+        if tokens > counted and event.event_type in {"message", "tool_use"}:
+            counted = tokens
             model.append(Span("model", "llm", idle_since - job.created, event.at - job.created))
         if event.event_type == "tool_use":
             running[call] = event

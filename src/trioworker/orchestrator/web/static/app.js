@@ -1,85 +1,144 @@
 // The page: which job is shown, its state, follow-ups and the stop button.
 
+import { jobAddress, readAddress } from "/web/address.js";
+import { showAnswer } from "/web/answer.js";
 import { Events } from "/web/events.js";
+import { factsOf } from "/web/facts.js";
+import { Filter } from "/web/filter.js";
+import { FollowUps } from "/web/follow-ups.js";
 import { Jobs } from "/web/jobs.js";
 import { bindKeys } from "/web/keys.js";
+import { showEmpty, showWaiting, watchServer } from "/web/notices.js";
+import { showNow } from "/web/now.js";
+import { post } from "/web/requests.js";
+import { Scrolling } from "/web/scrolling.js";
 import { Stream } from "/web/stream.js";
 import { Timeline } from "/web/timeline.js";
-import { byId, count, element, escapeLine, escapeText, seconds, showState } from "/web/units.js";
+import { byId, escapeLine, escapeText, showState } from "/web/units.js";
 
-const AT_BOTTOM = 60; // pixels
 const HINT = "Enter sends, Shift+Enter inserts a line break.";
 const CONNECTION = { live: "live", lost: "reconnecting…", ended: "ended" };
+const SEARCH_FROM = 5; // events
 
-const log = byId("log");
 const say = byId("say");
-const jobs = new Jobs();
 const events = new Events(byId("events"));
+const filter = new Filter(events);
+const followUps = new FollowUps(byId("follow-ups"));
+const scrolling = new Scrolling(events, filter);
 const timeline = new Timeline();
+const jobs = new Jobs(() => !stream && readAddress().view !== "job" && route());
 let stream = null;
 let shown = null; // the job, as last received
-let following = true;
-let scrolledTo = 0;
 const stopping = new Set();
 
-function open(id) {
-  if (stream?.jobId === id) return;
+/** Show what the address names. */
+function route() {
+  const { view, id, event } = readAddress();
+  const hasJobs = jobs.all.length > 0 || jobs.isFiltered;
+  // Without an address, a phone shows the list first, and a larger screen the newest job.
+  const isNarrow = matchMedia("(max-width: 720px)").matches;
+  if (view === "none" && !isNarrow && jobs.all.length > 0) return location.replace(jobAddress(jobs.all[0].id));
+  showList(view === "list" || (view === "none" && isNarrow && hasJobs));
+  if (view === "list" && stream) return;
+  if (id === null) return showNoJob(view === "unknown" ? "unknown" : hasJobs ? "choose" : "none");
+  if (stream?.jobId === id) scrolling.goTo(event);
+  else open(id, event);
+}
+
+function showNoJob(state) {
   stream?.close();
-  events.clear();
+  stream = shown = null;
+  byId("job").hidden = true;
+  document.title = "trioworker";
+  jobs.choose(null);
+  timeline.watch(null);
+  byId("connection").textContent = "";
+  showEmpty(state);
+}
+
+function open(id, event) {
+  stream?.close();
   shown = null;
+  events.clear(id);
+  filter.clear();
+  scrolling.open(event);
+  showEmpty(null);
+  showAnswer(null);
+  showWaiting(null);
+  followUps.show([], [], true);
   showStop();
-  following = true;
-  scrolledTo = 0;
-  byId("events").setAttribute("aria-live", "off");
-  byId("welcome").hidden = Boolean(id);
-  byId("job").hidden = !id;
-  showJobs(false);
+  byId("live").setAttribute("aria-live", "off");
+  byId("job").hidden = false;
+  byId("download").href = `/web/jobs/${id}/download`;
+  byId("facts").replaceChildren();
+  byId("now").hidden = true;
+  byId("task").hidden = true;
+  byId("task").open = false;
   jobs.choose(id);
   timeline.watch(id);
-  if (!id) return;
-  const known = jobs.jobs.find((job) => job.id === id);
+  const known = jobs.all.find((job) => job.id === id);
   byId("title").textContent = escapeLine(known?.title ?? "…");
   note(HINT);
   const current = (stream = new Stream(id, {
     event: (event) => stream === current && showEvent(event),
     job: (job) => stream === current && showJob(job),
-    end: (job) => {
-      if (stream !== current) return;
-      showJob(job);
-      events.showReport(job.report?.message);
-    },
+    end: (job) => stream === current && showJob(job),
+    unknown: () => stream === current && showNoJob("unknown"),
     connection: (state) => stream === current && showConnection(state),
   }));
 }
 
 function showEvent(event) {
-  events.show(event);
-  if (following) requestAnimationFrame(toBottom);
-  else byId("to-bottom").hidden = false;
+  filter.applyTo(events.show(event));
+  byId("tools").hidden = events.entries.length < SEARCH_FROM;
+  if (shown === null) return; // not all events have arrived
+  followUps.show(shown.prompts, events.followUps, true);
+  tick();
+  scrolling.grown();
 }
 
 function showJob(job) {
-  if (!job) return;
-  const wasKnown = shown !== null;
+  const before = shown;
   shown = job;
-  // Screen readers announce new events, but not those that were there before.
-  if (!wasKnown) requestAnimationFrame(() => byId("events").setAttribute("aria-live", "polite"));
-  document.title = `${escapeLine(job.title)} – trioworker`;
-  byId("title").textContent = escapeLine(job.title);
+  const running = job.ended === null;
+  const title = escapeLine(job.title);
+  document.title = `${title} – trioworker`;
+  byId("title").textContent = title;
   byId("description").textContent = escapeText(job.description);
   byId("task").hidden = job.description.trim() === job.title.trim();
   showState(byId("state"), job.state);
-  const running = job.ended === null;
   timeline.running = running;
   say.disabled = byId("send").disabled = !running;
+  byId("follow-up").hidden = !running;
   showStop();
-  if (!running) {
-    note("The job has ended.");
+  showWaiting(job);
+  const hasJustEnded = !running && (before === null || before.ended === null);
+  if (hasJustEnded) {
     events.end();
-    timeline.refresh();
+    showAnswer(job);
     jobs.refresh();
+    if (before !== null) timeline.refresh();
   }
-  showFacts();
+  followUps.show(job.prompts, events.followUps, running);
+  tick();
+  if (before === null) firstShown(running);
+  else if (hasJustEnded) scrolling.ended();
+  else if (running) scrolling.grown();
+}
+
+/** All events up to now are shown. */
+function firstShown(running) {
+  scrolling.settle(running);
+  filter.apply();
+  // Screen readers announce new events, but not those that were there before.
+  requestAnimationFrame(() => byId("live").setAttribute("aria-live", "polite"));
+}
+
+function tick() {
+  if (!shown) return;
+  const now = Date.now() / 1000;
+  byId("facts").replaceChildren(...factsOf(shown, now));
+  showNow(shown, events.tick(now), events.lastAt, now);
 }
 
 function showStop() {
@@ -89,48 +148,19 @@ function showStop() {
   button.textContent = button.disabled ? "Stopping…" : "Stop";
 }
 
-function showFacts() {
-  if (!shown) return;
-  const until = shown.ended ?? Date.now() / 1000;
-  const facts = [
-    ["time", seconds(Math.max(0, until - shown.created) < 10 ? until - shown.created : Math.round(until - shown.created))],
-    ["iteration", count(shown.report?.iterations ?? shown.iteration)],
-    ["tokens in", count(shown.usage.input_tokens)],
-    ["tokens out", count(shown.usage.output_tokens)],
-    ["requests", count(shown.usage.requests)],
-  ];
-  byId("facts").replaceChildren(...facts.map(([name, value]) => element("div", "", element("dt", "", name), element("dd", "", value))));
-}
-
 function showConnection(state) {
   const label = byId("connection");
   label.dataset.state = state;
   label.textContent = CONNECTION[state];
 }
 
-function toBottom() {
-  following = true;
-  log.scrollTop = log.scrollHeight;
-  byId("to-bottom").hidden = true;
-}
-
 function note(text) {
   byId("say-note").textContent = escapeLine(text);
 }
 
-function showJobs(open) {
-  document.body.dataset.jobs = open ? "open" : "";
-  byId("jobs-toggle").setAttribute("aria-expanded", String(open));
-}
-
-/** Send a request. Returns null, or the reason for its failure. */
-async function post(path, body) {
-  try {
-    const response = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
-    return response.ok ? null : await response.text();
-  } catch {
-    return "the orchestrator can't be reached";
-  }
+function showList(isShown) {
+  document.body.dataset.view = isShown ? "list" : "job";
+  byId("jobs-open").setAttribute("aria-expanded", String(isShown));
 }
 
 async function send() {
@@ -141,6 +171,7 @@ async function send() {
   if (stream?.jobId !== job) return;
   if (failure === null && say.value.trim() === content) say.value = "";
   note(failure === null ? "Sent. The worker reads it before its next model request." : `Not sent: ${failure}`);
+  if (failure === null) scrolling.follow();
 }
 
 async function stop() {
@@ -156,17 +187,11 @@ async function stop() {
   note(`Not stopped: ${failure}`);
 }
 
-log.addEventListener("scroll", () => {
-  // New events may have moved the bottom since the page scrolled there, so only scrolling up ends the following.
-  if (log.scrollHeight - log.scrollTop - log.clientHeight < AT_BOTTOM) {
-    following = true;
-    byId("to-bottom").hidden = true;
-  } else if (log.scrollTop < scrolledTo) following = false;
-  scrolledTo = log.scrollTop;
+byId("jobs-open").addEventListener("click", (click) => {
+  if (document.body.dataset.view !== "list") return;
+  click.preventDefault();
+  if (stream) goTo(stream.jobId);
 });
-byId("to-bottom").addEventListener("click", toBottom);
-byId("jobs-toggle").addEventListener("click", () => showJobs(document.body.dataset.jobs !== "open"));
-byId("jobs").addEventListener("click", () => showJobs(false));
 byId("follow-up").addEventListener("submit", (submit) => {
   submit.preventDefault();
   send();
@@ -176,16 +201,29 @@ say.addEventListener("keydown", (press) => {
   press.preventDefault();
   send();
 });
+byId("expand").addEventListener("click", () => events.toggleAll());
+byId("show-all").addEventListener("click", () => filter.clear());
 byId("stop").addEventListener("click", () => byId("stop-ask").showModal());
 byId("stop-no").addEventListener("click", () => byId("stop-ask").close());
 byId("stop-yes").addEventListener("click", stop);
+watchServer(() => tick());
 
-const goTo = (id) => id && (location.hash = id);
-const focusInput = () => say.focus();
-bindKeys({ j: () => goTo(jobs.neighbour(1)), k: () => goTo(jobs.neighbour(-1)), f: focusInput, "/": focusInput, e: () => events.toggleAll(), b: toBottom });
+const goTo = (id) => id && (location.hash = jobAddress(id));
+bindKeys({
+  j: () => goTo(jobs.neighbour(1)),
+  k: () => goTo(jobs.neighbour(-1)),
+  f: () => say.focus(),
+  "/": () => (byId("tools").hidden ? byId("jobs-text") : byId("search")).focus(),
+  e: () => events.toggleAll(),
+  t: () => scrolling.toTop(),
+  b: () => scrolling.follow(),
+});
 
-const idInUrl = () => (/^#[0-9a-f-]{36}$/.test(location.hash) ? location.hash.slice(1) : null);
-addEventListener("hashchange", () => idInUrl() && open(idInUrl()));
-setInterval(() => shown?.ended === null && showFacts(), 1000);
+addEventListener("hashchange", () => {
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  route();
+});
+setInterval(() => shown?.ended === null && tick(), 1000);
+// `onRefresh` calls `route` once the jobs are known; a job in the address doesn't wait for them.
+if (readAddress().view === "job") route();
 await jobs.refresh();
-open(idInUrl() ?? jobs.jobs[0]?.id ?? null);

@@ -1,163 +1,127 @@
-// A job's events as a list: messages, collapsible tool calls, and the result.
+// A job's events as a list: messages, tool calls, the result.
 
+import { eventAddress } from "/web/address.js";
+import { Call } from "/web/calls.js";
 import { nodes } from "/web/tree.js";
-import { count, element, escapeLine, escapeText, seconds } from "/web/units.js";
+import { clock, count, element, escapeLine, fullMoment, seconds } from "/web/units.js";
 
-const LONG_LINES = 30;
-const LONG_CHARACTERS = 4000;
-// The argument that summarizes a call: the first of these that it has.
-const SUMMARY_ARGUMENTS = ["command", "path", "pattern", "file", "url", "query"];
-
-/** Shows the events of one job in `list`. `start` is the Unix time of the first event, in seconds. */
+/** Shows the events of one job in `list`. Each entry has `item`, `kind`, `failed` and `text`, for filters. */
 export class Events {
   constructor(list) {
     this.list = list;
-    this.clear();
+    this.clear(null);
   }
 
-  clear() {
+  clear(jobId) {
+    this.jobId = jobId;
     this.list.replaceChildren();
-    this.calls = new Map();
+    this.entries = [];
+    this.running = new Map();
+    this.followUps = [];
     this.start = null;
+    this.lastAt = null;
     this.tokens = 0;
   }
 
+  /** Show an event. Returns its entry. */
   show(event) {
     this.start ??= event.at;
+    this.lastAt = event.at;
     const spent = event.tokens - this.tokens;
     this.tokens = event.tokens;
-    if (event.type === "tool_result" && this.addResult(event)) return;
-    const item = element("li", "event", this.render(event, spent));
-    item.dataset.number = event.number;
-    this.list.append(item);
+    const answered = event.type === "tool_result" ? this.running.get(key(event.data)) : null;
+    if (answered) {
+      this.running.delete(key(event.data));
+      answered.call.finish(event);
+      answered.item.dataset.answer = event.number;
+      return answered;
+    }
+    const entry = this.entry(event, spent);
+    entry.item.dataset.number = event.number;
+    entry.item.append(this.link(event));
+    this.entries.push(entry);
+    this.list.append(entry.item);
+    return entry;
   }
 
-  render(event, spent) {
+  entry(event, spent) {
     const { data } = event;
     switch (event.type) {
       case "message": {
         const user = data.role === "user";
-        const text = element("div", "text", ...nodes(data.tree ?? []));
-        return element("div", user ? "message user" : "message", this.head(user ? "You" : "Agent", event, spent), text);
+        const head = headOf(user ? "You" : "Agent", spent);
+        const item = element("li", user ? "event message user" : "event message", head, element("div", "text", ...nodes(data.tree ?? [])));
+        const entry = { item, kind: "messages", failed: false, text: String(data.content ?? "") };
+        if (user) this.followUps.push({ head, at: event.at, content: entry.text });
+        return entry;
       }
       case "tool_use":
-      case "tool_result":
-        return this.call(event);
+      case "tool_result": {
+        const call = new Call(event);
+        const entry = {
+          item: element("li", "event tool", call.details),
+          kind: "tools",
+          call,
+          get failed() {
+            return call.failed;
+          },
+          get text() {
+            return call.text;
+          },
+        };
+        if (event.type === "tool_use") this.running.set(key(data), entry);
+        return entry;
+      }
       case "result": {
-        const text = element("div", "text", String(data.message ?? ""));
-        const status = data.status ?? (data.success ? "completed" : "failed");
-        return element("div", data.success ? "result good" : "result", this.head(`Result: ${status}`, event, spent), text);
+        const status = String(data.status ?? (data.success ? "completed" : "failed"));
+        const item = element("li", data.success ? "event result good" : "event result", headOf(`Result: ${status}`, spent), element("div", "text plain", String(data.message ?? "")));
+        return { item, kind: "messages", failed: !data.success, text: `${status}\n${data.message ?? ""}` };
       }
       default: {
-        const text = element("span", "", escapeLine(String(data.message ?? JSON.stringify(data))));
-        return element("div", "status", text, this.time(event));
+        const text = escapeLine(String(data.message ?? JSON.stringify(data)));
+        return { item: element("li", "event status", element("span", "", text)), kind: "status", failed: false, text };
       }
     }
   }
 
-  /** Show the whole report in place of the event's preview. */
-  showReport(message) {
-    const text = this.list.querySelector(".result .text");
-    if (text && message) text.textContent = escapeText(message);
+  /** The time of an event, as a link to it. */
+  link(event) {
+    const time = element("time", "", clock(event.at));
+    time.dateTime = new Date(event.at * 1000).toISOString();
+    const link = element("a", "when", time);
+    link.href = eventAddress(this.jobId, event.number);
+    link.title = `${fullMoment(event.at)}, ${seconds(event.at - this.start)} after the first event. Link to event ${event.number}.`;
+    return link;
   }
 
-  head(who, event, spent) {
-    const tokens = spent > 0 ? element("span", "", `${count(spent)} tokens`) : null;
-    return element("div", "who", element("b", "", escapeLine(who)), tokens, this.time(event));
+  /** The entry of an event, by the number of a call or of its result. */
+  find(number) {
+    return this.entries.find(({ item }) => Number(item.dataset.number) === number || Number(item.dataset.answer) === number);
   }
 
-  time(event) {
-    const when = element("time", "when", `+${seconds(event.at - this.start)}`);
-    when.dateTime = new Date(event.at * 1000).toISOString();
-    return when;
-  }
-
-  call(event) {
-    const { data } = event;
-    const input = String(data.input ?? "");
-    const how = element("span", "how", "running…");
-    how.dataset.how = "running";
-    const summary = element("summary", "", element("b", "", escapeLine(String(data.tool_name ?? "tool"))), element("span", "gist", escapeLine(summaryOf(input))), how);
-    const inside = element("div", "inside");
-    if (input) inside.append(element("h3", "", "Input"), ...truncated(pretty(input)));
-    const details = element("details", "call", summary, inside);
-    const call = { details, how, inside, at: event.at };
-    if (event.type === "tool_result") this.finish(call, event, null);
-    else this.calls.set(key(data), call);
-    return details;
-  }
-
-  /** Add a result to its call. False if there is no such call. */
-  addResult(event) {
-    const call = this.calls.get(key(event.data));
-    if (!call) return false;
-    this.calls.delete(key(event.data));
-    call.details.closest("li").dataset.answer = event.number;
-    this.finish(call, event, event.at - call.at);
-    return true;
-  }
-
-  finish(call, event, took) {
-    const { success, exit_code: code, diff } = event.data;
-    const good = Boolean(success) && !code;
-    call.how.dataset.how = good ? "good" : "bad";
-    call.how.textContent = [good ? "✓" : code ? escapeLine(`exit code ${code}`) : "failed", took === null ? "" : seconds(took)].join(" ").trim();
-    if (good) call.how.setAttribute("aria-label", `succeeded ${took === null ? "" : `in ${seconds(took)}`}`);
-    call.inside.append(element("h3", "", "Output"), ...truncated(String(event.data.output || "(no output)")));
-    if (diff) call.inside.append(element("h3", "", "Changes"), ...truncated(String(diff)));
+  /** Update how long calls have been running. Returns the calls. */
+  tick(now) {
+    const calls = [...this.running.values()].map((entry) => entry.call);
+    for (const call of calls) call.tick(now);
+    return calls;
   }
 
   /** The job has ended: mark calls without a result. */
   end() {
-    for (const { how } of this.calls.values()) {
-      how.dataset.how = "";
-      how.textContent = "no result";
-    }
+    for (const { call } of this.running.values()) call.abandon();
+    this.running.clear();
   }
 
-  /** Expand all calls, or collapse them if any is expanded. */
+  /** Expand all calls that are shown, or collapse them if any is expanded. */
   toggleAll() {
-    const calls = [...this.list.querySelectorAll("details.call")];
-    const open = !calls.some((call) => call.open);
-    for (const call of calls) call.open = open;
+    const calls = this.entries.filter(({ call, item }) => call && !item.hidden).map(({ call }) => call.details);
+    const open = !calls.some((details) => details.open);
+    for (const details of calls) details.open = open;
   }
 }
 
 const key = (data) => String(data.tool_call_id ?? data.tool_name ?? "");
 
-function parsed(input) {
-  try {
-    return JSON.parse(input);
-  } catch {
-    return null; // a truncated preview
-  }
-}
-
-function summaryOf(input) {
-  const found = parsed(input);
-  if (found === null || typeof found !== "object") return input.slice(0, 200);
-  const name = SUMMARY_ARGUMENTS.find((field) => typeof found[field] === "string") ?? Object.keys(found)[0];
-  return name === undefined ? "" : String(found[name]).slice(0, 200);
-}
-
-function pretty(input) {
-  const found = parsed(input);
-  return found === null ? input : JSON.stringify(found, null, 2);
-}
-
-/** A text, or its start and a button that shows the rest. */
-function truncated(text) {
-  const lines = text.split("\n");
-  const start = lines.slice(0, LONG_LINES).join("\n").slice(0, LONG_CHARACTERS);
-  const box = element("pre", "", start);
-  box.tabIndex = 0;
-  if (start.length >= text.length) return [box];
-  const more = element("button", "quiet more", `Show all ${count(lines.length)} lines`);
-  more.type = "button";
-  more.addEventListener("click", () => {
-    box.textContent = escapeText(text);
-    box.focus();
-    more.remove();
-  });
-  return [box, more];
+function headOf(who, spent) {
+  return element("div", "who", element("b", "", escapeLine(who)), spent > 0 ? element("span", "", `${count(spent)} tokens`) : null);
 }

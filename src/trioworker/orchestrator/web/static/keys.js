@@ -13,8 +13,8 @@ export function bindKeys(actions) {
   byId("help-close").addEventListener("click", () => byId("help").close());
   const all = { ...actions, "?": () => byId("help").showModal() };
   document.addEventListener("keydown", (press) => {
-    const field = press.target.closest("textarea, input, dialog");
-    if (press.key === "Escape" && field?.matches("textarea")) byId("log").focus();
+    const field = press.target.closest("textarea, input, select, dialog");
+    if (press.key === "Escape" && field && !field.matches("dialog") && !field.closest("dialog")) byId("log").focus();
     if (field || press.ctrlKey || press.altKey || press.metaKey || !on.checked) return;
     const action = Object.hasOwn(all, press.key) ? all[press.key] : null;
     if (!action) return;

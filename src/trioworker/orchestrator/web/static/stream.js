@@ -1,9 +1,11 @@
 // Follows one job: delivers each event once and in order, across reconnects.
 
+import { get, reportServer } from "/web/requests.js";
+
 const RETRY_DELAYS = [1000, 2000, 5000, 10000]; // milliseconds
 
 export class Stream {
-  /** `handlers` has `event(event)`, `job(job)`, `end(job)` and `connection(state)`: live, lost or ended. */
+  /** `handlers` has `event(event)`, `job(job)`, `end(job)`, `unknown()` and `connection(state)`: live, lost or ended. */
   constructor(jobId, handlers) {
     this.jobId = jobId;
     this.handlers = handlers;
@@ -24,6 +26,7 @@ export class Stream {
     const on = (name, act) => source.addEventListener(name, (message) => source === this.source && act(message));
     on("open", () => {
       this.failures = 0;
+      reportServer(true);
       this.handlers.connection("live");
     });
     on("job-event", (message) => {
@@ -35,17 +38,27 @@ export class Stream {
     on("job", (message) => this.handlers.job(JSON.parse(message.data)));
     on("end", (message) => {
       this.close();
-      this.handlers.end(JSON.parse(message.data));
+      const job = JSON.parse(message.data);
+      if (job === null) return this.handlers.unknown();
+      this.handlers.end(job);
       this.handlers.connection("ended");
     });
     on("error", () => {
       this.handlers.connection("lost");
       // The browser reconnects after a lost connection, but not after an error response.
-      if (source.readyState === EventSource.CLOSED) {
-        this.pause();
-        this.timer = setTimeout(() => this.connect(), RETRY_DELAYS[Math.min(this.failures++, RETRY_DELAYS.length - 1)]);
-      }
+      if (source.readyState === EventSource.CLOSED) this.retry();
+      else reportServer(false);
     });
+  }
+
+  async retry() {
+    this.pause();
+    this.timer = setTimeout(() => this.connect(), RETRY_DELAYS[Math.min(this.failures++, RETRY_DELAYS.length - 1)]);
+    // EventSource doesn't tell the status of a response.
+    const response = await get(`/jobs/${this.jobId}`);
+    if (response?.status !== 404 || this.closed) return;
+    this.close();
+    this.handlers.unknown();
   }
 
   pause() {

@@ -1,11 +1,13 @@
-// Draws a job's timeline: a lane for each actor.
+// Draws a job's timeline: one lane for the model and one for the tools, or a lane for each actor.
 
+import { get } from "/web/requests.js";
 import { byId, escapeLine, seconds } from "/web/units.js";
 
 // Pixels.
 const LABEL = 120;
-const LANE = 20;
-const BAR = 14;
+const SHORT_LABEL = 52;
+const LANE = 18;
+const BAR = 12;
 const AXIS = 18;
 // Seconds.
 const TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600];
@@ -25,9 +27,10 @@ export class Timeline {
     this.jobId = null;
     this.running = false;
     this.timeline = null;
-    this.box.open = matchMedia("(min-width: 721px) and (min-height: 600px)").matches;
-    this.box.addEventListener("toggle", () => this.refresh());
-    setInterval(() => this.running && this.refresh(), REFRESH_INTERVAL);
+    this.all = byId("timeline-all");
+    this.box.addEventListener("toggle", () => this.box.open && this.refresh());
+    this.all.addEventListener("change", () => this.draw());
+    setInterval(() => this.running && this.box.open && this.refresh(), REFRESH_INTERVAL);
     new ResizeObserver(() => this.draw()).observe(this.picture);
   }
 
@@ -41,23 +44,20 @@ export class Timeline {
 
   async refresh() {
     const jobId = this.jobId;
-    if (!jobId || !this.box.open || document.hidden) return;
-    try {
-      const response = await fetch(`/web/jobs/${jobId}/timeline`);
-      if (!response.ok || jobId !== this.jobId) return;
-      this.timeline = await response.json();
-    } catch {
-      return;
-    }
+    if (!jobId || document.hidden) return;
+    const response = await get(`/web/jobs/${jobId}/timeline`);
+    if (!response?.ok || jobId !== this.jobId) return;
+    this.timeline = await response.json();
+    byId("timeline-note").textContent = summary(this.timeline);
     this.draw();
   }
 
   draw() {
-    const width = this.picture.clientWidth - 29;
-    if (!this.timeline || width <= 0) return;
-    const label = Math.min(LABEL, width / 3);
+    const width = this.picture.clientWidth;
+    if (!this.timeline || !this.box.open || width <= 0) return;
+    const label = Math.min(this.all.checked ? LABEL : SHORT_LABEL, width / 3);
     const scale = (width - label - 8) / this.timeline.seconds;
-    const lanes = this.timeline.lanes.filter((lane) => lane.spans.length);
+    const lanes = this.all.checked ? this.timeline.lanes.filter((lane) => lane.spans.length) : [merged(this.timeline, "model", "llm"), merged(this.timeline, "tools", "tool")];
     const height = lanes.length * LANE + AXIS;
     const text = summary(this.timeline);
     const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": `Timeline: ${text}` });
@@ -73,9 +73,11 @@ export class Timeline {
       for (const span of lane.spans) picture.append(bar(span, label, scale, y + (LANE - BAR) / 2));
     });
     this.picture.replaceChildren(picture);
-    byId("timeline-note").textContent = text;
   }
 }
+
+/** One lane with all spans of a kind. */
+const merged = ({ lanes }, name, kind) => ({ name, spans: lanes.flatMap((lane) => lane.spans).filter((span) => span.kind === kind) });
 
 function bar(span, label, scale, y) {
   const outer = span.kind === "actor" || span.kind === "job";
@@ -106,5 +108,5 @@ function summary(timeline) {
   };
   const [requests, thinking] = of("llm");
   const [calls, working] = of("tool");
-  return `model ${thinking} in ${requests} ${requests === 1 ? "request" : "requests"}, tools ${working} in ${calls} ${calls === 1 ? "call" : "calls"}`;
+  return `model ${thinking} in ${requests} ${requests === 1 ? "reply" : "replies"}, tools ${working} in ${calls} ${calls === 1 ? "call" : "calls"}`;
 }

@@ -13,8 +13,10 @@ export function nodes(tree) {
 function build([name, attributes, ...children]) {
   // A message's headings are below the page's own in the outline.
   const heading = /^h([1-6])$/.exec(name);
-  const tag = heading ? `h${Math.min(6, Number(heading[1]) + 2)}` : ELEMENTS.has(name) ? name : "span";
+  const tag = heading ? `h${Math.min(6, Number(heading[1]) + 3)}` : ELEMENTS.has(name) ? name : "span";
   const created = element(tag, "", ...nodes(children));
+  // A long line is scrolled with the keyboard, too.
+  if (tag === "pre") created.tabIndex = 0;
   if (tag === "a" && LINK.test(attributes.href)) {
     created.href = attributes.href;
     created.rel = "noopener noreferrer nofollow";

@@ -35,16 +35,25 @@ export function seconds(value) {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
+/** A duration that is still growing, in whole seconds. */
+export const elapsed = (value) => (value < 10 ? `${Math.max(0, Math.floor(value))} s` : seconds(Math.floor(value)));
+
 export const count = (value) => value.toLocaleString("en");
 
 /** The time of day of a Unix time in seconds, with the date unless it is today. */
 export function moment(at) {
   const then = new Date(at * 1000);
-  const time = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const time = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   return then.toDateString() === new Date().toDateString() ? time : `${then.toLocaleDateString()} ${time}`;
 }
 
-const STATES = { pending: "waiting", in_progress: "running", completed: "completed", failed: "failed", cancelled: "cancelled", stuck: "stuck" };
+/** The time of day of a Unix time in seconds, to the second. */
+export const clock = (at) => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+
+/** The date and the time of a Unix time in seconds. */
+export const fullMoment = (at) => new Date(at * 1000).toLocaleString([], { dateStyle: "long", timeStyle: "medium", hourCycle: "h23" });
+
+const STATES = { pending: "waiting", in_progress: "running", completed: "completed", failed: "failed", cancelled: "stopped", stuck: "stuck" };
 
 /** Show a job's state on a badge. */
 export function showState(badge, state) {
