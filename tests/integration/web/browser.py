@@ -194,6 +194,9 @@ def timeline_of(page: str) -> Any:
 class Worker:
     """Sends a worker's requests for one job, which it creates at an orchestrator with `ADMIN_TOKEN`."""
 
+    pace = 0.0
+    """Seconds before each event, for pictures."""
+
     def __init__(self, url: str, title: str = "Fix it", description: str = "Fix the parser.") -> None:
         self._host = urlsplit(url).netloc
         status, content = self._request("POST", "/jobs", {"title": title, "description": description}, ADMIN_TOKEN)
@@ -225,6 +228,7 @@ class Worker:
         assert status == 202, answer
 
     def event(self, event_type: str, **data: object) -> None:
+        time.sleep(self.pace)
         self.post("event", {"event_type": event_type, "data": {"seq": self._seq, **data}})
         self._seq += 1
 

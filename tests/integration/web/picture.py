@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from integration.web import scenes
-from integration.web.browser import ADMIN, chromium, program
+from integration.web.browser import ADMIN, Worker, chromium, program
 
 if TYPE_CHECKING:
     from integration.web.browser import Browser
@@ -18,6 +18,7 @@ NARROW = (390, 844)
 
 
 def main(folder: str = "docs") -> None:
+    Worker.pace = 0.4
     with tempfile.TemporaryDirectory() as temporary, chromium() as browser:
         model = scenes.write_model(Path(temporary))
         with program("orchestrator", "--port", "0", "--llm", model, environment=ADMIN) as running:

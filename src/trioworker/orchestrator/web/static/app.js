@@ -10,7 +10,7 @@ import { Jobs } from "/web/jobs.js";
 import { bindKeys } from "/web/keys.js";
 import { showEmpty, showWaiting, watchServer } from "/web/notices.js";
 import { showNow } from "/web/now.js";
-import { post } from "/web/requests.js";
+import { isServerLost, post } from "/web/requests.js";
 import { Scrolling } from "/web/scrolling.js";
 import { Stream } from "/web/stream.js";
 import { Timeline } from "/web/timeline.js";
@@ -223,7 +223,7 @@ addEventListener("hashchange", () => {
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   route();
 });
-setInterval(() => shown?.ended === null && tick(), 1000);
+setInterval(() => shown?.ended === null && !isServerLost() && tick(), 1000);
 // `onRefresh` calls `route` once the jobs are known; a job in the address doesn't wait for them.
 if (readAddress().view === "job") route();
 await jobs.refresh();

@@ -14,7 +14,7 @@ export function showWaiting(job) {
     box.replaceChildren(element("h3", "", "The worker is starting"));
     return;
   }
-  const command = `read -rs IRONCLAW_WORKER_TOKEN && export IRONCLAW_WORKER_TOKEN\ntrioworker worker --job-id ${job.id} --orchestrator-url ${location.origin} --workspace DIR`;
+  const command = `read -rs IRONCLAW_WORKER_TOKEN && export IRONCLAW_WORKER_TOKEN\ntrioworker worker --job-id ${job.id} \\\n    --orchestrator-url ${location.origin} --workspace DIR`;
   const shown = element("pre", "", command);
   shown.tabIndex = 0;
   box.replaceChildren(

@@ -108,5 +108,6 @@ function summary(timeline) {
   };
   const [requests, thinking] = of("llm");
   const [calls, working] = of("tool");
+  if (!requests && !calls) return "";
   return `model ${thinking} in ${requests} ${requests === 1 ? "reply" : "replies"}, tools ${working} in ${calls} ${calls === 1 ? "call" : "calls"}`;
 }
