@@ -6,7 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from trioworker.cli.commands import COMMANDS
-from trioworker.cli.option_table import RUN
+from trioworker.cli.run_options import RUN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

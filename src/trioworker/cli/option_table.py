@@ -3,53 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import get_args
 
-from trioworker.cli.options import Option
+from trioworker.cli.options import Option, choice
+from trioworker.cli.run_options import HEALTH_SOCKET, RUN
 from trioworker.cli.values import (
     cores,
     directory,
-    existing_paths,
     model_spec,
     monotonic_seconds,
-    one_of,
     path,
     path_pattern,
     seconds,
-    socket_path,
     standard_input,
     switch,
-    tool_specs,
-    variable_names,
     whole,
 )
 from trioworker.local.config import NEWEST
-from trioworker.protocol.limits import DEFAULT_CONTEXT_TOKENS
-from trioworker.protocol.values import alternatives, http_url, job_id
+from trioworker.protocol.values import http_url, job_id
 from trioworker.worker import config
 
 CLUSTER_PARALLEL = 1000
 """Default of the fleet's --parallel on a cluster, which queues the workers that don't fit."""
-LIMITS = "limits"
-REQUESTS = "requests to the model"
-SANDBOX = "tools and sandbox"
-OBSERVABILITY = "observability"
-"""Groups of options in the help."""
-
-
-def _choice(
-    name: str,
-    metavar: str,
-    help: str,  # noqa: A002 - as in argparse
-    *choices: str,
-    default: str,
-    group: str = "",
-) -> Option:
-    """An option with a few values, which its help lists."""
-    return Option(name, metavar, one_of(*choices), default, f"{help}: {alternatives(*choices)}", group=group)
-
-
-HEALTH_SOCKET = Option("health-socket", "FILE", socket_path, "", "Unix socket that `trioworker health` connects to")
 STATE_DIR = Option("state-dir", "DIR", path, "", "folder of the journal, from which a restart resumes")
 JOBS_DIR = replace(STATE_DIR, help="folder of jobs and their journals", default_help="the user's state folder")
 WORKSPACE = Option("workspace", "DIR", directory, ".", "folder that the tools work in", "IRONCLAW_WORKSPACE")
@@ -67,124 +41,6 @@ API_KEY_ENV = Option(
     "api-key-env", "NAME", str, "", "variable with the key of an openai server", default_help="OPENAI_API_KEY"
 )
 DATABASE = Option("database", "FILE", path, "", "database of jobs and events", default_help="a temporary file")
-
-RUN = (
-    Option(
-        "max-iterations",
-        "N",
-        whole(1, config.MAX_ITERATIONS_LIMIT),
-        str(config.DEFAULT_MAX_ITERATIONS),
-        f"maximum number of iterations, 1 to {config.MAX_ITERATIONS_LIMIT}",
-        "IRONCLAW_MAX_ITERATIONS",
-        group=LIMITS,
-    ),
-    Option("timeout", "SECONDS", seconds, f"{config.DEFAULT_TIMEOUT:g}", "time limit of the whole job", group=LIMITS),
-    Option(
-        "grace",
-        "SECONDS",
-        seconds,
-        f"{config.DEFAULT_GRACE:g}",
-        "time limit of the shutdown after a signal or --timeout",
-        group=LIMITS,
-    ),
-    Option(
-        "token-budget",
-        "TOKENS",
-        whole(*config.TOKEN_BUDGET_RANGE),
-        "",
-        "maximum number of input and output tokens of the job",
-        group=LIMITS,
-    ),
-    _choice(
-        "reasoning", "MODE", "requests per iteration", *get_args(config.ReasoningMode), default="single", group=REQUESTS
-    ),
-    Option(
-        "context-limit",
-        "TOKENS",
-        whole(*config.CONTEXT_LIMIT_RANGE),
-        str(DEFAULT_CONTEXT_TOKENS),
-        "maximum number of tokens of a request and its reply; above it, old messages are compacted",
-        group=REQUESTS,
-    ),
-    Option(
-        "max-tokens",
-        "TOKENS",
-        whole(*config.MAX_TOKENS_RANGE),
-        str(config.DEFAULT_MAX_TOKENS),
-        "maximum length of a reply",
-        group=REQUESTS,
-    ),
-    Option(
-        "llm-timeout",
-        "SECONDS",
-        seconds,
-        f"{config.DEFAULT_LLM_TIMEOUT:g}",
-        "time limit of one attempt to get a reply from the model",
-        group=REQUESTS,
-    ),
-    Option(
-        "output-limit",
-        "BYTES",
-        whole(*config.OUTPUT_LIMIT_RANGE),
-        str(config.DEFAULT_OUTPUT_LIMIT),
-        "maximum size of a tool's result that the model sees",
-        group=REQUESTS,
-    ),
-    Option(
-        "tool",
-        "SPEC",
-        tool_specs,
-        "",
-        "additional tools, as MODULE:NAME, separated by commas",
-        group=SANDBOX,
-        separator=",",
-    ),
-    _choice(
-        "containment", "MODE", "sandbox for commands", *get_args(config.ContainmentMode), default="auto", group=SANDBOX
-    ),
-    Option(
-        "allow-write",
-        "PATHS",
-        existing_paths,
-        "",
-        "additional writable paths for commands, separated by colons",
-        group=SANDBOX,
-        separator=":",
-    ),
-    Option(
-        "pass-env",
-        "NAMES",
-        variable_names,
-        "",
-        "additional variables that commands inherit, separated by commas",
-        group=SANDBOX,
-        separator=",",
-    ),
-    _choice(
-        "log-level",
-        "LEVEL",
-        "minimum log level",
-        "debug",
-        "info",
-        "warning",
-        "error",
-        default="info",
-        group=OBSERVABILITY,
-    ),
-    _choice("log-format", "FORMAT", "log format", "text", "json", default="text", group=OBSERVABILITY),
-    Option("trace", "FILE", path, "", "trace file to write, for Perfetto and speedscope", group=OBSERVABILITY),
-    Option(
-        "record",
-        "FILE",
-        path,
-        "",
-        "cassette file to record the job into, for --llm replay:FILE",
-        group=OBSERVABILITY,
-    ),
-    Option("instrument", "SPEC", str, "", "trio instrument to attach, as MODULE:NAME", group=OBSERVABILITY),
-    replace(HEALTH_SOCKET, group=OBSERVABILITY),
-)
-"""The options of a run, which `worker` and `local` share; `local` passes them on to its worker."""
 
 TIME_FROM = Option(
     "time-from",
@@ -275,7 +131,7 @@ FLEET = (
     MODEL,
     API_KEY_ENV,
     replace(STATE_DIR, help="folder of the journals and the database of tasks", default_help="the user's state folder"),
-    _choice("engine", "NAME", "what starts the workers", "process", "ray", "kubernetes", default="process"),
+    choice("engine", "NAME", "what starts the workers", "process", "ray", "kubernetes", default="process"),
     Option(
         "orchestrator-url", "URL", http_url, "http://127.0.0.1:50051", "URL of the orchestrator, for jobs without one"
     ),
@@ -305,7 +161,6 @@ FLEET = (
         default_help=f"one per processor, or {CLUSTER_PARALLEL} on a cluster",
     ),
     Option("attempts", "N", whole(1, 100), "3", "maximum number of workers per job, if they are lost or can't report"),
-    API_KEY_ENV,
     Option("cpu", "CORES", cores, "0.5", "ray, kubernetes: processors per worker"),
     Option("memory", "SIZE", str, "2Gi", "kubernetes: memory per worker"),
     Option(

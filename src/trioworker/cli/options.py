@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trioworker.cli.values import alternatives, one_of
 from trioworker.errors import ConfigError
 from trioworker.protocol import values as contract_values
 from trioworker.protocol.values import TOKEN_VARIABLE
@@ -64,6 +65,18 @@ class Option:
     def key(self) -> str:
         """Its name as an identifier."""
         return self.name.replace("-", "_")
+
+
+def choice(
+    name: str,
+    metavar: str,
+    help: str,  # noqa: A002 - as in argparse
+    *choices: str,
+    default: str,
+    group: str = "",
+) -> Option:
+    """An option with a few values, which its help lists."""
+    return Option(name, metavar, one_of(*choices), default, f"{help}: {alternatives(*choices)}", group=group)
 
 
 def add_options(parser: argparse.ArgumentParser, options: Iterable[Option]) -> None:
