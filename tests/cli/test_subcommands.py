@@ -50,7 +50,7 @@ BAD_USAGE: list[tuple[list[str], dict[str, str], str]] = [
         for command, text in (("local", ["x"]), ("orchestrator", []))
     ),
     (["health"], {}, "--health-socket is missing: give it, or set TRIOWORKER_HEALTH_SOCKET"),
-    (["fleet"], {}, "the following arguments are required: JOBS.jsonl; see trioworker fleet --help"),
+    (["fleet"], {}, "the following arguments are required: FILE; see trioworker fleet --help"),
     (["fleet", "/nonexistent/jobs.jsonl"], {}, "/nonexistent/jobs.jsonl: No such file or directory"),
 ]
 

@@ -114,8 +114,11 @@ COMMANDS: Mapping[str, Command] = {
     "fleet": Command(
         subcommands.fleet,
         option_table.FLEET,
-        "run many jobs, each in a worker of its own",
-        ("trioworker fleet jobs.jsonl --parallel 4 --logs logs",),
+        "run many tasks or jobs, each in a worker of its own",
+        (
+            "trioworker fleet tasks.jsonl --llm openai:http://127.0.0.1:11434/v1 --model NAME",
+            "trioworker fleet jobs.jsonl --parallel 4 --logs logs",
+        ),
         notes=(
             "The orchestrator's secret, for asking how jobs of lost workers ended, may also be in "
             f"{ADMIN_TOKEN_VARIABLE}.",

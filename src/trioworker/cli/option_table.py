@@ -150,7 +150,7 @@ FLEET = (
         "folder of jobs without one; {job_id} becomes the job's id",
         default_help="the engine's own",
     ),
-    Option("results", "FILE", path, "", "results, from which a rerun resumes", default_help="JOBS.results.jsonl"),
+    Option("results", "FILE", path, "", "results, from which a rerun resumes", default_help="FILE.results.jsonl"),
     Option("logs", "DIR", path, "", "process: folder for one log per job"),
     Option(
         "parallel",
