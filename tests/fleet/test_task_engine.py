@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +16,7 @@ from trioworker.fleet.results import Result
 from trioworker.fleet.stopping import Stop
 from trioworker.fleet.task_engine import TaskEngine
 from trioworker.fleet.tasks import Repository, Task
+from trioworker.orchestrator.job_lock import holder_of, lock_job
 from trioworker.orchestrator.store import Store
 from trioworker.protocol.wire import CompletionReport, Reply
 from trioworker.worker.state.journal_file import journal_path
@@ -38,6 +40,7 @@ class World:
         self.folder = folder
         self.store = store
         self.state_dir = folder / "state"
+        self.state_dir.mkdir()
         self.workspace = folder / "tasks.workspaces" / "it"
         self.stop = Stop()
 
@@ -135,6 +138,45 @@ async def test_task_that_had_reported_has_its_report_as_the_result(
     assert await engine.fetch_outcome(world.job) == msgspec.structs.replace(attempt, count=1)
 
 
+async def test_time_counts_from_the_rerun_and_not_from_a_retry(world: World, autojump_clock: MockClock) -> None:
+    first = ScriptedEngine(LOST)
+    engine = world.engine(first)
+    await engine.run(world.job, trio.Event())
+    await engine.run(world.job, trio.Event())
+    assert not any("--time-from" in option for job in first.given for option in job.worker_options)
+
+    second = ScriptedEngine(LOST)
+    engine = world.engine(second)
+    await engine.run(world.job, trio.Event())
+    await engine.run(world.job, trio.Event())
+    options = [job.worker_options[-1] for job in second.given]
+    assert options[0].startswith("--time-from=")
+    assert options[1] == options[0]
+
+
+async def test_job_that_another_program_runs_is_not_started(world: World, autojump_clock: MockClock) -> None:
+    lock = await lock_job(world.state_dir, ID)
+    assert lock is not None
+    inner = ScriptedEngine(ended(0))
+    with lock, pytest.raises(NotStartedError, match="another program runs the job"):
+        await world.engine(inner).run(world.job, trio.Event())
+    assert inner.started == []
+
+
+async def test_job_is_locked_while_its_worker_runs(world: World, autojump_clock: MockClock) -> None:
+    holders: list[int | None] = []
+
+    async def look(_: FleetJob) -> None:
+        holders.append(holder_of(world.state_dir, ID))
+        await trio.lowlevel.checkpoint()
+
+    inner = ScriptedEngine(ended(0))
+    inner.on_start = look
+    await world.engine(inner).run(world.job, trio.Event())
+    assert holders == [os.getpid()]
+    assert holder_of(world.state_dir, ID) is None
+
+
 async def test_killed_between_the_job_and_its_workspace(world: World, autojump_clock: MockClock) -> None:
     world.store.create_job("Fix it all.", title="Fix it", job_id=ID)
     inner = ScriptedEngine(ended(0))
@@ -187,7 +229,6 @@ async def test_finished_task_has_an_ended_job_and_no_journal(world: World, autoj
     engine = world.engine(ScriptedEngine(LOST))
     await engine.run(world.job, trio.Event())
     journal = journal_path(world.state_dir, ID)
-    journal.parent.mkdir()
     journal.touch()
 
     await engine.finish(world.job, final())

@@ -6,6 +6,7 @@ A job that an earlier run has started is resumed: its worker gets a new token, a
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -17,6 +18,7 @@ from trioworker.fleet.engine import Attempt, NotStartedError
 from trioworker.fleet.job_status import attempt_from_report
 from trioworker.fleet.workspaces import is_taken, make_draft, publish
 from trioworker.orchestrator.database import unlocked
+from trioworker.orchestrator.job_lock import lock_job
 from trioworker.protocol.exit_codes import BAD_USAGE
 from trioworker.supervision.nurseries import unwrap_single_exception
 from trioworker.worker.state.journal_file import journal_path
@@ -61,6 +63,7 @@ class TaskEngine:
         self._url = url
         self._state_dir = state_dir
         self._root = root
+        self._time_options: dict[str, tuple[str, ...]] = {}
 
     async def run(self, job: FleetJob, stopping: trio.Event) -> Attempt:
         """See `Engine`."""
@@ -69,18 +72,30 @@ class TaskEngine:
         if ended is not None:
             # Its fleet was killed before the result was written.
             return msgspec.structs.replace(ended, count=0)
+        # The time in which nobody ran the job doesn't count; that of an attempt of this fleet does.
+        self._time_options.setdefault(job.job_id, () if view is None else (f"--time-from={time.monotonic():.3f}",))
+        lock = await lock_job(self._state_dir, job.job_id)
+        if lock is None:
+            raise NotStartedError("another program runs the job")
+        with lock:
+            attempt = await self._run_locked(job, view, stopping)
+            view = await self._call(self._store.view, job.job_id)
+            lock.ended = view is not None and view.ended is not None
+        return attempt if view is None else _with_tokens(attempt, view)
+
+    async def _run_locked(self, job: FleetJob, view: JobView | None, stopping: trio.Event) -> Attempt:
+        """Run a worker. `view` is the job before that, None if it is new."""
         token = await self._prepare(job, view)
         if token is None:
             return Attempt(exit_code=None, message="stopped before its start")
-        options = (*job.worker_options, f"--state-dir={self._state_dir}")
+        options = (*job.worker_options, f"--state-dir={self._state_dir}", *self._time_options[job.job_id])
         attempt = await self._engine.run(
             msgspec.structs.replace(job, token=token, orchestrator_url=self._url, worker_options=options), stopping
         )
         if attempt.exit_code == BAD_USAGE and view is not None:
             # The usage of its first worker was good, so this passes: a worker that is about to end has the journal.
-            attempt = msgspec.structs.replace(attempt, exit_code=None)
-        view = await self._call(self._store.view, job.job_id)
-        return attempt if view is None else _with_tokens(attempt, view)
+            return msgspec.structs.replace(attempt, exit_code=None)
+        return attempt
 
     async def fetch_outcome(self, job: FleetJob) -> Attempt | None:
         """Return the job's outcome, or None if it has not ended."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -21,12 +21,18 @@ from trioworker.fleet.tasks import read_tasks
 from trioworker.fleet.workspaces import folder_name
 from trioworker.linux.environment_block import wipe_variables
 from trioworker.linux.syscalls import forbid_inspection
+from trioworker.observability.notices import print_notice
 from trioworker.orchestrator.app import make_app
-from trioworker.orchestrator.backends.factory import API_KEY_VARIABLE, open_backend
+from trioworker.orchestrator.backends.api_key import key_variables
+from trioworker.orchestrator.backends.factory import open_backend
+from trioworker.orchestrator.backends.model_check import check_model
+from trioworker.orchestrator.expiry import remove_expired
 from trioworker.orchestrator.server import bind, serve
-from trioworker.orchestrator.state_files import database_path
+from trioworker.orchestrator.state_files import database_path, make_state_dir
 from trioworker.orchestrator.store import Store
 from trioworker.supervision.nurseries import unwrap_single_exception
+from trioworker.worker.child_process import RELEASE_SIGNAL
+from trioworker.worker.state.journal_file import check_state_dir
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +47,7 @@ def run_tasks(config: FleetConfig, llm: str) -> int:
     """Run the tasks that have no result, and return the exit code: 0 all succeeded, 1 some didn't, 4 stopped.
 
     Raises:
-        ConfigError: the tasks, the model, the state folder or the results are unusable.
+        ConfigError: the tasks, the model, its server, the state folder or the results are unusable.
     """
     if config.engine != "process":
         raise ConfigError(
@@ -51,11 +57,13 @@ def run_tasks(config: FleetConfig, llm: str) -> int:
     if config.workspace is not None:
         raise ConfigError("--workspace is for jobs of an orchestrator; a task has `workspace` or `workspace_from`")
     tasks = read_tasks(config.jobs, worker_options=config.worker_options)
-    backend = open_backend(llm, config.model)
-    # As in `local`: commands of jobs must not read the key or the tokens.
-    wipe_variables([API_KEY_VARIABLE])
-    forbid_inspection()
     root = workspaces_root(config)
+    for folder in {root, *(task.workspace for task in tasks if task.workspace is not None)}:
+        check_state_dir(config.state_dir, folder)
+    backend = open_backend(llm, config.model, api_key_variable=config.api_key_variable)
+    # As in `local`: commands of jobs must not read the key or the tokens.
+    wipe_variables(key_variables(config.api_key_variable))
+    forbid_inspection()
     if config.results.exists():
         with Results(config.results) as results:
             jobs = _plan(tasks, results.fleet, root) if results.fleet else {}
@@ -67,17 +75,22 @@ def run_tasks(config: FleetConfig, llm: str) -> int:
 
 async def _run_tasks(config: FleetConfig, tasks: Sequence[Task], backend: Backend, root: Path) -> int:
     async with aclosing(backend):
-        database = _make_state_dir(config.state_dir)
+        # Before anything is created: each task needs the model.
+        if (warning := await check_model(backend)) is not None:
+            print_notice(warning)
+        make_state_dir(config.state_dir)
+        database = database_path(config.state_dir)
         if not config.results.exists():
             forget_fleet(database, config.results)
         with Results(config.results) as results, Store(database) as store, bind("127.0.0.1", 0) as sock:
+            remove_expired(store, config.state_dir, time.time())
             jobs = _plan(tasks, fleet_id(database, config.results, results.fleet), root)
             by_id = {job.job_id: task for task, job in jobs.items()}
             stop = Stop()
             async with trio.open_nursery() as nursery:
                 url: str = await nursery.start(serve, make_app(store, backend), sock)
-                # SIGKILL: without their orchestrator, workers can't report a stop, and would not be resumed after it.
-                async with open_process_engine(config.logs, signal.SIGKILL) as processes:
+                # Without their orchestrator, workers can't report a stop, and would not be resumed after one.
+                async with open_process_engine(config.logs, RELEASE_SIGNAL) as processes:
                     engine = TaskEngine(processes, store, by_id, stop, url=url, state_dir=config.state_dir, root=root)
                     code = await run_session(
                         list(jobs.values()),
@@ -115,16 +128,3 @@ def _plan(tasks: Sequence[Task], fleet: str, root: Path) -> dict[Task, FleetJob]
             fleet=fleet,
         )
     return jobs
-
-
-def _make_state_dir(state_dir: Path) -> Path:
-    """Create the folder, and return the path of the database in it.
-
-    Raises:
-        ConfigError: it can't be created.
-    """
-    try:
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--state-dir {state_dir}: {error.strerror}; name a folder that can be written") from error
-    return database_path(state_dir)
