@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trioworker.cli.values import alternatives, one_of
+from trioworker.cli.values import one_of
 from trioworker.errors import ConfigError
 from trioworker.protocol import values as contract_values
-from trioworker.protocol.values import TOKEN_VARIABLE
+from trioworker.protocol.values import TOKEN_VARIABLE, alternatives
 
 if TYPE_CHECKING:
     import argparse

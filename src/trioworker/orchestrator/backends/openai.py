@@ -110,7 +110,7 @@ class OpenAIBackend:
             completion = cast("dict[str, Any]", completion)
             if failure := failure_inside(completion):
                 raise self._error(failure, response)
-            return read_reply(completion, self._model)
+            return read_reply(completion, self.model)
         except ValueError as error:
             # The usual reason is another server at this URL, such as a gateway's page.
             start = " ".join(response.body[:400].decode("utf-8", "replace")[:100].split())
