@@ -21,6 +21,7 @@ JOB = "{job}"
 ROUTES = [
     *[("GET", path) for path in ("/", "/jobs", f"/jobs/{JOB}", f"/jobs/{JOB}/events", "/web/jobs")],
     *[("GET", path) for path in (f"/web/jobs/{JOB}/events", f"/web/jobs/{JOB}/timeline")],
+    ("GET", f"/web/jobs/{JOB}/download"),
     *[("GET", f"/web/{name}") for name in FILES],
     *[("POST", path) for path in ("/jobs", f"/jobs/{JOB}/prompt", f"/web/jobs/{JOB}/stop")],
 ]

@@ -97,8 +97,8 @@ async def follow_events(
         events, job, job_json = await unlocked(_read, store, job_id, after, encode_job)
         if events:
             after = events[-1].number
-            for event in events:
-                yield encode(event)
+            # In one part: each one costs more time in the server than its encoding.
+            yield b"".join(encode(event) for event in events)
         elif encode_job is not None and job is not None and job_json != sent_job:
             sent_job = job_json
             yield sse("job", job_json)
