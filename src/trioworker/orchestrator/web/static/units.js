@@ -40,18 +40,23 @@ export const elapsed = (value) => (value < 10 ? `${Math.max(0, Math.floor(value)
 
 export const count = (value) => value.toLocaleString("en");
 
+// Creating a formatter takes longer than formatting.
+const TIME = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const CLOCK = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const FULL = new Intl.DateTimeFormat([], { dateStyle: "long", timeStyle: "medium", hourCycle: "h23" });
+
 /** The time of day of a Unix time in seconds, with the date unless it is today. */
 export function moment(at) {
   const then = new Date(at * 1000);
-  const time = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  const time = TIME.format(then);
   return then.toDateString() === new Date().toDateString() ? time : `${then.toLocaleDateString()} ${time}`;
 }
 
 /** The time of day of a Unix time in seconds, to the second. */
-export const clock = (at) => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+export const clock = (at) => CLOCK.format(at * 1000);
 
 /** The date and the time of a Unix time in seconds. */
-export const fullMoment = (at) => new Date(at * 1000).toLocaleString([], { dateStyle: "long", timeStyle: "medium", hourCycle: "h23" });
+export const fullMoment = (at) => FULL.format(at * 1000);
 
 const STATES = { pending: "waiting", in_progress: "running", completed: "completed", failed: "failed", cancelled: "stopped", stuck: "stuck" };
 
