@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trioworker.orchestrator.readable_events import is_failed_command, readable_arguments, readable_output
+from trioworker.orchestrator.readable_events import arguments_of, is_failed_command, readable_arguments, readable_output
 
 
 def test_output_that_fits_is_shown_unchanged() -> None:
@@ -45,3 +45,17 @@ def test_only_a_nonzero_exit_code_is_a_failed_command() -> None:
 )
 def test_arguments_are_shown_as_pairs(text: str, shown: str) -> None:
     assert readable_arguments(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ('{"command": "ls", "timeout": 5}', {"command": "ls", "timeout": 5}),
+        ('{"path": "a", "content": "cut he...', {"path": "a", "content": "cut he…"}),
+        ("[1]", None),
+        ("no JSON", None),
+        ("", None),
+    ],
+)
+def test_arguments_are_read_even_if_they_are_cut(text: str, arguments: object) -> None:
+    assert arguments_of(text) == arguments

@@ -168,12 +168,15 @@ def test_a_hostile_job_runs_no_script_and_the_page_never_contains_the_token(brow
         worker.say(hostile)
         worker.say(hostile, role="user")
         worker.call(hostile, hostile, hostile)
+        worker.call(
+            "write_file", "{}", "written", diff=f"--- {hostile}\n+++ {hostile}\n@@ -1 +1 @@\n-{hostile}\n+{hostile}"
+        )
         worker.call("shell", json.dumps({"command": hostile}), hostile, success=False)
         worker.event("status", message=hostile)
         worker.event(f"<b>{hostile[:20]}", other=hostile)
     worker.event("result", success=False, status=HOSTILE[0], message=HOSTILE[1])
     browser.go(worker.page)
-    browser.until("all events", lambda: len(browser.numbers()) == len(HOSTILE) * 8 + 1)
+    browser.until("all events", lambda: len(browser.numbers()) == len(HOSTILE) * 10 + 1)
     browser.open_all()
     for link in browser.all("#events a"):
         if "when" in str(link.get_attribute("class")):
