@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from trioworker.local.activity import Activity, duration
-from trioworker.orchestrator.views import StoredEvent, Usage
+from trioworker.orchestrator.views import JobView, StoredEvent, Usage
 
 
 def event(event_type: str, at: float, tokens: int = 0, **data: Any) -> StoredEvent:
@@ -23,8 +23,26 @@ def result(number: int, at: float) -> StoredEvent:
     return event("tool_result", at, tool_name="shell", output="", tool_call_id=str(number))
 
 
-def line(now: float, *events: StoredEvent, width: int = 100) -> str:
+def job(iteration: int, tokens: int) -> JobView:
+    return JobView(
+        id="1",
+        title="t",
+        description="d",
+        project_dir=None,
+        state="in_progress",
+        iteration=iteration,
+        status=None,
+        created=0.0,
+        ended=None,
+        report=None,
+        usage=Usage(input_tokens=tokens, output_tokens=tokens),
+    )
+
+
+def line(now: float, *events: StoredEvent, width: int = 100, view: JobView | None = None) -> str:
     activity = Activity(100.0)
+    if view is not None:
+        activity.update(view)
     for each in events:
         activity.show(each)
     return activity.line(now, width)
@@ -46,8 +64,9 @@ def test_of_several_calls_the_oldest_is_shown() -> None:
 
 
 def test_iteration_and_tokens_are_shown() -> None:
-    events = [event("status", 100.0, iteration=3, message="x"), event("message", 101.0, 6172, role="assistant")]
-    assert line(102.0, *events) == "waiting for the model 1 s · iteration 3 · 12k tokens"
+    message = event("message", 101.0, 5000, role="assistant")
+    assert line(102.0, message, view=job(3, 6172)) == "waiting for the model 1 s · iteration 3 · 12k tokens"
+    assert line(102.0, event("message", 101.0, 7000), view=job(3, 6172)).endswith("14k tokens")
 
 
 def test_a_retry_shows_its_reason_until_it_is_over() -> None:
@@ -73,8 +92,8 @@ def test_text_of_the_model_is_escaped() -> None:
 
 @pytest.mark.parametrize("width", [20, 30, 40])
 def test_the_duration_is_in_view_in_a_narrow_terminal(width: int) -> None:
-    events = [event("status", 100.0, 5000, iteration=3), call(1, 100.0, "for each in one two three; do sleep 1; done")]
-    shown = line(134.0, *events, width=width)
+    events = [call(1, 100.0, "for each in one two three; do sleep 1; done")]
+    shown = line(134.0, *events, width=width, view=job(3, 5000))
     assert len(shown) <= width
     assert shown.endswith("… 34 s")
 

@@ -39,8 +39,7 @@ class Activity:
     def show(self, event: StoredEvent) -> None:
         """Take an event into account."""
         data = event.data
-        self._tokens = event.usage.input_tokens + event.usage.output_tokens
-        self._count(data.get("iteration"))
+        self._tokens = max(self._tokens, event.usage.input_tokens + event.usage.output_tokens)
         self._waiting_for, self._since = "waiting for the model", event.at
         call_id = str(data.get("tool_call_id"))
         match event.event_type:
@@ -60,7 +59,7 @@ class Activity:
 
     def update(self, job: JobView) -> None:
         """Take the state of the job into account."""
-        self._count(job.iteration)
+        self._iteration = max(self._iteration, job.iteration)
         self._tokens = max(self._tokens, job.usage.input_tokens + job.usage.output_tokens)
 
     def line(self, now: float, width: int) -> str:
@@ -86,10 +85,6 @@ class Activity:
         running = [f"{len(self._calls)} calls running"] if len(self._calls) > 1 else []
         room = width - len(SEPARATOR.join(["", *running]))
         return [_with_duration(call, now - since, room), *running]
-
-    def _count(self, iteration: object) -> None:
-        if isinstance(iteration, int):
-            self._iteration = max(self._iteration, iteration)
 
 
 def duration(seconds: float) -> str:

@@ -54,12 +54,19 @@ class EventPrinting:
 
     async def run(self) -> None:
         """Print until the end."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._follow_job)
+            await self._print_events()
+            nursery.cancel_scope.cancel()
+
+    async def _print_events(self) -> None:
         after = self._after
         with self._printing:
             try:
                 while events := await self._next(after):
                     after = events[-1].number
-                    await self._follow(events)
+                    for event in events:
+                        self._activity.show(event)
                     await self._print("".join(self._printer.show(event) for event in events))
                 await self._print(self._printer.release())
             except OSError:
@@ -85,12 +92,13 @@ class EventPrinting:
                 return await self._store.next_events(self._job_id, after)
         return await unlocked(self._store.events, self._job_id, after)
 
-    async def _follow(self, events: list[StoredEvent]) -> None:
-        for event in events:
-            self._activity.show(event)
-        job = await unlocked(self._store.view, self._job_id)
-        if job is not None:
-            self._activity.update(job)
+    async def _follow_job(self) -> None:
+        """Keep the activity's iteration and tokens: requests to the model change them, and no event tells."""
+        while True:
+            job = await unlocked(self._store.view, self._job_id)
+            if job is not None:
+                self._activity.update(job)
+            await self._store.changed(self._job_id)
 
     async def _print(self, text: str) -> None:
         if not text:
