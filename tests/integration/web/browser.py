@@ -23,6 +23,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 from orchestrator.serving import ADMIN_TOKEN
+from trioworker.protocol.values import ITERATION_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -206,6 +207,7 @@ class Worker:
         self.token = job["token"]
         self.page = f"{url}/?token={ADMIN_TOKEN}#{self.id}"
         self._seq = 0
+        self._iteration = 0
 
     def post(self, path: str, body: object) -> None:
         status, content = self._request("POST", f"/worker/{self.id}/{path}", body, self.token)
@@ -237,6 +239,7 @@ class Worker:
 
     def ask(self) -> None:
         """Ask the model, whose reply has a name and tokens."""
+        self._iteration += 1
         self.post("llm/complete", {"messages": [{"role": "user", "content": "go"}], "max_tokens": 100})
 
     def begin(self) -> None:
@@ -256,10 +259,12 @@ class Worker:
     def complete(self, message: str = "All done.", status: str = "completed") -> None:
         success = status == "completed"
         self.event("result", success=success, status=status, message=message)
-        self.post("complete", {"success": success, "message": message, "iterations": 5})
+        self.post("complete", {"success": success, "message": message, "iterations": self._iteration})
 
     def _request(self, method: str, path: str, body: object, token: str) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        if "/llm/" in path:
+            headers[ITERATION_HEADER] = str(self._iteration)
         with closing(HTTPConnection(self._host, timeout=WAIT_TIMEOUT)) as connection:
             connection.request(method, path, json.dumps(body), headers)
             response = connection.getresponse()
