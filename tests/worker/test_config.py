@@ -77,6 +77,12 @@ def test_unusable_value_is_one_line_that_names_the_field(case: Case) -> None:
     assert len(message.splitlines()) == 1
 
 
+@pytest.mark.parametrize("field", WorkerConfig.__struct_fields__)
+def test_every_field_is_checked(field: str) -> None:
+    with pytest.raises(ConfigError, match=f"^WorkerConfig: {field} "):
+        config(**{field: object()})
+
+
 @pytest.mark.parametrize("token", ["", " \n", "se\ncret", "sécret", None])
 def test_unusable_token_is_named_and_not_shown(token: Any) -> None:
     with pytest.raises(ConfigError) as raised:

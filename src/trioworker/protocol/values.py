@@ -5,6 +5,7 @@ Each function returns the value, or raises `ValueError` with a description of a 
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import Path
@@ -71,6 +72,13 @@ def seconds(value: object) -> float:
     """A number of seconds over 0, at most `MAX_SECONDS`."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_SECONDS:
         raise ValueError(f"a number of seconds over 0, at most {MAX_SECONDS}")
+    return value
+
+
+def monotonic_seconds(value: object) -> float:
+    """A time of CLOCK_MONOTONIC, which starts at 0 when the machine boots."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError("a number of seconds, such as 1234.5")
     return value
 
 

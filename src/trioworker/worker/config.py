@@ -154,6 +154,7 @@ _CHECKS: dict[str, Check] = {
     "max_iterations": _whole((1, MAX_ITERATIONS_LIMIT)),
     "timeout": values.seconds,
     "grace": values.seconds,
+    "time_from": values.monotonic_seconds,
     "reasoning": _one_of(get_args(ReasoningMode)),
     "poll_interval": values.seconds,
     "event_queue": _whole(EVENT_QUEUE_RANGE),
