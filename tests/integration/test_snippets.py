@@ -91,8 +91,10 @@ def commands(script: str) -> Iterator[list[str]]:
     """The arguments of each `trioworker` in a script, without what the shell does with them."""
     for line in script.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
-        if "trioworker" in words:
-            arguments = words[words.index("trioworker") + 1 :]
+        index = words.index("trioworker") if "trioworker" in words else 0
+        # Elsewhere, it is the name of an image.
+        if words[index:] and all("=" in word for word in words[:index]) and words[index] == "trioworker":
+            arguments = words[index + 1 :]
             ends = [index for index, word in enumerate(arguments) if re.match(r"[|&;<>]", word)]
             yield [word.rstrip(";") for word in arguments[: min(ends, default=None)] if word != "…"]
 
