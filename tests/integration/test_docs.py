@@ -10,18 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from support.pages import ROOT, write_files
 from trioworker.cli.exit_codes import EXIT_CODES
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 MAX_PAGE_LINES = 130
 """A page has one purpose; nobody reads a longer one."""
-
-
-def code(page: str) -> str:
-    return "\n".join(re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.MULTILINE | re.DOTALL))
 
 
 def run_tests(source: str, folder: Path) -> str:
@@ -53,10 +49,14 @@ def run_tests(source: str, folder: Path) -> str:
 
 
 def test_tool_of_the_page_counts_lines(tmp_path: Path) -> None:
+    write_files(ROOT / "docs" / "tools.md", tmp_path)
     use = """
+import os
 import threading
 from pathlib import Path
 import pytest
+from line_count import LineCount, LineCountParameters
+from trioworker import ToolContext, ToolError
 from trioworker.worker.tools.workspace import Workspace
 from trioworker.worker.processes.processes import Processes
 
@@ -75,7 +75,7 @@ async def test_it_counts(tmp_path):
             with pytest.raises(ToolError, match="b.txt"):
                 await LineCount().run(LineCountParameters(files=["b.txt"]), context)
 """
-    assert "1 passed" in run_tests(code("tools.md") + use, tmp_path)
+    assert "1 passed" in run_tests(use, tmp_path)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
