@@ -12,7 +12,10 @@ import re
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import threading
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -108,6 +111,23 @@ def shell(tmp_path: Path) -> Generator[Shell]:
         yield Shell(tmp_path, urls)
 
 
+@contextmanager
+def file_server(folder: Path) -> Generator[str]:
+    """Serve a folder over HTTP, as a host of repositories does."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments, directory=str(folder))
+
+        def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - as in the base
+            """Log nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 def test_every_section_has_a_test() -> None:
     tested = {"Install", "A project", "Your model", "A follow-up", "A crash, and back", "Ten tasks"}
     assert {name for name in SECTIONS if scripts(name)} == tested | {"A tool of your own", "The page"}
@@ -115,9 +135,13 @@ def test_every_section_has_a_test() -> None:
 
 @pytest.mark.skipif("TRIOWORKER_TEST_INSTALL" not in os.environ, reason="slow: set TRIOWORKER_TEST_INSTALL")
 def test_install(tmp_path: Path) -> None:
-    environment = {**os.environ, "URL": f"file://{ROOT}"}
+    repository = tmp_path / "trioworker.git"
+    subprocess.run(["git", "clone", "--quiet", "--bare", ROOT, repository], check=True)
+    subprocess.run(["git", "update-server-info"], cwd=repository, check=True)
     script = scripts("Install")[0] + "trioworker --help"
-    ended = subprocess.run(["bash", "-ec", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    with file_server(tmp_path) as url:
+        environment = {**os.environ, "URL": f"{url}/{repository.name}"}
+        ended = subprocess.run(["bash", "-ec", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert "usage: trioworker" in ended.stdout
 
