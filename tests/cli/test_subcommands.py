@@ -29,6 +29,11 @@ BAD_VARIABLES = [
 BAD_USAGE: list[tuple[list[str], dict[str, str], str]] = [
     (["local"], {}, 'the task is missing; describe it: trioworker local "Make the tests pass." --llm openai:http'),
     (["local"], {"TRIOWORKER_LLM": "script:x"}, "the task is missing"),
+    (
+        ["local", "--resume", "3f2a9c1e", "--state-dir", "/proc/nonexistent"],
+        {"TRIOWORKER_LLM": "openai:http://127.0.0.1:1/v1"},
+        "--state-dir /proc/nonexistent: No such file or directory",
+    ),
     (["local", "x"], {}, "--llm is missing: give it, or set TRIOWORKER_LLM"),
     (["local"], {"TRIOWORKER_LLM": "replay:"}, "--llm replay:: which cassette? Name a file that `--record` wrote"),
     (["local"], {"TRIOWORKER_LLM": "replay:x", "TRIOWORKER_WEB": "on"}, "--web is for a live job"),

@@ -76,7 +76,7 @@ def local(parsed: argparse.Namespace) -> int:
         worker_options=tuple(passed_on),
     )
     kind, _, cassette = config.llm.partition(":")
-    if not config.text and kind != "replay":
+    if not config.text and kind != "replay" and config.resume is None:
         raise missing_task()
     if kind == "replay":
         if not cassette:
