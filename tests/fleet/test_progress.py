@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from trioworker.fleet.cells import width_of
 from trioworker.fleet.display import Display
 from trioworker.fleet.jobs import FleetJob
 from trioworker.fleet.progress import Progress
 from trioworker.fleet.results import Result
 from trioworker.fleet.stopping import Stop
 from trioworker.fleet.table import MAX_ROWS, table
+from trioworker.observability.terminal_text import columns_of
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -91,8 +91,8 @@ async def test_line_names_who_runs_and_fits_the_width(autojump_clock: MockClock)
     await trio.sleep(62)
     line = progress.line(200)
     assert line.startswith("1/20 · about 9 min left · 漢字")
-    assert line.endswith(r"1 min 5 s, Add\x1b[2J it 1 min 2 s")
-    assert width_of(progress.line(30)) <= 30
+    assert line.endswith(r"1 min 05 s, Add\x1b[2J it 1 min 02 s")
+    assert columns_of(progress.line(30)) <= 30
 
 
 async def test_log_has_a_line_when_something_ends(autojump_clock: MockClock) -> None:
@@ -142,7 +142,7 @@ def test_table_fits_the_width_and_escapes_control_characters() -> None:
         "job-1": result(1, success=False, message="no way"),
     }
     lines = table(jobs, done, {"job-2": "no room"}, 80)
-    assert max(map(width_of, lines)) <= 80
+    assert max(map(columns_of, lines)) <= 80
     assert lines[0].split() == ["TASK", "STATE", "TIME", "TOKENS", "ANSWER", "OR", "REASON"]
     assert r"All\x1b[2J good. xx" in lines[1]
     assert lines[1].startswith("Fix ")
@@ -150,7 +150,7 @@ def test_table_fits_the_width_and_escapes_control_characters() -> None:
     assert lines[2].endswith("no way")
     assert lines[3].split() == ["Task", "2", "not", "started", "no", "room"]
     assert lines[4].split() == ["Task", "3", "left"]
-    assert all(width_of(line) <= 20 for line in table(jobs, done, {}, 20))
+    assert all(columns_of(line) <= 20 for line in table(jobs, done, {}, 20))
 
 
 def test_table_of_a_foreign_orchestrator_has_no_tokens() -> None:

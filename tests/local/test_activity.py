@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trioworker.local.activity import Activity, duration
+from trioworker.local.activity import Activity
 from trioworker.orchestrator.views import JobView, StoredEvent, Usage
 
 
@@ -96,8 +96,3 @@ def test_the_duration_is_in_view_in_a_narrow_terminal(width: int) -> None:
     shown = line(134.0, *events, width=width, view=job(3, 5000))
     assert len(shown) <= width
     assert shown.endswith("… 34 s")
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(-1, "0 s"), (59.9, "59 s"), (65, "1 min 05 s"), (7800, "2 h 10 min")])
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

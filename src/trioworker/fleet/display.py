@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
-from trioworker.fleet.cells import duration, fit, one_line
 from trioworker.observability.bounded_stream import BoundedStream
+from trioworker.observability.terminal_text import duration, first_line, fit
 from trioworker.protocol.control_characters import escape_line
 
 if TYPE_CHECKING:
@@ -141,8 +141,8 @@ def terminal_columns() -> int | None:
 
 
 def _name(job: FleetJob) -> str:
-    return fit(one_line(job.name), 80)
+    return fit(first_line(job.name), 80)
 
 
 def _reason(text: str) -> str:
-    return fit(one_line(text), MAX_REASON)
+    return fit(first_line(text), MAX_REASON)

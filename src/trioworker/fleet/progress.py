@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
-from trioworker.fleet.cells import duration, fit, one_line
+from trioworker.observability.terminal_text import duration, first_line, fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,7 +49,7 @@ class Progress:
 
     def start(self, job: FleetJob) -> None:
         """A slot is free for the job."""
-        self._running[job.job_id] = _Running(one_line(job.name), trio.current_time())
+        self._running[job.job_id] = _Running(first_line(job.name), trio.current_time())
 
     def end(self, job: FleetJob, result: Result | None = None, reason: str | None = None) -> None:
         """The job has a result, or could not be started for a reason; with neither, a rerun continues it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from trioworker.fleet.cells import duration, fit, one_line, pad, width_of
+from trioworker.observability.terminal_text import columns_of, duration, first_line, fit, pad
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,26 +40,26 @@ def table(
     # Jobs of a foreign orchestrator: only that knows the tokens.
     if not any(row.tokens for row in rows[1:]):
         rows = [row._replace(tokens="") for row in rows]
-    fixed = [max(width_of(row[column]) for row in rows) for column in (1, 2, 3)]
+    fixed = [max(columns_of(row[column]) for row in rows) for column in (1, 2, 3)]
     room = columns - sum(width + 2 for width in fixed if width) - 2
-    name = min(max(width_of(row.name) for row in rows), MAX_NAME, max(room // 2, 1))
+    name = min(max(columns_of(row.name) for row in rows), MAX_NAME, max(room // 2, 1))
     lines = [fit(_line(row, [name, *fixed]), columns) for row in rows] if len(rows) > 1 else []
     hidden = len(jobs) - len(rows) + 1
     return [*lines, f"… and {hidden} more"] if hidden and lines else lines
 
 
 def _row(job: FleetJob, result: Result | None, not_started: Mapping[str, str]) -> _Row:
-    name = one_line(job.name)
+    name = first_line(job.name)
     if result is None:
         reason = not_started.get(job.job_id)
-        return _Row(name, "left" if reason is None else "not started", "", "", one_line(reason or ""))
+        return _Row(name, "left" if reason is None else "not started", "", "", first_line(reason or ""))
     tokens = None if result.input_tokens is None else result.input_tokens + (result.output_tokens or 0)
     return _Row(
         name,
-        one_line(result.status or "failed"),
+        first_line(result.status or "failed"),
         duration(result.seconds),
         "" if tokens is None else f"{tokens:,}",
-        one_line(result.message or ""),
+        first_line(result.message or ""),
     )
 
 

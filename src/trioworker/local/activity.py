@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trioworker.local.call_text import call_text, tool_name
-from trioworker.protocol.control_characters import escape_line
+from trioworker.observability.terminal_text import columns_of, duration, one_line
 
 if TYPE_CHECKING:
     from trioworker.orchestrator.views import JobView, StoredEvent
 
 CALL_WIDTH = 40
-"""Characters of a call's arguments that are shown."""
+"""Columns of a call's arguments that are shown."""
 REASON_WIDTH = 80
-"""Characters of a status that are shown."""
+"""Columns of a status that are shown."""
 MIN_WIDTH = 10
-"""Characters of what is waited for that are shown in the narrowest terminal."""
+"""Columns of what is waited for that are shown in the narrowest terminal."""
 SEPARATOR = " · "
 
 
@@ -53,7 +53,7 @@ class Activity:
                 self._calls.clear()
                 self._waiting_for = "waiting for the worker to end"
             case "status" if "retrying" in str(data.get("message")):
-                self._waiting_for = f"retrying: {_short(_reason(data), REASON_WIDTH)}"
+                self._waiting_for = f"retrying: {one_line(_reason(data), REASON_WIDTH)}"
             case _:
                 pass
 
@@ -63,7 +63,7 @@ class Activity:
         self._tokens = max(self._tokens, job.usage.input_tokens + job.usage.output_tokens)
 
     def line(self, now: float, width: int) -> str:
-        """What is waited for, the follow-ups that wait, the iteration and the tokens, in about `width` characters."""
+        """What is waited for, the follow-ups that wait, the iteration and the tokens, in about `width` columns."""
         parts: list[str] = []
         if self.queued:
             parts.append(f"{self.queued} follow-up{'' if self.queued == 1 else 's'} queued")
@@ -72,7 +72,7 @@ class Activity:
         if self._tokens:
             parts.append(f"{_rounded(self._tokens)} tokens")
         first = self._waits(now, width)
-        while parts and len(SEPARATOR.join([*first, *parts])) > width:
+        while parts and columns_of(SEPARATOR.join([*first, *parts])) > width:
             parts.pop()
         return SEPARATOR.join([*first, *parts])
 
@@ -87,20 +87,10 @@ class Activity:
         return [_with_duration(call, now - since, room), *running]
 
 
-def duration(seconds: float) -> str:
-    """Whole seconds, minutes or hours: `12 s`, `3 min 05 s`, `2 h 10 min`."""
-    whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-
-
 def _with_duration(text: str, seconds: float, width: int) -> str:
     """The text, shortened so that the duration behind it is in view."""
-    passed = duration(seconds)
-    return f"{_short(text, max(MIN_WIDTH, width - len(passed) - 1))} {passed}"
+    passed = duration(max(0, int(seconds)))
+    return f"{one_line(text, max(MIN_WIDTH, width - len(passed) - 1))} {passed}"
 
 
 def _reason(data: dict[str, object]) -> str:
@@ -108,13 +98,8 @@ def _reason(data: dict[str, object]) -> str:
 
 
 def _call(data: dict[str, object]) -> str:
-    arguments = _short(call_text(data), CALL_WIDTH)
+    arguments = one_line(call_text(data), CALL_WIDTH)
     return f"{tool_name(data)}: {arguments}" if arguments else tool_name(data)
-
-
-def _short(text: str, width: int) -> str:
-    line = escape_line(text.strip())
-    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def _rounded(number: int) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from trioworker.observability.terminal_text import one_line
 from trioworker.orchestrator.readable_events import readable_arguments
-from trioworker.protocol.control_characters import escape_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NAME_LENGTH = 40
+NAME_WIDTH = 40
 CHANGES = ("old_string", "new_string", "content", "edits")
 """Arguments that contain a file's text. The result shows it as a diff."""
 
@@ -26,5 +26,4 @@ def call_text(data: Mapping[str, Any]) -> str:
 
 def tool_name(data: Mapping[str, Any]) -> str:
     """The name of the tool of an event, safe to print."""
-    name = escape_line(str(data.get("tool_name") or ""))
-    return name if len(name) <= NAME_LENGTH else name[: NAME_LENGTH - 1] + "…"
+    return one_line(str(data.get("tool_name") or ""), NAME_WIDTH)

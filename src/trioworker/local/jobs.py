@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trioworker.local.finding import age, job_with_prefix, short
-from trioworker.local.render import PlainPrinter, one_line, report_lines, shown_lines, summary
+from trioworker.local.render import PlainPrinter, report_lines, shown_lines, summary
 from trioworker.observability.notices import print_notice
+from trioworker.observability.terminal_text import first_line, fit, one_line
 from trioworker.orchestrator.job_lock import holder_of
 from trioworker.orchestrator.job_rows import LIST_LIMIT
 from trioworker.orchestrator.state_files import database_path
 from trioworker.orchestrator.store import Store
+from trioworker.protocol.control_characters import escape_line
 from trioworker.protocol.exit_codes import SUCCEEDED
 
 if TYPE_CHECKING:
@@ -78,18 +80,11 @@ def _row(view: JobView, width: int) -> str:
     """Id, state, age and title, and on a second line the start of the answer."""
     head = f"{short(view.id)}  {one_line(view.state, 11):11}  {age(view.created):>6}"
     place = f"  {view.project_dir}" if view.project_dir and width >= MIN_PLACE_WIDTH else ""
-    if width < MIN_TITLE_WIDTH:
-        lines = [head, _fitted(INDENT, view.title, width)]
-    else:
-        lines = [_fitted(f"{head}  ", view.title + place, width)]
-    answer = (view.report.message if view.report else None) or ""
-    if answer.strip():
-        lines.append(_fitted(INDENT, answer.strip().splitlines()[0], width))
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _fitted(head: str, text: str, width: int) -> str:
-    return head + one_line(text, width - len(head))
+    title = escape_line(view.title + place)
+    lines = [head, INDENT + title] if width < MIN_TITLE_WIDTH else [f"{head}  {title}"]
+    if answer := first_line((view.report.message if view.report else None) or ""):
+        lines.append(INDENT + answer)
+    return "".join(f"{fit(line, width)}\n" for line in lines)
 
 
 def _whole(store: Store, view: JobView) -> Iterator[str]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
+from trioworker.local.call_text import tool_name
+from trioworker.observability.terminal_text import fit, one_line
 from trioworker.orchestrator.readable_events import is_failed_command, readable_arguments, readable_output
 from trioworker.protocol.control_characters import escape_line, escape_text
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from trioworker.orchestrator.views import JobView, StoredEvent
 
 LINE_WIDTH = 200
-"""Characters after which a line is truncated."""
+"""Columns after which a line is truncated."""
 OUTPUT_LINES = 12
 """Lines of a tool's output that are shown: half from the start and half from the end. The same for a plain diff."""
 
@@ -84,7 +86,7 @@ class EventFormatter:
                 return Row("message", "you" if data.get("role") == "user" else "agent", first, rest)
             case "tool_use":
                 self._call_times[_text(data, "tool_call_id")] = event.at
-                return Row("call", _name(data), one_line(readable_arguments(_text(data, "input")), LINE_WIDTH), [])
+                return Row("call", tool_name(data), one_line(readable_arguments(_text(data, "input")), LINE_WIDTH), [])
             case "tool_result":
                 return self._result(event)
             case "result":
@@ -105,7 +107,7 @@ class EventFormatter:
         kind = "warning" if is_failed_command(data) else "result" if data.get("success") else "error"
         seconds = None if called_at is None else event.at - called_at
         return Row(
-            kind, _name(data), first, rest, seconds, exit_code, _ends(_lines(_text(data, "diff")), self._diff_lines)
+            kind, tool_name(data), first, rest, seconds, exit_code, _ends(_lines(_text(data, "diff")), self._diff_lines)
         )
 
 
@@ -173,12 +175,6 @@ def shown_lines(text: str) -> list[str]:
     return escape_text(text.replace("\r\n", "\n")).strip("\n").split("\n")
 
 
-def one_line(text: str, width: int) -> str:
-    """The text on one line, safe to print, truncated to `width` characters."""
-    line = escape_line(text.strip())
-    return line if len(line) <= width else line[: width - 1] + "…"
-
-
 def metrics_line(metrics: Any) -> str:
     """The metrics of a worker's `result` event in one line; empty if they are missing or invalid."""
     try:
@@ -209,13 +205,9 @@ def _text(data: dict[str, Any], field: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _name(data: dict[str, Any]) -> str:
-    return one_line(_text(data, "tool_name"), 40)
-
-
 def _lines(text: str) -> list[str]:
     lines = (line.rstrip() for line in shown_lines(text))
-    return [line if len(line) <= LINE_WIDTH else line[: LINE_WIDTH - 1] + "…" for line in lines if line]
+    return [fit(line, LINE_WIDTH) for line in lines if line]
 
 
 def _ends(lines: list[str], limit: int = OUTPUT_LINES) -> list[str]:

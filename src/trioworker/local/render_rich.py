@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.text import Text
 
 from trioworker.local.call_text import call_text
-from trioworker.local.render import EventFormatter, one_line, summary
+from trioworker.local.render import EventFormatter, summary
 from trioworker.local.render_markdown import markdown_lines
+from trioworker.observability.terminal_text import one_line
 from trioworker.protocol.control_characters import escape_line
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ NARROW = 60
 """A terminal with fewer columns has no columns for time and name: the text begins at the left."""
 DIFF_LINES = 40
 """Lines of a diff that are shown: half from the start and half from the end."""
-CALL_LENGTH = 200
-"""Characters of a call's arguments that are shown."""
+CALL_WIDTH = 200
+"""Columns of a call's arguments that are shown."""
 ANSWER_WIDTH = 100
 """Maximum columns of the answer: longer lines are hard to read."""
 
@@ -117,7 +118,7 @@ class RichPrinter:
         if row.kind == "message":
             return markdown_lines(_text_of(event), console, width)
         if row.kind == "call":
-            return [Text(one_line(call_text(event.data), CALL_LENGTH))]
+            return [Text(one_line(call_text(event.data), CALL_WIDTH))]
         if row.kind in {"done", "failed"}:
             return [Text(row.text, STYLES[row.kind])]
         exit_code = [(f"exit {row.exit_code}  ", STYLES["warning"])] if row.exit_code else []

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from trioworker.local.terminal.cells import columns_of
 from trioworker.local.terminal.line_editor import MAX_CHARACTERS, LineEditor
+from trioworker.observability.terminal_text import columns_of
 
 LEFT, RIGHT, UP, DOWN, DELETE = b"\x1b[D", b"\x1b[C", b"\x1b[A", b"\x1b[B", b"\x1b[3~"
 HOME, END, TO_END, TO_START, WORD, BACKSPACE = b"\x01", b"\x05", b"\x0b", b"\x15", b"\x17", b"\x7f"

@@ -1,13 +1,12 @@
-"""Widths of text in terminal columns."""
+"""Texts at the bottom of a terminal: notices in whole words, and the part of a long line around its cursor."""
 
 from __future__ import annotations
 
 import textwrap
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
-
 from trioworker.observability.notices import INDENT
+from trioworker.observability.terminal_text import columns_of, fit
 from trioworker.protocol.control_characters import escape_line
 
 if TYPE_CHECKING:
@@ -16,18 +15,6 @@ if TYPE_CHECKING:
 MIN_WIDTH = 20
 SHOWN = {"\n": "⏎", "\t": " "}
 """How characters of a line being typed are shown that are not shown as escapes."""
-
-
-def columns_of(text: str) -> int:
-    """The columns of a text, character by character: terminals differ in how they join several into one."""
-    return sum(map(cell_len, text))
-
-
-def fit(text: str, width: int) -> str:
-    """The text, truncated to `width` columns."""
-    if columns_of(text) <= width:
-        return text
-    return f"{_leading(text, width - 1)}…" if width > 0 else ""
 
 
 def in_whole_words(lines: str, width: int) -> str:
@@ -60,17 +47,6 @@ def window(text: str, cursor: int, width: int) -> tuple[str, int]:
 
 def _shown(characters: Iterable[str]) -> str:
     return "".join(SHOWN.get(each) or escape_line(each) for each in characters)
-
-
-def _leading(text: str, width: int) -> str:
-    """As many characters from the start as fit."""
-    end = 0
-    for character in text:
-        width -= cell_len(character)
-        if width < 0:
-            break
-        end += 1
-    return text[:end]
 
 
 def _trailing(text: str, width: int) -> str:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioworker.local.terminal.cells import columns_of, in_whole_words
+from trioworker.local.terminal.cells import in_whole_words
 from trioworker.local.terminal.line_editor import LineEditor
 from trioworker.local.terminal.modes import PASTE_OFF, PASTE_ON, KeyMode, columns, is_foreground
 from trioworker.local.terminal.screen import Bottom, Screen
+from trioworker.observability.terminal_text import columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

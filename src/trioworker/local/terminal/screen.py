@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from trioworker.local.terminal.cells import columns_of, fit
+from trioworker.observability.terminal_text import columns_of, fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
