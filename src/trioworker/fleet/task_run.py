@@ -19,11 +19,9 @@ from trioworker.fleet.stopping import Stop
 from trioworker.fleet.task_engine import TaskEngine
 from trioworker.fleet.tasks import read_tasks
 from trioworker.fleet.workspaces import folder_name
-from trioworker.linux.environment_block import wipe_variables
-from trioworker.linux.syscalls import forbid_inspection
 from trioworker.observability.notices import print_notice
 from trioworker.orchestrator.app import make_app
-from trioworker.orchestrator.backends.api_key import key_variables
+from trioworker.orchestrator.backends.api_key import hide_secrets
 from trioworker.orchestrator.backends.factory import open_backend
 from trioworker.orchestrator.backends.model_check import check_model
 from trioworker.orchestrator.expiry import remove_expired
@@ -61,9 +59,7 @@ def run_tasks(config: FleetConfig, llm: str) -> int:
     for folder in {root, *(task.workspace for task in tasks if task.workspace is not None)}:
         check_state_dir(config.state_dir, folder)
     backend = open_backend(llm, config.model, api_key_variable=config.api_key_variable)
-    # As in `local`: commands of jobs must not read the key or the tokens.
-    wipe_variables(key_variables(config.api_key_variable))
-    forbid_inspection()
+    hide_secrets(config.api_key_variable)
     if config.results.exists():
         with Results(config.results) as results:
             jobs = _plan(tasks, results.fleet, root) if results.fleet else {}

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 import trio
 
 from trioworker.errors import ConfigError
-from trioworker.linux.environment_block import wipe_variables
-from trioworker.linux.syscalls import forbid_inspection
 from trioworker.local.activity import Activity
 from trioworker.local.event_printing import EventPrinting
 from trioworker.local.follow_ups import FollowUps
@@ -28,7 +26,7 @@ from trioworker.local.workspace_changes import changes_since
 from trioworker.observability.notices import print_notice
 from trioworker.orchestrator.announcement import print_secret_url
 from trioworker.orchestrator.app import make_app
-from trioworker.orchestrator.backends.api_key import key_variables
+from trioworker.orchestrator.backends.api_key import hide_secrets
 from trioworker.orchestrator.backends.factory import open_backend
 from trioworker.orchestrator.backends.model_check import check_model
 from trioworker.orchestrator.database import DatabaseLockedError, unlocked
@@ -40,7 +38,7 @@ from trioworker.orchestrator.store import Store
 from trioworker.orchestrator.tokens import new_token
 from trioworker.orchestrator.web.pages import LocalWorker, Pages
 from trioworker.protocol.exit_codes import STOPPED, UNREPORTED
-from trioworker.supervision.nurseries import unwrap_single_exception
+from trioworker.supervision.nurseries import first_exception, unwrap_single_exception
 from trioworker.supervision.stop_signals import open_stop_receiver
 from trioworker.worker.state.journal_file import check_state_dir, journal_path
 
@@ -72,10 +70,7 @@ def run_local(config: LocalConfig) -> int:
     make_state_dir(config.state_dir)
     database = Store(database_path(config.state_dir), option="--state-dir")
     with database as store, bind("127.0.0.1", 0) as sock, unwrap_single_exception():
-        # A command of the job must not read the page's secret or the model server's key in our memory or environment.
-        # A command of root can read our environment nevertheless (Linux 6.15: CAP_PERFMON), so the key leaves it.
-        wipe_variables(key_variables(config.api_key_variable))
-        forbid_inspection()
+        hide_secrets(config.api_key_variable)
         return trio.run(_local, config, store, backend, sock)
 
 
@@ -111,7 +106,8 @@ async def _local(config: LocalConfig, store: Store, backend: Backend, sock: sock
                     failures, others = group.split((sqlite3.Error, DatabaseLockedError))
                     if failures is None or others is not None:
                         raise
-                    print_notice(f"{_first(failures)}; the job's end is not recorded: {unfinished(config, job)}")
+                    error = first_exception(failures)
+                    print_notice(f"{error}; the job's end is not recorded: {unfinished(config, job)}")
                     return UNREPORTED
 
 
@@ -180,8 +176,3 @@ def worker_options(config: LocalConfig, job: OpenJob, url: str) -> tuple[str, ..
 def _has_ended(store: Store, job_id: str) -> bool:
     view = store.view(job_id)
     return view is None or view.ended is not None
-
-
-def _first(group: BaseExceptionGroup[Exception]) -> Exception:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioworker.linux.environment_block import wipe_variables
-from trioworker.linux.syscalls import forbid_inspection
 from trioworker.observability.notices import print_notice
 from trioworker.orchestrator.announcement import print_secret_url
 from trioworker.orchestrator.app import make_app
-from trioworker.orchestrator.backends.api_key import key_variables
+from trioworker.orchestrator.backends.api_key import hide_secrets
 from trioworker.orchestrator.backends.factory import NoBackend, open_backend
 from trioworker.orchestrator.management_access import ManagementAccess
 from trioworker.orchestrator.model_notice import model_notice
@@ -39,10 +37,7 @@ def run_orchestrator(config: OrchestratorConfig) -> int:
     _raise_open_files_limit()
     backend = _open_backend(config)
     with Store(config.database) as store, bind(config.host, config.port) as sock:
-        # Commands of the same user must not read the secret and the model server's key in our memory or environment.
-        # A command of root can read our environment nevertheless (Linux 6.15: CAP_PERFMON), so the key leaves it.
-        wipe_variables(key_variables(config.api_key_variable))
-        forbid_inspection()
+        hide_secrets(config.api_key_variable)
         return trio.run(_serve_until_signalled, config.admin_token, store, backend, sock)
 
 

@@ -7,6 +7,8 @@ import os
 import re
 
 from trioworker.errors import ConfigError
+from trioworker.linux.environment_block import wipe_variables
+from trioworker.linux.syscalls import forbid_inspection
 from trioworker.protocol.values import bearer_token
 
 API_KEY_VARIABLE = "OPENAI_API_KEY"
@@ -28,9 +30,13 @@ def read_api_key(variable: str | None = None) -> str:
         raise ConfigError(f"{variable or API_KEY_VARIABLE} is not {error}; correct the API key") from error
 
 
-def key_variables(variable: str | None) -> list[str]:
-    """The variables to wipe once the key was read: the default one, and the named one."""
-    return [API_KEY_VARIABLE, *([variable] if variable else [])]
+def hide_secrets(variable: str | None) -> None:
+    """Keep commands of the same user from reading the key, once it was read, and other secrets in our memory.
+
+    A command of root can read our environment nevertheless (Linux 6.15: CAP_PERFMON), so the key leaves it.
+    """
+    wipe_variables([API_KEY_VARIABLE, *([variable] if variable else [])])
+    forbid_inspection()
 
 
 def _missing(variable: str) -> str:
