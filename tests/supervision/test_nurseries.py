@@ -7,7 +7,7 @@ import traceback
 import pytest
 import trio
 
-from trioworker.supervision.nurseries import unwrap_single_exception
+from trioworker.supervision.nurseries import cancelled_after, first_exception, unwrap_single_exception
 
 
 async def test_lone_exception_keeps_its_cause() -> None:
@@ -62,3 +62,26 @@ async def test_cancel_passes_through() -> None:
             scope.cancel()
             await trio.sleep_forever()
     assert scope.cancelled_caught
+
+
+async def test_block_is_cancelled_after_the_event() -> None:
+    event = trio.Event()
+    event.set()
+    async with cancelled_after(event.wait):
+        await trio.sleep_forever()
+
+
+async def test_block_that_ends_first_is_not_cancelled() -> None:
+    async with cancelled_after(trio.Event().wait):
+        await trio.lowlevel.checkpoint()
+
+
+async def test_exception_of_the_block_is_not_grouped() -> None:
+    with pytest.raises(KeyError):
+        async with cancelled_after(trio.Event().wait):
+            raise KeyError
+
+
+def test_first_exception_of_nested_groups() -> None:
+    error = KeyError()
+    assert first_exception(ExceptionGroup("", [ExceptionGroup("", [error]), ValueError()])) is error

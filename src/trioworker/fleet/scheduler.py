@@ -12,6 +12,7 @@ from trioworker.errors import WorkerError
 from trioworker.fleet.engine import Attempt, NotStartedError
 from trioworker.fleet.results import Result
 from trioworker.protocol.exit_codes import BAD_USAGE, FAILED, NO_ORCHESTRATOR, STOPPED, SUCCEEDED, UNREPORTED
+from trioworker.supervision.nurseries import cancelled_after, first_exception
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -73,7 +74,7 @@ class Scheduler:
             failures, others = group.split(WorkerError)
             if failures is None or others is not None:
                 raise
-            raise _first(failures) from group
+            raise first_exception(failures) from group
 
     async def _run_all(self, jobs: Iterable[FleetJob]) -> None:
         async with trio.open_nursery() as nursery:
@@ -87,10 +88,8 @@ class Scheduler:
 
     async def _acquire_slot(self) -> bool:
         """Wait until another worker may run; return False if the fleet is stopped."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_cancel_after, self._stop.draining, nursery.cancel_scope)
+        async with cancelled_after(self._stop.draining.wait):
             await self._parallel.acquire()
-            nursery.cancel_scope.cancel()
             if not self._stop.draining.is_set():
                 return True
             self._parallel.release()
@@ -167,13 +166,3 @@ def _exhausted(attempt: Attempt) -> Attempt:
     if attempt.exit_code == NO_ORCHESTRATOR:
         status = "refused"
     return msgspec.structs.replace(attempt, status=status, success=False)
-
-
-def _first(group: BaseExceptionGroup[WorkerError]) -> WorkerError:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
-
-
-async def _cancel_after(event: trio.Event, scope: trio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()

@@ -11,20 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import msgspec
-import trio
 
 from trioworker.errors import ConfigError
 from trioworker.fleet.engine import Attempt, NotStartedError
 from trioworker.fleet.job_status import attempt_from_report
 from trioworker.fleet.workspaces import is_taken, make_draft, publish
+from trioworker.local.job_end import delete_journal
 from trioworker.orchestrator.database import unlocked
 from trioworker.orchestrator.job_lock import lock_job
 from trioworker.protocol.exit_codes import BAD_USAGE
-from trioworker.supervision.nurseries import unwrap_single_exception
+from trioworker.supervision.nurseries import cancelled_after
 from trioworker.worker.state.journal_file import journal_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    import trio
 
     from trioworker.fleet.engine import Engine
     from trioworker.fleet.jobs import FleetJob
@@ -105,21 +107,13 @@ class TaskEngine:
     async def finish(self, job: FleetJob, result: Result) -> None:
         """End a job whose result is final, also if its workers could not report it, and delete its journal."""
         await self._call(self._store.abandon, job.job_id, result.message or "no worker could report the job")
-        # A journal that can't be deleted is useless, and harmless.
-        try:
-            journal_path(self._state_dir, job.job_id).unlink(missing_ok=True)
-        except OSError:
-            return
+        delete_journal(journal_path(self._state_dir, job.job_id))
 
     async def _prepare(self, job: FleetJob, view: JobView | None) -> str | None:
         """Make the workspace and the job, unless an earlier run has. Return a token, or None if the fleet stops."""
-        token = None
-        with unwrap_single_exception():
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_cancel_after, self._stop.draining, nursery.cancel_scope)
-                token = await (self._create(job) if view is None else self._renew(job))
-                nursery.cancel_scope.cancel()
-        return token
+        async with cancelled_after(self._stop.draining.wait):
+            return await (self._create(job) if view is None else self._renew(job))
+        return None
 
     async def _create(self, job: FleetJob) -> str:
         task, target = self._tasks[job.job_id], Path(job.workspace or "")
@@ -167,8 +161,3 @@ def _outcome(view: JobView) -> Attempt | None:
 def _with_tokens(attempt: Attempt, view: JobView) -> Attempt:
     usage = view.usage
     return msgspec.structs.replace(attempt, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
-
-
-async def _cancel_after(event: trio.Event, scope: trio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()

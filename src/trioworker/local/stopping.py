@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-import trio
-
 from trioworker.observability.notices import print_notice
+from trioworker.supervision.nurseries import cancelled_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+    import trio
 
     from trioworker.local.activity import Activity
     from trioworker.local.event_printing import EventPrinting
@@ -46,14 +47,11 @@ async def unless_stopped(signals: AsyncIterator[int], call: Callable[[], Awaitab
     result: T | None = None
     stopped = False
 
-    async def cancel_on_signal() -> None:
+    async def signal() -> None:
         nonlocal stopped
         await anext(signals)
         stopped = True
-        nursery.cancel_scope.cancel()
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(cancel_on_signal)
+    async with cancelled_after(signal):
         result = await call()
-        nursery.cancel_scope.cancel()
     return result, stopped

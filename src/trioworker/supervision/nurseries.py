@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import trio
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+
+E = TypeVar("E", bound=BaseException)
 
 
 @contextmanager
@@ -29,3 +33,26 @@ def unwrap_single_exception() -> Generator[None]:
             # `raise` has made the group the context. The cause is set first, since that suppresses the context.
             error.__cause__, error.__context__, error.__suppress_context__ = cause, context, suppressed
             del error, cause, context, group
+
+
+@asynccontextmanager
+async def cancelled_after(event: Callable[[], Awaitable[object]]) -> AsyncGenerator[None]:
+    """Cancel the block once `event()` has returned."""
+
+    async def wait_and_cancel() -> None:
+        await event()
+        nursery.cancel_scope.cancel()
+
+    with unwrap_single_exception():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait_and_cancel)
+            yield
+            nursery.cancel_scope.cancel()
+
+
+def first_exception(group: BaseExceptionGroup[E]) -> E:
+    """The first exception in a group of any depth."""
+    error = group.exceptions[0]
+    if isinstance(error, BaseExceptionGroup):
+        return first_exception(cast("BaseExceptionGroup[E]", error))
+    return error

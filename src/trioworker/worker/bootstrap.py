@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-import trio
 from loguru import logger
 
 from trioworker.errors import BadReplyError, OrchestratorError, RefusedError, SupersededError
 from trioworker.protocol import wire
-from trioworker.supervision.nurseries import unwrap_single_exception
+from trioworker.supervision.nurseries import cancelled_after
 from trioworker.worker.llm.prompts import environment, job_prompt, system_prompt
 from trioworker.worker.llm.surroundings import surroundings
 from trioworker.worker.state.conversation import message_record
@@ -57,16 +56,9 @@ async def bootstrap(client: OrchestratorClient, job: Job, stop: StopRequest) -> 
     """
     fetched = FetchedJob(description=UNKNOWN_JOB, has_ended=job.report_accepted)
 
-    async def cancel_when_stopped() -> None:
-        await stop.wait()
-        nursery.cancel_scope.cancel()
-
     if not fetched.has_ended:
-        with unwrap_single_exception():
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(cancel_when_stopped)
-                fetched = await _fetch(client, job)
-                nursery.cancel_scope.cancel()
+        async with cancelled_after(stop.wait):
+            fetched = await _fetch(client, job)
     return fetched
 
 
