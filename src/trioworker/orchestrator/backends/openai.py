@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 ADAPTABLE = frozenset({400, 422})
 """The statuses with which servers reject a parameter."""
+MIN_SECRET_LENGTH = 20
+"""Characters of a key from which on it is removed from replies, too: a shorter one may be a placeholder such as
+`ollama`, and so a word of the reply.
+"""
 THOUGHTS_UNSUPPORTED = re.compile(
     r"(?:reasoning|thinking_blocks).{0,80}(?:not supported|unsupported|not permitted|unexpected|unrecognized)"
     r"|(?:unsupported|unexpected|unrecognized|extra|additional).{0,80}(?:reasoning|thinking_blocks)",
@@ -46,7 +50,7 @@ that the server behind it rejects.
 
 
 class Response(NamedTuple):
-    """The server's response. Its body is without the API key, which some servers quote."""
+    """The server's response. Its body is without the API key, which some servers quote in errors."""
 
     status: int
     body: bytes
@@ -206,8 +210,9 @@ class OpenAIBackend:
             if problem := certificate_problem(error):
                 raise LlmRefusedError(f"{problem} ({host})") from error
             raise LlmError(f"{_describe(error, connect_timeout)} ({host})") from error
-        # Replaced before truncation, which could leave a part of it.
-        content = content.replace(self._key.encode(), b"[key]") if self._key else content
+        if self._key and (len(self._key) >= MIN_SECRET_LENGTH or not response.is_success):
+            # Replaced before truncation, which could leave a part of it.
+            content = content.replace(self._key.encode(), b"[key]")
         location = response.headers.get("location", "").partition("?")[0]
         return Response(response.status_code, content, response.headers.get("retry-after"), location)
 
