@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx
+import msgspec
 import pytest
 
 from trioworker.orchestrator.backends.base import LlmRefusedError, LlmRequest
@@ -13,9 +14,10 @@ ASK = LlmRequest(messages=(Message(role="user", content="go"),), tools=(), max_t
 
 
 def backend(status: int, body: object) -> OpenAIBackend:
-    return OpenAIBackend(
-        "http://models.test/v1", "m", transport=httpx.MockTransport(lambda _: httpx.Response(status, json=body))
-    )
+    def respond(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, stream=httpx.ByteStream(msgspec.json.encode(body)))
+
+    return OpenAIBackend("http://models.test/v1", "m", transport=httpx.MockTransport(respond))
 
 
 @pytest.mark.parametrize("key", ["ollama", "e", '"'])
