@@ -234,6 +234,19 @@ def test_a_state_folder_that_cannot_be_used_is_one_line(workspace: Path, tmp_pat
             run_local(config)
 
 
+def test_resume_works_in_a_folder_that_contains_the_state_folder(tmp_path: Path) -> None:
+    """Such as the home folder; the job has a workspace of its own."""
+    (tmp_path / "state" / "jobs.sqlite").mkdir(parents=True)
+    script = tmp_path / "turns.json"
+    script.write_text('[{"content": "The job is complete."}]')
+    for resume in (NEWEST, "3f2a9c1e"):
+        config = LocalConfig(
+            text="", resume=resume, llm=f"script:{script}", workspace=tmp_path, state_dir=tmp_path / "state"
+        )
+        with pytest.raises(ConfigError, match=r"jobs\.sqlite: Is a directory"):
+            run_local(config)
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [

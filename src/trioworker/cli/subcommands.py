@@ -88,15 +88,20 @@ def local(parsed: argparse.Namespace) -> int:
         return _replay(config, Path(cassette), values)
     if values["virtual_time"]:
         raise ConfigError("--virtual-time is for --llm replay:CASSETTE: a live model and real tools take real time")
-    # The worker loads its own; loaded here first, a mistake is one line, and no job is created.
+    if config.resume is None:
+        _check_own_objects(values)
+    from trioworker.local.run import run_local
+
+    return run_local(config)
+
+
+def _check_own_objects(values: dict[str, Any]) -> None:
+    """Load own tools and the instrument, as the worker will: a mistake is one line, and no job is created."""
     _own_tools(values)
     if values["instrument"]:
         from trioworker.observability.named_object import load_named
 
-        load_named("--instrument", values["instrument"], config.workspace)
-    from trioworker.local.run import run_local
-
-    return run_local(config)
+        load_named("--instrument", values["instrument"], values["workspace"])
 
 
 def _replay(config: LocalConfig, cassette: Path, values: dict[str, Any]) -> int:

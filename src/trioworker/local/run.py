@@ -77,8 +77,8 @@ def run_local(config: LocalConfig) -> int:
 def _check(config: LocalConfig) -> None:
     if not config.workspace.is_dir():
         raise ConfigError(f"--workspace {config.workspace}: no such directory; use an existing one")
-    check_state_dir(config.state_dir, config.workspace)
     if config.resume is None:
+        check_state_dir(config.state_dir, config.workspace)
         if not config.text.strip():
             raise ConfigError("the job is empty; describe the task")
     elif config.text:
