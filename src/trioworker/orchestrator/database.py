@@ -6,6 +6,7 @@ import errno
 import os
 import sqlite3
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import trio
@@ -13,7 +14,7 @@ import trio
 from trioworker.errors import ConfigError, WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
 P = ParamSpec("P")
@@ -157,6 +158,20 @@ def open_database(database: Path | None, *, option: str = "--database") -> sqlit
     except sqlite3.Error as error:
         raise unusable(database, error, option=option) from error
     return db
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Generator[None]:
+    """Commit what the block does, or, if it raises, none of it."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        # SQLite has rolled back by itself if, for example, the disk is full.
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
 
 
 def _apply_schema(db: sqlite3.Connection) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trioworker.orchestrator.database import transaction
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -55,16 +57,10 @@ class KeptJobs:
 
     def remove(self, job_id: str) -> None:
         """Remove a job with everything that belongs to it."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self._db):
             for table in ("events", "starts", "prompts", "credentials"):
                 self._db.execute(f"DELETE FROM {table} WHERE job = ?", (job_id,))  # noqa: S608 - a constant
             self._db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
 
     def _ids(self, statement: str, *values: object) -> list[str]:
         return [row[0] for row in self._db.execute(statement, values)]

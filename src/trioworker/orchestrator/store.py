@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import time
 import uuid
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import msgspec
 import trio
 
-from trioworker.orchestrator.database import open_database, unlocked
+from trioworker.orchestrator.database import open_database, transaction, unlocked
 from trioworker.orchestrator.job_rows import search_jobs, select_view, select_views
 from trioworker.orchestrator.kept_jobs import KeptJobs
 from trioworker.orchestrator.prompts import Prompts
@@ -25,7 +24,7 @@ from trioworker.orchestrator.views import NewJob, StoredEvent, Usage
 from trioworker.protocol.wire import Credential, JobDescription
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from trioworker.orchestrator.views import JobSummary, JobView, PromptView
@@ -76,7 +75,7 @@ class Store:
     ) -> NewJob:
         """Create a job, with a new id unless one is given. Its token is returned only here."""
         job = NewJob(id=job_id or str(uuid.uuid4()), token=new_token(), title=title)
-        with self._transaction():
+        with transaction(self._db):
             self._db.execute(
                 "INSERT INTO jobs (id, token_digest, title, description, project_dir, created)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
@@ -265,7 +264,7 @@ class Store:
         return status if status in {"cancelled", "stuck"} else "failed"
 
     def _end(self, job_id: str, state: str, success: bool, message: str | None, iterations: int | None) -> bool:
-        with self._transaction():
+        with transaction(self._db):
             updated = self._db.execute(
                 "UPDATE jobs SET state = ?, ended = ?, success = ?, report = ?, iterations = ?, token_digest = NULL,"
                 " iteration = COALESCE(?, iteration) WHERE id = ? AND ended IS NULL",
@@ -274,18 +273,6 @@ class Store:
             self._db.execute("DELETE FROM credentials WHERE job = ?", (job_id,))
         self._wake(job_id)
         return updated.rowcount == 1
-
-    @contextmanager
-    def _transaction(self) -> Generator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            # SQLite has rolled back by itself if, for example, the disk is full.
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
 
     def _one(self, statement: str, *values: object) -> tuple[Any, ...] | None:
         rows = self._db.execute(statement, values).fetchall()
