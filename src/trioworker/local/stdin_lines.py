@@ -27,14 +27,9 @@ async def follow_lines(descriptor: int, on_line: Callable[[str], None]) -> None:
     pending = b""
     while True:
         await trio.lowlevel.wait_readable(descriptor)
-        try:
-            chunk = os.read(descriptor, READ_BYTES)
-        except BlockingIOError:
-            # Another process that shares the input has read it.
+        chunk = read_available(descriptor)
+        if chunk is None:
             continue
-        except OSError:
-            # A closed terminal has no end of file, only errors.
-            return
         *lines, pending = (pending + chunk).split(b"\n")
         if not chunk or len(pending) > MAX_LINE_BYTES:
             lines.append(pending)
@@ -45,6 +40,17 @@ async def follow_lines(descriptor: int, on_line: Callable[[str], None]) -> None:
                 on_line(text)
         if not chunk:
             return
+
+
+def read_available(descriptor: int) -> bytes | None:
+    """What a readable descriptor has; empty at its end; None if another process that shares it was faster."""
+    try:
+        return os.read(descriptor, READ_BYTES)
+    except BlockingIOError:
+        return None
+    except OSError:
+        # A closed terminal has no end of file, only errors.
+        return b""
 
 
 def _is_stream(descriptor: int) -> bool:

@@ -21,36 +21,12 @@ MAX_WAITING_BYTES = 1024 * 1024
 """Bytes that may wait to be written, which are thousands of log lines; further text is dropped."""
 
 
-class BoundedStream(io.TextIOBase):
-    """A text stream whose `write` and `flush` return at once, and never fail.
+class DescriptorStream(io.TextIOBase):
+    """A text stream that stands in for that of a descriptor."""
 
-    Whole lines are passed to the descriptor by a thread. If more than `limit` bytes wait, or the descriptor can't be
-    written to, lines are dropped; when writing works again, `describe_dropped` returns the line that counts them.
-    Characters that the encoding lacks are escaped.
-    """
-
-    def __init__(
-        self,
-        descriptor: int,
-        encoding: str = "utf-8",
-        *,
-        limit: int = MAX_WAITING_BYTES,
-        describe_dropped: Callable[[int], str] | None = None,
-    ) -> None:
+    def __init__(self, descriptor: int, encoding: str) -> None:
         self._descriptor = descriptor
         self._encoding = encoding
-        self._limit = limit
-        self._describe_dropped = describe_dropped
-        # Reentrant: a destructor may write a warning while this thread writes.
-        self._changed = threading.Condition(threading.RLock())
-        self._queue: deque[bytes] = deque()
-        self._waiting = 0
-        self._partial = ""
-        self._thread: threading.Thread | None = None
-        self.dropped = 0
-        """Lines that were dropped since their number was last written."""
-        self.error: OSError | None = None
-        """Why the last write failed, None if it succeeded."""
 
     @property
     def encoding(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride] - typeshed has an attribute
@@ -68,6 +44,37 @@ class BoundedStream(io.TextIOBase):
     def writable(self) -> bool:
         """True."""
         return True
+
+
+class BoundedStream(DescriptorStream):
+    """A text stream whose `write` and `flush` return at once, and never fail.
+
+    Whole lines are passed to the descriptor by a thread. If more than `limit` bytes wait, or the descriptor can't be
+    written to, lines are dropped; when writing works again, `describe_dropped` returns the line that counts them.
+    Characters that the encoding lacks are escaped.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        encoding: str = "utf-8",
+        *,
+        limit: int = MAX_WAITING_BYTES,
+        describe_dropped: Callable[[int], str] | None = None,
+    ) -> None:
+        super().__init__(descriptor, encoding)
+        self._limit = limit
+        self._describe_dropped = describe_dropped
+        # Reentrant: a destructor may write a warning while this thread writes.
+        self._changed = threading.Condition(threading.RLock())
+        self._queue: deque[bytes] = deque()
+        self._waiting = 0
+        self._partial = ""
+        self._thread: threading.Thread | None = None
+        self.dropped = 0
+        """Lines that were dropped since their number was last written."""
+        self.error: OSError | None = None
+        """Why the last write failed, None if it succeeded."""
 
     def write(self, text: str, /) -> int:
         """Queue the text up to its last line end; the rest waits for its line end, or for `drain`."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
 import time
 from typing import TYPE_CHECKING
 
 import trio
 
+from trioworker.local.stdin_lines import read_available
 from trioworker.local.terminal.cells import in_whole_words
 from trioworker.local.terminal.line_editor import LineEditor
 from trioworker.local.terminal.modes import PASTE_OFF, PASTE_ON, KeyMode, columns, is_foreground
@@ -27,7 +27,6 @@ REDRAW_INTERVAL = 0.25
 """Seconds between looks at what has changed. Only changes are written."""
 SUSPEND_TIMEOUT = 0.5
 """Seconds that the terminal gets to accept the last output before the process stops."""
-READ_BYTES = 4096
 PROMPT = "> "
 
 
@@ -114,17 +113,10 @@ class LiveTerminal:
             if waiting.cancelled_caught:
                 self._take(editor.give_up())
             elif is_foreground(STDIN):
-                try:
-                    data = os.read(STDIN, READ_BYTES)
-                except BlockingIOError:
-                    # Another process that shares the input has read it.
-                    continue
-                except OSError:
-                    # A closed terminal has no end of file, only errors.
+                data = read_available(STDIN)
+                if data == b"":
                     return
-                if not data:
-                    return
-                self._take(editor.feed(data))
+                self._take(editor.feed(data or b""))
             self.refresh(anew=editor.redraw)
             editor.redraw = False
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import stat
 import sys
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trioworker.observability.bounded_stream import DescriptorStream
 from trioworker.protocol.control_characters import escape_text
 
 if TYPE_CHECKING:
@@ -32,28 +32,14 @@ def is_same_terminal(one: int, other: int) -> bool:
     return stat.S_ISCHR(first.st_mode) and os.isatty(one) and first.st_rdev == second.st_rdev
 
 
-class LineStream(io.TextIOBase):
+class LineStream(DescriptorStream):
     """A text stream that passes whole lines on; it stands in for standard error."""
 
-    encoding = "utf-8"  # pyright: ignore[reportAssignmentType] - typeshed has an attribute
-
     def __init__(self, descriptor: int, print_lines: Callable[[str], None]) -> None:
-        self._descriptor = descriptor
+        super().__init__(descriptor, "utf-8")
         self._print = print_lines
         self._partial = ""
         self._lock = threading.RLock()
-
-    def fileno(self) -> int:
-        """The descriptor that this stream stands in for."""
-        return self._descriptor
-
-    def isatty(self) -> bool:
-        """Whether that is a terminal."""
-        return os.isatty(self._descriptor)
-
-    def writable(self) -> bool:
-        """True."""
-        return True
 
     def write(self, text: str, /) -> int:
         """Pass on the text up to its last line end; the rest waits for its line end, or for `finish`."""
