@@ -55,9 +55,14 @@ def results_path(path: Path, results: Path | None) -> Path:
     """
     if results is not None:
         return results
-    if str(path).startswith(("/dev/", "/proc/")):
+    if is_descriptor(path):
         raise ConfigError(f"{path}: there is no place beside it for the results; name a file by --results")
     return path.with_name(f"{stem(path)}.results{SUFFIX}")
+
+
+def is_descriptor(path: Path) -> bool:
+    """Whether it is standard input or another descriptor, which is in no folder."""
+    return str(path).startswith(("/dev/", "/proc/"))
 
 
 def stem(path: Path) -> str:

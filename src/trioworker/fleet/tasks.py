@@ -12,7 +12,7 @@ import msgspec
 
 from trioworker.errors import ConfigError
 from trioworker.fleet.jobs import parse_options
-from trioworker.fleet.lines import at_line, read_lines
+from trioworker.fleet.lines import at_line, is_descriptor, read_lines
 from trioworker.orchestrator.views import title_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def read_tasks(path: Path, *, worker_options: Parsers) -> list[Task]:
     Raises:
         ConfigError: the file can't be read, or a line isn't a task that can be run; the message has the file and line.
     """
-    base = Path.cwd() if str(path).startswith(("/dev/", "/proc/")) else path.resolve().parent
+    base = Path.cwd() if is_descriptor(path) else path.resolve().parent
     copies = Counter[str]()
     tasks: list[Task] = []
     workspaces: dict[Path, int] = {}
