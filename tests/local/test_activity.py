@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from support.views import job_view
 from trioworker.local.activity import Activity
 from trioworker.orchestrator.views import JobView, StoredEvent, Usage
 
@@ -24,19 +25,7 @@ def result(number: int, at: float) -> StoredEvent:
 
 
 def job(iteration: int, tokens: int) -> JobView:
-    return JobView(
-        id="1",
-        title="t",
-        description="d",
-        project_dir=None,
-        state="in_progress",
-        iteration=iteration,
-        status=None,
-        created=0.0,
-        ended=None,
-        report=None,
-        usage=Usage(input_tokens=tokens, output_tokens=tokens),
-    )
+    return job_view(iteration=iteration, usage=Usage(input_tokens=tokens, output_tokens=tokens))
 
 
 def line(now: float, *events: StoredEvent, width: int = 100, view: JobView | None = None) -> str:

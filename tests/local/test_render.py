@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from support.views import job_view
 from trioworker.local.render import JsonPrinter, PlainPrinter, Printer
 from trioworker.local.render_rich import RichPrinter
 from trioworker.orchestrator.views import JobView, Report, StoredEvent, Usage
@@ -27,19 +28,8 @@ def event(event_type: str, number: int = 1, at: float = 100.0, **data: Any) -> S
 
 
 def job(state: str, report: Report | None) -> JobView:
-    return JobView(
-        id="1",
-        title="t",
-        description="d",
-        project_dir=None,
-        state=state,
-        iteration=2,
-        status=None,
-        created=0.0,
-        ended=1.0,
-        report=report,
-        usage=Usage(requests=1, input_tokens=10, output_tokens=5),
-    )
+    usage = Usage(requests=1, input_tokens=10, output_tokens=5)
+    return job_view(state=state, ended=1.0, report=report, usage=usage)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
+from support.views import job_view
 from trioworker.local.render_rich import RichPrinter
 from trioworker.orchestrator.views import JobView, Report, StoredEvent, Usage
 
@@ -62,15 +63,8 @@ def result(output: str, **data: Any) -> StoredEvent:
 
 
 def ended(message: str, *, success: bool = True) -> JobView:
-    return JobView(
-        id="1",
-        title="t",
-        description="d",
-        project_dir=None,
+    return job_view(
         state="completed" if success else "failed",
-        iteration=2,
-        status=None,
-        created=0.0,
         ended=1.0,
         report=Report(success=success, message=message, iterations=2),
         usage=Usage(requests=1, input_tokens=10, output_tokens=5),
