@@ -58,7 +58,7 @@ def test_line_overrides_the_command_line(tmp_path: Path) -> None:
         (line(options={"job-id": OTHER}), "options: 'job-id' is unknown"),
         (line(options={"timeout": -1}), "options.timeout: '-1' is not a number of seconds over 0"),
         (line(job_id=OTHER.upper()), "is a duplicate"),
-        ("\xff", "malformed"),
+        ("\xff", "not UTF-8; save the file as UTF-8"),
     ],
 )
 def test_bad_line_is_an_error_with_file_and_line(tmp_path: Path, bad: str, why: str) -> None:

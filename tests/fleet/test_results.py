@@ -59,7 +59,9 @@ def test_second_fleet_is_refused_until_the_first_ends(tmp_path: Path) -> None:
         assert results.done == {}
 
 
-@pytest.mark.parametrize("content", ["notes\n", "notes without an end", '{"job_id": 7}\n'])
+@pytest.mark.parametrize(
+    "content", ["notes\n", "notes without an end", '{"job_id": 7}\n', '{"task": "x"}', '{"job_id": 7}']
+)
 def test_other_file_is_refused_and_unchanged(tmp_path: Path, content: str) -> None:
     path = tmp_path / "results.jsonl"
     path.write_text(content)

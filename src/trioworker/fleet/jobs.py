@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from trioworker.errors import ConfigError
-from trioworker.fleet.lines import at_line, read_lines
+from trioworker.fleet.lines import at_line, convert, read_lines
 from trioworker.protocol import values
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class FleetJob(msgspec.Struct, frozen=True, kw_only=True):
         return f"FleetJob(job_id={self.job_id!r})"
 
 
-class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Line(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to `POST /jobs`, which has `id`, or a line with `job_id`; and where to run the job."""
 
     token: str
@@ -73,7 +73,7 @@ def read_jobs(path: Path, *, orchestrator_url: str, workspace: str | None, worke
 def _job(fields: dict[str, Any], orchestrator_url: str, workspace: str | None, worker_options: Parsers) -> FleetJob:
     if "task" in fields and "token" not in fields:
         raise ValueError("a task needs a model: give --llm, or make it a job of an orchestrator by POST /jobs")
-    line = msgspec.convert(fields, _Line)
+    line = convert(fields, _Line)
     job_id = _parsed("job_id", _one_id(line), values.job_id).lower()
     where = line.workspace if line.workspace is not None else workspace
     return FleetJob(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 
 from trioworker.errors import ConfigError
+from trioworker.protocol.control_characters import escape_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,13 +52,17 @@ def results_path(path: Path, results: Path | None) -> Path:
     """The file of results: `results`, else a file beside `path`, named after it.
 
     Raises:
-        ConfigError: `path` is standard input or another descriptor, which has no place for a file beside it.
+        ConfigError: `path` is standard input or another descriptor, which has no place for a file beside it; or
+            `results` is the same file.
     """
     if results is not None:
+        if results.resolve() == path.resolve():
+            raise ConfigError(f"--results {results}: the file of jobs or tasks itself; name another file")
         return results
     if is_descriptor(path):
         raise ConfigError(f"{path}: there is no place beside it for the results; name a file by --results")
-    return path.with_name(f"{stem(path)}.results{SUFFIX}")
+    # Not `with_name`, which refuses `.` and `..`: that they are folders is found when they are read.
+    return path.parent / f"{stem(path)}.results{SUFFIX}"
 
 
 def is_descriptor(path: Path) -> bool:
@@ -70,5 +75,26 @@ def stem(path: Path) -> str:
     return path.name.removesuffix(SUFFIX) or path.name
 
 
+def convert(fields: dict[str, Any], kind: type[T]) -> T:
+    """Make a struct of the fields of a line.
+
+    Raises:
+        ValueError: it has no such field.
+        msgspec.ValidationError: a field is missing, or has another type.
+    """
+    names = [field.name for field in msgspec.structs.fields(kind)]
+    unknown = next((name for name in fields if name not in names), None)
+    if unknown is not None:
+        raise ValueError(f"unknown field `{escape_line(unknown[:80])}`; the fields are {', '.join(names)}")
+    return msgspec.convert(fields, kind)
+
+
 def _object(text: bytes) -> dict[str, Any]:
-    return cast("dict[str, Any]", msgspec.json.decode(text, type=dict))
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError("not UTF-8; save the file as UTF-8") from error
+    try:
+        return cast("dict[str, Any]", msgspec.json.decode(text, type=dict))
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"{error}; write one JSON object per line") from error

@@ -40,6 +40,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     fleet: str | None = None
 
 
+FIRST_FIELD = b'{"job_id":"'
+"""With this each line begins that `Results` writes."""
+
+
 class Results:
     """The results of one fleet, locked against other fleets. A context manager."""
 
@@ -121,7 +125,7 @@ class Results:
         # Truncate only now that the file is known to be ours; the partial line must look like a result, too.
         if whole < len(content):
             partial = bytes(content[whole:]).removeprefix(BOM).strip()
-            if partial and not partial.startswith(b"{"):
+            if not partial.startswith(FIRST_FIELD[: len(partial)]):
                 raise ConfigError(f"{self._path}: not a file of results; name a new file")
             os.ftruncate(self._file, whole)
         return done

@@ -12,7 +12,7 @@ import msgspec
 
 from trioworker.errors import ConfigError
 from trioworker.fleet.jobs import parse_options
-from trioworker.fleet.lines import at_line, is_descriptor, read_lines
+from trioworker.fleet.lines import at_line, convert, is_descriptor, read_lines
 from trioworker.orchestrator.views import title_of
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     worker_options: tuple[str, ...]
 
 
-class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Line(msgspec.Struct, frozen=True, kw_only=True):
     task: str
     title: str | None = None
     workspace: str | None = None
@@ -93,7 +93,7 @@ def _task(fields: dict[str, Any], key: str, base: Path, worker_options: Parsers)
         raise ValueError(
             "a job of an orchestrator, which --llm can't run; leave --llm out, or write a line with `task`"
         )
-    line = msgspec.convert(fields, _Line)
+    line = convert(fields, _Line)
     if not line.task.strip():
         raise ValueError("`task` is empty; describe what to do")
     for name, text in (("task", line.task), ("title", line.title or "")):
