@@ -18,7 +18,7 @@ from trioworker.fleet.task_engine import TaskEngine
 from trioworker.fleet.tasks import Repository, Task
 from trioworker.orchestrator.job_lock import holder_of, lock_job
 from trioworker.orchestrator.store import Store
-from trioworker.protocol.wire import CompletionReport, Reply
+from trioworker.protocol.wire import CompletionReport, Reply, StatusUpdate
 from trioworker.worker.state.journal_file import journal_path
 
 if TYPE_CHECKING:
@@ -218,11 +218,21 @@ async def test_no_worker_is_started_when_the_fleet_drains_meanwhile(world: World
 
 
 async def test_bad_usage_of_a_resumed_worker_is_not_final(world: World, autojump_clock: MockClock) -> None:
+    await world.engine(ScriptedEngine(LOST)).run(world.job, trio.Event())
+    world.store.set_status(ID, StatusUpdate(state="in_progress", message="x", iteration=1))
     busy = Attempt(exit_code=2, message="another worker runs this job; stop it first")
-    first = await world.engine(ScriptedEngine(busy)).run(world.job, trio.Event())
-    assert first.exit_code == 2
     second = await world.engine(ScriptedEngine(busy)).run(world.job, trio.Event())
     assert (second.exit_code, second.message) == (None, busy.message)
+
+
+async def test_task_whose_workers_refuse_their_options_is_not_started(world: World, autojump_clock: MockClock) -> None:
+    refused = Attempt(exit_code=2, message="--tool mine:Tool: no module mine")
+    for _ in range(2):
+        with pytest.raises(NotStartedError, match="--tool mine:Tool: no module mine"):
+            await world.engine(ScriptedEngine(refused)).run(world.job, trio.Event())
+    attempt = await world.engine(ScriptedEngine(ended(0))).run(world.job, trio.Event())
+    assert attempt.exit_code == 0
+    assert len(world.store.views()) == 1
 
 
 async def test_finished_task_has_an_ended_job_and_no_journal(world: World, autojump_clock: MockClock) -> None:

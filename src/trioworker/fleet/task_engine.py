@@ -94,8 +94,11 @@ class TaskEngine:
         attempt = await self._engine.run(
             msgspec.structs.replace(job, token=token, orchestrator_url=self._url, worker_options=options), stopping
         )
-        if attempt.exit_code == BAD_USAGE and view is not None:
-            # The usage of its first worker was good, so this passes: a worker that is about to end has the journal.
+        if attempt.exit_code == BAD_USAGE:
+            if view is None or view.state == "pending":
+                # No worker could use its options, such as a module of tools that isn't installed yet.
+                raise NotStartedError(attempt.message or "its worker refused its options")
+            # The usage of an earlier worker was good, so this passes: a worker that is about to end has the journal.
             return msgspec.structs.replace(attempt, exit_code=None)
         return attempt
 
