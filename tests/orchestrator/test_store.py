@@ -229,7 +229,7 @@ def test_a_foreign_or_newer_database_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(newer) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(ConfigError, match="another version"):
+    with pytest.raises(ConfigError, match=r"created by a newer version, .*; move the file away"):
         Store(newer)
     with pytest.raises(ConfigError, match="No such file or directory"):
         Store(tmp_path / "none" / "jobs.db")

@@ -54,7 +54,7 @@ def task_job_id(fleet: str, key: str) -> str:
 @contextmanager
 def _fleets(database: Path) -> Generator[sqlite3.Connection]:
     try:
-        with closing(open_database(database)) as db:
+        with closing(open_database(database, option="--state-dir")) as db:
             # At the start, nothing else runs in the event loop.
             db.execute(f"PRAGMA busy_timeout = {OPEN_TIMEOUT * 1000:.0f}")
             db.execute(SCHEMA)

@@ -6,13 +6,15 @@ import os
 import signal
 import socket
 import tempfile
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import IO, TYPE_CHECKING
 
 import trio
 
-from trioworker.fleet.engine import Attempt, attempt_from_exit
+from trioworker.errors import ConfigError
+from trioworker.fleet.engine import Attempt, NotStartedError, attempt_from_exit
 from trioworker.fleet.launch import STOP_TIMEOUT, start_job
+from trioworker.linux.open_files import raise_open_files_limit
 from trioworker.protocol.limits import MAX_KEPT_OUTPUT_BYTES
 from trioworker.worker.child_process import kill_worker
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 MAX_OUTPUT_BYTES = 6 * MAX_KEPT_OUTPUT_BYTES + 64 * 1024
 """Bytes read from the end of a worker's output. The last line is the report, up to six times as long in JSON."""
+FILES = 64
+FILES_PER_WORKER = 8
+"""Output, log, lock, process and, for a task, about four connections to our orchestrator."""
 
 
 class ProcessEngine:
@@ -40,12 +45,15 @@ class ProcessEngine:
 
     async def run(self, job: FleetJob, stopping: trio.Event) -> Attempt:
         """See `Engine`."""
-        with tempfile.TemporaryFile() as out, self._log(job) as err:
+        with ExitStack() as stack:
             try:
+                out = stack.enter_context(tempfile.TemporaryFile())
+                err = stack.enter_context(self._log(job))
                 # On the main thread: the death signal is sent when the thread that requested it ends.
                 process = start_job(job, out, err, self._death_signal)
             except OSError as error:
-                return Attempt(exit_code=None, message=f"the worker did not start: {error.strerror}", node=self._node)
+                # Such as too many processes or open files, or a full disk.
+                raise NotStartedError(f"the worker did not start: {error.strerror}") from error
             try:
                 await _ended(process, stopping)
             finally:
@@ -60,9 +68,19 @@ class ProcessEngine:
 
 @asynccontextmanager
 async def open_process_engine(
-    logs: Path | None, death_signal: signal.Signals = signal.SIGTERM
+    logs: Path | None, parallel: int, death_signal: signal.Signals = signal.SIGTERM
 ) -> AsyncGenerator[ProcessEngine]:
-    """Open the engine of this machine. `death_signal` is what workers get if this process is killed."""
+    """Open the engine of this machine, for `parallel` workers, which get `death_signal` if this process is killed.
+
+    Raises:
+        ConfigError: the limit of open files is too low.
+    """
+    limit = raise_open_files_limit()
+    if (needed := FILES + FILES_PER_WORKER * parallel) > limit:
+        raise ConfigError(
+            f"--parallel {parallel}: needs {needed} open files, but the limit is {limit}; raise it (ulimit -n), or "
+            "give a lower number"
+        )
     yield ProcessEngine(logs, death_signal)
 
 

@@ -66,19 +66,19 @@ def _run_jobs(config: FleetConfig) -> int:
 async def _run(config: FleetConfig, jobs: Sequence[FleetJob], results: Results) -> int:
     timeout = httpx.Timeout(10.0)
     admin = None if config.admin_token is None else (config.orchestrator_url, config.admin_token)
-    async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client, _engine(config) as engine:
+    async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client, _engine(config, len(jobs)) as engine:
         job_status = HttpJobStatusClient(client, admin)
         return await run_session(
             jobs, engine, job_status, results, Stop(), parallel=config.parallel, attempts=config.attempts
         )
 
 
-def _engine(config: FleetConfig) -> AbstractAsyncContextManager[Engine]:
+def _engine(config: FleetConfig, jobs: int) -> AbstractAsyncContextManager[Engine]:
     match config.engine:
         case "process":
             from trioworker.fleet.process_engine import open_process_engine
 
-            return open_process_engine(config.logs)
+            return open_process_engine(config.logs, min(config.parallel, jobs))
         case "ray":
             from trioworker.fleet.ray_engine import open_ray_engine
 

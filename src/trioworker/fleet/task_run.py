@@ -78,7 +78,11 @@ async def _run_tasks(config: FleetConfig, tasks: Sequence[Task], backend: Backen
         database = database_path(config.state_dir)
         if not config.results.exists():
             forget_fleet(database, config.results)
-        with Results(config.results) as results, Store(database) as store, bind("127.0.0.1", 0) as sock:
+        with (
+            Results(config.results) as results,
+            Store(database, option="--state-dir") as store,
+            bind("127.0.0.1", 0) as sock,
+        ):
             remove_expired(store, config.state_dir, time.time())
             jobs = _plan(tasks, fleet_id(database, config.results, results.fleet), root)
             by_id = {job.job_id: task for task, job in jobs.items()}
@@ -86,7 +90,9 @@ async def _run_tasks(config: FleetConfig, tasks: Sequence[Task], backend: Backen
             async with trio.open_nursery() as nursery:
                 url: str = await nursery.start(serve, make_app(store, backend), sock)
                 # Without their orchestrator, workers can't report a stop, and would not be resumed after one.
-                async with open_process_engine(config.logs, RELEASE_SIGNAL) as processes:
+                async with open_process_engine(
+                    config.logs, min(config.parallel, len(jobs)), RELEASE_SIGNAL
+                ) as processes:
                     engine = TaskEngine(processes, store, by_id, stop, url=url, state_dir=config.state_dir, root=root)
                     code = await run_session(
                         list(jobs.values()),

@@ -142,7 +142,11 @@ def open_database(database: Path | None, *, option: str = "--database") -> sqlit
             has_tables = db.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version not in {0, SCHEMA_VERSION}:
-                raise ConfigError(f"{option}: {database}: created by another version; use a new one, or move it away")
+                age = "an older" if version < SCHEMA_VERSION else "a newer"
+                raise ConfigError(
+                    f"{option}: {database}: created by {age} version, whose jobs this one can't read; move the file "
+                    "away, or name another place"
+                )
             if version == 0 and has_tables:
                 raise ConfigError(f"{option}: {database}: not an orchestrator's database; use another one")
             _apply_schema(db)

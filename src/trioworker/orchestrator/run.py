@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import resource
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import trio
 
+from trioworker.linux.open_files import raise_open_files_limit
 from trioworker.observability.notices import print_notice
 from trioworker.orchestrator.announcement import print_secret_url
 from trioworker.orchestrator.app import make_app
@@ -34,7 +34,7 @@ def run_orchestrator(config: OrchestratorConfig) -> int:
     Raises:
         ConfigError: the model, its server, the database or the address can't be used.
     """
-    _raise_open_files_limit()
+    raise_open_files_limit()
     backend = _open_backend(config)
     with Store(config.database) as store, bind(config.host, config.port) as sock:
         hide_secrets(config.api_key_variable)
@@ -45,13 +45,6 @@ def _open_backend(config: OrchestratorConfig) -> Backend:
     if config.llm is None:
         return NoBackend()
     return open_backend(config.llm, config.model, api_key_variable=config.api_key_variable)
-
-
-def _raise_open_files_limit() -> None:
-    """Raise the soft limit to the hard one: each running job holds a connection, and the usual limit is 1024."""
-    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
 
 
 async def _serve_until_signalled(admin_token: str | None, store: Store, backend: Backend, sock: socket.socket) -> int:
