@@ -16,12 +16,12 @@ from trioworker.fleet.jobs import FleetJob
 from trioworker.fleet.process_engine import open_process_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
 
 @contextmanager
-def open_files_limit(soft: int) -> Iterator[None]:
+def open_files_limit(soft: int) -> Generator[None]:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
     try:
@@ -34,7 +34,9 @@ async def test_too_many_workers_for_the_limit_of_open_files_are_refused() -> Non
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     with (
         open_files_limit(256),
-        pytest.raises(ConfigError, match=rf"^--parallel {limit}: needs .* open files, but the limit is {limit}; "),
+        pytest.raises(
+            ConfigError, match=rf"^--parallel: {limit} workers need \d+ open files, but the limit is {limit}; "
+        ),
     ):
         async with open_process_engine(None, limit):
             pass

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
+StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 BOM = b"\xef\xbb\xbf"
 """Some editors start a file with it."""
@@ -75,7 +76,7 @@ def stem(path: Path) -> str:
     return path.name.removesuffix(SUFFIX) or path.name
 
 
-def convert(fields: dict[str, Any], kind: type[T]) -> T:
+def convert(fields: dict[str, Any], kind: type[StructT]) -> StructT:
     """Make a struct of the fields of a line.
 
     Raises:

@@ -78,8 +78,8 @@ async def open_process_engine(
     limit = raise_open_files_limit()
     if (needed := FILES + FILES_PER_WORKER * parallel) > limit:
         raise ConfigError(
-            f"--parallel {parallel}: needs {needed} open files, but the limit is {limit}; raise it (ulimit -n), or "
-            "give a lower number"
+            f"--parallel: {parallel} workers need {needed} open files, but the limit is {limit}; raise it (ulimit -n), "
+            "or give a lower number"
         )
     yield ProcessEngine(logs, death_signal)
 
