@@ -17,7 +17,7 @@ import { Timeline } from "/web/timeline.js";
 import { byId, escapeLine, escapeText, showState } from "/web/units.js";
 
 const HINT = "Enter sends, Shift+Enter inserts a line break.";
-const CONNECTION = { live: "live", lost: "reconnecting…", ended: "ended" };
+const CONNECTION = { live: "live", lost: "reconnecting…", refused: "no access", ended: "ended" };
 const SEARCH_FROM = 5; // events
 
 const say = byId("say");

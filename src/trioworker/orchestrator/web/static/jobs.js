@@ -38,7 +38,7 @@ export class Jobs {
     const text = this.text.value.trim();
     const response = await get(`/web/jobs?text=${encodeURIComponent(text)}`);
     if (response === null) return;
-    await showRefusal(response);
+    showRefusal(response);
     if (!response.ok || text !== this.text.value.trim()) return;
     this.all = (await response.json()).jobs;
     this.isKnown = true;
@@ -80,10 +80,8 @@ export class Jobs {
 }
 
 /** Say that the page's secret isn't valid any more, such as after a restart of the orchestrator. */
-async function showRefusal(response) {
-  const refusal = byId("refusal");
-  refusal.hidden = response.status !== 401;
-  if (response.status === 401) refusal.textContent = await response.text();
+function showRefusal(response) {
+  byId("refusal").hidden = response.status !== 401;
 }
 
 function createItem(job) {

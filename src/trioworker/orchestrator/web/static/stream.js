@@ -5,7 +5,7 @@ import { get, reportServer } from "/web/requests.js";
 const RETRY_DELAYS = [1000, 2000, 5000, 10000]; // milliseconds
 
 export class Stream {
-  /** `handlers` has `event(event)`, `job(job)`, `end(job)`, `unknown()` and `connection(state)`: live, lost or ended. */
+  /** `handlers` has `event(event)`, `job(job)`, `end(job)`, `unknown()` and `connection(state)`: live, lost, refused or ended. */
   constructor(jobId, handlers) {
     this.jobId = jobId;
     this.handlers = handlers;
@@ -56,6 +56,7 @@ export class Stream {
     this.timer = setTimeout(() => this.connect(), RETRY_DELAYS[Math.min(this.failures++, RETRY_DELAYS.length - 1)]);
     // EventSource doesn't tell the status of a response.
     const response = await get(`/jobs/${this.jobId}`);
+    if (response?.status === 401 && !this.closed) this.handlers.connection("refused");
     if (response?.status !== 404 || this.closed) return;
     this.close();
     this.handlers.unknown();
