@@ -207,10 +207,10 @@ class Worker:
         self.token = job["token"]
         self.page = f"{url}/?token={ADMIN_TOKEN}#{self.id}"
         self._seq = 0
-        self._iteration = 0
+        self._asked = 0
 
-    def post(self, path: str, body: object) -> None:
-        status, content = self._request("POST", f"/worker/{self.id}/{path}", body, self.token)
+    def post(self, path: str, body: object, headers: Mapping[str, str] | None = None) -> None:
+        status, content = self._request("POST", f"/worker/{self.id}/{path}", body, self.token, headers)
         assert status == 200, content
 
     def prompt(self) -> str:
@@ -239,8 +239,10 @@ class Worker:
 
     def ask(self) -> None:
         """Ask the model, whose reply has a name and tokens."""
-        self._iteration += 1
-        self.post("llm/complete", {"messages": [{"role": "user", "content": "go"}], "max_tokens": 100})
+        said = [{"role": "assistant", "content": "ok"}] * self._asked
+        self._asked += 1
+        messages = [{"role": "user", "content": "go"}, *said]
+        self.post("llm/complete", {"messages": messages, "max_tokens": 100}, {ITERATION_HEADER: str(self._asked)})
 
     def begin(self) -> None:
         self.post("status", {"state": "in_progress", "message": "Worker started", "iteration": 1})
@@ -259,12 +261,12 @@ class Worker:
     def complete(self, message: str = "All done.", status: str = "completed") -> None:
         success = status == "completed"
         self.event("result", success=success, status=status, message=message)
-        self.post("complete", {"success": success, "message": message, "iterations": self._iteration})
+        self.post("complete", {"success": success, "message": message, "iterations": max(1, self._asked)})
 
-    def _request(self, method: str, path: str, body: object, token: str) -> tuple[int, bytes]:
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
-        if "/llm/" in path:
-            headers[ITERATION_HEADER] = str(self._iteration)
+    def _request(
+        self, method: str, path: str, body: object, token: str, more: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}", **(more or {})}
         with closing(HTTPConnection(self._host, timeout=WAIT_TIMEOUT)) as connection:
             connection.request(method, path, json.dumps(body), headers)
             response = connection.getresponse()

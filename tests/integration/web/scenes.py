@@ -40,6 +40,7 @@ FAILED_TESTS = "\n".join(
         "[exit code 1]",
     ]
 )
+TOKENS = ((1402, 96), (1655, 171), (2018, 84), (2261, 157))
 ANSWER = """\
 `median` returned the **upper of two middle values** and sorted its caller's list in place. Both are fixed:
 
@@ -52,7 +53,7 @@ All 4 tests pass, and the change is committed."""
 def write_model(folder: Path) -> str:
     """A model for `--llm`, whose replies have tokens."""
     script = folder / "demo.yaml"
-    script.write_text(json.dumps([{"content": "ok", "input_tokens": 1834, "output_tokens": 127}]))
+    script.write_text(json.dumps([{"content": "ok", "input_tokens": i, "output_tokens": o} for i, o in TOKENS]))
     return f"script:{script}"
 
 
