@@ -75,6 +75,16 @@ def test_a_stop_and_queued_follow_ups_are_shown() -> None:
     assert activity.line(101.0, 100).startswith("stopping…")
 
 
+@pytest.mark.parametrize("width", [34, 40])
+def test_queued_follow_ups_are_in_view_in_a_narrow_terminal(width: int) -> None:
+    activity = Activity(100.0)
+    activity.show(event("message", 100.0, role="assistant"))
+    activity.queued = 1
+    shown = activity.line(825.0, width)
+    assert len(shown) <= width
+    assert shown.endswith("12 min 05 s · 1 queued")
+
+
 def test_text_of_the_model_is_escaped() -> None:
     assert line(100.0, call(1, 100.0, "\\u001b[2J")) == r"shell: \x1b[2J 0 s"
 

@@ -14,6 +14,8 @@ CALL_WIDTH = 40
 """Columns of a call's arguments that are shown."""
 REASON_WIDTH = 80
 """Columns of a status that are shown."""
+NARROW = 60
+"""Columns below which words that explain are left out."""
 MIN_WIDTH = 10
 """Columns of what is waited for that are shown in the narrowest terminal."""
 SEPARATOR = " · "
@@ -65,16 +67,21 @@ class Activity:
     def line(self, now: float, width: int) -> str:
         """What is waited for, the follow-ups that wait, the iteration and the tokens, in about `width` columns."""
         parts: list[str] = []
-        if self.queued:
-            parts.append(f"{self.queued} follow-up{'' if self.queued == 1 else 's'} queued")
         if self._iteration:
             parts.append(f"iteration {self._iteration}")
         if self._tokens:
             parts.append(f"{_rounded(self._tokens)} tokens")
-        first = self._waits(now, width)
+        queued = self._queued(width)
+        first = [*self._waits(now, width - columns_of(SEPARATOR.join(["", *queued]))), *queued]
         while parts and columns_of(SEPARATOR.join([*first, *parts])) > width:
             parts.pop()
         return SEPARATOR.join([*first, *parts])
+
+    def _queued(self, width: int) -> list[str]:
+        if not self.queued:
+            return []
+        what = "" if width < NARROW else f"follow-up{'' if self.queued == 1 else 's'} "
+        return [f"{self.queued} {what}queued"]
 
     def _waits(self, now: float, width: int) -> list[str]:
         if self.stopping:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
+import re
 from typing import TYPE_CHECKING
 
 from trioworker.observability.notices import INDENT
@@ -19,10 +19,20 @@ SHOWN = {"\n": "⏎", "\t": " "}
 
 def in_whole_words(lines: str, width: int) -> str:
     """Notices in about `width` columns, with the indentation of their further lines. URLs stay whole."""
-    wrapper = textwrap.TextWrapper(
-        max(width, MIN_WIDTH), subsequent_indent=INDENT, break_long_words=False, break_on_hyphens=False
-    )
-    return "\n".join(wrapper.fill(line) for line in lines.split("\n"))
+    return "\n".join(_broken(line, max(width, MIN_WIDTH)) for line in lines.split("\n"))
+
+
+def _broken(line: str, width: int) -> str:
+    # textwrap counts characters instead of columns.
+    broken, column = "", 0
+    for word in re.findall(r"\s*\S+", line):
+        columns = columns_of(word)
+        if column and column + columns > width:
+            word = INDENT + word.lstrip()
+            columns = columns_of(word)
+            broken, column = f"{broken}\n", 0
+        broken, column = broken + word, column + columns
+    return broken
 
 
 def window(text: str, cursor: int, width: int) -> tuple[str, int]:
