@@ -81,15 +81,20 @@ async def test_a_database_that_stays_locked_is_503_and_the_client_may_retry(
             assert (await worker.event(0)).status_code == 200
 
 
-async def test_a_full_disk_is_503_and_a_later_change_succeeds(tmp_path: Path) -> None:
+async def test_a_full_disk_is_503_and_a_later_change_succeeds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with Store(tmp_path / "jobs.db") as store:
         created = store.create_job("fix it", title="Fix")
         async with serving(make_app(store, NoBackend())) as url, httpx.AsyncClient(base_url=url) as client:
             worker = Worker(client, created.id, created.token)
             pages = store._db.execute("PRAGMA page_count").fetchone()[0]  # pyright: ignore[reportPrivateUsage]
             store._db.execute(f"PRAGMA max_page_count = {pages}")  # pyright: ignore[reportPrivateUsage]
-            refused = await worker.event(0, message="x" * 100_000)
-            assert (refused.status_code, refused.text) == (503, "the database failed: database or disk is full")
+            for _ in range(3):
+                refused = await worker.event(0, message="x" * 100_000)
+                assert (refused.status_code, refused.text) == (503, "the database failed: database or disk is full")
+            # One notice, not one per retry.
+            assert capsys.readouterr().err.count("the database failed: database or disk is full; requests") == 1
             store._db.execute("PRAGMA max_page_count = 1000000")  # pyright: ignore[reportPrivateUsage]
             assert (await worker.event(0, message="x" * 100_000)).status_code == 200
             assert (await worker.complete()).status_code == 200

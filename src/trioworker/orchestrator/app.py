@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from trioworker.orchestrator.database import DatabaseLockedError
+from trioworker.orchestrator.database_failures import DatabaseFailures
 from trioworker.orchestrator.management_api import ManagementApi
 from trioworker.orchestrator.openapi import openapi_route
 from trioworker.orchestrator.request_checks import WellFormedRequests
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from trioworker.orchestrator.store import Store
     from trioworker.orchestrator.web.pages import Pages
 
-_log = logging.getLogger("trioworker.orchestrator")
-
 
 def make_app(store: Store, backend: Backend, pages: Pages | None = None) -> Starlette:
     """The application over one store and one model. Errors are answered with one line of text.
@@ -33,20 +31,15 @@ def make_app(store: Store, backend: Backend, pages: Pages | None = None) -> Star
     Without `pages`, it serves only workers: no job can be managed or watched.
     """
     management: list[Route] = []
+    failures = DatabaseFailures()
     if pages is not None:
         management = [*ManagementApi(store, pages.access).routes(), openapi_route(), *pages.routes()]
     return Starlette(
         routes=[Route("/health", _health, methods=["GET"]), *WorkerApi(store, backend).routes(), *management],
         middleware=[Middleware(WellFormedRequests)],
-        exception_handlers={sqlite3.Error: _database_failed, DatabaseLockedError: _database_failed},
+        exception_handlers={sqlite3.Error: failures.answer, DatabaseLockedError: failures.answer},
     )
 
 
 async def _health(_: Request) -> PlainTextResponse:
     return PlainTextResponse("ok")
-
-
-def _database_failed(_: Request, error: Exception) -> PlainTextResponse:
-    """The database is locked or the disk is full. This may be temporary, so the client retries."""
-    _log.warning("the database failed: %s", error)
-    return PlainTextResponse(f"the database failed: {error}", 503, {"Retry-After": "1"})

@@ -25,7 +25,7 @@ def in_whole_words(lines: str, width: int) -> str:
 def _broken(line: str, width: int) -> str:
     # textwrap counts characters instead of columns.
     broken, column = "", 0
-    for word in re.findall(r"\s*\S+", line):
+    for word in re.findall(r"\s*\S+", line.rstrip()):
         columns = columns_of(word)
         if column and column + columns > width:
             word = INDENT + word.lstrip()
