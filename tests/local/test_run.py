@@ -189,6 +189,8 @@ def test_closing_stdout_stops_the_job(workspace: Path) -> None:
         assert program.stdout is not None
         program.stdout.close()
         assert program.wait(timeout=EXIT_TIMEOUT) in {1, 4}
+        assert program.stderr is not None
+        assert "trioworker: standard output: Broken pipe; stopping the job\n" in program.stderr.read()
 
 
 def test_no_output_contains_the_token(workspace: Path) -> None:

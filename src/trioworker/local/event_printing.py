@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trioworker.observability.bounded_stream import wait_until_written
+from trioworker.observability.notices import print_notice
 from trioworker.orchestrator.database import unlocked
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class EventPrinting:
                         self._activity.show(event)
                     await self._print("".join(self._printer.show(event) for event in events))
                 await self._print(self._printer.release())
-            except OSError:
+            except OSError as error:
+                print_notice(f"standard output: {error.strerror}; stopping the job")
                 self._on_closed()
 
     def finish(self, timeout: float) -> None:
