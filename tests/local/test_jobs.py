@@ -60,6 +60,7 @@ async def test_jobs_are_listed_newest_first_with_state_and_answer(
     assert lines[0].endswith("…")
     assert lines[1:] == [
         "bbbb0000  interrupted     0 s  Fix the parser",
+        "          resume it with: trioworker local --resume bbbb0000 --llm SPEC",
         "aaaa0000  completed       0 s  Fix the parser",
         "          All tests pass.",
     ]
@@ -135,9 +136,8 @@ def test_json_prints_one_job_per_line(store: Store, tmp_path: Path, capsys: pyte
 def test_an_empty_list_is_one_line_that_says_how_to_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for state_dir in (tmp_path, tmp_path / "absent"):
         assert print_jobs(state_dir, None, json_lines=False) == 0
-        printed = capsys.readouterr()
-        assert printed.out == ""
-        assert printed.err == "trioworker: no jobs yet; start one with `trioworker local TEXT --llm SPEC`\n"
+        start = "start one with `trioworker local TEXT --llm SPEC`"
+        assert capsys.readouterr() == ("", f"trioworker: no jobs in {state_dir} yet; {start}\n")
         assert not (tmp_path / "absent").exists()
 
 

@@ -223,7 +223,7 @@ async def test_following_an_unknown_job_ends_at_once() -> None:
 def test_a_foreign_or_newer_database_is_refused(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.db"
     foreign.write_text("this is no database, and long enough to be read as one " * 50)
-    with pytest.raises(ConfigError, match=r"foreign\.db: file is not a database"):
+    with pytest.raises(ConfigError, match=r"foreign\.db: file is not a database; move it away"):
         Store(foreign)
     newer = tmp_path / "newer.db"
     with sqlite3.connect(newer) as db:

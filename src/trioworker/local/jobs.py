@@ -43,7 +43,7 @@ def print_jobs(state_dir: Path, job: str | None, *, json_lines: bool) -> int:
         ConfigError: there is no such job, or the database can't be used.
     """
     if not database_path(state_dir).exists():
-        return _none()
+        return _none(state_dir)
     with Store(database_path(state_dir), option="--state-dir") as store:
         if job is not None:
             view = _with_state(job_with_prefix(store, job), state_dir)
@@ -51,7 +51,7 @@ def print_jobs(state_dir: Path, job: str | None, *, json_lines: bool) -> int:
             return SUCCEEDED
         views = [_with_state(view, state_dir) for view in store.views()]
     if not views:
-        return _none()
+        return _none(state_dir)
     width = shutil.get_terminal_size((PIPE_WIDTH, 0)).columns
     sys.stdout.writelines(_as_json(view) if json_lines else _row(view, width) for view in views)
     if len(views) == LIST_LIMIT:
@@ -59,8 +59,8 @@ def print_jobs(state_dir: Path, job: str | None, *, json_lines: bool) -> int:
     return SUCCEEDED
 
 
-def _none() -> int:
-    print_notice("no jobs yet; start one with `trioworker local TEXT --llm SPEC`")
+def _none(state_dir: Path) -> int:
+    print_notice(f"no jobs in {state_dir} yet; start one with `trioworker local TEXT --llm SPEC`")
     return SUCCEEDED
 
 
@@ -77,14 +77,17 @@ def _as_json(view: JobView) -> str:
 
 
 def _row(view: JobView, width: int) -> str:
-    """Id, state, age and title, and on a second line the start of the answer."""
+    """Id, state, age and title, and on a second line the start of the answer, or how to resume it."""
     head = f"{short(view.id)}  {one_line(view.state, 11):11}  {age(view.created):>6}"
     place = f"  {view.project_dir}" if view.project_dir and width >= MIN_PLACE_WIDTH else ""
     title = escape_line(view.title + place)
     lines = [head, INDENT + title] if width < MIN_TITLE_WIDTH else [f"{head}  {title}"]
+    lines = [fit(line, width) for line in lines]
     if answer := first_line((view.report.message if view.report else None) or ""):
-        lines.append(INDENT + answer)
-    return "".join(f"{fit(line, width)}\n" for line in lines)
+        lines.append(fit(INDENT + answer, width))
+    elif view.state == "interrupted":
+        lines.append(INDENT + _how_to_resume(view))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _whole(store: Store, view: JobView) -> Iterator[str]:
@@ -106,7 +109,11 @@ def _whole(store: Store, view: JobView) -> Iterator[str]:
         yield from map(printer.show, events)
     yield from (f"{line}\n" for line in report_lines(view))
     if view.state == "interrupted":
-        yield f"\nresume it with: trioworker local --resume {short(view.id)} --llm SPEC\n"
+        yield f"\n{_how_to_resume(view)}\n"
+
+
+def _how_to_resume(view: JobView) -> str:
+    return f"resume it with: trioworker local --resume {short(view.id)} --llm SPEC"
 
 
 def _moment(at: float) -> str:

@@ -197,7 +197,7 @@ def unusable(database: Path | None, error: sqlite3.Error, *, option: str) -> Con
     remedies = {
         sqlite3.SQLITE_BUSY: "end the process that locks it",
         sqlite3.SQLITE_FULL: "free some space",
-        sqlite3.SQLITE_NOTADB: "it is not a database; move it away",
+        sqlite3.SQLITE_NOTADB: "move it away",
         sqlite3.SQLITE_CORRUPT: "move it away",
     }
     return ConfigError(f"{option}: {database}: {error}; {remedies.get(_primary_code(error), WRITABLE)}")
