@@ -34,7 +34,7 @@ BAD_USAGE: list[tuple[list[str], dict[str, str], str]] = [
         {"TRIOWORKER_LLM": "openai:http://127.0.0.1:1/v1"},
         "--state-dir /proc/nonexistent: No such file or directory",
     ),
-    (["local", "x"], {}, "--llm is missing: give it, or set TRIOWORKER_LLM"),
+    (["local", "x"], {}, "--llm is missing: give it, or set TRIOWORKER_LLM (model: openai, openai:BASE_URL, "),
     (["local"], {"TRIOWORKER_LLM": "replay:"}, "--llm replay:: which cassette? Name a file that `--record` wrote"),
     (["local"], {"TRIOWORKER_LLM": "replay:x", "TRIOWORKER_WEB": "on"}, "--web is for a live job"),
     (["local", "x"], {"TRIOWORKER_LLM": "script:x", "TRIOWORKER_VIRTUAL_TIME": "yes"}, "--virtual-time is for --llm"),
@@ -55,6 +55,22 @@ BAD_USAGE: list[tuple[list[str], dict[str, str], str]] = [
         for command, text in (("local", ["x"]), ("orchestrator", []))
     ),
     (["health"], {}, "--health-socket is missing: give it, or set TRIOWORKER_HEALTH_SOCKET"),
+    # Variables that are meant for other subcommands aren't in the way.
+    (
+        ["fleet", "/nonexistent/tasks.jsonl"],
+        {"TRIOWORKER_LLM": "script:x", "TRIOWORKER_WORKSPACE": "."},
+        "/nonexistent/tasks.jsonl: No such file or directory",
+    ),
+    (
+        ["fleet", "/nonexistent/jobs.jsonl", "--engine", "ray"],
+        {"TRIOWORKER_LLM": "script:x"},
+        "/nonexistent/jobs.jsonl: No such file or directory",
+    ),
+    (
+        ["fleet", "/nonexistent/tasks.jsonl", "--workspace", "."],
+        {"TRIOWORKER_LLM": "script:x"},
+        "--workspace is for jobs of an orchestrator",
+    ),
     (["fleet"], {}, "the following arguments are required: FILE; see trioworker fleet --help"),
     (["fleet", "/nonexistent/jobs.jsonl"], {}, "/nonexistent/jobs.jsonl: No such file or directory"),
 ]

@@ -169,6 +169,11 @@ def fleet(parsed: argparse.Namespace) -> int:
     )
     values["state_dir"] = values["state_dir"] or user_state_dir(os.environ)
     values["api_key_variable"] = values.pop("api_key_env")
+    # Variables may be set for other subcommands: only an option contradicts another one.
+    if values["engine"] != "process" and parsed.llm is None:
+        values["llm"] = None
+    if values["llm"] and parsed.workspace is None:
+        values["workspace"] = None
     # A task's journal is in the fleet's own folder; that of another job, where its line says.
     own = () if values["llm"] else (option_table.STATE_DIR,)
     passed_on = {option.key: option.parse for option in (*own, *option_table.RUN)}

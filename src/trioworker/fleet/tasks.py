@@ -91,7 +91,8 @@ def read_tasks(path: Path, *, worker_options: Parsers) -> list[Task]:
 def _task(fields: dict[str, Any], key: str, base: Path, worker_options: Parsers) -> Task:
     if "token" in fields:
         raise ValueError(
-            "a job of an orchestrator, which --llm can't run; leave --llm out, or write a line with `task`"
+            "a job of an orchestrator, which --llm can't run; leave out --llm and TRIOWORKER_LLM, or write a line with "
+            "`task`"
         )
     line = convert(fields, _Line)
     if not line.task.strip():
