@@ -129,7 +129,7 @@ def _resolve(option: Option, argument: str | None, environ: Mapping[str, str]) -
     # A container's configuration can often only empty a variable, not unset it: an empty one counts as unset.
     source, text = next(((name, text) for name, text in sources if text), (f"--{option.name}", option.default))
     if argument == "" or text is None:
-        raise ConfigError(f"--{option.name} is missing: give it, or set {option.variable}")
+        raise ConfigError(f"--{option.name} is missing: give it, or set {option.variable} ({option.help})")
     if not text:
         return None
     check_text(source, text)
