@@ -100,8 +100,10 @@ from trioworker.local.activity import Activity
 from trioworker.local.terminal.opening import open_terminal
 
 async def main():
-    async with open_terminal(Activity(0), print, json_lines=False, read_pipe=False) as terminal:
-        await trio.sleep(0.3)
+    entered = trio.Event()
+    send = lambda text: entered.set()
+    async with open_terminal(Activity(0), send, json_lines=False, read_pipe=False) as terminal:
+        await entered.wait()
         raise ValueError("a defect")
 
 open_standard_streams()
@@ -118,6 +120,7 @@ def test_an_exception_restores_the_terminal() -> None:
         original = terminal.modes
         terminal.until(lambda rows: rows and rows[-1] == ">")
         assert not terminal.echoes
+        terminal.type("fail\r")
         rows = terminal.until_text("failed")
         assert process.wait(timeout=30) == 0
         assert terminal.modes == original
@@ -164,3 +167,13 @@ def test_a_terminal_that_is_stopped_does_not_stop_the_job(workspace: Path) -> No
         terminal.until(lambda rows: rows[-2].startswith("shell: sleep 60 "))
         process.send_signal(signal.SIGTERM)
         terminal.until_text("cancelled (")
+
+
+def test_the_page_is_announced_again_below_the_answer(workspace: Path) -> None:
+    command = [word.strip("'") for word in local(workspace, DONE)]
+    with in_terminal(*command, "--web", columns=200) as (terminal, process):
+        rows = terminal.until_text("the page remains until Ctrl-C at http")
+        assert "?token=" in rows[-1]
+        assert "shows more" in rows[-2]
+        terminal.type(b"\x03")
+        assert process.wait(timeout=30) == 0

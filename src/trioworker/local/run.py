@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import time
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from trioworker.local.terminal.opening import is_rich, open_terminal
 from trioworker.local.worker_process import WorkerProcess
 from trioworker.local.workspace_baseline import find_baseline
 from trioworker.local.workspace_changes import changes_since
+from trioworker.observability.bounded_stream import wait_until_written
 from trioworker.observability.notices import print_notice
 from trioworker.orchestrator.announcement import print_secret_url
 from trioworker.orchestrator.app import make_app
@@ -159,10 +161,17 @@ async def _run_job(
                 changes = [] if baseline is None else await changes_since(baseline, config.state_dir)
                 await show_end(config, store, job.id, printer, trio.current_time() - start, changes)
                 if config.web and not stop_requested.is_set():
-                    print_notice(f"the page remains at {url}/#{job.id}; press Ctrl-C to exit")
+                    await _until_printed()
+                    print_secret_url("the page remains until Ctrl-C at", url, token, f"#{job.id}")
                     await stop_requested.wait()
         nursery.cancel_scope.cancel()
     return code
+
+
+async def _until_printed() -> None:
+    """Wait until the end is printed, so that what follows on standard error comes after it; not for a stuck reader."""
+    with suppress(OSError, RuntimeError), trio.move_on_after(STOPPED_OUTPUT_TIMEOUT):
+        await trio.to_thread.run_sync(partial(wait_until_written, sys.stdout), abandon_on_cancel=True)
 
 
 def worker_options(config: LocalConfig, job: OpenJob, url: str) -> tuple[str, ...]:
