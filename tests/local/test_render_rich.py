@@ -186,12 +186,12 @@ def test_the_answer_is_shown_once_at_the_end_with_changes_and_how_to_see_more() 
     before += plain(shown.show(said("It **works** now.", 101.0)))
     before += plain(shown.show(event("result", 101.0, success=True, status="completed", message="It **works** now.")))
     end = shown.end(
-        ended("It **works** now."), 3.0, changes=[" a.py | 2 +-", " \x1b[2J (new)"], more="trioworker jobs 1"
+        ended("It **works** now."), 3.0, changes=[" a.py | 2 +-", " \x1b[2J (untracked)"], more="trioworker jobs 1"
     )
 
     assert "works" not in before
     assert plain(end) == (
-        "\nIt works now.\n\n a.py | 2 +-\n \\x1b[2J (new)\n\ncompleted (3.0 s, 2 iterations, 10 + 5 tokens)\n"
+        "\nIt works now.\n\n a.py | 2 +-\n \\x1b[2J (untracked)\n\ncompleted (3.0 s, 2 iterations, 10 + 5 tokens)\n"
         "trioworker jobs 1 shows more\n"
     )
     assert "\x1b[1;32mcompleted" in end

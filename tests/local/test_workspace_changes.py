@@ -63,7 +63,7 @@ async def test_changed_deleted_committed_and_new_files_are_shown(repository: Pat
         " b.txt        | 1 -",
         " folder/c.txt | 1 +",
         " 3 files changed, 2 insertions(+), 1 deletion(-)",
-        " grüße.txt (new)",
+        " grüße.txt (untracked)",
     ]
     assert not list(repository.parent.glob("git-*"))
 
@@ -76,7 +76,7 @@ async def test_only_the_workspace_is_looked_at(repository: Path) -> None:
     assert await changes(repository / "folder", "echo x > c.txt; echo x > d.txt; echo x > ../a.txt") == [
         " c.txt | 2 +-",
         " 1 file changed, 1 insertion(+), 1 deletion(-)",
-        " d.txt (new)",
+        " d.txt (untracked)",
     ]
 
 
@@ -85,7 +85,7 @@ async def test_repository_without_commits_is_compared_with_nothing(workspace: Pa
     assert await changes(workspace, "echo x > a; git add a; echo y > b") == [
         " a | 1 +",
         " 1 file changed, 1 insertion(+)",
-        " b (new)",
+        " b (untracked)",
     ]
 
 
@@ -117,7 +117,7 @@ async def test_folder_without_a_repository_has_no_baseline(workspace: Path) -> N
 async def test_long_lists_are_cut(repository: Path) -> None:
     lines = await changes(repository, "for each in $(seq 300); do echo x > new$each; done; echo x > a.txt")
     assert len(lines) < 30
-    assert lines[-1] == " and 280 more new files"
+    assert lines[-1] == " and 280 more untracked files"
 
 
 HOSTILE_CONFIGURATION = """
@@ -186,7 +186,7 @@ async def test_no_program_of_the_repository_is_run(repository: Path, monkeypatch
 async def test_missing_objects_are_not_fetched(repository: Path) -> None:
     marker = repository.parent / "marker"
     work = f"{HOSTILE_CONFIGURATION.format(marker=marker)} rm -rf .git/objects/??; echo x > a.txt; rm -f {marker}"
-    assert await changes(repository, work) == [" .gitattributes (new)"]
+    assert await changes(repository, work) == [" .gitattributes (untracked)"]
     assert not marker.exists()
 
 
@@ -203,7 +203,7 @@ async def test_waiting_is_limited(repository: Path, monkeypatch: pytest.MonkeyPa
 async def test_files_that_cannot_be_read_are_skipped(repository: Path) -> None:
     work = "rm a.txt .git/info/exclude; mkfifo a.txt .git/info/exclude; ln -s /dev/zero z; echo x > 'b\n\x1b[2J'"
     lines = await changes(repository, work)
-    assert " z (new)" in lines
+    assert " z (untracked)" in lines
     assert not [line for line in lines if "\x1b" in line]
 
 

@@ -1,4 +1,4 @@
-"""What a job changed in its workspace, if that is a git repository: `git diff --stat`, and the new files.
+"""What a job changed in its workspace, if that is a git repository: `git diff --stat`, and the untracked files.
 
 The job may have written the repository's configuration, and git runs programs that a configuration names: filters,
 file system monitors, external diffs, transports of a partial clone. They would run outside the sandbox, as us. So git
@@ -60,8 +60,8 @@ async def _changes(git: str, environment: dict[str, str], baseline: Baseline) ->
     changed = await _output(git, environment, baseline, "diff", *options, *shape, baseline.commit, "--")
     new = await _output(git, environment, baseline, "ls-files", "--others", "--exclude-standard", *_excludes(baseline))
     names = new.splitlines()
-    lines = changed.splitlines() + [f" {name} (new)" for name in names[:MAX_FILES]]
-    return [*lines, f" and {len(names) - MAX_FILES} more new files"] if len(names) > MAX_FILES else lines
+    lines = changed.splitlines() + [f" {name} (untracked)" for name in names[:MAX_FILES]]
+    return [*lines, f" and {len(names) - MAX_FILES} more untracked files"] if len(names) > MAX_FILES else lines
 
 
 def _excludes(baseline: Baseline) -> list[str]:
