@@ -60,7 +60,7 @@ async def test_stopped_fleet_reports_running_jobs_and_continues_with_the_rest(tm
         assert survivors("no such mark", work) == {}
 
         with jobs.with_suffix(".results.jsonl").open("a") as file:
-            file.write('{"job_id": "torn')
+            file.write('{"job_id":"torn')
         async with started("fleet", str(jobs), *options, "--parallel", "2") as program:
             await until(lambda: all((work / job_id / "began").exists() for job_id in ids[1:]))
             program.signal(signal.SIGHUP)
