@@ -109,7 +109,7 @@ async def main():
 open_standard_streams()
 try:
     trio.run(main)
-except* ValueError:
+except ValueError:
     print("failed")
 sys.stdout.drain()
 """

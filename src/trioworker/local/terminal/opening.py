@@ -14,6 +14,7 @@ from trioworker.local.stdin_lines import follow_lines
 from trioworker.local.terminal.modes import columns, is_foreground
 from trioworker.observability.bounded_stream import BoundedStream
 from trioworker.observability.notices import print_notice
+from trioworker.supervision.nurseries import unwrap_single_exception
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -51,15 +52,16 @@ async def open_terminal(
     live = is_rich() and not json_lines and isinstance(sys.stdout, BoundedStream)
     if not json_lines and sys.stdout.isatty() and is_foreground(STDOUT):
         sys.stdout.write(introduction(columns(STDOUT), typing=typing))
-    async with trio.open_nursery() as nursery:
-        if read_pipe or (os.isatty(STDIN) and not live):
-            nursery.start_soon(follow_lines, STDIN, send)
-        if live:
-            async with _open_live(activity, send if os.isatty(STDIN) else None) as terminal:
-                yield terminal
-        else:
-            yield Terminal(sys.stdout.write)
-        nursery.cancel_scope.cancel()
+    with unwrap_single_exception():
+        async with trio.open_nursery() as nursery:
+            if read_pipe or (os.isatty(STDIN) and not live):
+                nursery.start_soon(follow_lines, STDIN, send)
+            if live:
+                async with _open_live(activity, send if os.isatty(STDIN) else None) as terminal:
+                    yield terminal
+            else:
+                yield Terminal(sys.stdout.write)
+            nursery.cancel_scope.cancel()
 
 
 def introduction(width: int, *, typing: bool) -> str:
@@ -82,6 +84,7 @@ async def _open_live(activity: Activity, send: Callable[[str], None] | None) -> 
             if is_same_terminal(STDOUT, STDERR):
                 stack.enter_context(notices_above(live.print_notice))
                 worker_stderr = (await stack.enter_async_context(open_log_pipe(live.print_notice))).writer
+            stack.enter_context(unwrap_single_exception())
             nursery = await stack.enter_async_context(trio.open_nursery())
             nursery.start_soon(live.run)
             yield Terminal(live.screen.print, worker_stderr)

@@ -13,6 +13,7 @@ import trio
 
 from trioworker.observability.bounded_stream import DescriptorStream
 from trioworker.protocol.control_characters import escape_text
+from trioworker.supervision.nurseries import unwrap_single_exception
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -89,13 +90,14 @@ class LogPipe:
 async def open_log_pipe(print_lines: Callable[[str], None]) -> AsyncGenerator[LogPipe]:
     """A pipe that is copied, and on exit copied to its end, for at most `END_TIMEOUT` seconds."""
     pipe = LogPipe(print_lines)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(pipe.copy)
-        try:
-            yield pipe
-        finally:
-            pipe.close_writer()
-            nursery.cancel_scope.deadline = trio.current_time() + END_TIMEOUT
+    with unwrap_single_exception():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pipe.copy)
+            try:
+                yield pipe
+            finally:
+                pipe.close_writer()
+                nursery.cancel_scope.deadline = trio.current_time() + END_TIMEOUT
     pipe.finish()
 
 
