@@ -190,6 +190,11 @@ def test_switches_are_off_by_default() -> None:
     assert (values["json"], values["web"], values["virtual_time"]) == (False, False, False)
 
 
+def test_log_of_local_does_not_repeat_the_events() -> None:
+    assert options.resolve(option_table.LOCAL, {"llm": "script:x"}, {})["log_level"] == "warning"
+    assert options.resolve(option_table.LOCAL, {"llm": "script:x", "log_level": "INFO"}, {})["log_level"] == "info"
+
+
 @pytest.mark.parametrize("count", ["1", "500"])
 def test_bounds_of_max_iterations_are_valid(count: str) -> None:
     values = options.resolve(option_table.WORKER, {"job_id": JOB_ID, "max_iterations": count}, {})

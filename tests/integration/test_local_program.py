@@ -86,13 +86,13 @@ async def test_a_line_on_stdin_is_a_follow_up(workspace: Path) -> None:
 
 async def test_a_loop_over_the_lines_of_stdin_runs_each_line(workspace: Path) -> None:
     # A job that read standard input would take the next lines as its follow-ups.
-    loop = in_shell("", before='while read -r line; do "$@" --title "$line" || exit; done; exit;')
+    loop = in_shell("", before='while read -r line; do "$@" || exit; done; exit;')
     ended = await local(workspace, [DONE], "--json", stdin=b"first\nsecond\n", prefix=loop)
 
     assert ended.code == 0, ended.err
-    assert [title for title in ("first", "second") if title in ended.err] == ["first", "second"]
-    roles = [json.loads(line)["data"].get("role") for line in ended.out.splitlines()]
-    assert "user" not in roles
+    events = [json.loads(line) for line in ended.out.splitlines()]
+    assert [event["event_type"] for event in events].count("result") == 2
+    assert "user" not in [event["data"].get("role") for event in events]
 
 
 async def test_a_task_on_stdin_longer_than_an_argument_reaches_the_model(workspace: Path) -> None:

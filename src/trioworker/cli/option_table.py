@@ -51,6 +51,8 @@ TIME_FROM = Option(
     default_help="when the job was opened",
 )
 
+LOCAL_RUN = tuple(replace(option, default="warning") if option.name == "log-level" else option for option in RUN)
+"""`local` prints the events, which say the same as the log at `info`."""
 WORKER = (JOB_ID, ORCHESTRATOR_URL, WORKSPACE, STATE_DIR, TIME_FROM, *RUN)
 LOCAL = (
     Option("llm", "SPEC", model_spec, None, "model: openai, openai:BASE_URL, script:FILE or replay:CASSETTE"),
@@ -81,7 +83,7 @@ LOCAL = (
     ),
     Option("virtual-time", "", switch, "off", "replay a cassette without waiting"),
     JOBS_DIR,
-    *RUN,
+    *LOCAL_RUN,
 )
 JOBS = (JOBS_DIR, Option("json", "", switch, "off", "print one job per line, as JSON"))
 ORCHESTRATOR = (
