@@ -66,7 +66,7 @@ BAD = [
     ("{}_needy:Steps", "no module not_there_either; is it installed"),
     ("{}_broken:Steps", "RuntimeError: out of order"),
     ("{}_leaving:Steps", "SystemExit: 5"),
-    ("{}:Absent", "AttributeError: module '{}' has no attribute 'Absent'"),
+    ("{}:Absent", "the module {} has no Absent; use a name that the module defines"),
     ("{}:Greedy", "TypeError: Greedy.__init__() missing 1 required positional argument: 'wanted'"),
     ("{}:number", "a int, not a trio.abc.Instrument"),
     ("{}:Folder", "a Folder, not a trio.abc.Instrument"),

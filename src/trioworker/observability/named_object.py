@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from difflib import get_close_matches
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
@@ -33,7 +34,15 @@ def load_named(option: str, spec: str, workspace: Path | None = None) -> Any:
         # Last, so that its modules can't replace installed ones. It stays there: the module may import more later.
         sys.path.append(folder)
     try:
-        return attrgetter(name)(import_module(module))
+        found = import_module(module)
+        try:
+            return attrgetter(name)(found)
+        except AttributeError as error:
+            near = get_close_matches(name, dir(found), 1)
+            remedy = f"did you mean {near[0]}?" if near else "use a name that the module defines"
+            raise ConfigError(f"{where}: the module {module} has no {name}; {remedy}") from error
+    except ConfigError:
+        raise
     except ModuleNotFoundError as error:
         remedy = "is it installed, or its folder on PYTHONPATH?"
         if unsafe is not None:
