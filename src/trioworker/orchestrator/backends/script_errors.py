@@ -158,7 +158,7 @@ def invalid_json(error: json.JSONDecodeError | RecursionError) -> tuple[int, str
 def _unknown_key(key: str, *, of_call: bool) -> str:
     keys, others = (CALL_KEYS, TURN_KEYS) if of_call else (TURN_KEYS, CALL_KEYS)
     shown = f"unknown key `{key[:MAX_QUOTED]}`"
-    if near := difflib.get_close_matches(key.lower(), keys, 1):
+    if near := difflib.get_close_matches(key.lower(), keys, 1, 0.7):
         return f"{shown}; did you mean `{near[0]}`?"
     if of_call:
         belongs = "to the turn" if key in others else "into `arguments`, if it is a parameter of the tool"
