@@ -55,12 +55,15 @@ async def make_draft(source: Source | None, target: Path, root: Path) -> None:
                 await trio.to_thread.run_sync(_copy, source, draft, root)
             case _:
                 await clone(source, draft)
-    except NotStartedError:
-        await trio.to_thread.run_sync(_remove, draft)
-        raise
+    except NotStartedError as error:
+        failure = error
     except OSError as error:
-        await trio.to_thread.run_sync(_remove, draft)
-        raise NotStartedError(f"the workspace can't be made: {_describe(error)}") from error
+        failure = NotStartedError(f"the workspace can't be made: {_describe(error)}")
+        failure.__cause__ = error
+    else:
+        return
+    await trio.to_thread.run_sync(_remove, draft)
+    raise failure
 
 
 def publish(target: Path) -> None:
