@@ -127,7 +127,7 @@ def test_script_of_the_page_runs(tmp_path: Path) -> None:
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "hello.sh greets whom its first argument names." in ended.stdout
+    assert "hello.sh greets the person that its first argument names." in ended.stdout
     assert (tmp_path / "hello.sh").exists()
 
 

@@ -129,7 +129,7 @@ def file_server(folder: Path) -> Generator[str]:
 
 
 def test_every_section_has_a_test() -> None:
-    tested = {"Install", "A project", "Your model", "A follow-up", "A crash, and back", "Ten tasks"}
+    tested = {"Install", "A project", "Your model", "A follow-up", "Resuming after a crash", "Ten tasks"}
     assert {name for name in SECTIONS if scripts(name)} == tested | {"A tool of your own", "The page"}
 
 
@@ -161,7 +161,7 @@ def test_follow_up(shell: Shell) -> None:
 
 def test_crash_and_resume(shell: Shell) -> None:
     shell.choose_model()
-    ended = shell.run(*scripts("A crash, and back"))
+    ended = shell.run(*scripts("Resuming after a crash"))
     assert re.search(r"resumed job \w+", ended.stdout + ended.stderr)
     assert "interrupted; its effects are unknown" in ended.stdout
     listed = shell.run("trioworker jobs --json").stdout.splitlines()

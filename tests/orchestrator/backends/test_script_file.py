@@ -59,7 +59,7 @@ WRONG_TURNS = [
     ("- content: one\n  wait: 2\n", 2, "unknown key `wait`; the keys of a turn are content, tool_calls, finish_reason"),
     ("- text: one\n", 1, "unknown key `text`; the keys of a turn are "),
     (CALL + "    argument: {}\n", 3, "unknown key `argument`; did you mean `arguments`?"),
-    (CALL + "    command: ls\n", 3, "it belongs into `arguments`, if it is a parameter of the tool"),
+    (CALL + "    command: ls\n", 3, "if it is a parameter of the tool, put it in `arguments`"),
     (
         CALL + "    delay: 1\n",
         3,
