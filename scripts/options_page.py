@@ -20,19 +20,19 @@ INTRODUCTION = """\
 
 # Options
 
-An option's value comes from the command line, else from its variable, else it is the default. The variable of
-`--max-tokens` is `TRIOWORKER_MAX_TOKENS`, and so on. A variable with another name is listed with its option; the
-`IRONCLAW_*` variables of the contract come last. An empty variable counts as unset.
+An option's value is taken from the command line, else from its variable; if neither is set, the default applies. The
+variable of `--max-tokens` is `TRIOWORKER_MAX_TOKENS`, and so on. A variable with another name is listed with its
+option; the `IRONCLAW_*` variables of the contract are used last. An empty variable counts as unset.
 
-Options are written in full. Of an option that is used twice, the last value counts; the values of `--tool`,
-`--allow-write` and `--pass-env` add up. A switch has no value; its variable is `on` or `off`. `~` and `~user` are
-expanded in all paths, also in `script:~/turns.yaml`.
+Option names can't be abbreviated. If an option is given twice, the last value counts, except that the values of
+`--tool`, `--allow-write` and `--pass-env` add up. A switch has no value; its variable is `on` or `off`. `~` and `~user`
+are expanded in all paths, including `script:~/turns.yaml`.
 """
 RUN_HEADING = """\
 ## Options of a run
 
-`worker` and `local` take them, and `local` passes them to its worker. A line of `fleet` has them in `options`, without
-the dashes.
+`worker` and `local` take them, and `local` passes them to its worker. In a line of a fleet's file, they are the keys of
+`options`, without the dashes.
 """
 HEADER = "| option | default | meaning |\n|---|---|---|\n"
 

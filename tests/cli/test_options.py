@@ -98,7 +98,7 @@ def test_user_without_a_home_needs_a_state_dir() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=60
     )
-    assert ended.stdout == "user 54321 has no home folder; give a directory by --state-dir\n"
+    assert ended.stdout == "user 54321 has no home folder; name a folder with --state-dir\n"
 
 
 @pytest.mark.parametrize("text", ["caf\udce9", "/tmp/caf\udce9"])

@@ -58,7 +58,7 @@ COMMANDS: Mapping[str, Command] = {
             "trioworker local --llm replay:job.jsonl --virtual-time",
         ),
         notes=(
-            "An unfinished job with the same text and workspace is resumed, if its run was killed.",
+            "If an earlier run was killed, its unfinished job with the same text and workspace is resumed.",
             "--llm openai uses the server at OPENAI_BASE_URL, which is OpenAI's by default.",
             "Lines that you type while the job runs are follow-up prompts.",
             VARIABLES,
@@ -80,7 +80,7 @@ COMMANDS: Mapping[str, Command] = {
             "dest": "job",
             "metavar": "JOB",
             "nargs": "?",
-            "help": "the start of a job's id, to show that job",
+            "help": "id of the job to show, or the start of its id",
         },
     ),
     "orchestrator": Command(
@@ -93,11 +93,11 @@ COMMANDS: Mapping[str, Command] = {
     "worker": Command(
         subcommands.worker,
         option_table.WORKER,
-        "run the job that an orchestrator holds",
+        "run a job of an orchestrator",
         (f"{TOKEN_VARIABLE}=… trioworker worker --job-id UUID --orchestrator-url http://127.0.0.1:50051",),
         notes=(
             f"The bearer token is read from {TOKEN_VARIABLE}.",
-            f"{VARIABLES} Next come the IRONCLAW variables shown above.",
+            f"{VARIABLES} The IRONCLAW variables shown above come last.",
         ),
     ),
     "health": Command(
@@ -122,9 +122,13 @@ COMMANDS: Mapping[str, Command] = {
         notes=(
             "The orchestrator's secret, for asking how jobs of lost workers ended, may also be in "
             f"{ADMIN_TOKEN_VARIABLE}.",
-            "Exits with 0 if all jobs succeeded, 1 if not, 4 if it was stopped and jobs remain.",
+            "Exits with 0 if all tasks or jobs succeeded, 1 if not, and 4 if it was stopped and some remain.",
             VARIABLES,
         ),
-        argument={"dest": "jobs", "metavar": "FILE", "help": "one line of JSON per task or job, - for standard input"},
+        argument={
+            "dest": "jobs",
+            "metavar": "FILE",
+            "help": "file with one task or job per line, as JSON; - for standard input",
+        },
     ),
 }

@@ -24,7 +24,7 @@ from trioworker.worker import config
 
 CLUSTER_PARALLEL = 1000
 """Default of the fleet's --parallel on a cluster, which queues the workers that don't fit."""
-STATE_DIR = Option("state-dir", "DIR", path, "", "folder of the journal, from which a restart resumes")
+STATE_DIR = Option("state-dir", "DIR", path, "", "folder of the journal from which a restart resumes")
 JOBS_DIR = replace(STATE_DIR, help="folder of jobs and their journals", default_help="the user's state folder")
 WORKSPACE = Option("workspace", "DIR", directory, ".", "folder that the tools work in", "IRONCLAW_WORKSPACE")
 JOB_ID = Option("job-id", "UUID", job_id, None, "job to run", "IRONCLAW_JOB_ID")
@@ -59,7 +59,7 @@ LOCAL = (
     MODEL,
     API_KEY_ENV,
     WORKSPACE,
-    Option("task-file", "FILE", path, "", "file with the task, in place of TEXT"),
+    Option("task-file", "FILE", path, "", "file with the task, instead of TEXT"),
     Option(
         "follow-ups",
         "-",
@@ -77,8 +77,8 @@ LOCAL = (
         "JOB",
         str,
         "",
-        "resume the job whose id starts with JOB, or the newest unfinished one here",
-        default_help="one with the same TEXT",
+        "resume the job whose id starts with JOB, or the workspace's newest unfinished job",
+        default_help="an unfinished one with the same TEXT",
         bare=NEWEST,
     ),
     Option("virtual-time", "", switch, "off", "replay a cassette without waiting"),
@@ -127,7 +127,7 @@ FLEET = (
         "SPEC",
         model_spec,
         "",
-        "model of tasks, as in local",
+        "model for the tasks, as in local",
         default_help="none: the lines are jobs of an orchestrator",
     ),
     MODEL,

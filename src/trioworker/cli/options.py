@@ -165,7 +165,7 @@ def user_state_dir(environ: Mapping[str, str]) -> Path:
     try:
         home = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
     except RuntimeError as error:
-        raise ConfigError(f"user {os.getuid()} has no home folder; give a directory by --state-dir") from error
+        raise ConfigError(f"user {os.getuid()} has no home folder; name a folder with --state-dir") from error
     check_text("XDG_STATE_HOME or the home folder", str(home))
     return home / "trioworker"
 

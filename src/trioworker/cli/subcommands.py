@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def worker(parsed: argparse.Namespace) -> int:
-    """Run the job that an orchestrator holds."""
+    """Run a job of an orchestrator."""
     values = resolve(option_table.WORKER, vars(parsed), os.environ)
     level, form, instrument = values.pop("log_level"), values.pop("log_format"), values.pop("instrument")
     cassette, tools = values.pop("record"), values.pop("tool") or ()
