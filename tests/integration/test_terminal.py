@@ -172,7 +172,7 @@ def test_a_terminal_that_is_stopped_does_not_stop_the_job(workspace: Path) -> No
 def test_the_page_is_announced_again_below_the_answer(workspace: Path) -> None:
     command = [word.strip("'") for word in local(workspace, DONE)]
     with in_terminal(*command, "--web", columns=200) as (terminal, process):
-        rows = terminal.until_text("the page remains until Ctrl-C at http")
+        rows = terminal.until_text("until Ctrl-C, the page remains at http")
         assert "?token=" in rows[-1]
         assert "shows more" in rows[-2]
         terminal.type(b"\x03")

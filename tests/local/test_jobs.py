@@ -148,5 +148,5 @@ def test_the_command_reads_the_given_folder(store: Store, tmp_path: Path, capsys
 
 
 def test_an_unknown_job_is_an_error(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="job 'ffff' is not known; `trioworker jobs` lists them"):
+    with pytest.raises(ConfigError, match="job 'ffff' is unknown; `trioworker jobs` lists all jobs"):
         print_jobs(tmp_path, "ffff", json_lines=False)

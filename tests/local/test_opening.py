@@ -163,7 +163,7 @@ async def test_a_job_without_its_journal_starts_over(runs: Runs, capsys: pytest.
 
     assert (job.id != killed.id, job.resumed) == (True, False)
     err = capsys.readouterr().err
-    assert re.fullmatch(rf"trioworker: job {killed.id[:8]} can't be resumed: [^\n]*; starting over\n", err)
+    assert re.fullmatch(rf"trioworker: job {killed.id[:8]} can't be resumed: [^\n]*; starting a new job\n", err)
     view = runs.store.view(killed.id)
     assert view is not None
     assert view.state == "failed"
@@ -203,12 +203,12 @@ async def test_resume_without_such_a_job_is_one_line(runs: Runs) -> None:
     short = ended.id[:8]
 
     assert await runs.refused("", resume="abc") == (
-        "job 'abc': give at least 4 characters of its id; `trioworker jobs` lists them"
+        "job 'abc': give at least 4 characters of its id; `trioworker jobs` lists all jobs"
     )
-    assert await runs.refused("", resume="Fix\x1b") == "job 'Fix\\x1b' is not known; `trioworker jobs` lists them"
+    assert await runs.refused("", resume="Fix\x1b") == "job 'Fix\\x1b' is unknown; `trioworker jobs` lists all jobs"
     assert await runs.refused("", resume=short) == (
         f"--resume: job {short} has ended (cancelled); see it with `trioworker jobs {short}`,"
-        " or start another one by its text"
+        " or start a new job with its text"
     )
 
 
@@ -251,7 +251,7 @@ def test_resume_works_in_a_folder_that_contains_the_state_folder(tmp_path: Path)
     ("options", "problem"),
     [
         ({"text": " "}, "the job is empty; describe the task"),
-        ({"text": "x", "resume": NEWEST}, "--resume continues a job that has its text; leave out TEXT, or --resume"),
+        ({"text": "x", "resume": NEWEST}, "--resume uses the text of the resumed job; leave out TEXT or --resume"),
         ({"text": "", "resume": "abcd", "new": True}, "--resume continues a job, and --new starts one"),
     ],
 )

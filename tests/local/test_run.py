@@ -124,7 +124,7 @@ def test_an_unmet_expectation_fails_the_job_with_the_turn(workspace: Path) -> No
         (END, ("--workspace", "/no/such/folder"), r"/no/such/folder"),
         (END, ("--llm", "openai:nowhere"), r"not a URL"),
         (END, ("--state-dir", "/dev/null/state"), r"--state-dir /dev/null/state: Not a directory; use a folder"),
-        (END, ("--resume", "abcdef"), r"--resume continues a job that has its text; leave out TEXT"),
+        (END, ("--resume", "abcdef"), r"--resume uses the text of the resumed job; leave out TEXT"),
     ],
 )
 def test_invalid_input_is_one_line_and_exit_code_2(

@@ -17,7 +17,7 @@ class LocalConfig(msgspec.Struct, frozen=True, kw_only=True):
     workspace: Path
     llm: str
     state_dir: Path
-    """The directory of the database and of the journals, from which a killed job is resumed."""
+    """The folder of the database and of the journals from which killed jobs are resumed."""
     title: str | None = None
     model: str | None = None
     api_key_variable: str | None = None

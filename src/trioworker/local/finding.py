@@ -38,7 +38,7 @@ def find_unfinished(config: LocalConfig, store: Store) -> str | None:
     if job.ended is not None:
         raise ConfigError(
             f"--resume: job {short(job.id)} has ended ({job.state}); see it with `trioworker jobs {short(job.id)}`,"
-            " or start another one by its text"
+            " or start a new job with its text"
         )
     return job.id
 
@@ -57,11 +57,11 @@ def job_with_prefix(store: Store, prefix: str) -> JobView:
         raise ConfigError(f"job {shown} is ambiguous: {', '.join(ids[:3])}; give more characters of its id")
     view = store.view(ids[0]) if ids else None
     if view is None:
-        raise ConfigError(f"job {shown} is not known; {LIST_HINT}")
+        raise ConfigError(f"job {shown} is unknown; {LIST_HINT}")
     return view
 
 
-LIST_HINT = "`trioworker jobs` lists them"
+LIST_HINT = "`trioworker jobs` lists all jobs"
 
 
 def short(job_id: str) -> str:

@@ -1,4 +1,4 @@
-"""`trioworker jobs`: lists the jobs in a state directory, or shows one of them."""
+"""`trioworker jobs`: lists the jobs in a state folder, or shows one of them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from trioworker.orchestrator.views import JobView
 
 PIPE_WIDTH = 160
-"""Columns of a line whose reader is no terminal."""
+"""Columns of a line if standard output isn't a terminal."""
 MIN_PLACE_WIDTH = 100
-"""Columns from which on a line also shows the job's workspace."""
+"""Minimum columns of the terminal for which a line also shows the job's workspace."""
 MIN_TITLE_WIDTH = 60
-"""Columns from which on the title is on the first line."""
+"""Minimum columns of the terminal for which the title is on the first line."""
 INDENT = " " * 10
 
 

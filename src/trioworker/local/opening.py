@@ -95,8 +95,8 @@ async def _taken_over(config: LocalConfig, store: Store, job_id: str) -> OpenJob
             return resumed
         lock.ended = True
     if config.resume is not None:
-        raise ConfigError(f"--resume: job {short(job_id)} {resumed}; start another one by its text")
-    print_notice(f"job {short(job_id)} {resumed}; starting over")
+        raise ConfigError(f"--resume: job {short(job_id)} {resumed}; start a new job with its text")
+    print_notice(f"job {short(job_id)} {resumed}; starting a new job")
     return None
 
 

@@ -62,7 +62,7 @@ def run_local(config: LocalConfig) -> int:
     """Run one job and return the worker's exit code.
 
     Raises:
-        ConfigError: the workspace, the model, its server or the state directory can't be used, or no such job can be
+        ConfigError: the workspace, the model, its server or the state folder can't be used, or no such job can be
             resumed.
         OSError: the worker can't be started.
         DatabaseLockedError: another process locks the database while the job is opened.
@@ -84,7 +84,7 @@ def _check(config: LocalConfig) -> None:
         if not config.text.strip():
             raise ConfigError("the job is empty; describe the task")
     elif config.text:
-        raise ConfigError("--resume continues a job that has its text; leave out TEXT, or --resume")
+        raise ConfigError("--resume uses the text of the resumed job; leave out TEXT or --resume")
     elif config.new:
         raise ConfigError("--resume continues a job, and --new starts one; leave out one of them")
 
@@ -162,7 +162,7 @@ async def _run_job(
                 await show_end(config, store, job.id, printer, trio.current_time() - start, changes)
                 if config.web and not stop_requested.is_set():
                     await _until_printed()
-                    print_secret_url("the page remains until Ctrl-C at", url, token, f"#{job.id}")
+                    print_secret_url("until Ctrl-C, the page remains at", url, token, f"#{job.id}")
                     await stop_requested.wait()
         nursery.cancel_scope.cancel()
     return code
