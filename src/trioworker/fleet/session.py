@@ -76,11 +76,11 @@ def summarize(jobs: Sequence[FleetJob], results: Results, not_started: Mapping[s
     left = len(jobs) - len(done) - len(not_started)
     text = f"{_counted(jobs)}: {succeeded} succeeded, {len(done) - succeeded - reported} did not"
     if reported:
-        text += f", {reported} have an outcome that only the orchestrator knows"
+        text += f", {reported} with an outcome that only the orchestrator knows"
     if not_started:
         text += f", {len(not_started)} could not be started; run the same command to try again"
     if left:
-        text += f", {left} are left; run the same command to continue"
+        text += f", {left} left; run the same command to continue"
     print_notice(text)
     if left:
         return STOPPED

@@ -105,6 +105,6 @@ async def test_stop_deletes_unfinished_jobs_and_records_no_result(tmp_path: Path
             ended = await program.ended()
 
     assert ended.code == 4, ended.err
-    assert "2 are left" in ended.err
+    assert "2 left" in ended.err
     assert api.of("Job") == []
     assert results_of(jobs) == []

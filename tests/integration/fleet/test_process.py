@@ -54,7 +54,7 @@ async def test_stopped_fleet_reports_running_jobs_and_continues_with_the_rest(tm
 
         assert (refused.code, "another fleet writes to it" in refused.complaint) == (2, True)
         assert ended.code == 4, ended.err
-        assert "2 are left" in ended.err
+        assert "2 left" in ended.err
         assert orchestrator.reports() == ids[:1]
         assert [(result["job_id"], result["exit_code"]) for result in results_of(jobs)] == [(ids[0], 4)]
         assert survivors("no such mark", work) == {}

@@ -135,7 +135,7 @@ async def test_first_interrupt_waits_and_second_cancels(here: TasksFolder) -> No
         ended = await program.ended()
     assert ended.code == 4, ended.err
     assert "trioworker: stopping: starting no more, waiting for 1 running; press Ctrl-C again to cancel\n" in ended.err
-    assert ended.err.endswith("3 tasks: 1 succeeded, 0 did not, 2 are left; run the same command to continue\n")
+    assert ended.err.endswith("3 tasks: 1 succeeded, 0 did not, 2 left; run the same command to continue\n")
 
     (here.folder / "go").unlink()
     async with started(*here.arguments, "--parallel", "1") as program:
