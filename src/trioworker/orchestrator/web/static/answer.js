@@ -26,4 +26,4 @@ export function showAnswer(job) {
   box.replaceChildren(...[element("header", "", title, about, copy), why, text].filter(Boolean));
 }
 
-const whyStopped = (message) => (message === STOPPED ? "The user stopped this job before it was done." : "This job was stopped before it was done: by the user, or with the program that ran it.");
+const whyStopped = (message) => (message === STOPPED ? "The user stopped this job before it was done." : "This job was stopped before it was done: by the user, or because the program that ran it was stopped.");

@@ -79,7 +79,7 @@ export class Jobs {
   }
 }
 
-/** Say that the page's secret isn't valid any more, such as after a restart of the orchestrator. */
+/** Say that the page's secret is no longer valid, for example after a restart of the orchestrator. */
 function showRefusal(response) {
   byId("refusal").hidden = response.status !== 401;
 }

@@ -4,7 +4,7 @@ import { copyButton } from "/web/copy.js";
 import { isServerLost, onServerChange } from "/web/requests.js";
 import { byId, clock, element } from "/web/units.js";
 
-/** Show what a job that no worker has started yet waits for. */
+/** Show that a job waits for a worker, and how to start one. */
 export function showWaiting(job) {
   const box = byId("waiting");
   box.hidden = job?.state !== "pending" || job.ended !== null;
@@ -31,7 +31,7 @@ export function showEmpty(state) {
   byId("empty").hidden = state === null;
 }
 
-/** Show while the server can't be reached, and call `act` at each change. */
+/** Show a notice while the server can't be reached, and call `act` at each change. */
 export function watchServer(act) {
   onServerChange((since) => {
     byId("gone").hidden = since === null;

@@ -109,7 +109,7 @@ export class Scrolling {
   }
 
   scrolled() {
-    // New events may have moved the bottom since the page scrolled there, so only scrolling up ends the following.
+    // New events may have moved the bottom since the page scrolled there, so it stops following them only when the person scrolls up.
     if (this.isAtBottom()) {
       this.following = this.isSettled && this.target === null;
       this.button.hidden = true;

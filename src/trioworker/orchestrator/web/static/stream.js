@@ -54,7 +54,7 @@ export class Stream {
   async retry() {
     this.pause();
     this.timer = setTimeout(() => this.connect(), RETRY_DELAYS[Math.min(this.failures++, RETRY_DELAYS.length - 1)]);
-    // EventSource doesn't tell the status of a response.
+    // EventSource doesn't reveal the status of a response.
     const response = await get(`/jobs/${this.jobId}`);
     if (response?.status === 401 && !this.closed) this.handlers.connection("refused");
     if (response?.status !== 404 || this.closed) return;
