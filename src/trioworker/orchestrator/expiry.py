@@ -1,4 +1,4 @@
-"""Removes old jobs and the files that they left, when a program starts that uses the state directory."""
+"""Removes old jobs and their files when a program that uses the state folder starts."""
 
 from __future__ import annotations
 

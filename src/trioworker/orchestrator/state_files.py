@@ -1,4 +1,4 @@
-"""The files in a state directory, which `local` and `fleet` share: the database, and journals and locks of jobs."""
+"""The files in a state folder, which `local` and `fleet` share: the database, and journals and locks of jobs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def lock_path(state_dir: Path, job_id: str) -> Path:
 
 
 def make_state_dir(state_dir: Path) -> None:
-    """Create the directory, for this user only.
+    """Create the folder, for this user only.
 
     Raises:
         ConfigError: it can't be created.

@@ -161,7 +161,9 @@ def _unknown_key(key: str, *, of_call: bool) -> str:
     if near := difflib.get_close_matches(key.lower(), keys, 1, 0.7):
         return f"{shown}; did you mean `{near[0]}`?"
     if of_call:
-        belongs = "it belongs to the turn" if key in others else "if it is a parameter of the tool, put it in `arguments`"
+        belongs = (
+            "it belongs to the turn" if key in others else "if it is a parameter of the tool, put it in `arguments`"
+        )
         return f"{shown} of a call, whose keys are {', '.join(keys)}; {belongs}"
     if key in others:
         return f"{shown} of a turn; it belongs to a call, in the list `tool_calls`"
