@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from benchmarks.figures import Figure, record, recorded_ratios, regressions
 
 pytestmark = pytest.mark.integration
 
@@ -20,10 +21,6 @@ BENCH_TIMEOUT = 600.0
 """Seconds; it takes 90."""
 POLL_INTERVAL = 0.02
 """Seconds between two looks for a child process."""
-MEASURES = ("overhead", "tracing")
-"""Measures of every kind. `scripts/test` also measures the others, and compares their ratios."""
-REFERENCES = {"tracing": "untraced"}
-"""What a measure compares us with, if not with the baseline."""
 COMMAND = (sys.executable, "-m", "benchmarks", "--quick")
 STAND_IN = """
 import os, pathlib, sys, time
@@ -71,34 +68,23 @@ def table(shown: str) -> Table:
 def test_measures_print_and_record_their_figures(tmp_path: Path) -> None:
     file = tmp_path / "recorded.json"
 
-    ended = bench("--only", ",".join(MEASURES), "--record", file)
+    # `scripts/test` measures the others, and compares their ratios.
+    ended = bench("--only", "tracing", "--record", file)
 
-    # One run for all of this: it is the longest.
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert re.match(r"\d+ cores, load [\d.]+, Linux \S+, Python 3\.\d+", ended.stdout)
     assert "not measured" not in ended.stdout
     shown = table(ended.stdout)
-    assert {key.partition(":")[0] for key in shown} == set(MEASURES)
-    for key, subjects in shown.items():
-        assert {"trioworker", REFERENCES.get(key.partition(":")[0], "baseline")} <= set(subjects)
+    assert {key.partition(":")[0] for key in shown} == {"tracing"}
+    for subjects in shown.values():
+        assert {"trioworker", "untraced"} <= set(subjects)
         for median, least, most in subjects.values():
             assert least <= median <= most
     ratios = json.loads(file.read_bytes())["quick"]
-    assert_recorded_ratios_are_those_of_the_medians(ratios, shown)
+    values = shown["tracing: CPU of a job"]
+    assert ratios["tracing: CPU of a job"] == pytest.approx(values["trioworker"][0] / values["untraced"][0], rel=0.02)
     checked = json.loads((ROOT / "scripts/benchmarks/recorded.json").read_bytes())["quick"]
-    assert {key for key in checked if key.startswith(MEASURES)} <= set(ratios)
-
-
-def assert_recorded_ratios_are_those_of_the_medians(ratios: dict[str, float], shown: Table) -> None:
-    for key, reference in (
-        ("overhead: CPU per turn", "baseline"),
-        ("tracing: CPU of a job", "untraced"),
-    ):
-        ours, theirs = shown[key]["trioworker"][0], shown[key][reference][0]
-        assert ratios[key] == pytest.approx(ours / theirs, rel=0.02)
-    assert "overhead: reply to next request, without the pause" in ratios
-    # The baseline sleeps.
-    assert "overhead: reply to next request" not in ratios
+    assert {key for key in checked if key.startswith("tracing")} <= set(ratios)
 
 
 def test_a_worker_that_fails_is_not_measured_and_a_regression(tmp_path: Path) -> None:
@@ -115,19 +101,23 @@ def test_a_worker_that_fails_is_not_measured_and_a_regression(tmp_path: Path) ->
     assert set(table(ended.stdout)[figure]) == {"baseline", "imports"}
 
 
-def test_only_a_ratio_over_twice_the_recorded_one_is_a_regression(tmp_path: Path) -> None:
-    recorded = tmp_path / "recorded.json"
-    # Memory hardly varies, so the other ratio is close to the recorded one.
-    checked = json.loads((ROOT / "scripts/benchmarks/recorded.json").read_bytes())["quick"]
-    ratios = {key: ratio for key, ratio in checked.items() if key.startswith("memory: ")}
-    assert len(ratios) == 2
-    worse = next(iter(ratios))
-    recorded.write_text(json.dumps({"quick": {**ratios, worse: ratios[worse] / 2.5}}))
-    ended = bench("--only", "memory", "--check", recorded)
-    assert ended.returncode == 1, ended.stdout
-    assert [line for line in ended.stdout.splitlines() if line.startswith("regression: ")] == [
-        next(line for line in ended.stdout.splitlines() if worse in line and "recorded" in line)
-    ]
+def figure(name: str, ratio: float, *, sleeps: bool = False) -> Figure:
+    made = Figure(measure="overhead", name=name, unit="ms", sleeps=sleeps)
+    made.add("trioworker", 10.0 * ratio)
+    made.add("baseline", 10.0)
+    return made
+
+
+def test_only_a_ratio_over_twice_the_recorded_one_is_a_regression() -> None:
+    recorded = {"overhead: same": 1.0, "overhead: worse": 1.0, "overhead: sleep": 1.0}
+    figures = [figure("same", 1.9), figure("worse", 2.1), figure("sleep", 9.0, sleeps=True), figure("new", 9.0)]
+    assert regressions(recorded, figures) == {"overhead: worse": "overhead: worse: ratio 2.100, recorded 1.000"}
+
+
+def test_a_ratio_to_a_baseline_that_sleeps_is_not_recorded(tmp_path: Path) -> None:
+    file = tmp_path / "recorded.json"
+    record(file, "quick", [figure("work", 0.5), figure("sleep", 9.0, sleeps=True)])
+    assert recorded_ratios(file, "quick") == {"overhead: work": 0.5}
 
 
 def test_a_stopped_benchmark_leaves_no_worker(tmp_path: Path) -> None:

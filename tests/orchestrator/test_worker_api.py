@@ -276,7 +276,7 @@ async def test_unknown_fields_are_ignored() -> None:
 
 
 async def test_many_concurrent_jobs_lose_no_event() -> None:
-    jobs, events = 40, 10
+    jobs, events = 20, 5
     async with orchestrator() as server:
         workers = [await server.new_job() for _ in range(jobs)]
 
