@@ -25,36 +25,6 @@ NO_RETRY = 30.0
 """Seconds within which a refused worker has to end, even on a busy machine; with retries it would take 60 s."""
 
 
-@pytest.mark.parametrize(
-    ("options", "variables", "expected"),
-    [
-        (["--job-id", JOB_ID], {TOKEN_VARIABLE: ""}, "IRONCLAW_WORKER_TOKEN is not set"),
-        (["--job-id", "42"], {}, "--job-id: '42' is not a UUID"),
-        ([], {"IRONCLAW_JOB_ID": "nobody"}, "IRONCLAW_JOB_ID: 'nobody' is not a UUID"),
-        ([], {}, "--job-id is missing"),
-        (["--job-id", JOB_ID, "--orchestrator-url", "nowhere"], {}, "--orchestrator-url: 'nowhere' is not an http"),
-        (["--job-id", JOB_ID, "--orchestrator-url", "ftp://x"], {}, "--orchestrator-url: 'ftp://x' is not an http"),
-        (["--job-id", JOB_ID, "--orchestrator-url", "http://x:99999"], {}, "is not an http"),
-        (["--job-id", JOB_ID, "--workspace", "/no/such/folder"], {}, "--workspace: '/no/such/folder' is not a folder"),
-        (["--job-id", JOB_ID, "--max-iterations", "0"], {}, "--max-iterations: '0' is not a whole number from 1"),
-        (["--job-id", JOB_ID, "--max-iterations", "501"], {}, "--max-iterations: '501' is not a whole number"),
-        (["--job-id", JOB_ID, "--timeout", "-1"], {}, "--timeout: '-1' is not a number of seconds over 0"),
-        (["--job-id", JOB_ID, "--timeout", "nan"], {}, "--timeout: 'nan' is not a number of seconds over 0"),
-        (["--job-id", JOB_ID, "--reasoning", "triple"], {}, "--reasoning: 'triple' is not single or two-phase"),
-        (["--job-id", JOB_ID], {"TRIOWORKER_GRACE": "soon"}, "TRIOWORKER_GRACE: 'soon' is not a number of seconds"),
-        (["--no-such-option"], {}, "--no-such-option; see trioworker worker --help"),
-    ],
-)
-async def test_bad_usage_is_one_line_and_exit_code_2(
-    options: list[str], variables: dict[str, str], expected: str
-) -> None:
-    ended = await ran("worker", *options, environment={TOKEN_VARIABLE: "t", **variables})
-
-    assert ended.code == 2
-    assert ended.complaint.startswith("trioworker: ")
-    assert expected in ended.complaint
-
-
 async def test_error_in_a_script_has_file_and_line(workspace: Path, tmp_path: Path) -> None:
     script = tmp_path / "turns.yaml"
     script.write_text("- content: I look.\n- tool_calls:\n  - name: shell\n    argument: {command: ls}\n")

@@ -69,7 +69,9 @@ async def test_json_prints_every_event(workspace: Path) -> None:
     kinds = ["status", "message", "tool_use", "tool_result", "tool_use", "tool_result", "message", "result"]
     assert [event["event_type"] for event in events] == kinds
     assert [event["number"] for event in events] == list(range(1, len(kinds) + 1))
+    assert [event["data"]["seq"] for event in events] == list(range(len(kinds)))
     assert events[-1]["data"]["status"] == "completed"
+    assert "completed (" in ended.err
 
 
 async def test_a_line_on_stdin_is_a_follow_up(workspace: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import select
@@ -10,11 +9,12 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
+from trioworker.cli.main import main
 from trioworker.protocol.values import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
@@ -78,10 +78,6 @@ def run(arguments: list[str], *, stdin: str | None = "", **environment: str) -> 
         return program.returncode, out, err
 
 
-def events(out: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in out.splitlines()]
-
-
 def test_a_job_is_printed_and_returns_the_workers_exit_code(workspace: Path) -> None:
     code, out, err = run(command(workspace, LOOK + END))
 
@@ -91,16 +87,6 @@ def test_a_job_is_printed_and_returns_the_workers_exit_code(workspace: Path) -> 
     assert "seen.txt" in out
     assert "\ncompleted (" in out
     assert out.endswith("\n\nseen.txt (1B)\n")
-
-
-def test_json_output_contains_every_event_in_order(workspace: Path) -> None:
-    code, out, err = run(command(workspace, LOOK + END, "--json"))
-    printed = events(out)
-
-    assert code == 0
-    assert [event["data"]["seq"] for event in printed] == list(range(len(printed)))
-    assert [event["event_type"] for event in printed][-1] == "result"
-    assert "completed (" in err
 
 
 def test_a_script_without_further_turns_fails_the_job_with_the_reason(workspace: Path) -> None:
@@ -128,21 +114,15 @@ def test_an_unmet_expectation_fails_the_job_with_the_turn(workspace: Path) -> No
     ],
 )
 def test_invalid_input_is_one_line_and_exit_code_2(
-    workspace: Path, turns: str, options: tuple[str, ...], message: str
+    workspace: Path, turns: str, options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, out, err = run(command(workspace, turns, *options))
+    _python, _module, _name, *arguments = command(workspace, turns, *options)
 
-    assert (code, out) == (2, "")
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
     assert re.search(message, err)
     assert err.count("\n") == 1
-
-
-def test_a_line_on_stdin_is_a_follow_up_and_the_job_outlives_stdin(workspace: Path) -> None:
-    turns = "- content: Working.\n  delay: 2.5\n- content: The job is complete.\n  expect: also that\n"
-    code, out, err = run(command(workspace, turns, "--follow-ups", "-"), stdin="also that\n")
-
-    assert code == 0, out + err
-    assert "you: also that" in out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
