@@ -78,7 +78,7 @@ LOCAL = (
         str,
         "",
         "resume the job whose id starts with JOB, or the workspace's newest unfinished job",
-        default_help="an unfinished one with the same TEXT",
+        default_help="one with the same TEXT",
         bare=NEWEST,
     ),
     Option("virtual-time", "", switch, "off", "replay a cassette without waiting"),
