@@ -84,6 +84,6 @@ def test_results_are_beside_the_file_under_its_name(name: str, results: str) -> 
 
 @pytest.mark.parametrize("name", ["/dev/stdin", "/dev/fd/63", "/proc/self/fd/0"])
 def test_descriptor_needs_a_name_for_its_results(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"^/(dev|proc)/.*; name a file by --results"):
+    with pytest.raises(ConfigError, match=r"^/(dev|proc)/.*; name one with --results"):
         results_path(Path(name), None)
     assert results_path(Path(name), Path("r")) == Path("r")

@@ -157,7 +157,7 @@ async def test_rest_of_a_killed_preparation_is_replaced(source: Path, target: Pa
 
 async def test_existing_workspace_is_not_overwritten(source: Path, target: Path) -> None:
     (target / "mine").mkdir(parents=True)
-    with pytest.raises(NotStartedError, match="can't be made"):
+    with pytest.raises(NotStartedError, match="can't be created"):
         await make(source, target)
     assert names(target) == ["mine"]
 

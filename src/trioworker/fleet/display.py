@@ -1,4 +1,4 @@
-"""Shows a fleet on stderr: a line when something ends, and on a terminal a line of what runs, redrawn in place."""
+"""Shows a fleet on stderr: a line when a job ends, and on a terminal a live line of the running jobs."""
 
 from __future__ import annotations
 

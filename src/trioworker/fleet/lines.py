@@ -61,7 +61,7 @@ def results_path(path: Path, results: Path | None) -> Path:
             raise ConfigError(f"--results {results}: the file of jobs or tasks itself; name another file")
         return results
     if is_descriptor(path):
-        raise ConfigError(f"{path}: there is no place beside it for the results; name a file by --results")
+        raise ConfigError(f"{path}: no file can be beside it for the results; name one with --results")
     # Not `with_name`, which refuses `.` and `..`: that they are folders is found when they are read.
     return path.parent / f"{stem(path)}.results{SUFFIX}"
 

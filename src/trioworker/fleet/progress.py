@@ -1,4 +1,4 @@
-"""What a fleet has done, who runs, and how long the rest will probably take."""
+"""What a fleet has done, what is running, and how long the rest will probably take."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Progress:
 
     @property
     def ended(self) -> int:
-        """How many jobs need no worker any more."""
+        """How many jobs need no further worker."""
         return len(self._seconds) + len(self.not_started)
 
     def start(self, job: FleetJob) -> None:
@@ -60,7 +60,7 @@ class Progress:
             self.not_started[job.job_id] = reason
 
     def seconds_left(self) -> float | None:
-        """The estimated time until the fleet ends, from the mean of the jobs that ended. None before the first did."""
+        """The estimated time until the fleet ends, from the mean of the jobs that ended. None until one has."""
         if not self._seconds:
             return None
         mean = sum(self._seconds) / len(self._seconds)

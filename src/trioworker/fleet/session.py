@@ -88,7 +88,7 @@ def summarize(jobs: Sequence[FleetJob], results: Results, not_started: Mapping[s
 
 
 def is_finished(jobs: Sequence[FleetJob], results: Results) -> bool:
-    """Whether all jobs have results, of which a line is then printed."""
+    """Whether all jobs have results. If so, a line says so."""
     finished = all(job.job_id in results.done for job in jobs)
     if finished:
         print_notice(f"nothing is left: {_counted(jobs)} with a result in {results.path}")

@@ -1,4 +1,4 @@
-"""Stops a fleet step by step: start no more, then cancel what runs, then kill it."""
+"""Stops a fleet step by step: starts no more workers, then cancels the running ones, then kills them."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ async def stop_on_signals(
     notify: Callable[[str], None],
     kill: Callable[[], None],
 ) -> None:
-    """Stop a step further with each Ctrl-C. Other signals cancel at once: a service manager doesn't wait for long.
+    """Go one step further at each Ctrl-C. Other signals cancel at once: a service manager doesn't wait for long.
 
     Args:
         signals: the numbers of the signals that arrive.
-        stop: what the engine and the scheduler obey.
+        stop: the state that the engine and the scheduler follow.
         running: returns how many jobs run.
         notify: shows a line.
         kill: ends the workers at once; their jobs aren't reported, and a rerun resumes them.

@@ -1,4 +1,4 @@
-"""Runs tasks: makes the workspace and the job of each one, and has an engine run its worker.
+"""Runs tasks: creates the workspace and the job of each one, and has an engine run its worker.
 
 A job that an earlier run has started is resumed: its worker gets a new token, and continues from the journal.
 """
@@ -108,12 +108,12 @@ class TaskEngine:
         return None if view is None else _outcome(view)
 
     async def finish(self, job: FleetJob, result: Result) -> None:
-        """End a job whose result is final, also if its workers could not report it, and delete its journal."""
+        """End a job whose result is final, even if its workers could not report it, and delete its journal."""
         await self._call(self._store.abandon, job.job_id, result.message or "no worker could report the job")
         delete_journal(journal_path(self._state_dir, job.job_id))
 
     async def _prepare(self, job: FleetJob, view: JobView | None) -> str | None:
-        """Make the workspace and the job, unless an earlier run has. Return a token, or None if the fleet stops."""
+        """Create the workspace and the job, unless an earlier run did. Return a token, or None if the fleet stops."""
         async with cancelled_after(self._stop.draining.wait):
             return await (self._create(job) if view is None else self._renew(job))
         return None

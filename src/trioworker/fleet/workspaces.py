@@ -1,6 +1,6 @@
-"""Makes the workspace of a task: an empty folder, a copy of a folder, or a clone of a repository.
+"""Creates the workspace of a task: an empty folder, a copy of a folder, or a clone of a repository.
 
-It is made under a temporary name beside its place and renamed, so that a workspace that exists is always complete.
+It is created under a temporary name beside its place, and renamed, so that a workspace that exists is always complete.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def is_taken(target: Path) -> bool:
 async def make_draft(source: Source | None, target: Path, root: Path) -> None:
     """Make the content of `target` under a temporary name, from which `publish` renames it.
 
-    `root` has the workspaces of other tasks: it is not copied, should it be inside the source.
+    `root` has the workspaces of other tasks: if it is inside the source, it is not copied.
 
     Raises:
-        NotStartedError: it can't be made; the message is one line.
+        NotStartedError: it can't be created; the message is one line.
     """
     draft = _draft(target)
     try:
@@ -58,7 +58,7 @@ async def make_draft(source: Source | None, target: Path, root: Path) -> None:
     except NotStartedError as error:
         failure = error
     except OSError as error:
-        failure = NotStartedError(f"the workspace can't be made: {_describe(error)}")
+        failure = NotStartedError(f"the workspace can't be created: {_describe(error)}")
         failure.__cause__ = error
     else:
         return
@@ -75,7 +75,7 @@ def publish(target: Path) -> None:
     try:
         _draft(target).rename(target)
     except OSError as error:
-        raise NotStartedError(f"the workspace can't be made: {_describe(error)}") from error
+        raise NotStartedError(f"the workspace can't be created: {_describe(error)}") from error
 
 
 def _draft(target: Path) -> Path:
