@@ -216,7 +216,7 @@ def test_a_port_in_use_is_one_line_and_exit_code_2() -> None:
         assert program.stderr is not None
         port = program.stderr.readline().rstrip().rpartition(":")[2]
         program.stderr.readline()
-        assert program.stderr.readline().startswith("trioworker: no model: every request to it fails")
+        assert program.stderr.readline().startswith("trioworker: no model: each request to the model fails")
         code, _, err = run([*ORCHESTRATOR, port])
 
     assert code == 2

@@ -25,7 +25,7 @@ class Activity:
     """Follows a job's events. Times are Unix seconds, like those of the events.
 
     Attributes:
-        stopping: whether the job is being stopped; set by whoever stops it.
+        stopping: whether the job is being stopped; the code that stops it sets this.
         queued: follow-ups that were sent and that the worker hasn't read.
     """
 
@@ -65,7 +65,7 @@ class Activity:
         self._tokens = max(self._tokens, job.usage.input_tokens + job.usage.output_tokens)
 
     def line(self, now: float, width: int) -> str:
-        """What is waited for, the follow-ups that wait, the iteration and the tokens, in about `width` columns."""
+        """What the job waits for, the queued follow-ups, the iteration and the tokens, in about `width` columns."""
         parts: list[str] = []
         if self._iteration:
             parts.append(f"iteration {self._iteration}")
@@ -95,7 +95,7 @@ class Activity:
 
 
 def _with_duration(text: str, seconds: float, width: int) -> str:
-    """The text, shortened so that the duration behind it is in view."""
+    """The text, shortened so that the duration after it stays visible."""
     passed = duration(max(0, int(seconds)))
     return f"{one_line(text, max(MIN_WIDTH, width - len(passed) - 1))} {passed}"
 

@@ -16,7 +16,7 @@ CHANGES = ("old_string", "new_string", "content", "edits")
 
 
 def call_text(data: Mapping[str, Any]) -> str:
-    """The arguments of a `tool_use` event: a command as it is, and no texts of files."""
+    """The arguments of a `tool_use` event: a command unchanged, and no file contents."""
     text = readable_arguments(str(data.get("input") or ""))
     if text.startswith("path="):
         for name in CHANGES:

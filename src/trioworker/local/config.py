@@ -26,7 +26,7 @@ class LocalConfig(msgspec.Struct, frozen=True, kw_only=True):
     web: bool = False
     """Print the web page's URL, and keep serving the page after the job has ended."""
     follow_ups: bool = False
-    """Read follow-ups from standard input even if it is no terminal."""
+    """Read follow-ups from standard input even if it isn't a terminal."""
     new: bool = False
     """Start a new job, even if there is an unfinished one with the same text and workspace."""
     resume: str | None = None

@@ -95,7 +95,7 @@ class EventPrinting:
         return await unlocked(self._store.events, self._job_id, after)
 
     async def _follow_job(self) -> None:
-        """Keep the activity's iteration and tokens: requests to the model change them, and no event tells."""
+        """Keep the activity's iteration and tokens: requests to the model change them without an event."""
         while True:
             job = await unlocked(self._store.view, self._job_id)
             if job is not None:

@@ -24,7 +24,7 @@ _UNITS = (("d", 24 * 3600), ("h", 3600), ("min", 60), ("s", 1))
 
 
 def find_unfinished(config: LocalConfig, store: Store) -> str | None:
-    """The id of the unfinished job that `config` resumes, None if it starts a new one.
+    """The id of the unfinished job that `config` means; None if a new one starts.
 
     Raises:
         ConfigError: `--resume` names no unfinished job.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class FollowUps:
-    """Queues lines as follow-up prompts of a job, in order, also while another process locks the database."""
+    """Queues lines as follow-up prompts of a job, in order, even while another process locks the database."""
 
     def __init__(self, store: Store, job_id: str) -> None:
         self._store = store

@@ -49,7 +49,7 @@ class OpenJob(NamedTuple):
 
 
 async def open_local_job(config: LocalConfig, store: Store) -> OpenJob:
-    """Create the job, or take over an unfinished one and say so in one line.
+    """Create the job, or take over an unfinished one and print a one-line notice.
 
     Raises:
         ConfigError: the job that `config` means runs elsewhere, or can't be resumed; the database can't be used.
@@ -101,7 +101,7 @@ async def _taken_over(config: LocalConfig, store: Store, job_id: str) -> OpenJob
 
 
 async def _resumed(config: LocalConfig, store: Store, job_id: str, lock: JobLock) -> OpenJob | str:
-    """The job that we locked, or why it has ended, or ends now because it can't be resumed."""
+    """The locked job; or, as text, why it has ended or can't be resumed. In the latter case, it is ended."""
     journal = journal_path(config.state_dir, job_id)
     await _wait_for_worker(journal)
     view = await unlocked(store.view, job_id)

@@ -36,7 +36,7 @@ def markdown_lines(text: str, console: Console, width: int) -> list[Text]:
     for segments in console.render_lines(_SafeMarkdown(text), options, pad=False):
         line = Text.assemble(*((segment.text, segment.style or "") for segment in segments))
         line.rstrip()
-        # Rich puts two blank lines behind some elements.
+        # Rich puts two blank lines after some elements.
         if line.plain or (lines and lines[-1].plain):
             lines.append(line)
     while lines and not lines[-1].plain:
@@ -67,7 +67,7 @@ class _SafeMarkdown(Markdown):
     }
 
     def __init__(self, text: str) -> None:
-        # Without hyperlinks, a link's URL is shown behind its text.
+        # Without hyperlinks, a link's URL is shown after its text.
         super().__init__("", hyperlinks=False)
         self.parsed = [_safe(token) for token in _parser.parse(escape_text(text.replace("\r\n", "\n")))]
 

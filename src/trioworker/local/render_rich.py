@@ -114,7 +114,7 @@ class RichPrinter:
         return _printed(console, _hanging(head, bar, texts, console.width))
 
     def _texts(self, event: StoredEvent, row: Row, console: Console, width: int) -> list[Text]:
-        """The paragraphs of an event. The first is short, or belongs beside the name."""
+        """The paragraphs of an event. The first is short, or fits beside the name."""
         if row.kind == "message":
             return markdown_lines(_text_of(event), console, width)
         if row.kind == "call":
@@ -133,7 +133,7 @@ class RichPrinter:
 
 
 def _hanging(head: Text, bar: str, texts: list[Text], width: int) -> list[Text]:
-    """The head with the first line beside it, if that fits, and the others behind a bar."""
+    """The head with the first line beside it, if that fits, and the others after a bar."""
     if texts and head.cell_len + texts[0].cell_len <= width:
         head, texts = head + texts[0], texts[1:]
     return [head, *(Text.assemble((bar, "dim"), text) for text in texts)]

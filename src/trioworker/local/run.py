@@ -169,7 +169,7 @@ async def _run_job(
 
 
 async def _until_printed() -> None:
-    """Wait until the end is printed, so that what follows on standard error comes after it; not for a stuck reader."""
+    """Wait until the end is printed, so that later text on standard error follows it; but not long, if nobody reads."""
     with suppress(OSError, RuntimeError), trio.move_on_after(STOPPED_OUTPUT_TIMEOUT):
         await trio.to_thread.run_sync(partial(wait_until_written, sys.stdout), abandon_on_cancel=True)
 

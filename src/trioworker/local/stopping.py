@@ -43,7 +43,7 @@ async def stop_on_signal(
 
 
 async def unless_stopped(signals: AsyncIterator[int], call: Callable[[], Awaitable[T]]) -> tuple[T | None, bool]:
-    """Call, and cancel the call at a signal: its result, None if it was cancelled, and whether there was a signal."""
+    """Await the call, but cancel it at a signal. Returns its result, None if cancelled, and whether a signal came."""
     result: T | None = None
     stopped = False
 

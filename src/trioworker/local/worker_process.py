@@ -104,7 +104,7 @@ class WorkerProcess:
         return self._process.returncode is not None
 
     def stop(self) -> None:
-        """Send SIGTERM: the worker stops its job and reports it. It isn't restarted any more."""
+        """Send SIGTERM: the worker stops its job and reports it. It isn't restarted."""
         self._stopped = True
         self._process.send_signal(signal.SIGTERM)
 

@@ -33,7 +33,7 @@ class Baseline(NamedTuple):
 
 
 async def find_baseline(workspace: Path) -> Baseline | None:
-    """The repository that contains the workspace, with its current commit; None without one that is understood."""
+    """The repository that contains the workspace, with its current commit; None if there is none that we understand."""
     try:
         return await run_in_thread_if_possible(lambda: _find_baseline(workspace))
     except OSError:
@@ -88,7 +88,7 @@ def _is_hash(text: str) -> bool:
 
 
 def _read(path: Path) -> str:
-    """The text of a regular file; empty if there is none. A FIFO isn't waited for."""
+    """The text of a regular file; empty if there is none. Doesn't wait for a FIFO."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

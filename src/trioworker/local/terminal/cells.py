@@ -38,12 +38,12 @@ def _broken(line: str, width: int) -> str:
 def window(text: str, cursor: int, width: int) -> tuple[str, int]:
     """The part of a line around the cursor that fits into `width` columns, and the cursor's column in it.
 
-    The cursor, which may be behind the last character, is always visible. `…` stands for what is left out. Only as much
+    The cursor, which may be after the last character, is always visible. `…` stands for what is left out. Only as much
     text as fits is looked at, so a long line costs no more than a short one.
     """
     if width < 4:
         return "", 0
-    # One column is for the cursor behind the last character.
+    # One column is for the cursor after the last character.
     before = _trailing(text[max(0, cursor - width) : cursor], width - 1)
     if len(before) < cursor:
         # Leave a quarter for what follows the cursor.

@@ -22,7 +22,7 @@ class LineEditor:
         text: the line.
         cursor: the number of characters before the cursor.
         ended: whether Ctrl-D ended the input.
-        redraw: whether Ctrl-L asked to draw the line anew; whoever draws it resets this.
+        redraw: whether Ctrl-L asked for a redraw; the code that draws resets this.
     """
 
     def __init__(self) -> None:

@@ -31,9 +31,9 @@ PROMPT = "> "
 
 
 class LiveTerminal:
-    """Shows what the job waits for, and with `send` reads follow-ups.
+    """Shows what the job waits for. With `send`, it also reads follow-ups.
 
-    In the background (`trioworker … &`, `bg`) it only prints: whoever is in the foreground uses the terminal.
+    In the background (`trioworker … &`, `bg`) it only prints: another process uses the terminal.
 
     Attributes:
         screen: where all output goes.
@@ -137,7 +137,7 @@ class LiveTerminal:
                 if number == signal.SIGTSTP:
                     self._suspend()
                 elif number == signal.SIGCONT:
-                    # The shell has used the terminal and changed its modes, also if SIGSTOP stopped us.
+                    # The shell has used the terminal and changed its modes, even if SIGSTOP stopped us.
                     self.screen.forget()
                     self._active = False
                 self.refresh(anew=True)

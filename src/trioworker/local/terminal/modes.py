@@ -1,4 +1,4 @@
-"""The modes of the terminal from which we read keys, and whether it is ours to read from."""
+"""The modes of the terminal from which we read keys, and whether we may read from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONTROL_CHARACTERS = 6
 
 
 def is_foreground(descriptor: int) -> bool:
-    """Whether it is a terminal that our process group may read from and change: others are stopped for it (SIGTTIN)."""
+    """Whether it is a terminal that our process group may use: the kernel stops other groups that try (SIGTTIN)."""
     try:
         return os.tcgetpgrp(descriptor) == os.getpgrp()
     except OSError:
@@ -66,7 +66,7 @@ class KeyMode:
 
 @contextmanager
 def _without_stop() -> Generator[None]:
-    """Block SIGTTOU, which stops a process that changes its terminal's modes just after it got into the background."""
+    """Block SIGTTOU, which stops a process that changes its terminal's modes just after it went to the background."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
     try:
         yield
