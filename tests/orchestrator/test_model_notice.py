@@ -20,7 +20,7 @@ def server(response: httpx.Response | Exception, model: str = "llama3.2") -> Ope
 
 async def test_without_a_model_the_notice_says_what_that_means() -> None:
     assert await model_notice(NoBackend()) == (
-        "no model: every request to it fails, and so does its job; "
+        "no model: each request to the model fails, and with it the job; "
         "restart with --llm: script:FILE, openai or openai:BASE_URL"
     )
 

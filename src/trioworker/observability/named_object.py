@@ -1,4 +1,4 @@
-"""Loads what an option names as `MODULE:NAME`: code of the user's own."""
+"""Loads the user's own code, which an option names as `MODULE:NAME`."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def open_database(database: Path | None, *, option: str = "--database") -> sqlit
                 age = "an older" if version < SCHEMA_VERSION else "a newer"
                 raise ConfigError(
                     f"{option}: {database}: created by {age} version, whose jobs this one can't read; move the file "
-                    "away, or name another place"
+                    "away, or name another file or folder"
                 )
             if version == 0 and has_tables:
                 raise ConfigError(f"{option}: {database}: not an orchestrator's database; use another one")

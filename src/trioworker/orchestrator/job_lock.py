@@ -27,7 +27,7 @@ PROBE_INTERVAL = 0.02
 class JobLock:
     """The lock on one job while this program runs it. A context manager, which releases it on exit.
 
-    `ended`: set it when the job has ended, so that the file is deleted; the lock has no meaning any more.
+    `ended`: set it when the job has ended, so that the file is deleted; the lock then has no meaning.
     """
 
     def __init__(self, path: Path, file: int) -> None:

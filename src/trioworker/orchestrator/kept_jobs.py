@@ -21,7 +21,7 @@ class KeptJobs:
         self._db = db
 
     def newest_like(self, description: str, project_dir: str) -> str | None:
-        """The newest job with this description and folder, if it hasn't ended. An older one was started over."""
+        """The newest job with this description and folder, if it hasn't ended. A newer job replaces it."""
         row = self._db.execute(
             "SELECT id, ended FROM jobs WHERE description = ? AND project_dir = ?"
             " ORDER BY created DESC, rowid DESC LIMIT 1",

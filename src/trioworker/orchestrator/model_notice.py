@@ -20,7 +20,7 @@ async def model_notice(backend: Backend) -> str | None:
         ConfigError: see `check_model`.
     """
     if isinstance(backend, NoBackend):
-        return f"no model: every request to it fails, and so does its job; restart with --llm: {SPEC_FORMS}"
+        return f"no model: each request to the model fails, and with it the job; restart with --llm: {SPEC_FORMS}"
     try:
         return await check_model(backend)
     except UnreachableModelServerError as error:

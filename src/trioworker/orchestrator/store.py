@@ -140,7 +140,7 @@ class Store:
         self._wake(job_id)
 
     def add_request(self, job_id: str, iteration: int | None = None) -> None:
-        """Count a request to the model, also if it fails, and set the iteration that asks, if the worker states it.
+        """Count a request to the model, even if it fails, and set its iteration, if the worker states it.
 
         The iteration decreases if the job was resumed from an older journal.
         """
@@ -162,7 +162,7 @@ class Store:
     def add_event(self, job_id: str, event_type: str, data: dict[str, Any]) -> None:
         """Store an event. A repeat, which has the same `seq` and the same data, is dropped.
 
-        Another event with a known `seq` is no repeat: it comes from another start, which resumed an older journal.
+        Another event with a known `seq` isn't a repeat: it comes from another start, which resumed an older journal.
         """
         seq = data.get("seq")
         values = {

@@ -24,7 +24,7 @@ class LlmRequest(Body, frozen=True):
 
 
 class NamedReply(Reply, frozen=True):
-    """A reply with the name of the model that gave it, as far as known. The name isn't sent to the worker."""
+    """A reply with the name of the model that gave it, if known. The name isn't sent to the worker."""
 
     model: str | None = None
 
