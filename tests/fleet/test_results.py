@@ -97,7 +97,7 @@ def test_bad_line_is_an_error_with_its_number(tmp_path: Path) -> None:
 def test_results_are_not_written_to_a_pipe(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     try:
-        with pytest.raises(ConfigError, match="not a file, so that a rerun couldn't read it; name a file"):
+        with pytest.raises(ConfigError, match="not a regular file, so a rerun couldn't read it; name a file"):
             Results(Path(f"/dev/fd/{writer}"))
     finally:
         os.close(reader)

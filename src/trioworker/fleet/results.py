@@ -61,7 +61,7 @@ class Results:
             raise ConfigError(f"--results {path}: {error.strerror}; name a file that can be written") from error
         try:
             if not stat.S_ISREG(os.fstat(self._file).st_mode):
-                raise ConfigError(f"--results {path}: not a file, so that a rerun couldn't read it; name a file")
+                raise ConfigError(f"--results {path}: not a regular file, so a rerun couldn't read it; name a file")
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.done = self._read()
         except BlockingIOError as error:
