@@ -39,6 +39,6 @@ class ModelErrorDetails(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelError(msgspec.Struct, frozen=True, kw_only=True):
-    """The model didn't answer. `unavailable` may pass (502); the other kinds won't (422)."""
+    """The model didn't answer. `unavailable` may be transient (502); the other kinds are final (422)."""
 
     error: ModelErrorDetails

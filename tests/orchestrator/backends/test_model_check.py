@@ -103,7 +103,7 @@ async def test_an_unlisted_model_is_a_warning_with_near_names() -> None:
     warning = await check(listing("gpt-4o", "gpt-4o-mini", "whisper-1"), model="gpt-4-o")
     assert warning == (
         "the model server does not list the model gpt-4-o: did you mean gpt-4o or gpt-4o-mini? "
-        "It is requested nevertheless"
+        "It is requested anyway"
     )
 
 

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 CHECK_TIMEOUT = 3.0
 """Seconds of the whole check."""
 CONNECT_TIMEOUT = 2.5
-"""Seconds of it to connect. A server that accepts the connection and doesn't answer in the rest is only slow, and so is
-a name server.
+"""Seconds of it to connect. A server that accepts the connection but doesn't answer in time is only slow, and so is a
+name server.
 """
 TRANSIENT_STATUSES = frozenset({408, 425, 429})
-"""The statuses below 500 that may pass."""
+"""The statuses below 500 that may be transient."""
 LIST_REFUSED = re.compile(r"missing scopes|insufficient permissions|x-api-key (?:header )?is required", re.IGNORECASE)
 """The words of OpenAI for a key that may not list models, and of Anthropic, whose list needs a header of its own.
-Completions work nevertheless.
+Completions still work.
 """
 TLS_EXPECTED = re.compile(r"https? (?:request )?.{0,20}to (?:an )?https (?:server|port)", re.IGNORECASE)
 """The words of Go's servers and nginx for a request without TLS to a port with TLS."""
@@ -119,7 +119,7 @@ def _check_name(server: ModelServer, names: tuple[str, ...]) -> str | None:
         return None
     near = near_names(server.model, names)
     meant = f"did you mean {' or '.join(near)}?" if near else f"it lists {shown(names) or 'none'}."
-    return _one_line(f"the model server does not list the model {server.model}: {meant} It is requested nevertheless")
+    return _one_line(f"the model server does not list the model {server.model}: {meant} It is requested anyway")
 
 
 def _check_key(server: ModelServer, response: Response) -> None:
