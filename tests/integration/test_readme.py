@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.program import ran
-from trioworker.cli.exit_codes import EXIT_CODES, HEALTH_EXIT_CODES
+from trioworker.cli.exit_codes import EXIT_CODES, HEALTH_EXIT_CODES, JOBS_EXIT_CODES
 
 pytestmark = pytest.mark.integration
 
@@ -37,6 +37,13 @@ async def test_each_command_has_help() -> None:
         ended = await ran(command, "--help")
         assert (ended.code, ended.err) == (0, "")
         assert EXIT_CODES.strip() in ended.out
+
+
+async def test_jobs_has_exit_codes_of_its_own() -> None:
+    ended = await ran("jobs", "--help")
+    assert (ended.code, ended.err) == (0, "")
+    assert JOBS_EXIT_CODES.strip() in ended.out
+    assert EXIT_CODES.strip() not in ended.out
 
 
 async def test_health_has_exit_codes_of_its_own() -> None:

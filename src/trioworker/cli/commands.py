@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trioworker.cli import option_table, subcommands
 from trioworker.cli.admin_token import ADMIN_TOKEN_VARIABLE
-from trioworker.cli.exit_codes import EXIT_CODES, HEALTH_EXIT_CODES
+from trioworker.cli.exit_codes import EXIT_CODES, HEALTH_EXIT_CODES, JOBS_EXIT_CODES
 from trioworker.protocol.values import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
@@ -42,9 +42,7 @@ class Command:
 
 WORDS = "words"
 """The parsed words of a command that takes a text."""
-VARIABLES = (
-    "An option can also be set by a variable: --max-tokens by TRIOWORKER_MAX_TOKENS. The option takes precedence."
-)
+VARIABLES = "An option can also be set by a variable: --some-name by TRIOWORKER_SOME_NAME. The option takes precedence."
 
 COMMANDS: Mapping[str, Command] = {
     "local": Command(
@@ -82,6 +80,7 @@ COMMANDS: Mapping[str, Command] = {
             "nargs": "?",
             "help": "id of the job to show, or the start of its id",
         },
+        exit_codes=JOBS_EXIT_CODES,
     ),
     "orchestrator": Command(
         subcommands.orchestrator,

@@ -12,6 +12,12 @@ exit codes:
   7  the worker died repeatedly, and the job can be resumed
 """
 
+JOBS_EXIT_CODES = """\
+exit codes of jobs:
+  0  the jobs were listed
+  2  bad usage, or no such job
+"""
+
 HEALTH_EXIT_CODES = """\
 exit codes of health:
   0  the worker answers, and made progress within --max-idle

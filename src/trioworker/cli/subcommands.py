@@ -96,7 +96,7 @@ def local(parsed: argparse.Namespace) -> int:
 
 
 def _check_own_objects(values: dict[str, Any]) -> None:
-    """Load own tools and the instrument, as the worker will: a mistake is one line, and no job is created."""
+    """Load the user's tools and the instrument, as the worker will: a mistake is one line, and no job is created."""
     _own_tools(values)
     if values["instrument"]:
         from trioworker.observability.named_object import load_named

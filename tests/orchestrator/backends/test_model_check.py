@@ -102,8 +102,7 @@ async def test_a_backend_without_a_server_passes() -> None:
 async def test_an_unlisted_model_is_a_warning_with_near_names() -> None:
     warning = await check(listing("gpt-4o", "gpt-4o-mini", "whisper-1"), model="gpt-4-o")
     assert warning == (
-        "the model server does not list the model gpt-4-o: did you mean gpt-4o or gpt-4o-mini? "
-        "It is requested anyway"
+        "the model server does not list the model gpt-4-o: did you mean gpt-4o or gpt-4o-mini? It is requested anyway"
     )
 
 
