@@ -156,7 +156,7 @@ async def test_tasks_come_from_standard_input(here: TasksFolder) -> None:
     command, _, *options = here.arguments
     results = here.folder / "answers.jsonl"
     task = b'{"task": "x"}\n'
-    assert "name a file by --results" in (await ran(command, "-", *options, stdin=task)).complaint
+    assert "name one with --results" in (await ran(command, "-", *options, stdin=task)).complaint
     ended = await ran(command, "-", *options, "--results", str(results), stdin=task)
     assert ended.code == 0, ended.err
     assert json.loads(results.read_text())["message"] == "Nothing to do.\nThe job is complete."
