@@ -67,7 +67,7 @@ def test_a_job_is_shown_live_takes_a_follow_up_and_the_page_remains_until_ctrl_c
         assert browser.text("#facts").startswith("modelturns.json (script)")
         browser.until("tools in the timeline", lambda: browser.all("#timeline-picture .span.tool"))
 
-        running.wait_for(r"(press Ctrl-C)")
+        running.wait_for(r"(until Ctrl-C)")
         running.process.send_signal(signal.SIGINT)
         assert running.process.wait(60) == 0
 
@@ -83,7 +83,7 @@ def test_a_job_is_stopped_after_confirmation(browser: Browser, workspace: Path) 
         browser.one("#stop-yes").click()
         browser.until_state("cancelled")
         assert "Stopped" in browser.text("#answer h3")
-        running.wait_for(r"(press Ctrl-C)")
+        running.wait_for(r"(until Ctrl-C)")
         running.process.send_signal(signal.SIGINT)
         assert running.process.wait(60) == 4
 
