@@ -25,7 +25,7 @@ def test_missing_module_names_its_extra(extra: str, module: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["trioworker.absent", "my_tools", None])
-def test_other_modules_are_not_explained(name: str | None) -> None:
+def test_missing_module_of_the_users_own_is_not_explained(name: str | None) -> None:
     assert missing_extra(ModuleNotFoundError("no", name=name)) is None
 
 

@@ -30,5 +30,5 @@ def test_page_has_every_option_with_its_default() -> None:
             assert (option.name, default) in rows
 
 
-def test_lines_are_short() -> None:
+def test_lines_have_at_most_140_characters() -> None:
     assert [line for line in PAGE.splitlines() if len(line) > MAX_COLUMNS] == []

@@ -134,7 +134,7 @@ def test_every_section_has_a_test() -> None:
 
 
 @pytest.mark.skipif("TRIOWORKER_TEST_INSTALL" not in os.environ, reason="slow: set TRIOWORKER_TEST_INSTALL")
-def test_install(tmp_path: Path) -> None:
+def test_package_installs_from_its_repository(tmp_path: Path) -> None:
     repository = tmp_path / "trioworker.git"
     subprocess.run(["git", "clone", "--quiet", "--bare", ROOT, repository], check=True)
     subprocess.run(["git", "update-server-info"], cwd=repository, check=True)
@@ -147,19 +147,19 @@ def test_install(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("script", scripts("Your model")[0].split("\n\n"), ids=lambda script: script.split()[1])
-def test_model(script: str, shell: Shell) -> None:
+def test_job_with_each_kind_of_model_server_completes(script: str, shell: Shell) -> None:
     ended = shell.run(script)
     assert "The job is complete." in ended.stdout
     assert "does not list the model" not in ended.stderr
 
 
-def test_follow_up(shell: Shell) -> None:
+def test_piped_follow_up_reaches_the_model(shell: Shell) -> None:
     shell.choose_model()
     ended = shell.run(*scripts("A follow-up"))
     assert "Also add a docstring.; " in ended.stdout
 
 
-def test_crash_and_resume(shell: Shell) -> None:
+def test_killed_job_is_resumed_by_the_same_command(shell: Shell) -> None:
     shell.choose_model()
     ended = shell.run(*scripts("Resuming after a crash"))
     assert re.search(r"resumed job \w+", ended.stdout + ended.stderr)
@@ -169,7 +169,7 @@ def test_crash_and_resume(shell: Shell) -> None:
     assert json.loads(listed[0])["state"] == "completed"
 
 
-def test_ten_tasks(shell: Shell) -> None:
+def test_ten_tasks_succeed(shell: Shell) -> None:
     shell.choose_model()
     shell.run(*scripts("Ten tasks"))
     results = [json.loads(line) for line in (shell.folder / "tasks.results.jsonl").read_text().splitlines() if line]
@@ -177,14 +177,14 @@ def test_ten_tasks(shell: Shell) -> None:
     assert all(result["success"] for result in results)
 
 
-def test_own_tool(shell: Shell) -> None:
+def test_model_can_call_a_tool_of_ones_own(shell: Shell) -> None:
     shell.choose_model()
     write_files(PAGE, shell.folder)
     ended = shell.run(*scripts("A tool of your own"))
     assert "3 words" in ended.stdout
 
 
-def test_page(shell: Shell) -> None:
+def test_web_prints_the_url_of_the_page(shell: Shell) -> None:
     shell.choose_model()
     process = shell.start(*scripts("The page"))
     try:
