@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.pages import ROOT, write_files
+from support.pages import ROOT, run_pytest, write_files
 from trioworker.cli.exit_codes import EXIT_CODES
 
 pytestmark = pytest.mark.integration
@@ -22,30 +22,7 @@ MAX_PAGE_LINES = 130
 
 def run_tests(source: str, folder: Path) -> str:
     (folder / "test_shown.py").write_text(source)
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    ended = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "pytest_trio.plugin",
-            "--rootdir",
-            folder,
-            "-c",
-            os.devnull,
-            folder,
-        ],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
+    return run_pytest(folder)
 
 
 def test_tool_of_the_page_counts_lines(tmp_path: Path) -> None:

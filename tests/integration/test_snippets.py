@@ -15,7 +15,7 @@ import trio
 
 from orchestrator.serving import serving
 from support.model import ScriptedModel
-from support.pages import PAGES, ROOT, blocks, write_files
+from support.pages import PAGES, ROOT, blocks, run_pytest, run_python, write_files
 from support.world import DONE
 from trioworker.cli.arguments import checked
 from trioworker.cli.parser import parse
@@ -51,9 +51,9 @@ def test_python_files_of_a_page_run(page: Path, tmp_path: Path) -> None:
     names = write_files(page, tmp_path)
     shutil.copy(CASSETTE, tmp_path / "job.jsonl")
     modules = [name.removesuffix(".py") for name in names if RUNS_JOB not in (tmp_path / name).read_text()]
-    run(tmp_path, "-c", f"import {', '.join(modules)}")
+    run_python(tmp_path, "-c", f"import {', '.join(modules)}")
     if any(name.startswith("test_") for name in names):
-        ended = run(tmp_path, *PYTEST, "-c", os.devnull, "--rootdir", str(tmp_path), str(tmp_path))
+        ended = run_pytest(tmp_path)
         assert re.search(r"^\d+ passed in", ended, re.MULTILINE), ended
 
 
@@ -106,21 +106,3 @@ def unknown_arguments(arguments: list[str]) -> str:
     except ConfigError as error:
         return str(error)
     return ""
-
-
-PYTEST = ("-m", "pytest", "-q", "-p", "pytest_trio.plugin", "-p", "no:cacheprovider")
-
-
-def run(folder: Path, *arguments: str) -> str:
-    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    ended = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout

@@ -6,7 +6,10 @@ before it: `<!-- fragment: why -->`.
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,3 +46,25 @@ def write_files(page: Path, folder: Path) -> list[str]:
     for block in named:
         (folder / block.file).write_text(block.code)
     return [block.file for block in named]
+
+
+def run_python(folder: Path, *arguments: str) -> str:
+    """Run Python in a folder, and return its output. It has to exit with 0."""
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    ended = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def run_pytest(folder: Path) -> str:
+    """Run the tests of a folder, without our settings, and return the output. All have to pass."""
+    plugins = ("-p", "pytest_trio.plugin", "-p", "no:cacheprovider")
+    return run_python(folder, "-m", "pytest", "-q", *plugins, "-c", os.devnull, "--rootdir", str(folder), str(folder))
