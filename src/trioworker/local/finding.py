@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SHORT_ID_LENGTH = 8
 """Characters of an id that are shown: the first group of a UUID."""
 MIN_PREFIX_LENGTH = 4
+LIST_HINT = "`trioworker jobs` lists all jobs"
 
 _UNITS = (("d", 24 * 3600), ("h", 3600), ("min", 60), ("s", 1))
 
@@ -59,9 +60,6 @@ def job_with_prefix(store: Store, prefix: str) -> JobView:
     if view is None:
         raise ConfigError(f"job {shown} is unknown; {LIST_HINT}")
     return view
-
-
-LIST_HINT = "`trioworker jobs` lists all jobs"
 
 
 def short(job_id: str) -> str:
