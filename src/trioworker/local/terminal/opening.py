@@ -49,15 +49,16 @@ async def open_terminal(
     `send` takes a follow-up. They are read from standard input if it is a terminal, or with `read_pipe` a pipe.
     """
     typing = is_foreground(STDIN)
-    live = is_rich() and not json_lines and isinstance(sys.stdout, BoundedStream)
+    output = sys.stdout
+    live = output if is_rich() and not json_lines and isinstance(output, BoundedStream) else None
     if not json_lines and sys.stdout.isatty() and is_foreground(STDOUT):
         sys.stdout.write(introduction(columns(STDOUT), typing=typing))
     with unwrap_single_exception():
         async with trio.open_nursery() as nursery:
-            if read_pipe or (os.isatty(STDIN) and not live):
+            if read_pipe or (os.isatty(STDIN) and live is None):
                 nursery.start_soon(follow_lines, STDIN, send)
-            if live:
-                async with _open_live(activity, send if os.isatty(STDIN) else None) as terminal:
+            if live is not None:
+                async with _open_live(live, activity, send if os.isatty(STDIN) else None) as terminal:
                     yield terminal
             else:
                 yield Terminal(sys.stdout.write)
@@ -71,13 +72,14 @@ def introduction(width: int, *, typing: bool) -> str:
 
 
 @asynccontextmanager
-async def _open_live(activity: Activity, send: Callable[[str], None] | None) -> AsyncGenerator[Terminal]:
+async def _open_live(
+    output: BoundedStream, activity: Activity, send: Callable[[str], None] | None
+) -> AsyncGenerator[Terminal]:
     # Deferred: only a terminal needs Rich, which is slow to import.
     from trioworker.local.terminal.live_terminal import LiveTerminal
     from trioworker.local.terminal.stderr import is_same_terminal, notices_above, open_log_pipe
 
-    assert isinstance(sys.stdout, BoundedStream)  # noqa: S101 - the caller has checked it
-    live = LiveTerminal(sys.stdout, activity, send)
+    live = LiveTerminal(output, activity, send)
     try:
         async with AsyncExitStack() as stack:
             worker_stderr = None
