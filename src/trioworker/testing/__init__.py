@@ -5,21 +5,38 @@ The names below are the public ones. They are imported when they are first used:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from trioworker.testing.faults import Fault
     from trioworker.testing.matrix.api import cancel_matrix
     from trioworker.testing.matrix.report import CancelMatrixError, CancelMatrixReport, Failure
+    from trioworker.testing.script import DONE, call, reply, say
+    from trioworker.testing.simulated_orchestrator import Exchange, SimulatedOrchestrator
 
 _HOMES = {
     "CancelMatrixError": "matrix.report",
     "CancelMatrixReport": "matrix.report",
     "Failure": "matrix.report",
+    "DONE": "script",
+    "Exchange": "simulated_orchestrator",
+    "Fault": "faults",
+    "SimulatedOrchestrator": "simulated_orchestrator",
+    "call": "script",
     "cancel_matrix": "matrix.api",
+    "reply": "script",
+    "say": "script",
 }
 
 __all__ = [
+    "DONE",
     "CancelMatrixError",
     "CancelMatrixReport",
+    "Exchange",
     "Failure",
+    "Fault",
+    "SimulatedOrchestrator",
+    "call",
     "cancel_matrix",
+    "reply",
+    "say",
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
@@ -71,10 +72,8 @@ def _run(
         injector = CancelInjector(number, scope.cancel, counts)
         trio.lowlevel.add_instrument(injector)
         with trio.move_on_after(FOREVER) as limit, scope:
-            try:
+            with suppress(allowed):
                 await body()
-            except allowed:
-                pass
         trio.lowlevel.remove_instrument(injector)
         if limit.cancelled_caught:
             raise AssertionError("deadlock: every task waits, and nothing will wake one")
@@ -91,5 +90,5 @@ def _run(
         trio.run(main, clock=MockClock(autojump_threshold=0))
     except Exception as caught:
         error = caught
-    assert injector is not None
+    assert injector is not None  # noqa: S101 - for the type checker
     return injector.checkpoints, injector.place, error

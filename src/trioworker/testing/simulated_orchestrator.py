@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import msgspec
 import trio
 
-from support.model import ScriptedModel
-from trioworker.orchestrator.backends.base import LlmRefusedError, LlmRequest
-from trioworker.orchestrator.backends.script import ScriptedCall, Turn
+from trioworker.orchestrator.backends.base import LlmRequest
+from trioworker.orchestrator.backends.script import ScriptError, answer
 from trioworker.protocol import wire
+from trioworker.testing.script import DONE
 from trioworker.worker.config import WorkerConfig
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
+
+    from trioworker.orchestrator.backends.script import Turn
+    from trioworker.testing.faults import Fault
 
 JOB_ID = "00000000-0000-4000-8000-00000000000a"
 TOKEN = "-".join(("world", "token", "7f3a9c"))
@@ -31,22 +34,6 @@ URL = "http://orchestrator.test:50051"
 
 REFUSALS = frozenset({401, 404, 409})
 """What the orchestrator answers to a request that it doesn't handle."""
-
-FaultKind = Literal["refused", "status", "reset-before", "reset-after", "cut", "delay", "garbage"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """What goes wrong with a request.
-
-    With `refused`, `reset-before` and `status` the orchestrator doesn't handle it; with the others it does. `delay` is
-    the seconds before the answer.
-    """
-
-    kind: FaultKind
-    status: int = 503
-    delay: float = 0.0
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(kw_only=True)
@@ -63,30 +50,17 @@ class Exchange:
 
     @property
     def is_for_the_model(self) -> bool:
+        """Whether it asks the model for a reply."""
         return self.path.startswith("llm/")
 
 
-def calling(*calls: tuple[str, dict[str, Any]], content: str | None = None, **more: Any) -> Turn:
-    """A turn that calls tools."""
-    scripted = tuple(ScriptedCall(name=name, arguments=arguments) for name, arguments in calls)
-    return Turn(content=content, tool_calls=scripted, **more)
-
-
-def saying(content: str | None, **more: Any) -> Turn:
-    """A turn of text."""
-    return Turn(content=content, **more)
-
-
-DONE = saying("All of it was done. The job is complete.")
-
-
-class World(httpx.AsyncBaseTransport):
+class SimulatedOrchestrator(httpx.AsyncBaseTransport):
     """The orchestrator of one job.
 
     Attributes:
         latency: the seconds that a request is under way, half of them before it is handled.
         thinking: the seconds that the model takes for a reply.
-        model: plays the turns.
+        script: the model's replies, one after another.
         exchanges: the requests, in the order in which they came.
         prompts: follow-ups to hand out.
         fault: chooses what goes wrong with a request.
@@ -98,7 +72,7 @@ class World(httpx.AsyncBaseTransport):
 
     def __init__(
         self,
-        turns: Sequence[Turn] = (DONE,),
+        script: Sequence[Turn] = (DONE,),
         *,
         credentials: Sequence[wire.Credential] = (),
         latency: float = 0.0,
@@ -108,7 +82,7 @@ class World(httpx.AsyncBaseTransport):
         self.credentials = credentials
         self.latency = latency
         self.thinking = thinking
-        self.model = ScriptedModel(turns)
+        self.script = script
         self.exchanges: list[Exchange] = []
         self.prompts: deque[wire.Prompt] = deque()
         self.fault: Callable[[Exchange], Fault | None] = lambda _: None
@@ -141,6 +115,7 @@ class World(httpx.AsyncBaseTransport):
         return [x.body["messages"] for x in self.exchanges if x.path.startswith("llm/") and x.handled]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request of the worker, unless a fault prevents that."""
         body = await request.aread()
         match = re.fullmatch(r"/worker/([^/]+)/(.+)", request.url.path)
         exchange = Exchange(
@@ -224,9 +199,11 @@ class World(httpx.AsyncBaseTransport):
         request = msgspec.convert(exchange.body, LlmRequest)
         await trio.sleep(self.thinking)
         try:
-            return 200, msgspec.json.encode(await self.model.complete(request))
-        except LlmRefusedError as error:
-            return 422, str(error).encode()
+            reply, delay = answer(self.script, request.messages, tools=request.tools is not None)
+        except ScriptError as error:
+            return 422, f"script: {error}".encode()
+        await trio.sleep(delay)
+        return 200, msgspec.json.encode(reply)
 
     def _add_event(self, event: dict[str, Any]) -> None:
         seq = event["data"]["seq"]
