@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cassette.test_recorder import recording
-from support.world import DONE, World, calling
 from trioworker.cassette import load_cassette
 from trioworker.protocol.wire import Credential, Prompt
+from trioworker.testing import DONE, SimulatedOrchestrator, call, reply
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ async def test_earlier_recording_that_others_could_read_becomes_private(
 ) -> None:
     path = workspace.parent / "job.jsonl"
     for _ in range(2):
-        world = World([DONE])
+        world = SimulatedOrchestrator([DONE])
         async with recording(world.config(workspace), world, path) as job:
             await job.wait()
         assert path.stat().st_mode & 0o777 == 0o600
@@ -35,7 +35,7 @@ async def test_earlier_recording_that_others_could_read_becomes_private(
 async def test_empty_file_that_others_could_read_becomes_private(workspace: Path, autojump_clock: MockClock) -> None:
     path = workspace.parent / "job.jsonl"
     path.touch(0o666)
-    world = World([DONE])
+    world = SimulatedOrchestrator([DONE])
     async with recording(world.config(workspace), world, path) as job:
         await job.wait()
     assert path.stat().st_mode & 0o777 == 0o600
@@ -45,8 +45,8 @@ async def test_no_field_of_a_cassette_holds_a_secret(workspace: Path, autojump_c
     path = workspace.parent / "job.jsonl"
     remote = f"https://me:{PASSWORD}@git.test/x.git"
     said = f"{remote} {GRANTED}"
-    world = World(
-        [calling(("probe", {"text": said, "error": said}), content=said), calling((GRANTED, {GRANTED: said})), DONE],
+    world = SimulatedOrchestrator(
+        [reply(call("probe", text=said, error=said), text=said), call(GRANTED, {GRANTED: said}), DONE],
         credentials=[Credential(env_var="KEY", value=GRANTED)],
     )
     world.description = msgspec.structs.replace(world.description, title=said, description=said)

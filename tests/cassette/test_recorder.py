@@ -15,10 +15,11 @@ import trio
 from chaos.disk import Disk, DiskStorage
 from support.tools import Log, Look, Probe
 from support.wiretap import Wiretap
-from support.world import DONE, JOB_ID, TOKEN, Exchange, Fault, World, calling, saying
 from trioworker import ConfigError, open_job, run_job
 from trioworker.cassette import DivergedError, load_cassette, open_recorder, replay
 from trioworker.protocol import wire
+from trioworker.testing import DONE, Exchange, Fault, SimulatedOrchestrator, call, reply, say
+from trioworker.testing.simulated_orchestrator import JOB_ID, TOKEN
 from trioworker.worker.state.journal import Journal
 from trioworker.worker.tools.base import Parameters, Tool
 
@@ -59,7 +60,7 @@ def tools() -> list[AnyTool]:
     return [Probe(log), Look(log), Flood()]
 
 
-async def record(world: World, workspace: Path, **more: Any) -> tuple[Cassette, Wiretap]:
+async def record(world: SimulatedOrchestrator, workspace: Path, **more: Any) -> tuple[Cassette, Wiretap]:
     """Run a job; return its cassette and the requests that went over the wire."""
     path = workspace.parent / "job.jsonl"
     tap = Wiretap(world)
@@ -71,7 +72,7 @@ async def record(world: World, workspace: Path, **more: Any) -> tuple[Cassette, 
 
 @asynccontextmanager
 async def recording(
-    config: WorkerConfig, world: World, path: Path, journal: Journal | None = None
+    config: WorkerConfig, world: SimulatedOrchestrator, path: Path, journal: Journal | None = None
 ) -> AsyncGenerator[RunningJob]:
     """A running job that is recorded into `path`."""
     with open_recorder(config, path) as recorder:
@@ -81,19 +82,19 @@ async def recording(
 
 TURNS: list[Sequence[Turn]] = [
     [DONE],
-    [calling(("probe", {"text": "one", "seconds": 2}), content="First."), DONE],
-    [calling(("look", {"text": "a", "seconds": 3}), ("look", {"text": "a"}), ("probe", {"text": "b"})), DONE],
-    [calling(("probe", {"error": "it broke"})), calling(("probe", {"crash": True})), DONE],
+    [reply(call("probe", text="one", seconds=2), text="First."), DONE],
+    [reply(call("look", text="a", seconds=3), call("look", text="a"), call("probe", text="b")), DONE],
+    [call("probe", error="it broke"), call("probe", crash=True), DONE],
     [
-        calling(("nothing_such", {})),
-        calling(("probe", {"seconds": "soon"})),
-        calling(("probe", {"text": {"a": [1]}})),
+        call("nothing_such"),
+        call("probe", seconds="soon"),
+        call("probe", text={"a": [1]}),
         DONE,
     ],
-    [calling(("probe", {"text": "x"}), finish_reason="length"), calling(("probe", {"text": "x"})), DONE],
-    [calling(("probe", {"seconds": 500})), DONE],
-    [saying("Caf\u00e9 \u2028 \U0001f600 \t\\ \"'"), saying("I will call probe."), saying(""), DONE],
-    [saying(None), saying(None), saying(None)],
+    [reply(call("probe", text="x"), finish_reason="length"), call("probe", text="x"), DONE],
+    [call("probe", seconds=500), DONE],
+    [say("Caf\u00e9 \u2028 \U0001f600 \t\\ \"'"), say("I will call probe."), say(""), DONE],
+    [say(None), say(None), say(None)],
 ]
 
 
@@ -102,7 +103,7 @@ TURNS: list[Sequence[Turn]] = [
 async def test_recorded_job_replays_to_the_same_requests(
     turns: Sequence[Turn], reasoning: str, workspace: Path, autojump_clock: MockClock
 ) -> None:
-    cassette, tap = await record(World(turns), workspace, reasoning=reasoning)
+    cassette, tap = await record(SimulatedOrchestrator(turns), workspace, reasoning=reasoning)
     assert [(one.path, one.request) for one in cassette.exchanges] == tap.requests
 
     outcome = await replay(cassette, workspace, tools=tools())
@@ -116,7 +117,7 @@ def _once(fault: Fault, path: str) -> Callable[[Exchange], Fault | None]:
 
 @pytest.mark.parametrize("kind", ["refused", "status", "reset-before", "reset-after", "cut", "garbage"])
 async def test_retried_request_is_recorded_once(kind: Any, workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {})), DONE])
+    world = SimulatedOrchestrator([call("probe"), DONE])
     world.fault = _once(Fault(kind=kind), "llm/")
     cassette, tap = await record(world, workspace)
 
@@ -138,7 +139,7 @@ async def test_retried_request_is_recorded_once(kind: Any, workspace: Path, auto
 async def test_permanent_failure_of_the_model_is_replayed(
     fault: Fault, status: str, workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([calling(("probe", {})), DONE])
+    world = SimulatedOrchestrator([call("probe"), DONE])
     world.fault = lambda exchange: fault if exchange.path.startswith("llm/") and len(world.asked("prompt")) else None
     cassette, _ = await record(world, workspace)
     assert cassette.end.status == status
@@ -147,9 +148,7 @@ async def test_permanent_failure_of_the_model_is_replayed(
 
 
 async def test_follow_ups_join_the_recorded_requests(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World(
-        [calling(("probe", {"seconds": 4})), DONE, calling(("probe", {"text": "2", "seconds": 9})), DONE, DONE]
-    )
+    world = SimulatedOrchestrator([call("probe", seconds=4), DONE, call("probe", text="2", seconds=9), DONE, DONE])
     path = workspace.parent / "job.jsonl"
     config = world.config(workspace, poll_interval=0.2)
     async with recording(config, world, path) as job:
@@ -166,12 +165,12 @@ async def test_follow_ups_join_the_recorded_requests(workspace: Path, autojump_c
 
 
 async def test_time_out_and_stop_are_replayed(workspace: Path, autojump_clock: MockClock) -> None:
-    endless = [calling(("probe", {"text": "a"})), calling(("probe", {"seconds": 50}))]
-    out_of_time, _ = await record(World(endless), workspace, timeout=20.0)
+    endless = [call("probe", text="a"), call("probe", seconds=50)]
+    out_of_time, _ = await record(SimulatedOrchestrator(endless), workspace, timeout=20.0)
     assert out_of_time.end.status == "stuck"
     assert (await replay(out_of_time, workspace, tools=tools())).status == "stuck"
 
-    world, path = World([DONE], thinking=100.0), workspace.parent / "stopped.jsonl"
+    world, path = SimulatedOrchestrator([DONE], thinking=100.0), workspace.parent / "stopped.jsonl"
     async with recording(world.config(workspace), world, path) as job:
         await trio.sleep(3)
         job.stop("stopped by the test")
@@ -182,10 +181,10 @@ async def test_time_out_and_stop_are_replayed(workspace: Path, autojump_clock: M
 
 async def test_secrets_are_not_recorded_and_the_job_replays(workspace: Path, autojump_clock: MockClock) -> None:
     said = [
-        calling(("probe", {"text": f"{TOKEN} {GRANTED}"}), content=f"I use {SECRET}."),
-        saying(f"I told {GRANTED} and {SECRET}. The job is complete."),
+        reply(call("probe", text=f"{TOKEN} {GRANTED}"), text=f"I use {SECRET}."),
+        say(f"I told {GRANTED} and {SECRET}. The job is complete."),
     ]
-    world = World(said, credentials=[wire.Credential(env_var="KEY", value=GRANTED)])
+    world = SimulatedOrchestrator(said, credentials=[wire.Credential(env_var="KEY", value=GRANTED)])
     world.description = wire.JobDescription(title="Log in", description=f"Use the key {SECRET}.")
     cassette, _ = await record(world, workspace)
 
@@ -198,7 +197,7 @@ async def test_secrets_are_not_recorded_and_the_job_replays(workspace: Path, aut
 
 
 async def test_actor_restart_is_not_recorded(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"text": "a"})), DONE])
+    world = SimulatedOrchestrator([call("probe", text="a"), DONE])
     path = workspace.parent / "job.jsonl"
     async with recording(world.config(workspace), world, path) as job:
         await trio.sleep(0.5)
@@ -211,7 +210,7 @@ async def test_actor_restart_is_not_recorded(workspace: Path, autojump_clock: Mo
 
 
 async def test_resumed_worker_continues_its_cassette(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"text": "a", "seconds": 5})), calling(("probe", {"text": "b"})), DONE])
+    world = SimulatedOrchestrator([call("probe", text="a", seconds=5), call("probe", text="b"), DONE])
     path, disk = workspace.parent / "job.jsonl", Disk()
     config = world.config(workspace)
     async with recording(config, world, path, Journal(DiskStorage(disk))) as job:
@@ -233,15 +232,15 @@ async def test_resumed_worker_continues_its_cassette(workspace: Path, autojump_c
 
 
 async def test_compacted_results_are_replayed_compacted(workspace: Path, autojump_clock: MockClock) -> None:
-    turns = [calling(("probe", {"text": "x" * 3_000 + str(number)})) for number in range(14)]
-    cassette, tap = await record(World([*turns, DONE]), workspace, context_limit=4_000)
+    turns = [call("probe", text="x" * 3_000 + str(number)) for number in range(14)]
+    cassette, tap = await record(SimulatedOrchestrator([*turns, DONE]), workspace, context_limit=4_000)
     assert b"compacted to save space" in tap.requests[-1][1]
     await replay(cassette, workspace, tools=tools())
 
 
 async def test_outputs_of_megabytes_are_replayed_in_full(workspace: Path) -> None:
-    turns = [calling(("flood", {"lines": number})) for number in (300_000, 100_000)]
-    cassette, tap = await record(World([*turns, DONE], thinking=0.0), workspace)
+    turns = [call("flood", lines=number) for number in (300_000, 100_000)]
+    cassette, tap = await record(SimulatedOrchestrator([*turns, DONE], thinking=0.0), workspace)
     assert b" left out; the full output is in " in tap.requests[-1][1]
     await replay(cassette, workspace, tools=tools())
 
@@ -249,7 +248,7 @@ async def test_outputs_of_megabytes_are_replayed_in_full(workspace: Path) -> Non
 async def test_outputs_in_files_are_replayed_with_another_temporary_folder(
     workspace: Path, autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cassette, _ = await record(World([calling(("flood", {"lines": 10_000})), DONE]), workspace)
+    cassette, _ = await record(SimulatedOrchestrator([call("flood", lines=10_000), DONE]), workspace)
     other = tmp_path / ("other" * 10)
     other.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(other))
@@ -257,14 +256,14 @@ async def test_outputs_in_files_are_replayed_with_another_temporary_folder(
 
 
 async def test_cassette_grows_only_with_new_messages(workspace: Path, autojump_clock: MockClock) -> None:
-    turns = [calling(("probe", {"text": f"{number}" * 500})) for number in range(40)]
-    cassette, _ = await record(World([*turns, DONE]), workspace)
+    turns = [call("probe", text=f"{number}" * 500) for number in range(40)]
+    cassette, _ = await record(SimulatedOrchestrator([*turns, DONE]), workspace)
     sent = sum(len(exchange.request) for exchange in cassette.exchanges)
     assert (workspace.parent / "job.jsonl").stat().st_size < sent / 5
 
 
 async def test_different_job_diverges_at_its_first_request(workspace: Path, autojump_clock: MockClock) -> None:
-    await record(World([DONE]), workspace)
+    await record(SimulatedOrchestrator([DONE]), workspace)
     path = workspace.parent / "job.jsonl"
     path.write_text(path.read_text().replace('"description":"Make', '"description":"Break', 1))
     with pytest.raises(DivergedError, match=r"(?ms)request 1 of 1 differs.*^-Make the tests.*^\+Break the tests"):
@@ -272,7 +271,7 @@ async def test_different_job_diverges_at_its_first_request(workspace: Path, auto
 
 
 async def test_missing_requests_diverge(workspace: Path, autojump_clock: MockClock) -> None:
-    await record(World([calling(("probe", {})), DONE]), workspace)
+    await record(SimulatedOrchestrator([call("probe"), DONE]), workspace)
     path = workspace.parent / "job.jsonl"
     lines = path.read_text().splitlines()
     reply = next(number for number, line in enumerate(lines) if '"kind":"reply"' in line)
@@ -286,7 +285,7 @@ async def test_missing_requests_diverge(workspace: Path, autojump_clock: MockClo
 
 async def test_full_disk_ends_the_recording_but_not_the_job(workspace: Path, autojump_clock: MockClock) -> None:
     path = workspace.parent / "job.jsonl"
-    world = World([calling(("probe", {"text": "x" * 900})), calling(("probe", {"text": "y" * 900})), DONE])
+    world = SimulatedOrchestrator([call("probe", text="x" * 900), call("probe", text="y" * 900), DONE])
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (6_000, hard))
     try:
@@ -301,12 +300,12 @@ async def test_full_disk_ends_the_recording_but_not_the_job(workspace: Path, aut
 
 
 async def test_cassette_has_mode_0600(workspace: Path, autojump_clock: MockClock) -> None:
-    await record(World([DONE]), workspace)
+    await record(SimulatedOrchestrator([DONE]), workspace)
     assert stat.S_IMODE((workspace.parent / "job.jsonl").stat().st_mode) == 0o600
 
 
 async def test_unusable_file_is_refused_and_left_unchanged(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([DONE])
+    world = SimulatedOrchestrator([DONE])
     cassette = await _other_cassette(workspace)
     notes = workspace.parent / "notes.txt"
     notes.write_text("mine\n")
@@ -332,7 +331,7 @@ async def test_unusable_file_is_refused_and_left_unchanged(workspace: Path, auto
 
 
 async def _other_cassette(workspace: Path) -> Path:
-    await record(World([DONE]), workspace)
+    await record(SimulatedOrchestrator([DONE]), workspace)
     path = workspace.parent / "job.jsonl"
     path.write_text(path.read_text().replace(JOB_ID, JOB_ID.replace("a", "b")))
     return path

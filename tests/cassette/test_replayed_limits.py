@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support.tools import Log, Probe
-from support.world import DONE, World, calling
 from trioworker import open_job
 from trioworker.cassette import load_cassette, open_recorder, replay
+from trioworker.testing import DONE, SimulatedOrchestrator, call, reply
 from trioworker.worker.clocks import Moment
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ LIMITS: dict[str, dict[str, Any]] = {
 
 async def record(workspace: Path, **more: Any) -> Cassette:
     """Record a job of five turns of six seconds, on a day long ago."""
-    turns = [calling(("probe", {"text": str(number), "seconds": 5}), input_tokens=1_000) for number in range(5)]
-    world = World([*turns, DONE])
+    turns = [reply(call("probe", text=str(number), seconds=5), input_tokens=1_000) for number in range(5)]
+    world = SimulatedOrchestrator([*turns, DONE])
     config = world.config(workspace, **more)
     path = workspace.parent / "job.jsonl"
     with open_recorder(config, path) as recorder:

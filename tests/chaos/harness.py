@@ -17,10 +17,10 @@ from chaos.disk import Disk, DiskStorage, Killed
 from chaos.plan import Cancel, ClockJump, Freeze, Kill, NetworkFault, Outage, Signal, SlowNames, Supersede
 from chaos.reference import FOLLOW_UP, FOLLOW_UP_AT, TURNS
 from support.tools import Log, Look, Probe
-from support.world import Exchange, Fault, World
 from trioworker import JobOutcome, SupersededError, WorkerError, open_job
 from trioworker.protocol import wire
 from trioworker.protocol.values import START_HEADER
+from trioworker.testing import Exchange, Fault, SimulatedOrchestrator
 from trioworker.worker.cancellation import StopRequest
 from trioworker.worker.clocks import Moment
 from trioworker.worker.state.journal import Journal, check_owner
@@ -43,7 +43,7 @@ TIMEOUT = 590.0
 GRACE = 8.0
 
 
-class PersistentWorld(World):
+class PersistentWorld(SimulatedOrchestrator):
     """An orchestrator that outlives the process: its time continues, and a killed process can't reach it."""
 
     def __init__(self, plan: Plan, disk: Disk) -> None:

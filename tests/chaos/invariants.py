@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chaos.harness import Observations
-    from support.world import Exchange
+    from trioworker.testing import Exchange
 
 LLM = "llm/"
 MARGIN = 1.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 if TYPE_CHECKING:
-    from support.world import FaultKind
+    from trioworker.testing.faults import FaultKind
 
 FaultT = TypeVar("FaultT", bound="PlannedFault")
 

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from support.world import calling, saying
+from trioworker.testing import call, reply, say
 
 FOLLOW_UP = "Keep the tabs, too."
 FOLLOW_UP_AT = 4.0
 """Seconds after the start."""
 
 TURNS = (
-    calling(("probe", {"text": "a", "seconds": 1.5}), content="I start with a."),
-    calling(("look", {"text": "b", "seconds": 1.0}), ("look", {"text": "c", "seconds": 0.5}), ("probe", {"text": "d"})),
-    saying("Half of it is there."),
-    calling(("probe", {"text": "e", "error": "e can't be had"})),
-    calling(("probe", {"text": "f", "seconds": 3.0}), ("nothing", {"text": "g"})),
-    calling(("probe", {"text": "h"}), ("look", {"text": "i"})),
-    calling(("look", {"text": "j", "seconds": 0.2}), ("look", {"text": "k"}), ("look", {"text": "l", "seconds": 0.1})),
-    calling(("probe", {"text": "m"}), content="On with m."),
-    calling(("probe", {"text": "n", "seconds": "0.5"})),
-    saying("Nearly there."),
-    calling(("probe", {"text": "o", "seconds": "often"})),
-    calling(("probe", {"text": "p"}), ("probe", {"text": "q"}), ("probe", {"text": "r"})),
-    calling(
-        ("look", {"text": "s"}), ("probe", {"text": "t", "seconds": 0.2}), ("look", {"text": "u"}), content="Check."
-    ),
-    calling(("probe", {"text": "v", "seconds": 0.2}), ("probe", {"text": "w"})),
-    calling(("probe", {"text": "last", "seconds": 0.3})),
-    saying("The job is complete."),
+    reply(call("probe", text="a", seconds=1.5), text="I start with a."),
+    reply(call("look", text="b", seconds=1.0), call("look", text="c", seconds=0.5), call("probe", text="d")),
+    say("Half of it is there."),
+    call("probe", text="e", error="e can't be had"),
+    reply(call("probe", text="f", seconds=3.0), call("nothing", text="g")),
+    reply(call("probe", text="h"), call("look", text="i")),
+    reply(call("look", text="j", seconds=0.2), call("look", text="k"), call("look", text="l", seconds=0.1)),
+    reply(call("probe", text="m"), text="On with m."),
+    call("probe", text="n", seconds="0.5"),
+    say("Nearly there."),
+    call("probe", text="o", seconds="often"),
+    reply(call("probe", text="p"), call("probe", text="q"), call("probe", text="r")),
+    reply(call("look", text="s"), call("probe", text="t", seconds=0.2), call("look", text="u"), text="Check."),
+    reply(call("probe", text="v", seconds=0.2), call("probe", text="w")),
+    call("probe", text="last", seconds=0.3),
+    say("The job is complete."),
 )
 """One turn of each kind: calls with text, concurrent calls, only text, a failure, a slow call, an unknown tool,
 arguments to coerce, invalid arguments, and a closing text that leaves the report to the last output.

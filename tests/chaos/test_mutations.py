@@ -15,7 +15,7 @@ from chaos.invariants import violations
 from chaos.plan import Cancel, ClockJump, Freeze, Kill, NetworkFault, Plan, Signal, Supersede
 from chaos.runner import cancel_matrix
 from support.tools import Log, Probe
-from support.world import World
+from trioworker.testing import SimulatedOrchestrator
 from trioworker.worker import api
 from trioworker.worker.actors.event_shipper import EventShipper
 from trioworker.worker.actors.tool_executor import ToolExecutor
@@ -72,13 +72,13 @@ def test_call_that_runs_twice_is_caught(monkeypatch: pytest.MonkeyPatch) -> None
 
 def never_revoke_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the orchestrator accept requests after the report, which would otherwise be refused."""
-    handle = World.handle_async_request
+    handle = SimulatedOrchestrator.handle_async_request
 
-    async def never_revoked(self: World, request: Request) -> Response:
+    async def never_revoked(self: SimulatedOrchestrator, request: Request) -> Response:
         self.revoked = False
         return await handle(self, request)
 
-    monkeypatch.setattr(World, "handle_async_request", never_revoked)
+    monkeypatch.setattr(SimulatedOrchestrator, "handle_async_request", never_revoked)
 
 
 def test_second_report_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,21 +15,21 @@ from fuzz.foreign import NESTED, encoded, reply_objects
 from fuzz.profile import fuzzing
 from support.tools import Log, Look, Probe
 from support.wire_rules import assert_well_formed
-from support.world import World
 from trioworker import JobOutcome, open_job
 from trioworker.protocol import wire
+from trioworker.testing import SimulatedOrchestrator
 from trioworker.worker.state.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from support.world import Exchange
+    from trioworker.testing import Exchange
 
 LAST = wire.Reply(content="Whatever that was: the job is complete.", finish_reason="stop")
 DEEP_CALL = b'{"tool_calls": [{"id": "a", "name": "probe", "arguments": {"text": %b}}]}'
 
 
-class Babbling(World):
+class Babbling(SimulatedOrchestrator):
     """A model that answers with these bytes, and then ends the job."""
 
     def __init__(self, replies: Sequence[bytes]) -> None:

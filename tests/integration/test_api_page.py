@@ -13,11 +13,11 @@ import trio
 
 from orchestrator.serving import ADMIN_TOKEN, orchestrator
 from support.model import ScriptedModel
-from support.world import DONE
 from trioworker import Metrics, WorkerConfig, run_job
 from trioworker.orchestrator.openapi_routes import ERRORS, ROUTES
 from trioworker.orchestrator.views import JobView, NewJobRequest, StoredEvent
 from trioworker.protocol.event_data import EVENT_DATA, EventData
+from trioworker.testing import DONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

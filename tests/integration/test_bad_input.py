@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from support.program import TOKEN_VARIABLE, ran, until
 from support.realjob import real_job, real_orchestrator, real_worker
-from support.world import DONE, calling
+from trioworker.testing import DONE, call
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,7 +143,7 @@ async def test_reply_that_was_malformed_once_is_requested_again(store: Store, wo
         garbled.append(path)
         return Response(b"<html>busy</html>")
 
-    async with real_orchestrator(store, [calling(("list_dir", {})), DONE]) as place:
+    async with real_orchestrator(store, [call("list_dir"), DONE]) as place:
         place.intervene = garble_once
         async with real_worker(place, workspace) as job:
             ended = await job.ended()
@@ -153,7 +153,7 @@ async def test_reply_that_was_malformed_once_is_requested_again(store: Store, wo
 
 
 async def test_permanent_refusal_of_the_model_fails_the_job(store: Store, workspace: Path) -> None:
-    async with real_job(store, workspace, [calling(("list_dir", {}))]) as job:
+    async with real_job(store, workspace, [call("list_dir")]) as job:
         ended = await job.ended()
 
     assert ended.code == 1
@@ -164,7 +164,7 @@ async def test_job_that_is_withdrawn_ends_unreported(store: Store, workspace: Pa
     async def refuse(_: str, __: str) -> Response | None:
         return Response("no such job", status_code=404)
 
-    turns = [calling(("shell", {"command": "touch began; while [ ! -e go ]; do sleep 0.05; done"})), DONE]
+    turns = [call("shell", command="touch began; while [ ! -e go ]; do sleep 0.05; done"), DONE]
     async with real_job(store, workspace, turns) as job:
         await until((workspace / "began").exists)
         job.orchestrator.intervene = refuse

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.realjob import real_job
-from support.world import DONE, calling
 from trioworker.orchestrator.backends.script import ScriptedCall, Turn
+from trioworker.testing import DONE, call, reply
 from trioworker.worker.config import DEFAULT_OUTPUT_LIMIT
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 @pytest.mark.parametrize("suffix", ["", "; exit 3"])
 async def test_output_of_three_megabytes_keeps_head_and_tail(store: Store, workspace: Path, suffix: str) -> None:
     command = f"echo the first line; head -c 3000000 /dev/zero | tr '\\0' x; echo; echo the last line{suffix}"
-    async with real_job(store, workspace, [calling(("shell", {"command": command})), DONE]) as job:
+    async with real_job(store, workspace, [call("shell", command=command), DONE]) as job:
         ended = await job.ended()
 
     assert ended.code == 0, ended.err
@@ -45,8 +45,8 @@ async def test_output_of_three_megabytes_keeps_head_and_tail(store: Store, works
 
 async def test_background_process_does_not_delay_its_call_and_survives_it(store: Store, workspace: Path) -> None:
     turns = [
-        calling(("shell", {"command": "sleep 300 & echo $! > pid; echo started"})),
-        calling(("shell", {"command": "kill -0 $(cat pid) && echo it lives"})),
+        call("shell", command="sleep 300 & echo $! > pid; echo started"),
+        call("shell", command="kill -0 $(cat pid) && echo it lives"),
         DONE,
     ]
     async with real_job(store, workspace, turns) as job:
@@ -66,8 +66,8 @@ async def test_commands_have_no_input_to_wait_for(store: Store, workspace: Path)
         "git log | cat; git --paginate log; man -P less ls >/dev/null 2>&1; echo over",
         "read -r line < /dev/tty",
     ]
-    calls = [("shell", {"command": command, "timeout": 30}) for command in commands]
-    async with real_job(store, workspace, [calling(*calls), DONE]) as job:
+    calls = [call("shell", command=command, timeout=30) for command in commands]
+    async with real_job(store, workspace, [reply(*calls), DONE]) as job:
         ended = await job.ended()
 
     assert ended.code == 0, ended.err
@@ -115,11 +115,8 @@ async def test_bad_arguments_are_errors_for_the_model_and_the_job_continues(stor
 async def test_arguments_of_seven_megabytes_are_an_error_and_the_job_continues(store: Store, workspace: Path) -> None:
     text = "x" * 7_000_000
     turns = [
-        calling(
-            ("write_file", {"path": "big.txt", "content": text}),
-            ("shell", {"command": f"echo {text}"}),
-        ),
-        calling(("write_file", {"path": "small.txt", "content": "x"})),
+        reply(call("write_file", path="big.txt", content=text), call("shell", command=f"echo {text}")),
+        call("write_file", path="small.txt", content="x"),
         DONE,
     ]
     async with real_job(store, workspace, turns) as job:

@@ -15,7 +15,7 @@ import trio
 from support.daemons import DAEMONS, HARM
 from support.realjob import real_orchestrator, real_worker
 from support.users import LIBRARIES, as_each_user, home_of, python_for
-from support.world import DONE, calling
+from trioworker.testing import DONE, call
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -39,9 +39,7 @@ async def job_with(
 ) -> AsyncGenerator[RealJob]:
     """A job of the user that runs these commands, each in a folder of its name."""
     python = python_for(become)
-    turns = [
-        calling(("shell", {"command": f"mkdir '{name}'; cd '{name}'\n{command}"})) for name, command in commands.items()
-    ]
+    turns = [call("shell", command=f"mkdir '{name}'; cd '{name}'\n{command}") for name, command in commands.items()]
     with home_of(become) as home:
         async with (
             real_orchestrator(store, [*turns, DONE]) as orchestrator,

@@ -10,7 +10,7 @@ import pytest
 
 from support.program import ran, until
 from support.realjob import real_job
-from support.world import DONE, calling
+from trioworker.testing import DONE, call
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ WAIT_FOR_GO = "touch began; while ! test -e go; do sleep 0.05; done"
 async def test_running_worker_is_healthy_and_ended_one_is_not(store: Store, workspace: Path, tmp_path: Path) -> None:
     path = tmp_path / "health.sock"
     environment = {"TRIOWORKER_HEALTH_SOCKET": str(path)}
-    turns = [calling(("shell", {"command": WAIT_FOR_GO})), DONE]
+    turns = [call("shell", command=WAIT_FOR_GO), DONE]
     async with real_job(store, workspace, turns, "--health-socket", str(path)) as job:
         await until((workspace / "began").exists)
         healthy = await ran("health", environment=environment)
@@ -53,7 +53,7 @@ async def test_running_worker_is_healthy_and_ended_one_is_not(store: Store, work
 
 async def test_hanging_or_killed_worker_is_unhealthy(store: Store, workspace: Path, tmp_path: Path) -> None:
     path = tmp_path / "health.sock"
-    turns = [calling(("shell", {"command": WAIT_FOR_GO})), DONE]
+    turns = [call("shell", command=WAIT_FOR_GO), DONE]
     async with real_job(store, workspace, turns, "--health-socket", str(path)) as job:
         await until((workspace / "began").exists)
         job.program.signal(signal.SIGSTOP)

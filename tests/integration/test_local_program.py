@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from support.program import in_shell, ran
-from support.world import DONE, calling, saying
+from trioworker.testing import DONE, call, reply, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +57,8 @@ async def local(
 
 async def test_json_prints_every_event(workspace: Path) -> None:
     turns = [
-        calling(("write_file", {"path": "a.txt", "content": "one\n"}), content="I write."),
-        calling(("shell", {"command": "cat a.txt; echo two >> a.txt"})),
+        reply(call("write_file", path="a.txt", content="one\n"), text="I write."),
+        call("shell", command="cat a.txt; echo two >> a.txt"),
         DONE,
     ]
     ended = await local(workspace, turns, "--json")
@@ -76,8 +76,8 @@ async def test_json_prints_every_event(workspace: Path) -> None:
 
 async def test_a_line_on_stdin_is_a_follow_up(workspace: Path) -> None:
     turns = [
-        calling(("shell", {"command": "sleep 1.5"})),
-        saying("The job is complete. So is the other thing.", expect="And the other thing"),
+        call("shell", command="sleep 1.5"),
+        say("The job is complete. So is the other thing.", expect="And the other thing"),
     ]
     ended = await local(workspace, turns, "--json", "--follow-ups", "-", stdin=b"And the other thing.\n")
 
@@ -100,7 +100,7 @@ async def test_a_loop_over_the_lines_of_stdin_runs_each_line(workspace: Path) ->
 async def test_a_task_on_stdin_longer_than_an_argument_reaches_the_model(workspace: Path) -> None:
     # Two bytes per character in UTF-8, six in JSON that is limited to ASCII.
     text = "\u044f" * 199_000 + " last-word"
-    turns = [saying("The job is complete.", expect="last-word")]
+    turns = [say("The job is complete.", expect="last-word")]
     ended = await local(workspace, turns, "--json", "--context-limit", "150000", task="-", stdin=text.encode())
 
     assert ended.code == 0, ended.out + ended.err
@@ -111,8 +111,8 @@ async def test_a_task_on_stdin_longer_than_an_argument_reaches_the_model(workspa
 async def test_a_tool_in_the_working_directory_is_added_to_the_built_in_ones_also_in_a_replay(workspace: Path) -> None:
     (workspace.parent / "words.py").write_text(WORD_COUNT)
     turns = [
-        calling(("word_count", {"text": "a b c"}), ("list_dir", {})),
-        saying("The job is complete.", expect="3 words"),
+        reply(call("word_count", text="a b c"), call("list_dir")),
+        say("The job is complete.", expect="3 words"),
     ]
     there = in_shell("", before=f"cd {shlex.quote(str(workspace.parent))};")
     ours = ("--tool", "words:WordCount")
@@ -127,10 +127,10 @@ async def test_a_tool_in_the_working_directory_is_added_to_the_built_in_ones_als
 @pytest.mark.parametrize(
     ("turns", "options", "code", "end"),
     [
-        ([calling(("list_dir", {}))] * 3, ["--max-iterations", "2"], 1, "max iterations (2) exceeded"),
-        ([saying("It comes too late.", delay=300)], ["--timeout", "1"], 1, "Execution timed out"),
-        ([saying(""), saying(None), saying("  ")], [], 1, "three empty replies"),
-        ([calling(("shell", {"command": "exit 7"})), DONE], [], 0, "The job is complete."),
+        ([call("list_dir")] * 3, ["--max-iterations", "2"], 1, "max iterations (2) exceeded"),
+        ([say("It comes too late.", delay=300)], ["--timeout", "1"], 1, "Execution timed out"),
+        ([say(""), say(None), say("  ")], [], 1, "three empty replies"),
+        ([call("shell", command="exit 7"), DONE], [], 0, "The job is complete."),
     ],
 )
 async def test_the_exit_code_is_the_workers(
@@ -145,8 +145,8 @@ async def test_the_exit_code_is_the_workers(
 async def test_a_killed_worker_resumes_from_its_journal(workspace: Path) -> None:
     deadly = "test -e killed || { touch killed; kill -9 $PPID; sleep 60; }; echo survived"
     turns = [
-        calling(("shell", {"command": "echo once >> count"})),
-        calling(("shell", {"command": deadly})),
+        call("shell", command="echo once >> count"),
+        call("shell", command=deadly),
         DONE,
     ]
     state = workspace.parent / "state"

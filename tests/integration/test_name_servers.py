@@ -15,7 +15,7 @@ import trio
 
 from support.program import TOKEN_VARIABLE, WAIT_TIMEOUT
 from support.realjob import RealJob, real_orchestrator
-from support.world import DONE
+from trioworker.testing import DONE
 
 if TYPE_CHECKING:
     from collections.abc import Generator

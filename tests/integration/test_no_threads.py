@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from support.program import ran
-from support.world import DONE, calling
+from trioworker.testing import DONE, call
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ async def run_without_threads(workspace: Path, *allowed: str) -> Ended:
     """Run a job with a command on a machine that starts only threads with these names."""
     (workspace.parent / "sitecustomize.py").write_text(REFUSE.format(allowed=allowed))
     script = workspace.parent / "turns.json"
-    script.write_bytes(msgspec.json.encode([calling(("shell", {"command": "true"})), DONE]))
+    script.write_bytes(msgspec.json.encode([call("shell", command="true"), DONE]))
     at = ("--workspace", str(workspace), "--llm", f"script:{script}")
     return await ran("local", "Fix the parser.", *at, environment={"PYTHONPATH": str(workspace.parent)})
 

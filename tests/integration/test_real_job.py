@@ -9,7 +9,7 @@ import pytest
 from support.fault_proxy import fault_proxy
 from support.program import until
 from support.realjob import real_job, real_orchestrator, real_worker
-from support.world import DONE, calling, saying
+from trioworker.testing import DONE, call, reply, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.integration
 async def test_job_of_three_tools_changes_files_and_is_reported(store: Store, workspace: Path) -> None:
     (workspace / "parser.py").write_text("def parse():\n    return 1\n")
     turns = [
-        calling(("read_file", {"path": "parser.py"}), content="Looking at it."),
-        calling(("apply_patch", {"path": "parser.py", "old_string": "return 1", "new_string": "return 2"})),
-        calling(("shell", {"command": "python3 -c 'import parser as p; print(p.parse())' && echo ok > ran.txt"})),
+        reply(call("read_file", path="parser.py"), text="Looking at it."),
+        call("apply_patch", path="parser.py", old_string="return 1", new_string="return 2"),
+        call("shell", command="python3 -c 'import parser as p; print(p.parse())' && echo ok > ran.txt"),
         DONE,
     ]
     async with real_job(store, workspace, turns, FOO="granted-value") as job:
@@ -58,7 +58,7 @@ async def test_job_of_three_tools_changes_files_and_is_reported(store: Store, wo
 
 
 async def test_conversation_has_the_order_that_providers_require(store: Store, workspace: Path) -> None:
-    turns = [calling(("list_dir", {}), ("glob", {"pattern": "*"})), saying("Half of it is done."), DONE]
+    turns = [reply(call("list_dir"), call("glob", pattern="*")), say("Half of it is done."), DONE]
     async with real_job(store, workspace, turns) as job:
         ended = await job.ended()
 
@@ -77,7 +77,7 @@ async def test_conversation_has_the_order_that_providers_require(store: Store, w
 
 
 async def test_follow_up_joins_the_running_job(store: Store, workspace: Path) -> None:
-    turns = [calling(("shell", {"command": "while [ ! -e go ]; do sleep 0.05; done"})), DONE]
+    turns = [call("shell", command="while [ ! -e go ]; do sleep 0.05; done"), DONE]
     async with real_job(store, workspace, turns) as job:
         await job.until_event("tool_use")
         polls = job.orchestrator.requests.count(("GET", "prompt"))
@@ -97,7 +97,7 @@ async def until_polled_again(requests: list[tuple[str, str]], polls: int) -> Non
 
 
 async def test_job_fails_after_max_iterations(store: Store, workspace: Path) -> None:
-    async with real_job(store, workspace, [calling(("list_dir", {}))] * 4, "--max-iterations", "3") as job:
+    async with real_job(store, workspace, [call("list_dir")] * 4, "--max-iterations", "3") as job:
         ended = await job.ended()
 
     assert ended.code == 1
@@ -108,7 +108,7 @@ async def test_job_fails_after_max_iterations(store: Store, workspace: Path) -> 
 
 
 async def test_two_phase_requests_tool_calls_first_and_then_a_response(store: Store, workspace: Path) -> None:
-    turns = [calling(("write_file", {"path": "a.txt", "content": "a"})), DONE]
+    turns = [call("write_file", path="a.txt", content="a"), DONE]
     async with real_job(store, workspace, turns, "--reasoning", "two-phase") as job:
         ended = await job.ended()
 
@@ -119,7 +119,7 @@ async def test_two_phase_requests_tool_calls_first_and_then_a_response(store: St
 
 
 async def test_connections_that_close_after_each_response_lose_no_event(store: Store, workspace: Path) -> None:
-    turns = [calling(("list_dir", {})), calling(("glob", {"pattern": "*"})), DONE]
+    turns = [call("list_dir"), call("glob", pattern="*"), DONE]
     async with (
         real_orchestrator(store, turns) as orchestrator,
         fault_proxy(orchestrator.url, keep_alive=False) as proxy,

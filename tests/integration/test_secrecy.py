@@ -11,7 +11,7 @@ import pytest
 
 from support.program import TOKEN_VARIABLE, ran, until
 from support.realjob import real_job, real_orchestrator, real_worker
-from support.world import DONE, calling
+from trioworker.testing import DONE, call, reply
 
 if TYPE_CHECKING:
     from trioworker.orchestrator.store import Store
@@ -27,7 +27,7 @@ READ_ENVIRONMENTS = (
 
 
 async def test_token_is_out_of_the_reach_of_tools(store: Store, workspace: Path) -> None:
-    turns = [calling(("shell", {"command": READ_ENVIRONMENTS})), DONE]
+    turns = [call("shell", command=READ_ENVIRONMENTS), DONE]
     async with real_job(store, workspace, turns, "--log-level", "debug") as job:
         await until((workspace / "started").exists)
         environment = _environment_of(job.program.pid)
@@ -58,7 +58,7 @@ def _environment_of(pid: int) -> bytes:
 async def test_granted_credential_reaches_only_the_tool(store: Store, workspace: Path) -> None:
     value = "granted-value-4711-and-more"
     show = 'printf %s "$SERVICE_KEY" > seen; echo "key: $SERVICE_KEY"; echo "again: $SERVICE_KEY" >&2'
-    turns = [calling(("shell", {"command": show}), ("read_file", {"path": "seen"})), DONE]
+    turns = [reply(call("shell", command=show), call("read_file", path="seen")), DONE]
     async with real_job(store, workspace, turns, "--log-level", "debug", SERVICE_KEY=value) as job:
         ended = await job.ended()
 
@@ -72,7 +72,7 @@ async def test_granted_credential_reaches_only_the_tool(store: Store, workspace:
 
 
 async def test_tool_environment_has_only_listed_variables(store: Store, workspace: Path) -> None:
-    async with real_orchestrator(store, [calling(("shell", {"command": "env > environment"})), DONE]) as orchestrator:
+    async with real_orchestrator(store, [call("shell", command="env > environment"), DONE]) as orchestrator:
         secrets = {"AWS_SECRET_ACCESS_KEY": "s3cr3t", "DATABASE_URL": "postgres://u:p@h", "OPENAI_API_KEY": "sk-x"}
         async with real_worker(orchestrator, workspace, environment=secrets) as job:
             ended = await job.ended()
@@ -87,7 +87,7 @@ async def test_tool_environment_has_only_listed_variables(store: Store, workspac
 
 
 async def test_json_log_lines_can_be_parsed(store: Store, workspace: Path) -> None:
-    turns = [calling(("read_file", {"path": "no such file"})), DONE]
+    turns = [call("read_file", path="no such file"), DONE]
     async with real_job(store, workspace, turns, "--log-format", "json", "--log-level", "debug") as job:
         ended = await job.ended()
 

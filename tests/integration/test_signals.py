@@ -11,7 +11,7 @@ import pytest
 
 from support.program import in_shell, started, until
 from support.realjob import real_job, real_orchestrator, real_worker
-from support.world import DONE, calling
+from trioworker.testing import DONE, call
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -33,7 +33,7 @@ def handles_signals(pid: int) -> bool:
 
 @pytest.mark.parametrize("number", SIGNALS)
 async def test_signal_cancels_the_job_and_it_is_reported(store: Store, workspace: Path, number: signal.Signals) -> None:
-    async with real_job(store, workspace, [calling(("shell", {"command": SLEEP})), DONE]) as job:
+    async with real_job(store, workspace, [call("shell", command=SLEEP), DONE]) as job:
         await until((workspace / "began").exists)
         job.program.signal(number)
         ended = await job.ended()
@@ -58,7 +58,7 @@ async def test_signal_before_the_imports_cancels_the_job(store: Store, workspace
 
 async def test_nohup_keeps_a_local_job_from_its_terminals_end(workspace: Path) -> None:
     script = workspace.parent / "turns.json"
-    script.write_bytes(msgspec.json.encode([calling(("shell", {"command": WAIT})), DONE]))
+    script.write_bytes(msgspec.json.encode([call("shell", command=WAIT), DONE]))
     command = ("local", "Wait.", "--workspace", str(workspace), "--llm", f"script:{script}")
     async with started(*command, prefix=("nohup",)) as program:
         await until((workspace / "began").exists)
@@ -71,7 +71,7 @@ async def test_nohup_keeps_a_local_job_from_its_terminals_end(workspace: Path) -
 
 
 async def test_ignored_sighup_does_not_stop_the_job(store: Store, workspace: Path) -> None:
-    turns = [calling(("shell", {"command": WAIT})), DONE]
+    turns = [call("shell", command=WAIT), DONE]
     async with (
         real_orchestrator(store, turns) as orchestrator,
         real_worker(orchestrator, workspace, prefix=in_shell("", "trap '' HUP;")) as job,

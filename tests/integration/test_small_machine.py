@@ -15,8 +15,8 @@ import pytest
 from support.memory import calls, measured
 from support.program import TOKEN_VARIABLE, ran
 from support.realjob import real_orchestrator, real_worker
-from support.world import DONE, calling
 from trioworker.protocol.limits import MIB
+from trioworker.testing import DONE, call
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -139,7 +139,7 @@ async def test_output_that_cannot_be_kept_is_shown_with_the_reason(
     store: Store, workspace: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "temporary"
-    turns = [calling(("shell", {"command": "seq 100000"})), DONE]
+    turns = [call("shell", command="seq 100000"), DONE]
     with small_disk(folder, MIB // 8):
         async with (
             real_orchestrator(store, turns) as orchestrator,

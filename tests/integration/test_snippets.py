@@ -16,12 +16,12 @@ import trio
 from orchestrator.serving import serving
 from support.model import ScriptedModel
 from support.pages import PAGES, ROOT, blocks, run_pytest, run_python, write_files
-from support.world import DONE
 from trioworker.cli.arguments import checked
 from trioworker.cli.parser import parse
 from trioworker.errors import ConfigError
 from trioworker.orchestrator.app import make_app
 from trioworker.orchestrator.store import Store
+from trioworker.testing import DONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

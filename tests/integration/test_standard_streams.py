@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from support.program import in_shell, ran, started, until
 from support.realjob import real_job, real_orchestrator, real_worker
-from support.world import DONE, calling
+from trioworker.testing import DONE, call, reply
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,14 +29,14 @@ LATIN_1 = os.fsdecode(b"caf\xe9")
 
 def local(workspace: Path, *options: str) -> tuple[str, ...]:
     script = workspace.parent / "turns.json"
-    script.write_bytes(msgspec.json.encode([calling(("shell", {"command": "echo seen"})), DONE]))
+    script.write_bytes(msgspec.json.encode([call("shell", command="echo seen"), DONE]))
     state = str(workspace.parent / "state")
     return ("local", "x", "--workspace", str(workspace), "--llm", f"script:{script}", "--state-dir", state, *options)
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ALL_CLOSED, FULL])
 async def test_job_of_a_worker_with_closed_streams_completes(store: Store, workspace: Path, closed: str) -> None:
-    turns = [calling(("shell", {"command": "cat; echo seen"})), DONE]
+    turns = [call("shell", command="cat; echo seen"), DONE]
     async with (
         real_orchestrator(store, turns) as orchestrator,
         real_worker(orchestrator, workspace, prefix=in_shell(closed)) as job,
@@ -80,8 +80,7 @@ async def test_log_that_nobody_reads_does_not_stop_the_job(store: Store, workspa
     async def refuse_events(_: str, path: str) -> Response | None:
         return Response("no " * 20_000, status_code=400) if path == "event" else None
 
-    call: tuple[str, dict[str, object]] = ("list_dir", {})
-    turns = [calling(*[call] * 20) for _ in range(8)]
+    turns = [reply(*[call("list_dir")] * 20) for _ in range(8)]
     log = workspace.parent / "log"
     os.mkfifo(log)
     # Opened for reading, so that the worker can write until the pipe is full.
@@ -126,7 +125,7 @@ async def test_result_that_nobody_reads_does_not_hang_the_worker(store: Store, w
 
 async def test_signal_ends_a_local_job_whose_output_nobody_reads(workspace: Path) -> None:
     (workspace / "long").write_text("x" * 190 + "\n")
-    turns = [calling(*[("shell", {"command": "yes $(cat long) | head -20; touch last"})] * 20) for _ in range(4)]
+    turns = [reply(*[call("shell", command="yes $(cat long) | head -20; touch last")] * 20) for _ in range(4)]
     command = local(workspace)
     (workspace.parent / "turns.json").write_bytes(msgspec.json.encode([*turns, DONE]))
     out = workspace.parent / "out"
@@ -212,7 +211,7 @@ async def test_local_prints_in_a_locale_without_utf8(workspace: Path) -> None:
 
 async def test_worker_without_a_home_completes_the_job(store: Store, workspace: Path) -> None:
     async with (
-        real_orchestrator(store, [calling(("shell", {"command": "cd && pwd"})), DONE]) as orchestrator,
+        real_orchestrator(store, [call("shell", command="cd && pwd"), DONE]) as orchestrator,
         real_worker(orchestrator, workspace, prefix=("env", "-u", "HOME")) as job,
     ):
         ended = await job.ended()

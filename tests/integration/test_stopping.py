@@ -10,7 +10,7 @@ import trio
 
 from support.program import WAIT_TIMEOUT, until
 from support.realjob import real_job, real_orchestrator, real_worker
-from support.world import DONE, calling
+from trioworker.testing import DONE, call, reply
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +58,7 @@ def assert_cancelled(job: RealJob, ended: Ended, number: signal.Signals) -> None
 
 @pytest.mark.parametrize("command", [PLAIN, IGNORING_SIGTERM, DETACHED, IGNORING_SIGTERM_AND_DETACHED])
 async def test_sigterm_during_a_tool_cancels_the_job(store: Store, workspace: Path, command: str) -> None:
-    async with real_job(store, workspace, [calling(("shell", {"command": command})), DONE]) as job:
+    async with real_job(store, workspace, [call("shell", command=command), DONE]) as job:
         await until((workspace / "began").exists)
         assert job.survivors() != {}
         ended = await stop_with(signal.SIGTERM, job)
@@ -68,7 +68,7 @@ async def test_sigterm_during_a_tool_cancels_the_job(store: Store, workspace: Pa
 
 
 async def test_sigint_during_a_tool_cancels_the_job(store: Store, workspace: Path) -> None:
-    async with real_job(store, workspace, [calling(("shell", {"command": PLAIN})), DONE]) as job:
+    async with real_job(store, workspace, [call("shell", command=PLAIN), DONE]) as job:
         await until((workspace / "began").exists)
         ended = await stop_with(signal.SIGINT, job)
 
@@ -76,7 +76,7 @@ async def test_sigint_during_a_tool_cancels_the_job(store: Store, workspace: Pat
 
 
 async def test_sigterm_during_a_request_to_the_model_cancels_both(store: Store, workspace: Path) -> None:
-    async with real_job(store, workspace, [calling(("list_dir", {}), delay=300)]) as job:
+    async with real_job(store, workspace, [reply(call("list_dir"), delay=300)]) as job:
         await until(lambda: job.model.requests)
         ended = await stop_with(signal.SIGTERM, job)
 
@@ -86,7 +86,7 @@ async def test_sigterm_during_a_request_to_the_model_cancels_both(store: Store, 
 
 
 async def test_a_background_process_of_an_earlier_call_is_terminated(store: Store, workspace: Path) -> None:
-    turns = [calling(("shell", {"command": "sleep 300 & echo $! > began"})), calling(("list_dir", {}), delay=300)]
+    turns = [call("shell", command="sleep 300 & echo $! > began"), reply(call("list_dir"), delay=300)]
     async with real_job(store, workspace, turns) as job:
         await until(lambda: len(job.model.requests) == 2)
         assert "sleep 300" in job.survivors().values()
@@ -104,7 +104,7 @@ async def test_a_second_signal_does_not_interrupt_the_shutdown(store: Store, wor
             await signals_sent.wait()
         return None
 
-    async with real_job(store, workspace, [calling(("shell", {"command": PLAIN})), DONE]) as job:
+    async with real_job(store, workspace, [call("shell", command=PLAIN), DONE]) as job:
         await until((workspace / "began").exists)
         await job.until_event("tool_use")
         job.orchestrator.intervene = hold_the_result
@@ -140,7 +140,7 @@ async def test_a_signal_during_the_report_counts_as_reported(store: Store, works
 
 
 async def test_an_unreachable_orchestrator_is_exit_code_5(store: Store, workspace: Path) -> None:
-    async with real_job(store, workspace, [calling(("shell", {"command": PLAIN})), DONE], "--grace", "1") as job:
+    async with real_job(store, workspace, [call("shell", command=PLAIN), DONE], "--grace", "1") as job:
         await until((workspace / "began").exists)
         job.orchestrator.close()
         ended = await stop_with(signal.SIGTERM, job)
@@ -158,7 +158,7 @@ async def test_a_silent_orchestrator_does_not_delay_the_exit(store: Store, works
             await trio.sleep_forever()
         return None
 
-    async with real_job(store, workspace, [calling(("shell", {"command": PLAIN})), DONE], "--grace", "1") as job:
+    async with real_job(store, workspace, [call("shell", command=PLAIN), DONE], "--grace", "1") as job:
         await until((workspace / "began").exists)
         job.orchestrator.intervene = never_respond
         ended = await stop_with(signal.SIGTERM, job)

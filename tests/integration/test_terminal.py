@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from support.pty_shell import in_terminal
-from support.world import DONE, calling
+from trioworker.testing import DONE, call, reply
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-STEPS = calling(*[("shell", {"command": f"sleep 0.3; echo step {number}"}) for number in range(1, 11)])
-SLEEP = calling(("shell", {"command": "sleep 60"}))
+STEPS = reply(*(call("shell", command=f"sleep 0.3; echo step {number}") for number in range(1, 11)))
+SLEEP = call("shell", command="sleep 60")
 
 
 def local(workspace: Path, *turns: Turn) -> list[str]:
@@ -154,7 +154,7 @@ def test_json_and_dumb_terminals_get_plain_lines(workspace: Path, options: tuple
 
 def test_a_terminal_that_is_stopped_does_not_stop_the_job(workspace: Path) -> None:
     done = workspace / "done"
-    work = calling(("shell", {"command": f"echo x > {done}"}))
+    work = call("shell", command=f"echo x > {done}")
     command = [word.strip("'") for word in local(workspace, STEPS, work, SLEEP)]
     with in_terminal(*command) as (terminal, process):
         terminal.until_text("  step 1")

@@ -12,7 +12,7 @@ import pytest
 
 from support.program import WAIT_TIMEOUT
 from support.realjob import real_job
-from support.world import DONE, calling
+from trioworker.testing import DONE, call, reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ async def test_tool_that_times_out_is_terminated_with_its_tree_and_the_job_conti
     message = ""
     for seconds in LIMITS:
         survivors.clear()
-        turns = [calling(("shell", {"command": TREE, "timeout": seconds})), DONE]
+        turns = [call("shell", command=TREE, timeout=seconds), DONE]
         async with real_job(store, workspace, turns) as job:
 
             async def check_survivors(number: int, job: RealJob = job) -> None:
@@ -76,7 +76,7 @@ async def test_tool_that_times_out_is_terminated_with_its_tree_and_the_job_conti
 
 
 async def test_job_that_reaches_its_deadline_is_reported(store: Store, workspace: Path) -> None:
-    turns = [calling(("shell", {"command": TREE})), DONE]
+    turns = [call("shell", command=TREE), DONE]
     job, ended = await run_to_deadline(store, workspace, turns, lambda _: (workspace / "started").exists())
 
     assert ended.code == 1, ended.err
@@ -86,7 +86,7 @@ async def test_job_that_reaches_its_deadline_is_reported(store: Store, workspace
 
 
 async def test_job_whose_model_never_answers_reaches_its_deadline(store: Store, workspace: Path) -> None:
-    turns = [calling(("list_dir", {}), delay=300)]
+    turns = [reply(call("list_dir"), delay=300)]
     job, ended = await run_to_deadline(store, workspace, turns, lambda job: job.model.requests)
 
     assert ended.code == 1, ended.err

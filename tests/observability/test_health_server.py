@@ -15,10 +15,11 @@ import trio
 from loguru import logger
 
 from support.tools import Log, Probe
-from support.world import DONE, JOB_ID, TOKEN, Exchange, Fault, World, calling
 from trioworker import JobOutcome, RefusedError, open_job, run_job
 from trioworker.cli.main import main
 from trioworker.observability.health_check import Health
+from trioworker.testing import DONE, Exchange, Fault, SimulatedOrchestrator, call, reply
+from trioworker.testing.simulated_orchestrator import JOB_ID, TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ def summary(health: Health) -> tuple[str, int, float]:
     return health.state, health.iteration, round(health.idle, 1)
 
 
-async def health_at(world: World, workspace: Path, path: Path, at: float, **more: Any) -> Health:
+async def health_at(world: SimulatedOrchestrator, workspace: Path, path: Path, at: float, **more: Any) -> Health:
     """The health of the worker `at` seconds after its start."""
     answers: list[Health] = []
 
@@ -90,7 +91,7 @@ async def health_at(world: World, workspace: Path, path: Path, at: float, **more
 async def test_state_before_the_job_is_fetched_is_starting(
     workspace: Path, path: Path, autojump_clock: MockClock
 ) -> None:
-    health = await health_at(World(latency=4.0), workspace, path, 1.0)
+    health = await health_at(SimulatedOrchestrator(latency=4.0), workspace, path, 1.0)
     assert summary(health) == ("starting", 0, 1.0)
     assert health.job_id == JOB_ID
     assert health.actors == {}
@@ -99,7 +100,7 @@ async def test_state_before_the_job_is_fetched_is_starting(
 async def test_state_during_a_model_request_is_waiting_for_model(
     workspace: Path, path: Path, autojump_clock: MockClock
 ) -> None:
-    health = await health_at(World(thinking=30.0), workspace, path, 20.0)
+    health = await health_at(SimulatedOrchestrator(thinking=30.0), workspace, path, 20.0)
     assert (health.state, health.iteration) == ("waiting for model", 1)
     assert 19.0 < health.idle <= 20.0
     assert {name: (actor.state, actor.restarts) for name, actor in health.actors.items()} == dict.fromkeys(
@@ -108,7 +109,7 @@ async def test_state_during_a_model_request_is_waiting_for_model(
 
 
 async def test_state_during_a_call_is_running_tool(workspace: Path, path: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"text": "secret plan", "seconds": 40.0})), DONE])
+    world = SimulatedOrchestrator([call("probe", text="secret plan", seconds=40.0), DONE])
     health = await health_at(world, workspace, path, 31.0)
     assert (health.state, health.tools) == ("running tool", ("probe",))
     assert 29.0 < health.idle < 31.0
@@ -117,7 +118,7 @@ async def test_state_during_a_call_is_running_tool(workspace: Path, path: Path, 
 async def test_state_while_the_report_is_delayed_is_shutting_down(
     workspace: Path, path: Path, autojump_clock: MockClock
 ) -> None:
-    world = World()
+    world = SimulatedOrchestrator()
     world.fault = lambda x: Fault(kind="delay", delay=20.0) if x.path == "complete" else None
     health = await health_at(world, workspace, path, 10.0)
     assert health.state == "shutting down"
@@ -125,14 +126,14 @@ async def test_state_while_the_report_is_delayed_is_shutting_down(
 
 
 async def test_each_iteration_counts_as_progress(workspace: Path, path: Path, autojump_clock: MockClock) -> None:
-    world = World([*(calling(("probe", {"text": str(n)})) for n in range(20)), DONE], thinking=2.0)
+    world = SimulatedOrchestrator([*(call("probe", text=str(n)) for n in range(20)), DONE], thinking=2.0)
     health = await health_at(world, workspace, path, 30.0)
     assert health.iteration > 5
     assert health.idle <= 2.0
 
 
 async def test_failed_requests_do_not_count_as_progress(workspace: Path, path: Path, autojump_clock: MockClock) -> None:
-    world = World()
+    world = SimulatedOrchestrator()
 
     def away(exchange: Exchange) -> Fault | None:
         return Fault(kind="refused") if exchange.path.startswith("llm/") and exchange.at < 60.0 + began else None
@@ -144,7 +145,7 @@ async def test_failed_requests_do_not_count_as_progress(workspace: Path, path: P
 
 
 async def test_restarts_are_counted(workspace: Path, path: Path, autojump_clock: MockClock) -> None:
-    world = World(thinking=5.0)
+    world = SimulatedOrchestrator(thinking=5.0)
     async with open_job(world.config(workspace, health_socket=path), transport=world) as job:
         await trio.sleep(1.0)
         job.actors["reasoner"].cancel()
@@ -159,7 +160,7 @@ async def test_response_contains_no_content_and_no_token(
     workspace: Path, path: Path, autojump_clock: MockClock
 ) -> None:
     answers: list[bytes] = []
-    world = World([calling(("probe", {"text": "a secret plan", "seconds": 9.0}), content="Let me see."), DONE])
+    world = SimulatedOrchestrator([reply(call("probe", text="a secret plan", seconds=9.0), text="Let me see."), DONE])
     async with open_job(world.config(workspace, health_socket=path), transport=world, tools=[Probe(Log())]) as job:
         await trio.sleep(5.0)
         answers.append(await read_response(path))
@@ -173,7 +174,7 @@ async def test_response_contains_no_content_and_no_token(
 async def test_clients_that_read_nothing_delay_neither_job_nor_others(
     workspace: Path, path: Path, autojump_clock: MockClock
 ) -> None:
-    world = World(thinking=20.0)
+    world = SimulatedOrchestrator(thinking=20.0)
     async with open_job(world.config(workspace, health_socket=path), transport=world) as job:
         await trio.sleep(5.0)
         idlers = [await trio.open_unix_socket(str(path)) for _ in range(5)]
@@ -188,7 +189,7 @@ async def test_clients_that_read_nothing_delay_neither_job_nor_others(
 async def test_socket_has_mode_0600_and_is_removed_at_the_end(
     workspace: Path, path: Path, autojump_clock: MockClock
 ) -> None:
-    world = World()
+    world = SimulatedOrchestrator()
     async with open_job(world.config(workspace, health_socket=path), transport=world) as job:
         mode = mode_of(path)
         await job.wait()
@@ -199,7 +200,7 @@ async def test_socket_has_mode_0600_and_is_removed_at_the_end(
 async def test_socket_is_removed_when_the_job_is_refused(
     workspace: Path, path: Path, autojump_clock: MockClock
 ) -> None:
-    world = World()
+    world = SimulatedOrchestrator()
     world.fault = lambda _: Fault(kind="status", status=404)
     with pytest.raises(RefusedError):
         await run_job(world.config(workspace, health_socket=path), transport=world)
@@ -211,12 +212,12 @@ async def test_socket_of_a_killed_worker_is_replaced(workspace: Path, path: Path
         killed.bind(str(path))
         killed.listen()
     assert is_socket(path)
-    health = await health_at(World(), workspace, path, 0.5)
+    health = await health_at(SimulatedOrchestrator(), workspace, path, 0.5)
     assert health.job_id == JOB_ID
 
 
 async def run_with_warning(workspace: Path, path: Path, log: list[str]) -> tuple[JobOutcome, str]:
-    world = World()
+    world = SimulatedOrchestrator()
     outcome = await run_job(world.config(workspace, health_socket=path), transport=world)
     (warning,) = [line.strip() for line in log if line.startswith("WARNING")]
     return outcome, warning

@@ -14,9 +14,9 @@ from loguru import logger
 from observability.collector import Collector
 from support.program import until
 from support.tools import Log, Probe
-from support.world import DONE, Fault, World, calling
 from trioworker import JobOutcome, open_job, run_job
 from trioworker.observability.otlp_export import FLUSH_TIMEOUT
+from trioworker.testing import DONE, Fault, SimulatedOrchestrator, call
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
-class HeaderWorld(World):
+class HeaderWorld(SimulatedOrchestrator):
     """A world that keeps the `traceparent` header of each request, with its method and path."""
 
     def __init__(self) -> None:
-        super().__init__([calling(("probe", {})), DONE], thinking=0.0)
+        super().__init__([call("probe"), DONE], thinking=0.0)
         self.carried: list[tuple[str, str | None]] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -54,7 +54,7 @@ def warnings() -> list[str]:
     return lines
 
 
-async def run(world: World, workspace: Path) -> JobOutcome:
+async def run(world: SimulatedOrchestrator, workspace: Path) -> JobOutcome:
     return await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
 
 
@@ -149,7 +149,7 @@ async def test_unsampled_spans_are_not_exported(workspace: Path, monkeypatch: py
 
 async def test_failures_and_restarts_are_exported(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     collector, world = Collector(), HeaderWorld()
-    world.model.turns = [calling(("probe", {"error": "no"})), calling(("probe", {"seconds": 0.3})), DONE]
+    world.script = [call("probe", error="no"), call("probe", seconds=0.3), DONE]
     failures = iter([Fault(kind="status", status=503)])
     world.fault = lambda exchange: next(failures, None) if exchange.path == "event" else None
     async with collector.running() as url:
@@ -210,7 +210,7 @@ async def test_queued_spans_are_sent_after_a_cancel_from_outside(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     collector, world = Collector(), HeaderWorld()
-    world.model.turns = [calling(("probe", {"seconds": 60.0})), DONE]
+    world.script = [call("probe", seconds=60.0), DONE]
     async with collector.running() as url:
         monkeypatch.setenv(ENDPOINT, url)
         with trio.move_on_after(0.5):

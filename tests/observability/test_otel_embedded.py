@@ -13,11 +13,11 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from observability.collector import Collector
 from support.tools import Log, Probe
-from support.world import DONE, World, calling
 from trioworker import run_job
 from trioworker.observability.guarded_sink import GuardedSink
 from trioworker.observability.otlp_export import SpanQueue
 from trioworker.observability.recording import RecordingTracer
+from trioworker.testing import DONE, SimulatedOrchestrator, call
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +83,7 @@ def test_sink_that_raises_is_used_no_further(warnings: list[str]) -> None:
 
 async def collected(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Collector:
     """The spans of a job that went well."""
-    collector, world = Collector(), World([calling(("probe", {})), DONE], thinking=0.0)
+    collector, world = Collector(), SimulatedOrchestrator([call("probe"), DONE], thinking=0.0)
     async with collector.running() as url:
         monkeypatch.setenv(ENDPOINT, url)
         assert (await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])).success

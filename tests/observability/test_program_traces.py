@@ -11,8 +11,8 @@ import trio
 from observability.tracefile import read_trace
 from support.program import until
 from support.realjob import real_job, real_orchestrator, real_worker
-from support.world import DONE, calling
 from trioworker.orchestrator.store import Store
+from trioworker.testing import DONE, call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ def store() -> Iterator[Store]:
 
 async def test_trace_of_a_killed_worker_shows_unfinished_spans(store: Store, workspace: Path) -> None:
     file = workspace.parent / "trace.json"
-    turns = [calling(("shell", {"command": "sleep 60"})), DONE]
+    turns = [call("shell", command="sleep 60"), DONE]
     async with real_job(store, workspace, turns, "--trace", str(file)) as job:
         # A started span is in the file after the next flush.
         await until(lambda: file.exists() and '"shell"' in file.read_text())
@@ -57,8 +57,8 @@ async def test_trace_of_a_killed_worker_shows_unfinished_spans(store: Store, wor
         await job.program.ended()
     trace = read_trace(file)
     assert not trace.complete
-    (call,) = trace.of_kind("tool")
-    assert (call.name, call.ended) == ("shell", None)
+    (span,) = trace.of_kind("tool")
+    assert (span.name, span.ended) == ("shell", None)
     assert trace.named("POST llm/complete_with_tools")[0].seconds > 0
     assert {span.name for span in trace.slices if span.ended is None} >= {"job", "shell", "answers to the calls"}
 

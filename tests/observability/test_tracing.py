@@ -10,8 +10,9 @@ import trio
 
 from observability.tracefile import Trace, read_trace
 from support.tools import Log, Look, Probe
-from support.world import DONE, TOKEN, Exchange, Fault, World, calling
 from trioworker import ConfigError, JobOutcome, open_job, run_job
+from trioworker.testing import DONE, Exchange, Fault, SimulatedOrchestrator, call, reply
+from trioworker.testing.simulated_orchestrator import TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "trace.json"
 
 
-async def traced(world: World, workspace: Path, file: Path, **more: Any) -> tuple[Trace, JobOutcome]:
+async def traced(world: SimulatedOrchestrator, workspace: Path, file: Path, **more: Any) -> tuple[Trace, JobOutcome]:
     """Run the world's job; return its trace and its outcome."""
     config = world.config(workspace, trace=file, **more)
     outcome = await run_job(config, transport=world, tools=[Probe(Log()), Look(Log())])
@@ -34,7 +35,7 @@ async def traced(world: World, workspace: Path, file: Path, **more: Any) -> tupl
 
 
 async def test_spans_are_on_the_track_of_their_actor(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"text": "one"})), DONE])
+    world = SimulatedOrchestrator([call("probe", text="one"), DONE])
     trace, _ = await traced(world, workspace, file)
 
     assert trace.complete
@@ -51,7 +52,7 @@ async def test_spans_are_on_the_track_of_their_actor(workspace: Path, file: Path
 async def test_trace_contains_every_request_with_its_status(
     workspace: Path, file: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([calling(("probe", {})), DONE])
+    world = SimulatedOrchestrator([call("probe"), DONE])
     trace, _ = await traced(world, workspace, file)
     seen = sorted((span.name, span.args.get("status")) for span in trace.slices if "method" in span.args)
     assert seen == sorted((f"{exchange.method} {exchange.path}", exchange.status) for exchange in world.exchanges)
@@ -60,7 +61,7 @@ async def test_trace_contains_every_request_with_its_status(
 async def test_waits_of_the_reasoner_are_named_by_their_cause(
     workspace: Path, file: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([calling(("probe", {"seconds": 2.0})), DONE])
+    world = SimulatedOrchestrator([call("probe", seconds=2.0), DONE])
     trace, _ = await traced(world, workspace, file)
     waits = [span for span in trace.of_kind("wait") if span.track == "reasoner"]
     assert [(span.name, span.args["iteration"]) for span in waits] == [
@@ -74,10 +75,8 @@ async def test_waits_of_the_reasoner_are_named_by_their_cause(
 
 
 async def test_concurrent_calls_have_a_lane_each(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
-    looks: list[tuple[str, dict[str, Any]]] = [
-        ("look", {"text": str(number), "seconds": 3.0 - number}) for number in range(3)
-    ]
-    trace, _ = await traced(World([calling(*looks), calling(("look", {})), DONE]), workspace, file)
+    looks = [call("look", text=str(number), seconds=3.0 - number) for number in range(3)]
+    trace, _ = await traced(SimulatedOrchestrator([reply(*looks), call("look"), DONE]), workspace, file)
     assert [span.track for span in trace.named("look")] == [
         "tool-executor",
         "tool-executor 2",
@@ -87,7 +86,7 @@ async def test_concurrent_calls_have_a_lane_each(workspace: Path, file: Path, au
 
 
 async def test_retry_and_back_off_are_spans(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
-    world = World()
+    world = SimulatedOrchestrator()
     world.fault = _first("event", Fault(kind="status", status=503))
     trace, outcome = await traced(world, workspace, file)
 
@@ -103,11 +102,11 @@ async def test_retry_and_back_off_are_spans(workspace: Path, file: Path, autojum
 
 
 async def test_waiting_for_a_full_queue_is_a_span(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
-    turns = [calling(("probe", {}), ("probe", {}), ("probe", {}), ("probe", {})), DONE]
-    trace, _ = await traced(World(turns), workspace, file)
+    turns = [reply(call("probe"), call("probe"), call("probe"), call("probe")), DONE]
+    trace, _ = await traced(SimulatedOrchestrator(turns), workspace, file)
     assert trace.named("room in the queue") == []
 
-    crowded = World(turns)
+    crowded = SimulatedOrchestrator(turns)
     crowded.fault = lambda exchange: Fault(kind="delay", delay=5.0) if exchange.path == "event" else None
     trace, outcome = await traced(crowded, workspace, file, event_queue=1)
     assert outcome.success
@@ -115,7 +114,7 @@ async def test_waiting_for_a_full_queue_is_a_span(workspace: Path, file: Path, a
 
 
 async def test_cancel_and_restart_are_instants(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"seconds": 2.0})), DONE])
+    world = SimulatedOrchestrator([call("probe", seconds=2.0), DONE])
     async with open_job(world.config(workspace, trace=file), transport=world, tools=[Probe(Log())]) as job:
         await trio.sleep(1.5)
         job.actors["reasoner"].cancel()
@@ -128,7 +127,7 @@ async def test_cancel_and_restart_are_instants(workspace: Path, file: Path, auto
 
 
 async def test_queue_lengths_are_counters(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {}), ("look", {})), DONE], latency=0.3)
+    world = SimulatedOrchestrator([reply(call("probe"), call("look")), DONE], latency=0.3)
     trace, _ = await traced(world, workspace, file)
     assert max(trace.counters["calls to answer"]) == 2
     assert max(trace.counters["outbox"]) >= 2
@@ -137,7 +136,9 @@ async def test_queue_lengths_are_counters(workspace: Path, file: Path, autojump_
 
 
 async def test_trace_contains_no_content_and_no_token(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"text": "sesame", "error": "the sesame is shut"}), content="Open sesame."), DONE])
+    world = SimulatedOrchestrator(
+        [reply(call("probe", text="sesame", error="the sesame is shut"), text="Open sesame."), DONE]
+    )
     world.fault = _first("event", Fault(kind="status", status=503))
     _, outcome = await traced(world, workspace, file)
     text = await trio.Path(file).read_text()
@@ -148,7 +149,7 @@ async def test_trace_contains_no_content_and_no_token(workspace: Path, file: Pat
 
 
 async def test_trace_of_a_failed_job_is_complete(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
-    world = World()
+    world = SimulatedOrchestrator()
     world.fault = lambda exchange: Fault(kind="status", status=403) if exchange.path.startswith("llm") else None
     trace, outcome = await traced(world, workspace, file)
     assert not outcome.success
@@ -158,7 +159,7 @@ async def test_trace_of_a_failed_job_is_complete(workspace: Path, file: Path, au
 
 
 async def test_unusable_trace_file_is_an_error_before_any_request(workspace: Path) -> None:
-    world = World()
+    world = SimulatedOrchestrator()
     nowhere = workspace / "missing" / "trace.json"
     with pytest.raises(ConfigError, match=f"--trace {nowhere}: No such file or directory; name a file"):
         await run_job(world.config(workspace, trace=nowhere), transport=world)
@@ -166,7 +167,7 @@ async def test_unusable_trace_file_is_an_error_before_any_request(workspace: Pat
 
 
 async def test_full_disk_ends_the_trace_but_not_the_job(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World()
+    world = SimulatedOrchestrator()
     outcome = await run_job(world.config(workspace, trace=Path("/dev/full")), transport=world)
     assert outcome.success
 

@@ -13,7 +13,6 @@ import trio
 from orchestrator.openapi_checks import DocumentedAnswers
 from orchestrator.serving import ADMIN, Orchestrator, orchestrator, pages_of
 from support.model import ScriptedModel
-from support.world import DONE, calling
 from trioworker import WorkerConfig, run_job
 from trioworker.orchestrator.app import make_app
 from trioworker.orchestrator.backends.base import LlmError, LlmRefusedError
@@ -23,6 +22,7 @@ from trioworker.orchestrator.openapi_routes import ROUTES, ApiRoute
 from trioworker.orchestrator.store import Store
 from trioworker.protocol.values import START_HEADER
 from trioworker.protocol.wire import Credential, Prompt, Reply, ToolCall
+from trioworker.testing import DONE, call, reply
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -199,8 +199,8 @@ async def endless() -> AsyncGenerator[bytes]:
 @pytest.mark.parametrize("failed", [False, True])
 async def test_events_of_a_worker_are_as_documented(workspace: Path, failed: bool) -> None:
     turns = [
-        calling(("shell", {"command": "seq 2000; exit 3"})),
-        calling(("write_file", {"path": "a.txt", "content": "one\n"}), ("read_file", {"path": "missing"})),
+        call("shell", command="seq 2000; exit 3"),
+        reply(call("write_file", path="a.txt", content="one\n"), call("read_file", path="missing")),
         *([] if failed else [DONE]),
     ]
     answers = DocumentedAnswers(document())

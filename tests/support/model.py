@@ -1,4 +1,4 @@
-"""The scripted model of all tests; `support.world` has the functions that make its turns."""
+"""The scripted model of the tests of real workers; `trioworker.testing` has the functions that make its turns."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import trio
 
-from support.world import DONE, World, calling
 from trioworker import run_job
 from trioworker.linux.procfs import process_table
+from trioworker.testing import DONE, SimulatedOrchestrator, call
 
 JOBS = 10
 CHANGED = signal.SIGUSR1
@@ -70,7 +70,7 @@ async def run_one(folder: Path, containment: str, problems: list[str]) -> None:
         "(setsid env -i sleep 0.05 &); (setsid env -i sh -c 'exit 3' &); true",
         "sleep 0.2; echo third",
     ]
-    world = World([*(calling(("shell", {"command": command})) for command in commands), DONE], thinking=0.0)
+    world = SimulatedOrchestrator([*(call("shell", command=command) for command in commands), DONE], thinking=0.0)
     try:
         outcome = await run_job(world.config(folder, containment=containment), transport=world)
     except Exception as error:  # the thread would only print it

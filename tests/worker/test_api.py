@@ -8,8 +8,8 @@ import pytest
 import trio
 
 from support.tools import Log, Probe
-from support.world import DONE, World, calling
 from trioworker import BUILTIN_TOOLS, ConfigError, StopRequest, open_job, run_job
+from trioworker.testing import DONE, SimulatedOrchestrator, call, reply
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,14 +25,14 @@ async def test_instrument_that_trio_has_disabled_does_not_fail_the_job(
         def before_task_step(self, task: trio.lowlevel.Task) -> None:
             raise RuntimeError("a defect of the instrument")
 
-    world = World([DONE])
+    world = SimulatedOrchestrator([DONE])
     outcome = await run_job(world.config(workspace), transport=world, tools=[], instruments=[Broken()])
     assert outcome.success
     assert "a defect of the instrument" in caplog.text
 
 
 async def test_error_of_the_caller_keeps_its_cause(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([DONE])
+    world = SimulatedOrchestrator([DONE])
     cause = ValueError("the cause")
     with pytest.raises(RuntimeError, match="the error") as caught:
         async with open_job(world.config(workspace), transport=world, tools=[]):
@@ -43,7 +43,9 @@ async def test_error_of_the_caller_keeps_its_cause(workspace: Path, autojump_clo
 async def test_jobs_at_once_share_the_built_in_tools(tmp_path: Path, autojump_clock: MockClock) -> None:
     async def run_one(name: str) -> None:
         (tmp_path / name).mkdir()
-        world = World([calling(("write_file", {"path": "name.txt", "content": name}), ("probe", {"text": name})), DONE])
+        world = SimulatedOrchestrator(
+            [reply(call("write_file", path="name.txt", content=name), call("probe", text=name)), DONE]
+        )
         log = Log()
         tools = [*BUILTIN_TOOLS, Probe(log)]
         outcome = await run_job(world.config(tmp_path / name), transport=world, tools=tools)
@@ -57,14 +59,14 @@ async def test_jobs_at_once_share_the_built_in_tools(tmp_path: Path, autojump_cl
 
 
 async def test_two_tools_of_one_name_are_refused_before_any_request(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([DONE])
+    world = SimulatedOrchestrator([DONE])
     with pytest.raises(ConfigError, match="two tools are named 'probe'"):
         await run_job(world.config(workspace), transport=world, tools=[Probe(Log()), Probe(Log())])
     assert world.exchanges == []
 
 
 async def test_stop_request_ends_the_job(workspace: Path, autojump_clock: MockClock) -> None:
-    world, stop = World([calling(("probe", {"seconds": 100.0})), DONE]), StopRequest()
+    world, stop = SimulatedOrchestrator([call("probe", seconds=100.0), DONE]), StopRequest()
 
     async def request_stop() -> None:
         await trio.sleep(10)

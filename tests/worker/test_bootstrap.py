@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from support.world import TOKEN, Fault, World
 from trioworker import RefusedError, UnreachableError, open_job, run_job
 from trioworker.protocol import wire
+from trioworker.testing import Fault, SimulatedOrchestrator
+from trioworker.testing.simulated_orchestrator import TOKEN
 from trioworker.worker.bootstrap import FetchedJob, bootstrap
 from trioworker.worker.cancellation import StopRequest
 from trioworker.worker.client.orchestrator_client import OrchestratorClient
@@ -22,20 +23,20 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
 
-async def bootstrap_job(world: World, workspace: Path, stop: StopRequest | None = None) -> FetchedJob:
+async def bootstrap_job(world: SimulatedOrchestrator, workspace: Path, stop: StopRequest | None = None) -> FetchedJob:
     async with OrchestratorClient(world.config(workspace), transport=world) as client:
         return await bootstrap(client, Job(), stop or StopRequest())
 
 
-def world_with_fault(path: str, fault: Fault) -> World:
-    world = World()
+def world_with_fault(path: str, fault: Fault) -> SimulatedOrchestrator:
+    world = SimulatedOrchestrator()
     world.fault = lambda exchange: fault if exchange.path == path else None
     return world
 
 
 async def test_credentials_are_fetched_once_the_job_was_granted(workspace: Path, autojump_clock: MockClock) -> None:
     granted = (wire.Credential(env_var="DEPLOY_KEY", value="value-of-a-key"),)
-    world = World(credentials=granted, latency=4)
+    world = SimulatedOrchestrator(credentials=granted, latency=4)
     fetched = await bootstrap_job(world, workspace)
     assert fetched.description == world.description
     assert fetched.credentials == granted
@@ -45,7 +46,7 @@ async def test_credentials_are_fetched_once_the_job_was_granted(workspace: Path,
 
 
 async def test_job_may_have_no_credentials(workspace: Path, autojump_clock: MockClock) -> None:
-    assert (await bootstrap_job(World(), workspace)).credentials == ()
+    assert (await bootstrap_job(SimulatedOrchestrator(), workspace)).credentials == ()
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
@@ -60,7 +61,7 @@ async def test_refused_job_raises_without_a_request_for_credentials(
 
 
 async def test_unreachable_orchestrator_raises_after_a_minute(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World()
+    world = SimulatedOrchestrator()
     world.fault = lambda _: Fault(kind="refused")
     with pytest.raises(UnreachableError, match=r"GET .*/job: cannot connect"):
         await bootstrap_job(world, workspace)
@@ -68,7 +69,7 @@ async def test_unreachable_orchestrator_raises_after_a_minute(workspace: Path, a
 
 
 async def test_orchestrator_that_starts_late_is_retried(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World()
+    world = SimulatedOrchestrator()
     world.fault = lambda _: Fault(kind="refused") if trio.current_time() < 20 else None
     assert (await bootstrap_job(world, workspace)).description == world.description
 
@@ -122,7 +123,7 @@ def test_listener_gets_an_earlier_stop_request_at_once_and_each_later_one() -> N
 async def test_conversation_starts_with_the_system_message_and_the_job(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World()
+    world = SimulatedOrchestrator()
     async with open_job(world.config(workspace), transport=world, clocks=lambda: Moment(86_400.0 * 365)) as running:
         await running.wait()
     system, user = world.conversations()[0]
@@ -137,7 +138,7 @@ async def test_conversation_starts_with_the_system_message_and_the_job(
 
 
 async def test_open_job_yields_as_soon_as_the_job_was_fetched(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World()
+    world = SimulatedOrchestrator()
     async with open_job(world.config(workspace), transport=world) as running:
         assert running.job.title == world.description.title
         assert set(running.actors) == {"prompt-poller", "reasoner", "tool-executor", "event-shipper"}
@@ -148,7 +149,7 @@ async def test_open_job_yields_as_soon_as_the_job_was_fetched(workspace: Path, a
 async def test_refused_job_raises_without_a_retry_or_a_report(
     status: int, workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World()
+    world = SimulatedOrchestrator()
     world.fault = lambda x: Fault(kind="status", status=status) if x.path == "job" else None
     began = trio.current_time()
     with pytest.raises(RefusedError, match=str(status)):
@@ -160,7 +161,7 @@ async def test_refused_job_raises_without_a_retry_or_a_report(
 async def test_unreachable_orchestrator_fails_the_run_after_a_minute(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World()
+    world = SimulatedOrchestrator()
     world.fault = lambda _: Fault(kind="refused")
     began = trio.current_time()
     with pytest.raises(UnreachableError, match="cannot connect"):
@@ -169,7 +170,7 @@ async def test_unreachable_orchestrator_fails_the_run_after_a_minute(
 
 
 async def test_malformed_job_fails_and_is_reported(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World()
+    world = SimulatedOrchestrator()
     world.fault = lambda x: Fault(kind="garbage") if x.path == "job" else None
     outcome = await run_job(world.config(workspace), transport=world, tools=[])
     assert outcome.status == "failed"
@@ -178,7 +179,7 @@ async def test_malformed_job_fails_and_is_reported(workspace: Path, autojump_clo
 
 
 async def test_bad_request_for_credentials_fails_the_job(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World()
+    world = SimulatedOrchestrator()
     world.fault = lambda x: Fault(kind="status", status=400) if x.path == "credentials" else None
     outcome = await run_job(world.config(workspace), transport=world, tools=[])
     assert "credentials" in world.reports[0]["message"]
@@ -188,7 +189,7 @@ async def test_bad_request_for_credentials_fails_the_job(workspace: Path, autoju
 async def test_stop_while_the_orchestrator_is_unreachable_is_reported_later(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World(latency=0.1)
+    world = SimulatedOrchestrator(latency=0.1)
     world.fault = lambda x: Fault(kind="refused") if x.at < 3 else None
     stop = StopRequest()
     outcomes: list[str] = []

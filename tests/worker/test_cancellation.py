@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from support.tools import Log, Probe
-from support.world import DONE, Exchange, Fault, World, calling
 from trioworker import open_job, run_job
 from trioworker.protocol.wire import Prompt
+from trioworker.testing import DONE, Exchange, Fault, SimulatedOrchestrator, call
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 async def test_poll_that_hangs_counts_as_an_error_and_backs_off(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"seconds": 59})), DONE])
+    world = SimulatedOrchestrator([call("probe", seconds=59), DONE])
     world.fault = lambda x: Fault(kind="delay", delay=3600) if x.path == "prompt" else None
     await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     times = [exchange.at for exchange in world.asked("prompt")]
@@ -30,8 +30,8 @@ async def test_poll_that_hangs_counts_as_an_error_and_backs_off(workspace: Path,
 async def test_event_of_a_compaction_is_delivered_before_the_model_answers(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    turns = [calling(("probe", {"text": "x" * 3_000 + str(number), "seconds": 0})) for number in range(14)]
-    world = World([*turns, DONE], thinking=0.0)
+    turns = [call("probe", text="x" * 3_000 + str(number), seconds=0) for number in range(14)]
+    world = SimulatedOrchestrator([*turns, DONE], thinking=0.0)
 
     def slow_after_compaction(exchange: Exchange) -> Fault | None:
         is_compacted = exchange.path.startswith("llm/") and "compacted to save space" in str(exchange.body)
@@ -47,7 +47,7 @@ async def test_event_of_a_compaction_is_delivered_before_the_model_answers(
 
 
 async def test_follow_up_of_a_poll_in_flight_survives_a_cancel(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"seconds": 5})), DONE, DONE])
+    world = SimulatedOrchestrator([call("probe", seconds=5), DONE, DONE])
     world.fault = lambda x: Fault(kind="delay", delay=2.0) if x.path == "prompt" else None
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
         world.prompts.append(Prompt(content="One more thing."))

@@ -11,8 +11,8 @@ import trio
 
 from chaos.disk import Disk, DiskStorage
 from support.tools import Log, Probe
-from support.world import World, calling
 from trioworker import open_job
+from trioworker.testing import SimulatedOrchestrator, call
 from trioworker.worker.clocks import Moment, elapsed, read_clocks
 from trioworker.worker.state.journal import Journal
 
@@ -65,7 +65,7 @@ def test_clocks_of_this_machine_are_read() -> None:
     assert now.boot_id == read_clocks().boot_id
 
 
-SLOW = calling(("probe", {"text": "a", "seconds": 5000.0}))
+SLOW = call("probe", text="a", seconds=5000.0)
 
 
 @pytest.mark.parametrize("jump", [-10 * DAY, 10 * DAY], ids=["back", "forward"])
@@ -76,7 +76,7 @@ async def test_resumed_job_has_the_time_that_was_left_after_a_jump_of_the_wall_c
         return Moment(1e9 + jump, "boot-1", trio.current_time())
 
     opened_at = trio.current_time()
-    disk, world = Disk(), World([SLOW])
+    disk, world = Disk(), SimulatedOrchestrator([SLOW])
     async with open_job(
         world.config(workspace, timeout=100.0),
         transport=world,
@@ -86,7 +86,7 @@ async def test_resumed_job_has_the_time_that_was_left_after_a_jump_of_the_wall_c
     ):
         await trio.sleep(30)
         journal = bytes(disk.content)
-    resumed = World([SLOW])
+    resumed = SimulatedOrchestrator([SLOW])
     async with open_job(
         resumed.config(workspace, timeout=100.0),
         transport=resumed,

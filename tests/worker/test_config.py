@@ -10,8 +10,9 @@ import msgspec
 import pytest
 from loguru import logger
 
-from support.world import DONE, JOB_ID, TOKEN, World
 from trioworker import ConfigError, WorkerConfig, run_job
+from trioworker.testing import DONE, SimulatedOrchestrator
+from trioworker.testing.simulated_orchestrator import JOB_ID, TOKEN
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -125,11 +126,11 @@ async def test_job_runs_in_a_workspace_given_as_relative_text(
 ) -> None:
     (tmp_path / "code").mkdir()
     monkeypatch.chdir(tmp_path)
-    outcome = await run_job(config(workspace="code"), transport=World([DONE]))
+    outcome = await run_job(config(workspace="code"), transport=SimulatedOrchestrator([DONE]))
     assert outcome.success
 
 
 async def test_missing_workspace_is_one_line(tmp_path: Path, autojump_clock: MockClock) -> None:
     with pytest.raises(ConfigError, match="missing") as raised:
-        await run_job(config(workspace=tmp_path / "missing"), transport=World([DONE]))
+        await run_job(config(workspace=tmp_path / "missing"), transport=SimulatedOrchestrator([DONE]))
     assert len(str(raised.value).splitlines()) == 1

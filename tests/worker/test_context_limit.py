@@ -12,9 +12,9 @@ import trio
 from chaos.disk import Disk, DiskStorage
 from support.tools import Log, Probe
 from support.wire_rules import assert_well_formed
-from support.world import DONE, World, calling
 from trioworker import open_job, run_job
 from trioworker.protocol import limits, wire
+from trioworker.testing import DONE, SimulatedOrchestrator, call
 from trioworker.worker.state.conversation import KEPT_TURNS, OPENING
 from trioworker.worker.state.journal import Journal
 from trioworker.worker.tools.base import Parameters, Tool
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     import httpx
     from trio.testing import MockClock
 
-    from support.world import Exchange
+    from trioworker.testing import Exchange
     from trioworker.worker.tools.base import ToolContext
 
 BYTES_PER_TOKEN = 3.2
 """The ratio of the model's tokenizer."""
 
 
-class Tokenizing(World):
+class Tokenizing(SimulatedOrchestrator):
     """A model that reports the tokens of each request. `sizes` are the bytes of each."""
 
     def __init__(self, turns: Sequence[Any], bytes_per_token: float = BYTES_PER_TOKEN) -> None:
@@ -80,14 +80,14 @@ TOOLS = (SimulatedRead(), *(tool for tool in BUILTIN_TOOLS if tool.name != "read
 
 
 def reads(count: int) -> list[Any]:
-    return [calling(("read_file", {"path": f"module_{number}.py"})) for number in range(count)]
+    return [call("read_file", path=f"module_{number}.py") for number in range(count)]
 
 
 def long_turns(count: int, size: int) -> list[Any]:
-    return [calling(("probe", {"text": f"{number:4}" + "x" * size})) for number in range(count)]
+    return [call("probe", text=f"{number:4}" + "x" * size) for number in range(count)]
 
 
-def shared_share(world: World) -> float:
+def shared_share(world: SimulatedOrchestrator) -> float:
     """The share of all message bytes that the previous request began with."""
     sent = [[msgspec.json.encode(message) for message in request] for request in world.conversations()]
     shared = 0
@@ -144,7 +144,7 @@ async def test_bytes_per_token_are_learned_from_the_replies(
 
 
 async def test_long_arguments_of_old_turns_are_compacted(workspace: Path, autojump_clock: MockClock) -> None:
-    turns = [calling(("probe", {"text": f"{number}", "error": "x" * 9_000})) for number in range(30)]
+    turns = [call("probe", text=f"{number}", error="x" * 9_000) for number in range(30)]
     world = Tokenizing([*turns, DONE])
     outcome = await run_job(world.config(workspace, context_limit=20_000), transport=world, tools=[Probe(Log())])
     assert outcome.success
@@ -158,7 +158,7 @@ async def test_last_turns_that_exceed_the_limit_are_cut_to_head_and_tail(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
     text = "HEAD" + "x" * 150_000 + "TAIL"
-    world = Tokenizing([calling(("probe", {"text": text})), DONE])
+    world = Tokenizing([call("probe", text=text), DONE])
     outcome = await run_job(world.config(workspace, context_limit=20_000), transport=world, tools=[Probe(Log())])
     assert outcome.success
     assert max(world.sizes) / BYTES_PER_TOKEN <= 1.1 * 20_000

@@ -15,9 +15,10 @@ from loguru import logger
 
 from support.tcp_server import tcp_server
 from support.tools import Log, Probe
-from support.world import DONE, JOB_ID, TOKEN, World, calling
 from trioworker import ConfigError, OrchestratorError, Tool, ToolContext, WorkerConfig, run_job
 from trioworker.protocol.wire import Credential
+from trioworker.testing import DONE, SimulatedOrchestrator, call
+from trioworker.testing.simulated_orchestrator import JOB_ID, TOKEN
 from trioworker.worker.tools.base import Parameters
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Crash(Tool[Parameters]):
 
 
 async def test_crashes_of_tools_and_actors_show_no_secret(workspace: Path, log: list[str]) -> None:
-    world = World([calling(("crash", {})), DONE], credentials=[CREDENTIAL], thinking=0.0)
+    world = SimulatedOrchestrator([call("crash"), DONE], credentials=[CREDENTIAL], thinking=0.0)
     outcome = await run_job(world.config(workspace), transport=world, tools=[Crash()])
     text = "".join(log)
     assert outcome.success
@@ -69,7 +70,7 @@ async def test_crashes_of_tools_and_actors_show_no_secret(workspace: Path, log: 
     assert TOKEN not in text
 
 
-async def logged_error(config: WorkerConfig, transport: World | None = None) -> None:
+async def logged_error(config: WorkerConfig, transport: SimulatedOrchestrator | None = None) -> None:
     try:
         await run_job(config, transport=transport)
     except OrchestratorError as error:
@@ -81,7 +82,7 @@ async def logged_error(config: WorkerConfig, transport: World | None = None) -> 
 async def test_refusal_that_quotes_the_token_shows_no_secret(
     workspace: Path, log: list[str], autojump_clock: MockClock
 ) -> None:
-    class Quoting(World):
+    class Quoting(SimulatedOrchestrator):
         async def _handle(self, request: Any, exchange: Any, job_id: str) -> tuple[int, bytes]:
             return 403, f"{request.headers['authorization']} may not do this".encode()
 
@@ -113,7 +114,7 @@ async def test_invalid_url_and_broken_connections_show_no_secret(workspace: Path
 
 
 async def test_malformed_credentials_show_no_secret(workspace: Path, log: list[str], autojump_clock: MockClock) -> None:
-    class Malformed(World):
+    class Malformed(SimulatedOrchestrator):
         async def _handle(self, request: Any, exchange: Any, job_id: str) -> tuple[int, bytes]:
             if exchange.path == "credentials":
                 return 200, f'[{{"env_var": 1, "value": "{SECRET}"}}, {{"value": "{SECRET}'.encode() + b"\xff"
@@ -160,7 +161,7 @@ async def test_recorder_that_raises_does_not_reach_the_job(
         def __exit__(self, *_: object) -> None:
             raise RuntimeError("a defect")
 
-    world = World([calling(("probe", {})), DONE])
+    world = SimulatedOrchestrator([call("probe"), DONE])
     outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())], recorder=Raising())
     assert outcome.success
     assert "".join(log).count("the recorder raised RuntimeError; the recording is unusable") == 1
@@ -180,7 +181,7 @@ async def test_instrument_of_two_overlapping_jobs_sees_both_to_their_ends(
     instrument = Exits()
 
     async def run(thinking: float) -> None:
-        world = World([DONE], thinking=thinking)
+        world = SimulatedOrchestrator([DONE], thinking=thinking)
         await run_job(world.config(workspace), transport=world, tools=[], instruments=[instrument])
 
     async with trio.open_nursery() as nursery:
@@ -198,10 +199,10 @@ RUN = """
 import trio
 from loguru import logger
 from pathlib import Path
-from support.world import World, Fault
+from trioworker.testing import Fault, SimulatedOrchestrator
 import trioworker
 {enable}
-world = World()
+world = SimulatedOrchestrator()
 world.fault = lambda exchange: Fault(kind="status", status=403) if exchange.path == "event" else None
 trio.run(lambda: trioworker.run_job(world.config(Path({workspace!r})), transport=world))
 """

@@ -8,19 +8,19 @@ import pytest
 import trio
 
 from support.tools import Log, Probe
-from support.world import DONE, World, calling
 from trioworker import open_job
+from trioworker.testing import DONE, SimulatedOrchestrator, call
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from trio.testing import MockClock
 
-SLOW_CALL = calling(("probe", {"text": "slow", "seconds": 20.0}))
+SLOW_CALL = call("probe", text="slow", seconds=20.0)
 
 
 async def test_job_that_was_frozen_has_the_time_that_is_left(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([SLOW_CALL, DONE])
+    world = SimulatedOrchestrator([SLOW_CALL, DONE])
     async with open_job(world.config(workspace, timeout=100.0), transport=world, tools=[Probe(Log())]) as job:
         await trio.sleep(3)
         autojump_clock.jump(30)
@@ -32,7 +32,7 @@ async def test_job_that_was_frozen_has_the_time_that_is_left(workspace: Path, au
 async def test_job_that_was_frozen_beyond_its_deadline_is_reported(
     seconds: float, workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([SLOW_CALL, DONE])
+    world = SimulatedOrchestrator([SLOW_CALL, DONE])
     async with open_job(world.config(workspace, timeout=30.0), transport=world, tools=[Probe(Log())]) as job:
         await trio.sleep(3)
         autojump_clock.jump(seconds)

@@ -8,10 +8,10 @@ import httpx
 
 from support.model import ScriptedModel
 from support.tools import Log, Probe
-from support.world import DONE, calling
 from trioworker import WorkerConfig, run_job
 from trioworker.orchestrator.app import make_app
 from trioworker.orchestrator.store import Store
+from trioworker.testing import DONE, call
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 async def test_shown_iteration_is_the_one_whose_reply_is_awaited(workspace: Path, autojump_clock: MockClock) -> None:
-    model = ScriptedModel([*(calling(("probe", {"text": str(number)})) for number in range(8)), DONE])
+    model = ScriptedModel([*(call("probe", text=str(number)) for number in range(8)), DONE])
     shown: list[int] = []
     with Store() as store:
         job = store.create_job("Make the tests pass.", title="Fix")

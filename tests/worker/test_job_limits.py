@@ -10,8 +10,8 @@ import trio
 from chaos.disk import Disk, DiskStorage
 from support.tools import Log, Probe
 from support.wire_rules import assert_well_formed
-from support.world import DONE, Fault, World, calling, saying
 from trioworker import open_job, run_job
+from trioworker.testing import DONE, Fault, SimulatedOrchestrator, call, reply, say
 from trioworker.worker.state.journal import Journal
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     from trioworker.worker.outcome import JobOutcome
 
-REPORT = saying("Two of three files are done; c.py is left.")
+REPORT = say("Two of three files are done; c.py is left.")
 
 
 def turns(count: int, **more: Any) -> list[Any]:
-    return [calling(("probe", {"text": str(number)}), **more) for number in range(count)]
+    return [reply(call("probe", text=str(number)), **more) for number in range(count)]
 
 
-def notes(world: World) -> list[tuple[int, str]]:
+def notes(world: SimulatedOrchestrator) -> list[tuple[int, str]]:
     """The notes on limits in the last request, each with the number of the assistant's messages before it."""
     found: list[tuple[int, str]] = []
     spoken = 0
@@ -39,12 +39,12 @@ def notes(world: World) -> list[tuple[int, str]]:
     return found
 
 
-async def run(world: World, workspace: Path, **more: Any) -> JobOutcome:
+async def run(world: SimulatedOrchestrator, workspace: Path, **more: Any) -> JobOutcome:
     return await run_job(world.config(workspace, **more), transport=world, tools=[Probe(Log())])
 
 
 async def test_note_at_three_quarters_of_the_iterations(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([*turns(19), DONE])
+    world = SimulatedOrchestrator([*turns(19), DONE])
     assert (await run(world, workspace, max_iterations=20)).success
     ((spoken, note),) = notes(world)
     assert spoken == 15
@@ -52,7 +52,7 @@ async def test_note_at_three_quarters_of_the_iterations(workspace: Path, autojum
 
 
 async def test_note_at_three_quarters_of_the_time(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([*turns(16), DONE], thinking=5.0)
+    world = SimulatedOrchestrator([*turns(16), DONE], thinking=5.0)
     assert (await run(world, workspace, timeout=100.0)).success
     ((spoken, note),) = notes(world)
     assert spoken == 15
@@ -60,7 +60,7 @@ async def test_note_at_three_quarters_of_the_time(workspace: Path, autojump_cloc
 
 
 async def test_note_at_three_quarters_of_the_token_budget(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([*turns(9, input_tokens=900, output_tokens=100), DONE])
+    world = SimulatedOrchestrator([*turns(9, input_tokens=900, output_tokens=100), DONE])
     assert (await run(world, workspace, token_budget=10_000)).success
     ((spoken, note),) = notes(world)
     assert spoken == 8
@@ -68,7 +68,7 @@ async def test_note_at_three_quarters_of_the_token_budget(workspace: Path, autoj
 
 
 async def test_limits_that_come_near_together_have_one_note(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([*turns(9, input_tokens=1_000), DONE])
+    world = SimulatedOrchestrator([*turns(9, input_tokens=1_000), DONE])
     assert (await run(world, workspace, max_iterations=10, token_budget=10_000)).success
     ((_, note),) = notes(world)
     assert "iterations are left" in note
@@ -76,13 +76,13 @@ async def test_limits_that_come_near_together_have_one_note(workspace: Path, aut
 
 
 async def test_job_far_from_its_limits_has_no_note(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([*turns(14), DONE])
+    world = SimulatedOrchestrator([*turns(14), DONE])
     assert (await run(world, workspace, max_iterations=20)).success
     assert notes(world) == []
 
 
 async def test_job_out_of_iterations_is_asked_for_its_report(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([*turns(3), REPORT])
+    world = SimulatedOrchestrator([*turns(3), REPORT])
     outcome = await run(world, workspace, max_iterations=3)
     assert outcome.status == "failed"
     assert outcome.message == f"Execution failed: max iterations (3) exceeded\n\n{REPORT.content}"
@@ -97,7 +97,7 @@ async def test_job_out_of_iterations_is_asked_for_its_report(workspace: Path, au
 
 
 async def test_job_out_of_tokens_is_asked_for_its_report(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([*turns(2, input_tokens=900, output_tokens=100), REPORT])
+    world = SimulatedOrchestrator([*turns(2, input_tokens=900, output_tokens=100), REPORT])
     outcome = await run(world, workspace, token_budget=2_000)
     assert outcome.message == f"Execution failed: token budget (2000) exceeded\n\n{REPORT.content}"
     assert outcome.status == "failed"
@@ -109,8 +109,8 @@ async def test_last_seconds_are_reserved_for_the_report(
     limit: float, reserved: float, workspace: Path, autojump_clock: MockClock
 ) -> None:
     # Each turn takes 46 s.
-    waits = [calling(("probe", {"seconds": 45})) for _ in range(int((limit - reserved) // 46) + 1)]
-    world = World([*waits, REPORT])
+    waits = [call("probe", seconds=45) for _ in range(int((limit - reserved) // 46) + 1)]
+    world = SimulatedOrchestrator([*waits, REPORT])
     outcome = await run(world, workspace, timeout=limit)
     assert outcome.status == "stuck"
     assert outcome.message == f"Execution timed out\n\n{REPORT.content}"
@@ -120,27 +120,27 @@ async def test_last_seconds_are_reserved_for_the_report(
 
 
 async def test_completion_in_the_last_iteration_is_a_success(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([*turns(2), DONE])
+    world = SimulatedOrchestrator([*turns(2), DONE])
     assert (await run(world, workspace, max_iterations=3)).status == "completed"
 
 
 async def test_failed_report_request_leaves_the_text_of_the_last_turn(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([*turns(2), calling(("probe", {}), content="Now <b>c.py</b>."), *turns(1)])
+    world = SimulatedOrchestrator([*turns(2), reply(call("probe"), text="Now <b>c.py</b>."), *turns(1)])
     outcome = await run(world, workspace, max_iterations=3)
     assert outcome.message == "Execution failed: max iterations (3) exceeded\n\nNow <b>c.py</b>."
 
 
 async def test_report_has_no_thoughts(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([*turns(2), saying("<thinking>What did I do?</thinking>Half of it.")])
+    world = SimulatedOrchestrator([*turns(2), say("<thinking>What did I do?</thinking>Half of it.")])
     outcome = await run(world, workspace, max_iterations=2)
     assert outcome.message == "Execution failed: max iterations (2) exceeded\n\nHalf of it."
 
 
 async def test_report_with_a_secret_is_redacted_everywhere(workspace: Path, autojump_clock: MockClock) -> None:
     secret = "-".join(("sk", "proj", "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7"))
-    world = World([*turns(2), saying(f"The key is {secret}.")])
+    world = SimulatedOrchestrator([*turns(2), say(f"The key is {secret}.")])
     outcome = await run(world, workspace, max_iterations=2)
     assert "The key is " in outcome.message
     assert secret not in outcome.message + str(world.reports) + str(world.events)
@@ -149,7 +149,7 @@ async def test_report_with_a_secret_is_redacted_everywhere(workspace: Path, auto
 async def test_job_cut_at_its_deadline_reports_what_the_model_wrote_last(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([calling(("probe", {"seconds": 500}), content="I wait for the build.")])
+    world = SimulatedOrchestrator([reply(call("probe", seconds=500), text="I wait for the build.")])
     outcome = await run(world, workspace, timeout=50.0)
     assert outcome.message == "Execution timed out\n\nI wait for the build."
     assert world.reports[0]["message"] == outcome.message
@@ -157,7 +157,7 @@ async def test_job_cut_at_its_deadline_reports_what_the_model_wrote_last(
 
 
 async def test_deadline_during_the_report_request_keeps_its_reason(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([*turns(2), REPORT])
+    world = SimulatedOrchestrator([*turns(2), REPORT])
     world.fault = lambda _: Fault(kind="delay", delay=500.0) if len(world.conversations()) == 2 else None
     outcome = await run(world, workspace, max_iterations=2, timeout=60.0)
     assert outcome.message.startswith("Execution failed: max iterations (2) exceeded")
@@ -166,7 +166,7 @@ async def test_deadline_during_the_report_request_keeps_its_reason(workspace: Pa
 
 async def test_cancel_anywhere_around_the_report_changes_nothing(workspace: Path, autojump_clock: MockClock) -> None:
     for tenths in range(15, 45):
-        world = World([*turns(2), REPORT], latency=0.2)
+        world = SimulatedOrchestrator([*turns(2), REPORT], latency=0.2)
         async with open_job(
             world.config(workspace, max_iterations=2, token_budget=100), transport=world, tools=[Probe(Log())]
         ) as job:
@@ -180,7 +180,7 @@ async def test_cancel_anywhere_around_the_report_changes_nothing(workspace: Path
 
 async def test_restart_after_any_write_asks_for_the_report_once(workspace: Path, autojump_clock: MockClock) -> None:
     disk = Disk()
-    world = World([*turns(8), REPORT])
+    world = SimulatedOrchestrator([*turns(8), REPORT])
     config = world.config(workspace, max_iterations=8)
     async with open_job(config, transport=world, tools=[Probe(Log())], journal=Journal(DiskStorage(disk))) as job:
         await job.wait()
@@ -191,7 +191,7 @@ async def test_restart_after_any_write_asks_for_the_report_once(workspace: Path,
         journal = Journal(DiskStorage(again))
         for commit in whole.past[:end]:
             journal.append(commit)
-        world = World([*turns(8), REPORT])
+        world = SimulatedOrchestrator([*turns(8), REPORT])
         resumed = Journal(DiskStorage(again), bytes(again.content))
         async with open_job(config, transport=world, tools=[Probe(Log())], journal=resumed) as job:
             outcome = await job.wait()

@@ -8,9 +8,10 @@ import pytest
 import trio
 
 from support.tools import Log, Look, Probe
-from support.world import DONE, JOB_ID, Fault, World, calling, saying
 from trioworker import WorkerConfig, open_job, run_job
 from trioworker.protocol import wire
+from trioworker.testing import DONE, Fault, SimulatedOrchestrator, call, reply, say
+from trioworker.testing.simulated_orchestrator import JOB_ID
 from trioworker.worker.cancellation import StopRequest
 
 if TYPE_CHECKING:
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 
 async def test_job_of_three_tools_runs_to_its_end(workspace: Path, autojump_clock: MockClock) -> None:
     log = Log()
-    world = World(
+    world = SimulatedOrchestrator(
         [
-            calling(("probe", {"text": "one"}), content="First."),
-            calling(("probe", {"text": "two"}), ("look", {"text": "three"})),
+            reply(call("probe", text="one"), text="First."),
+            reply(call("probe", text="two"), call("look", text="three")),
             DONE,
         ]
     )
@@ -49,11 +50,11 @@ async def test_job_of_three_tools_runs_to_its_end(workspace: Path, autojump_cloc
 
 
 async def test_metrics_count_what_the_job_cost(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World(
+    world = SimulatedOrchestrator(
         [
-            calling(("probe", {"seconds": 2.0}), input_tokens=100, output_tokens=20),
-            calling(("look", {"seconds": 1.0}), ("look", {"seconds": 3.0}), input_tokens=150, output_tokens=30),
-            saying("The job is complete.", input_tokens=200, output_tokens=10),
+            reply(call("probe", seconds=2.0), input_tokens=100, output_tokens=20),
+            reply(call("look", seconds=1.0), call("look", seconds=3.0), input_tokens=150, output_tokens=30),
+            say("The job is complete.", input_tokens=200, output_tokens=10),
         ],
         thinking=4.0,
     )
@@ -83,8 +84,8 @@ async def test_long_job_takes_few_steps(workspace: Path, autojump_clock: MockClo
         def before_task_step(self, task: trio.lowlevel.Task) -> None:
             self.count += 1
 
-    turns = [calling(("probe", {"text": str(number), "seconds": 3.0})) for number in range(49)]
-    world, steps = World([*turns, DONE], thinking=8.0, latency=0.1), Steps()
+    turns = [call("probe", text=str(number), seconds=3.0) for number in range(49)]
+    world, steps = SimulatedOrchestrator([*turns, DONE], thinking=8.0, latency=0.1), Steps()
     began = trio.current_time()
     config = world.config(workspace, timeout=590.0)
     outcome = await run_job(config, transport=world, tools=[Probe(Log())], instruments=[steps])
@@ -100,8 +101,8 @@ async def test_cancelled_actor_does_not_change_the_outcome(
 ) -> None:
     async def answer_when_cancelled_at(seconds: float | None) -> tuple[str, dict[str, Any]]:
         log = Log()
-        turns = [calling(("probe", {"text": "one", "seconds": 4})), calling(("probe", {"text": "two"})), DONE]
-        world = World(turns, latency=0.2)
+        turns = [call("probe", text="one", seconds=4), call("probe", text="two"), DONE]
+        world = SimulatedOrchestrator(turns, latency=0.2)
         async with open_job(world.config(workspace), transport=world, tools=[Probe(log)]) as job:
             if seconds is not None:
                 await trio.sleep(seconds)
@@ -119,7 +120,7 @@ async def test_cancelled_actor_does_not_change_the_outcome(
 
 
 async def test_actor_that_restarts_too_often_fails_the_job(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"seconds": 60})), DONE])
+    world = SimulatedOrchestrator([call("probe", seconds=60), DONE])
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
         for _ in range(6):
             await trio.sleep(0.5)
@@ -131,7 +132,7 @@ async def test_actor_that_restarts_too_often_fails_the_job(workspace: Path, auto
 
 
 async def test_shipper_that_restarts_too_often_still_reports(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"seconds": 60})), DONE])
+    world = SimulatedOrchestrator([call("probe", seconds=60), DONE])
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
         for _ in range(6):
             await trio.sleep(0.5)
@@ -144,7 +145,7 @@ async def test_shipper_that_restarts_too_often_still_reports(workspace: Path, au
 
 async def test_job_that_reaches_its_deadline_is_reported_as_stuck(workspace: Path, autojump_clock: MockClock) -> None:
     log = Log()
-    world = World([calling(("probe", {"seconds": 50}))])
+    world = SimulatedOrchestrator([call("probe", seconds=50)])
     began = trio.current_time()
     outcome = await run_job(world.config(workspace, timeout=20.0), transport=world, tools=[Probe(log)])
     assert outcome.status == "stuck"
@@ -155,7 +156,7 @@ async def test_job_that_reaches_its_deadline_is_reported_as_stuck(workspace: Pat
 
 
 async def test_leaving_the_block_early_stops_and_reports_the_job(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"seconds": 60})), DONE])
+    world = SimulatedOrchestrator([call("probe", seconds=60), DONE])
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]):
         await trio.sleep(3)
     assert world.reports[0]["success"] is False
@@ -163,7 +164,7 @@ async def test_leaving_the_block_early_stops_and_reports_the_job(workspace: Path
 
 
 async def test_error_in_the_block_reaches_the_caller_unchanged(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"seconds": 60})), DONE])
+    world = SimulatedOrchestrator([call("probe", seconds=60), DONE])
 
     async def fail_in_the_block() -> None:
         async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]):
@@ -176,7 +177,7 @@ async def test_error_in_the_block_reaches_the_caller_unchanged(workspace: Path, 
 
 
 async def test_cancellation_from_outside_is_not_swallowed(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"seconds": 60})), DONE])
+    world = SimulatedOrchestrator([call("probe", seconds=60), DONE])
     with trio.move_on_after(5) as scope:
         async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
             await job.wait()
@@ -187,7 +188,7 @@ async def test_cancellation_from_outside_is_not_swallowed(workspace: Path, autoj
 async def test_signal_while_the_report_awaits_its_answer_means_that_it_arrived(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([DONE])
+    world = SimulatedOrchestrator([DONE])
     stop = StopRequest()
     world.on_complete = lambda: stop.request("stopped by SIGTERM")
     world.fault = lambda x: Fault(kind="delay", delay=3600) if x.path == "complete" else None
@@ -199,7 +200,7 @@ async def test_signal_while_the_report_awaits_its_answer_means_that_it_arrived(
 
 
 async def test_stop_without_an_orchestrator_ends_within_the_grace(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"seconds": 60})), DONE])
+    world = SimulatedOrchestrator([call("probe", seconds=60), DONE])
     world.fault = lambda x: Fault(kind="delay", delay=3600) if x.at > 5 else None
     stop = StopRequest()
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())], stop=stop) as job:
@@ -222,7 +223,7 @@ async def test_instruments_are_attached_while_the_job_runs(workspace: Path, auto
             self.steps += 1
 
     counter = Counter()
-    world = World([DONE])
+    world = SimulatedOrchestrator([DONE])
     await run_job(world.config(workspace), transport=world, tools=[], instruments=[counter])
     during = counter.steps
     assert during > 10
@@ -234,8 +235,8 @@ async def test_token_and_credentials_are_redacted_in_events_and_reports(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
     credential = wire.Credential(env_var="PLACE", value="granted-value-123")
-    world = World(
-        [calling(("probe", {"text": "granted-value-123 world-token-7f3a9c"})), DONE], credentials=[credential]
+    world = SimulatedOrchestrator(
+        [call("probe", text="granted-value-123 world-token-7f3a9c"), DONE], credentials=[credential]
     )
     outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     visible = f"{world.events} {world.reports} {world.conversations()[-1][3:]} {outcome}"

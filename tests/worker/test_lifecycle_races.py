@@ -10,9 +10,9 @@ import trio
 from chaos.disk import Disk, DiskStorage
 from support.program import until
 from support.tools import Log, Probe
-from support.world import DONE, Exchange, Fault, World, calling
 from trioworker import open_job, run_job
 from trioworker.supervision.actor import MAX_RESTARTS
+from trioworker.testing import DONE, Exchange, Fault, SimulatedOrchestrator, call
 from trioworker.worker.cancellation import StopRequest
 from trioworker.worker.clocks import Moment
 from trioworker.worker.state.journal import Journal
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trioworker import RunningJob, WorkerConfig
     from trioworker.worker.tools.base import ToolContext
 
-SLOW_CALL = calling(("probe", {"seconds": 60}))
+SLOW_CALL = call("probe", seconds=60)
 
 
 class SlowCleanup(Probe):
@@ -59,7 +59,7 @@ def delay_answer_to(path: str, seconds: float, times: int = 1) -> Any:
 async def test_tool_that_cannot_be_cancelled_does_not_cost_the_report(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([SLOW_CALL, DONE])
+    world = SimulatedOrchestrator([SLOW_CALL, DONE])
     async with open_job(world.config(workspace, grace=8.0), transport=world, tools=[SlowCleanup(Log())]) as job:
         await trio.sleep(5)
         stopped_at = trio.current_time()
@@ -83,7 +83,7 @@ async def test_result_of_a_tool_that_returns_after_the_last_post_is_dropped(
                 await trio.sleep_until(stopped_at + 4.5)
             return "done"
 
-    world = World([SLOW_CALL, DONE])
+    world = SimulatedOrchestrator([SLOW_CALL, DONE])
     world.fault = delay_answer_to("complete", 2.0)
     stopped_at = trio.current_time() + 5
     async with open_job(world.config(workspace, grace=8.0), transport=world, tools=[Thread(Log())]) as job:
@@ -96,7 +96,7 @@ async def test_result_of_a_tool_that_returns_after_the_last_post_is_dropped(
 
 
 async def test_second_stop_shortens_the_wait_for_a_tool(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([SLOW_CALL, DONE])
+    world = SimulatedOrchestrator([SLOW_CALL, DONE])
     stop = StopRequest()
     async with open_job(
         world.config(workspace, timeout=10.0, grace=8.0), transport=world, tools=[SlowCleanup(Log())], stop=stop
@@ -111,7 +111,7 @@ async def test_second_stop_shortens_the_wait_for_a_tool(workspace: Path, autojum
 
 
 async def test_job_whose_shutdown_ran_out_of_time_has_an_outcome(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([SLOW_CALL, DONE])
+    world = SimulatedOrchestrator([SLOW_CALL, DONE])
     world.fault = lambda exchange: Fault(kind="refused") if exchange.at > 4 else None
     async with open_job(world.config(workspace, grace=8.0), transport=world, tools=[SlowCleanup(Log())]) as job:
         await trio.sleep(5)
@@ -125,7 +125,7 @@ async def test_job_whose_shutdown_ran_out_of_time_has_an_outcome(workspace: Path
 async def test_shipper_cancelled_while_the_report_awaits_its_answer_reports_once(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([DONE])
+    world = SimulatedOrchestrator([DONE])
     world.fault = delay_answer_to("complete", 3.0)
     async with open_job(world.config(workspace), transport=world, tools=[]) as job:
         await until(lambda: world.reports)
@@ -140,7 +140,7 @@ async def test_shipper_cancelled_while_the_report_awaits_its_answer_reports_once
 async def test_shipper_that_fails_during_the_report_reports_the_outcome_that_was_decided(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([DONE])
+    world = SimulatedOrchestrator([DONE])
     world.fault = lambda exchange: Fault(kind="status", status=503) if exchange.path == "complete" and away else None
     away = True
     async with open_job(world.config(workspace), transport=world, tools=[]) as job:
@@ -160,7 +160,7 @@ async def test_shipper_that_fails_during_the_report_reports_the_outcome_that_was
 async def test_shipper_that_crashes_whenever_it_starts_leaves_an_unreported_outcome(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([DONE])
+    world = SimulatedOrchestrator([DONE])
 
     def fault(exchange: Exchange) -> Fault | None:
         if exchange.path == "event":
@@ -175,7 +175,7 @@ async def test_shipper_that_crashes_whenever_it_starts_leaves_an_unreported_outc
 
 
 async def test_prompt_in_flight_outlives_a_cancel_of_the_poller(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"seconds": 5})), DONE])
+    world = SimulatedOrchestrator([call("probe", seconds=5), DONE])
     world.fault = delay_answer_to("prompt", 3.0)
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
         await trio.sleep(1)
@@ -189,7 +189,7 @@ async def test_prompt_in_flight_outlives_a_cancel_of_the_poller(workspace: Path,
 
 
 async def test_poll_in_flight_does_not_delay_a_stop(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([SLOW_CALL, DONE])
+    world = SimulatedOrchestrator([SLOW_CALL, DONE])
     world.fault = delay_answer_to("prompt", 9.0, times=1000)
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
         await trio.sleep(2)
@@ -206,7 +206,7 @@ async def test_poll_in_flight_does_not_delay_a_stop(workspace: Path, autojump_cl
 async def test_actor_cancelled_right_after_a_stop_does_not_prevent_the_report(
     actor: str, workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([SLOW_CALL, DONE])
+    world = SimulatedOrchestrator([SLOW_CALL, DONE])
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
         await trio.sleep(3)
         job.stop("enough")
@@ -217,7 +217,7 @@ async def test_actor_cancelled_right_after_a_stop_does_not_prevent_the_report(
 
 
 async def test_stop_before_the_actors_start_is_reported(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([SLOW_CALL, DONE])
+    world = SimulatedOrchestrator([SLOW_CALL, DONE])
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
         job.stop("enough")
         outcome = await job.wait()
@@ -227,7 +227,7 @@ async def test_stop_before_the_actors_start_is_reported(workspace: Path, autojum
 
 
 async def test_stop_of_a_job_that_has_ended_changes_nothing(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([DONE])
+    world = SimulatedOrchestrator([DONE])
     async with open_job(world.config(workspace), transport=world, tools=[]) as job:
         before = await job.wait()
         job.stop("too late")
@@ -236,7 +236,7 @@ async def test_stop_of_a_job_that_has_ended_changes_nothing(workspace: Path, aut
 
 
 async def test_stop_after_the_outcome_was_decided_keeps_the_outcome(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([DONE])
+    world = SimulatedOrchestrator([DONE])
     world.fault = lambda exchange: Fault(kind="status", status=503) if exchange.path == "event" and away else None
     away = True
     async with open_job(world.config(workspace), transport=world, tools=[]) as job:
@@ -249,7 +249,7 @@ async def test_stop_after_the_outcome_was_decided_keeps_the_outcome(workspace: P
 
 
 def resumed(
-    config: WorkerConfig, world: World, journal: bytes, *, at: float
+    config: WorkerConfig, world: SimulatedOrchestrator, journal: bytes, *, at: float
 ) -> AbstractAsyncContextManager[RunningJob]:
     """The job as a worker runs it that finds `journal`, at `at` seconds since the epoch."""
     return open_job(
@@ -262,7 +262,7 @@ def resumed(
 
 
 async def test_job_resumed_after_its_deadline_is_reported(workspace: Path, autojump_clock: MockClock) -> None:
-    disk, world = Disk(), World([SLOW_CALL, DONE])
+    disk, world = Disk(), SimulatedOrchestrator([SLOW_CALL, DONE])
     config = world.config(workspace, timeout=30.0)
     world.fault = lambda exchange: Fault(kind="refused") if exchange.path == "complete" else None
     async with open_job(
@@ -286,7 +286,7 @@ async def test_job_resumed_after_its_deadline_is_reported(workspace: Path, autoj
 async def test_job_that_was_decided_before_a_restart_is_only_reported(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    disk, world = Disk(), World([DONE])
+    disk, world = Disk(), SimulatedOrchestrator([DONE])
     config = world.config(workspace, grace=2.0)
     world.fault = lambda exchange: Fault(kind="refused") if exchange.path in {"event", "complete"} else None
     async with open_job(

@@ -15,10 +15,10 @@ from support.requests import connect
 from support.scripted_transport import ScriptedTransport
 from support.tools import Log, Probe
 from support.wire_rules import assert_well_formed
-from support.world import DONE, World, calling
 from trioworker import errors, open_job, run_job
 from trioworker.protocol import limits, wire
 from trioworker.protocol.limits import KIB, MAX_CALLS, MIB
+from trioworker.testing import DONE, SimulatedOrchestrator, call
 from trioworker.worker.processes.processes import Processes
 from trioworker.worker.tools.apply_patch import ApplyPatch, ApplyPatchParameters
 from trioworker.worker.tools.base import ToolContext
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from support.world import Exchange
+    from trioworker.testing import Exchange
 
 GIB = 1024 * MIB
 PIECE = b" " * (64 * KIB)
@@ -49,7 +49,7 @@ class Flood(httpx.AsyncByteStream):
             await trio.lowlevel.checkpoint()
 
 
-class Raw(World):
+class Raw(SimulatedOrchestrator):
     """A model that answers with these bytes, and then ends the job. `sizes` are those of all requests."""
 
     def __init__(self, *replies: bytes, **more: Any) -> None:
@@ -72,7 +72,7 @@ def reply_with(*calls: dict[str, Any]) -> bytes:
     return msgspec.json.encode({"tool_calls": calls, "finish_reason": "tool_use"})
 
 
-def tool_results(world: World) -> list[str]:
+def tool_results(world: SimulatedOrchestrator) -> list[str]:
     """The results of all calls in the last request to the model."""
     return [message["content"] for message in world.conversations()[-1] if message["role"] == "tool"]
 
@@ -82,7 +82,7 @@ async def test_reply_of_a_gigabyte_is_not_read_whole_and_fails_the_job_with_the_
 ) -> None:
     flood = Flood()
 
-    class Flooding(World):
+    class Flooding(SimulatedOrchestrator):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             if "llm/" in request.url.path:
                 return httpx.Response(200, stream=flood)
@@ -115,7 +115,7 @@ async def test_compressed_response_is_refused_unread(packing: str, autojump_cloc
 
 
 async def test_follow_up_is_cut_to_its_limit(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"seconds": 5})), DONE])
+    world = SimulatedOrchestrator([call("probe", seconds=5), DONE])
     world.prompts.append(wire.Prompt(content="Use tabs. " * 60_000))
     await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     follow_up = world.conversations()[-1][-1]["content"]
@@ -124,7 +124,7 @@ async def test_follow_up_is_cut_to_its_limit(workspace: Path, autojump_clock: Mo
 
 
 async def test_job_survives_a_follow_up_over_the_reply_limit(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"seconds": 5})), calling(("probe", {"seconds": 5})), DONE])
+    world = SimulatedOrchestrator([call("probe", seconds=5), call("probe", seconds=5), DONE])
     world.prompts.append(wire.Prompt(content="x" * (limits.MAX_REPLY_BYTES + 1)))
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
         await trio.sleep(1)
@@ -135,7 +135,7 @@ async def test_job_survives_a_follow_up_over_the_reply_limit(workspace: Path, au
 
 
 async def test_waiting_follow_ups_pause_polling(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"seconds": 50})), DONE])
+    world = SimulatedOrchestrator([call("probe", seconds=50), DONE])
     world.prompts.extend(wire.Prompt(content=f"Follow-up {number}") for number in range(100))
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
         await trio.sleep(40)

@@ -11,11 +11,11 @@ import trio
 from chaos.disk import Disk, DiskStorage
 from support.model import ScriptedModel
 from support.tools import Log, Probe
-from support.world import DONE, calling
 from trioworker import open_job
 from trioworker.errors import ReleasedError
 from trioworker.orchestrator.app import make_app
 from trioworker.orchestrator.store import Store
+from trioworker.testing import DONE, call
 from trioworker.worker.clocks import Moment
 from trioworker.worker.config import WorkerConfig
 from trioworker.worker.state.job import Job
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 WHILE_A_TOOL_RUNS = 2.0
 NIGHT = 8 * 3600.0
-TURNS = (calling(("probe", {"text": "a", "seconds": 5.0})), DONE)
+TURNS = (call("probe", text="a", seconds=5.0), DONE)
 
 
 class Released:

@@ -8,8 +8,8 @@ import httpx
 import pytest
 import trio
 
-from support.world import DONE, Fault, World
 from trioworker import open_job, run_job
+from trioworker.testing import DONE, Fault, SimulatedOrchestrator
 from trioworker.worker.cancellation import StopRequest
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ CONNECTING = 3.0
 class UnconnectedReport(httpx.AsyncBaseTransport):
     """A world whose first `attempts` of the report get no connection; `connecting` is set at the first."""
 
-    def __init__(self, world: World, attempts: int) -> None:
+    def __init__(self, world: SimulatedOrchestrator, attempts: int) -> None:
         self.connecting = trio.Event()
         self._world = world
         self._attempts = attempts
@@ -40,7 +40,7 @@ class UnconnectedReport(httpx.AsyncBaseTransport):
         return await self._world.handle_async_request(request)
 
 
-async def run_signalled_while_connecting(world: World, workspace: Path, attempts: int) -> JobOutcome:
+async def run_signalled_while_connecting(world: SimulatedOrchestrator, workspace: Path, attempts: int) -> JobOutcome:
     """The outcome of a job that gets SIGTERM while its report connects for the first time."""
     transport = UnconnectedReport(world, attempts)
     stop = StopRequest()
@@ -61,7 +61,7 @@ async def run_signalled_while_connecting(world: World, workspace: Path, attempts
 async def test_signal_while_the_report_connects_does_not_count_as_reported(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([DONE])
+    world = SimulatedOrchestrator([DONE])
     outcome = await run_signalled_while_connecting(world, workspace, attempts=1000)
     assert not outcome.reported
     assert not world.reports
@@ -70,7 +70,7 @@ async def test_signal_while_the_report_connects_does_not_count_as_reported(
 async def test_report_that_was_connecting_at_a_signal_is_sent_within_the_grace(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([DONE])
+    world = SimulatedOrchestrator([DONE])
     outcome = await run_signalled_while_connecting(world, workspace, attempts=1)
     assert outcome.reported
     assert [report["success"] for report in world.reports] == [True]
@@ -79,7 +79,7 @@ async def test_report_that_was_connecting_at_a_signal_is_sent_within_the_grace(
 async def test_report_of_a_stopped_job_may_take_what_is_left_of_the_grace(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([DONE], thinking=60.0)
+    world = SimulatedOrchestrator([DONE], thinking=60.0)
     world.fault = lambda x: Fault(kind="delay", delay=7.5) if x.path == "complete" else None
     async with open_job(world.config(workspace, grace=8.0), transport=world, tools=[]) as job:
         await trio.sleep(2.5)
@@ -93,7 +93,7 @@ async def test_report_of_a_stopped_job_may_take_what_is_left_of_the_grace(
 async def test_actor_cancelled_as_the_job_is_stopped_is_not_restarted(
     actor: str, workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([DONE], thinking=60.0)
+    world = SimulatedOrchestrator([DONE], thinking=60.0)
     async with open_job(world.config(workspace), transport=world, tools=[]) as job:
         await trio.sleep(2.5)
         job.stop("enough")

@@ -11,10 +11,10 @@ import trio
 from chaos.disk import Disk, DiskStorage
 from support.model import ScriptedModel
 from support.tools import Log, Probe
-from support.world import DONE, Exchange, Fault, World, calling
 from trioworker import RefusedError, SupersededError, open_job, run_job
 from trioworker.orchestrator.app import make_app
 from trioworker.orchestrator.store import Store
+from trioworker.testing import DONE, Exchange, Fault, SimulatedOrchestrator, call
 from trioworker.worker.cancellation import StopRequest
 from trioworker.worker.config import WorkerConfig
 from trioworker.worker.state.job import Job
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from trioworker import JobOutcome
 
 LATER = "f" * 32
-TURNS = (calling(("probe", {"text": "a", "seconds": 5.0})), DONE)
+TURNS = (call("probe", text="a", seconds=5.0), DONE)
 
 
 class Fenced:
@@ -160,7 +160,7 @@ async def test_every_request_names_the_start_and_every_start_begins_with_the_job
     workspace: Path, autojump_clock: MockClock
 ) -> None:
     starts: list[str] = []
-    world = World()
+    world = SimulatedOrchestrator()
     handle = world.handle_async_request
 
     class Recording(httpx.AsyncBaseTransport):
@@ -186,7 +186,7 @@ async def test_other_conflict_is_a_refusal(workspace: Path, autojump_clock: Mock
     def conflict(exchange: Exchange) -> Fault | None:
         return Fault(kind="status", status=409) if exchange.path == "job" else None
 
-    world = World()
+    world = SimulatedOrchestrator()
     world.fault = conflict
     with pytest.raises(RefusedError, match="409"):
         await run_job(world.config(workspace), transport=world, tools=[])

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 import trio
 
 from support.tools import Log, Probe
-from support.world import DONE, JOB_ID, World, calling
 from trioworker import run_job
 from trioworker.protocol.limits import MAX_CALLS, MAX_TOOL_THREADS
+from trioworker.testing import DONE, SimulatedOrchestrator, call, reply
+from trioworker.testing.simulated_orchestrator import JOB_ID
 from trioworker.worker.state import records
 from trioworker.worker.state.journal_file import open_journal
 from trioworker.worker.tools.base import Parameters, Tool
@@ -76,11 +77,11 @@ async def test_journal_events_and_report_continue_while_all_threads_of_tools_han
     # As many as tools may have: it would not be their number that keeps the two apart.
     shared = trio.to_thread.current_default_thread_limiter()
     shared.total_tokens = MAX_TOOL_THREADS
-    world = World(
+    world = SimulatedOrchestrator(
         [
-            calling(*[("hang", dict[str, Any]())] * MAX_CALLS),
-            calling(("hang", {"limit": 0.05})),
-            calling(("probe", {"text": "still working"})),
+            reply(*[call("hang")] * MAX_CALLS),
+            call("hang", limit=0.05),
+            call("probe", text="still working"),
             DONE,
         ],
         thinking=0.0,

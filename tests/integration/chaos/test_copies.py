@@ -13,7 +13,7 @@ import trio
 from support.program import until
 from support.realjob import RealJob, real_orchestrator
 from support.restartable import restartable_job
-from support.world import DONE, calling
+from trioworker.testing import DONE, call
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,9 +26,9 @@ pytestmark = pytest.mark.integration
 COPIES = 8
 GAP = 0.2
 """Seconds between two starts: some ask for the job at once, some while another one works on it."""
-BLOCKED = calling(("shell", {"command": "echo CALL_ID >> log; while [ ! -e go ]; do sleep 0.05; done"}))
+BLOCKED = call("shell", command="echo CALL_ID >> log; while [ ! -e go ]; do sleep 0.05; done")
 """A call that runs until the test creates the file `go`."""
-SLOW = calling(("shell", {"command": "sleep 1; echo CALL_ID >> log"}))
+SLOW = call("shell", command="sleep 1; echo CALL_ID >> log")
 SUPERSEDED = "superseded: another worker was started for this job; this one stops without a report"
 DENIED = "401: the token is wrong, or the job has ended"
 """What a copy is told whose first request comes after the report."""

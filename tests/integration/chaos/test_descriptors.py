@@ -14,7 +14,7 @@ import trio
 from support.process_invariants import process_violations
 from support.realjob import real_orchestrator
 from support.restartable import restartable_job
-from support.world import DONE, calling
+from trioworker.testing import DONE, call, reply
 
 if TYPE_CHECKING:
     from support.restartable import RestartableJob
@@ -22,14 +22,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-TURN = calling(
-    # A process that outlives its call holds a pipe of ours until it ends.
-    ("shell", {"command": "(setsid sleep 0.2 &); sleep 0.2 & echo CALL_ID >> log"}),
-    ("shell", {"command": "echo CALL_ID >> log", "workdir": "."}),
-    ("write_file", {"path": "a.txt", "content": "CALL_ID"}),
-    ("read_file", {"path": "a.txt"}),
-    ("glob", {"pattern": "*"}),
-    ("read_file", {"path": "missing"}),
+TURN = reply(
+    call("shell", command="(setsid sleep 0.2 &); sleep 0.2 & echo CALL_ID >> log"),
+    call("shell", command="echo CALL_ID >> log", workdir="."),
+    call("write_file", path="a.txt", content="CALL_ID"),
+    call("read_file", path="a.txt"),
+    call("glob", pattern="*"),
+    call("read_file", path="missing"),
 )
 TURNS = 12
 FAULT_RATE = 0.2

@@ -12,7 +12,7 @@ from support.process_invariants import process_violations
 from support.program import until
 from support.realjob import real_orchestrator
 from support.restartable import restartable_job
-from support.world import DONE, calling
+from trioworker.testing import DONE, call
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ async def freeze(worker: Program, seconds: float) -> None:
 
 
 async def test_command_that_ended_while_the_worker_was_frozen_counts_as_ended(store: Store, tmp_path: Path) -> None:
-    turn = calling(("shell", {"command": COMMAND, "timeout": 1}))
+    turn = call("shell", command=COMMAND, timeout=1)
     async with (
         real_orchestrator(store, [turn, DONE]) as orchestrator,
         restartable_job(orchestrator, tmp_path / "job") as job,
@@ -51,7 +51,7 @@ async def test_command_that_ended_while_the_worker_was_frozen_counts_as_ended(st
 
 
 async def test_command_that_still_runs_after_the_freeze_times_out(store: Store, tmp_path: Path) -> None:
-    turn = calling(("shell", {"command": "echo CALL_ID >> log; sleep 300", "timeout": 1}))
+    turn = call("shell", command="echo CALL_ID >> log; sleep 300", timeout=1)
     async with (
         real_orchestrator(store, [turn, DONE]) as orchestrator,
         restartable_job(orchestrator, tmp_path / "job") as job,

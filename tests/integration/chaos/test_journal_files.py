@@ -13,7 +13,7 @@ from support.process_invariants import process_violations
 from support.program import until
 from support.realjob import real_orchestrator
 from support.restartable import RestartableJob, restartable_job
-from support.world import DONE, calling
+from trioworker.testing import DONE, call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-BLOCKED = calling(("shell", {"command": "echo CALL_ID >> log; while [ ! -e go ]; do sleep 0.05; done; echo went"}))
+BLOCKED = call("shell", command="echo CALL_ID >> log; while [ ! -e go ]; do sleep 0.05; done; echo went")
 """A call that runs until the test creates the file `go`."""
 
 

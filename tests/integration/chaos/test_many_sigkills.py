@@ -13,7 +13,7 @@ from support.process_invariants import process_violations
 from support.realjob import real_orchestrator
 from support.restartable import restartable_job
 from support.timed_signals import draw_moment, run_and_signal
-from support.world import DONE, calling
+from trioworker.testing import DONE, call, reply
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,9 +29,9 @@ REQUESTS = 8
 
 TURNS = (
     *(
-        calling(
-            ("shell", {"command": "echo CALL_ID >> log; sleep 0.05; seq 9000"}),
-            ("write_file", {"path": "counter.txt", "content": f"{number}\n" * 2000}),
+        reply(
+            call("shell", command="echo CALL_ID >> log; sleep 0.05; seq 9000"),
+            call("write_file", path="counter.txt", content=f"{number}\n" * 2000),
         )
         for number in range(2 * KILLS + 10)
     ),

@@ -13,7 +13,7 @@ from support.process_invariants import process_violations
 from support.realjob import real_orchestrator
 from support.restartable import restartable_job, run_seeds
 from support.timed_signals import draw_moment, run_and_signal
-from support.world import calling, saying
+from trioworker.testing import call, reply, say
 
 if TYPE_CHECKING:
     import random
@@ -36,18 +36,18 @@ KILLS = (1, 1, 1, 2)
 LOG = "echo CALL_ID >> log; sleep 0.12"
 """An effect that can be counted, and time for a kill between it and the end of the call."""
 TURNS = (
-    calling(("shell", {"command": LOG}), ("list_dir", {}), content="Looking around."),
+    reply(call("shell", command=LOG), call("list_dir"), text="Looking around."),
     # Processes that outlive their call, and could outlive a killed worker; one ignores SIGTERM in a session of its own.
-    calling(("shell", {"command": f"sleep 300 & {LOG}"})),
-    calling(
-        ("shell", {"command": f"(setsid sh -c 'trap \"\" TERM; while :; do sleep 0.2; done' &); {LOG}"}),
-        ("write_file", {"path": "notes.txt", "content": "noted"}),
+    call("shell", command=f"sleep 300 & {LOG}"),
+    reply(
+        call("shell", command=f"(setsid sh -c 'trap \"\" TERM; while :; do sleep 0.2; done' &); {LOG}"),
+        call("write_file", path="notes.txt", content="noted"),
     ),
-    saying("Half of it is done."),
-    calling(("shell", {"command": f"head -c 300000 /dev/zero | tr '\\0' x; {LOG}"}), ("glob", {"pattern": "*"})),
+    say("Half of it is done."),
+    reply(call("shell", command=f"head -c 300000 /dev/zero | tr '\\0' x; {LOG}"), call("glob", pattern="*")),
     # The second field of `call_TURN_CALL` is the turn that had its effect.
-    calling(("shell", {"command": "cut -d_ -f2 log | sort -u | tr '\\n' ' '; cat notes.txt"})),
-    saying("The job is complete."),
+    call("shell", command="cut -d_ -f2 log | sort -u | tr '\\n' ' '; cat notes.txt"),
+    say("The job is complete."),
 )
 ANSWER = "1 2 3 5 noted"
 

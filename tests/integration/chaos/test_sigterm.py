@@ -11,7 +11,7 @@ from support.process_invariants import process_violations
 from support.realjob import real_orchestrator
 from support.restartable import restartable_job, run_seeds
 from support.timed_signals import draw_moment, run_and_signal
-from support.world import DONE, calling
+from trioworker.testing import DONE, call, reply
 
 if TYPE_CHECKING:
     import random
@@ -42,7 +42,7 @@ HOSTILE = {
     "filling the pipe": "yes & {}; yes | head -c 3000000; sleep 0.3",
 }
 TURNS = (
-    *(calling(("shell", {"command": command.format(LOG)}), ("list_dir", {})) for command in HOSTILE.values()),
+    *(reply(call("shell", command=command.format(LOG)), call("list_dir")) for command in HOSTILE.values()),
     DONE,
 )
 EXITS = {4: "cancelled", 0: "completed"}

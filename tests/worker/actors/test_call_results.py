@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 import pytest
 
-from support.world import DONE, World, calling
 from trioworker import open_job, run_job
 from trioworker.errors import ToolError
 from trioworker.protocol import wire
+from trioworker.testing import DONE, SimulatedOrchestrator, call
 from trioworker.worker.state.records import CallEnded
 from trioworker.worker.tools.base import Parameters, Tool, ToolResult
 
@@ -71,21 +71,21 @@ class Ended:
 
 async def ended(workspace: Path, tool: Say, **config: Any) -> Ended:
     """Run a job with one call of the tool."""
-    call = Ended()
+    result = Ended()
 
     def watch(changes: Iterable[Record]) -> None:
         for change in changes:
             if isinstance(change, CallEnded):
-                call.kept = change.kept
-                call.file = Path(change.kept).read_text() if change.kept else ""
+                result.kept = change.kept
+                result.file = Path(change.kept).read_text() if change.kept else ""
 
-    world = World([calling(("say", {})), DONE], credentials=[CREDENTIAL], thinking=0.0)
+    world = SimulatedOrchestrator([call("say"), DONE], credentials=[CREDENTIAL], thinking=0.0)
     async with open_job(world.config(workspace, **config), transport=world, tools=[tool]) as job:
         job.job.watchers.append(watch)
         await job.wait()
-    (call.shown,) = [message["content"] for message in world.conversations()[-1] if message["role"] == "tool"]
-    (call.event,) = world.of_type("tool_result")
-    return call
+    (result.shown,) = [message["content"] for message in world.conversations()[-1] if message["role"] == "tool"]
+    (result.event,) = world.of_type("tool_result")
+    return result
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ async def test_event_of_a_short_output_has_no_tail_and_of_a_long_diff_8000_bytes
 
 async def test_shell_result_costs_at_most_200_bytes_more_than_its_text(workspace: Path) -> None:
     (workspace / "text").write_text("if \"a\" < b:\n\treturn '\\n'\n" * 1000)
-    world = World([calling(("shell", {"command": "cat text; exit 9"})), DONE], thinking=0.0)
+    world = SimulatedOrchestrator([call("shell", command="cat text; exit 9"), DONE], thinking=0.0)
     await run_job(world.config(workspace), transport=world)
     (shown,) = [message["content"] for message in world.conversations()[-1] if message["role"] == "tool"]
     assert len(shown.encode()) <= len((workspace / "text").read_bytes()) + 200

@@ -14,20 +14,20 @@ from trio.testing import MockClock
 from chaos.disk import Disk, DiskStorage, Killed
 from chaos.plan import Kill
 from support.tools import Log, Probe
-from support.world import DONE, Exchange, Fault, World, calling
 from trioworker import open_job, run_job
+from trioworker.testing import DONE, Exchange, Fault, SimulatedOrchestrator, call, reply
 from trioworker.worker.clocks import Moment
 from trioworker.worker.state.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from support.world import FaultKind
     from trioworker import JobOutcome, WorkerConfig
+    from trioworker.testing.faults import FaultKind
 
 POISON = 5
 """The number of the event that always fails: neither the first nor one of the last."""
-TURNS = [calling(("probe", {"text": str(number), "seconds": 10})) for number in range(9)] + [DONE]
+TURNS = [call("probe", text=str(number), seconds=10) for number in range(9)] + [DONE]
 """A job of about 100 s."""
 
 
@@ -39,11 +39,11 @@ def poisoned(number: int) -> Callable[[Exchange], Fault | None]:
     return lambda x: Fault(kind="status", status=500) if seq(x) == number else None
 
 
-async def run(world: World, workspace: Path, **more: int) -> JobOutcome:
+async def run(world: SimulatedOrchestrator, workspace: Path, **more: int) -> JobOutcome:
     return await run_job(world.config(workspace, **more), transport=world, tools=[Probe(Log())])
 
 
-def numbers(world: World) -> list[int]:
+def numbers(world: SimulatedOrchestrator) -> list[int]:
     return [event["data"]["seq"] for event in world.events]
 
 
@@ -52,7 +52,7 @@ async def test_event_that_always_gets_500_is_lost_after_a_minute_and_the_others_
 ) -> None:
     lines: list[str] = []
     logger.add(lines.append, level="ERROR", format="{message}")
-    world = World(TURNS)
+    world = SimulatedOrchestrator(TURNS)
     world.fault = poisoned(POISON)
     outcome = await run(world, workspace)
     assert outcome.success
@@ -70,7 +70,7 @@ async def test_event_that_always_gets_500_is_lost_after_a_minute_and_the_others_
 async def test_each_event_is_accepted_once_although_another_one_is_lost(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World(TURNS)
+    world = SimulatedOrchestrator(TURNS)
     world.fault = poisoned(POISON)
     await run(world, workspace)
     handled = [seq(exchange) for exchange in world.asked("event") if exchange.handled]
@@ -82,7 +82,7 @@ async def test_events_wait_in_order_while_the_route_is_down(
     kind: FaultKind, workspace: Path, autojump_clock: MockClock
 ) -> None:
     began = trio.current_time()
-    world = World([*TURNS[:-1] * 3, DONE])
+    world = SimulatedOrchestrator([*TURNS[:-1] * 3, DONE])
     routes = {"event", "status"}
     world.fault = lambda x: Fault(kind=kind) if x.path in routes and 15 < x.at - began < 215 else None
     outcome = await run(world, workspace)
@@ -95,8 +95,8 @@ async def test_events_wait_in_order_while_the_route_is_down(
 
 async def test_reasoning_continues_while_the_route_is_down(workspace: Path, autojump_clock: MockClock) -> None:
     began = trio.current_time()
-    many = [calling(*[("probe", {"text": f"{turn}.{number}"}) for number in range(60)]) for turn in range(12)]
-    world = World([*many, calling(("probe", {"seconds": 50})), calling(("probe", {"seconds": 50})), DONE])
+    many = [reply(*(call("probe", text=f"{turn}.{number}") for number in range(60))) for turn in range(12)]
+    world = SimulatedOrchestrator([*many, call("probe", seconds=50), call("probe", seconds=50), DONE])
     world.fault = lambda x: Fault(kind="status") if x.path == "event" and x.at - began < 100 else None
     outcome = await run(world, workspace)
     assert world.asked("llm/complete_with_tools")[len(many)].at - began < 60
@@ -105,7 +105,7 @@ async def test_reasoning_continues_while_the_route_is_down(workspace: Path, auto
 
 
 async def test_event_that_only_sometimes_gets_500_is_not_lost(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([*TURNS[:-1] * 3, DONE])
+    world = SimulatedOrchestrator([*TURNS[:-1] * 3, DONE])
     kinds: Iterator[FaultKind] = cycle(["status", "refused", "status", "reset-before"])
     began = trio.current_time()
     world.fault = lambda x: Fault(kind=next(kinds)) if seq(x) == POISON and x.at - began < 200 else None
@@ -117,7 +117,7 @@ async def test_event_that_only_sometimes_gets_500_is_not_lost(workspace: Path, a
 async def test_status_that_always_fails_does_not_hold_back_the_events(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World(TURNS)
+    world = SimulatedOrchestrator(TURNS)
     world.fault = lambda x: Fault(kind="status", status=500) if x.path == "status" else None
     outcome = await run(world, workspace, timeout=400)
     assert outcome.success
@@ -129,7 +129,7 @@ async def test_status_that_is_accepted_is_not_evidence_against_the_event_before_
     workspace: Path, autojump_clock: MockClock
 ) -> None:
     began = trio.current_time()
-    world = World([*TURNS[:-1], *TURNS])
+    world = SimulatedOrchestrator([*TURNS[:-1], *TURNS])
     # Statuses are sent with iterations 1, 6 and 11.
     world.fault = lambda x: Fault(kind="status") if x.path == "event" and 40 < x.at - began < 160 else None
     outcome = await run(world, workspace)
@@ -138,7 +138,7 @@ async def test_status_that_is_accepted_is_not_evidence_against_the_event_before_
 
 
 async def test_refusal_of_the_next_event_loses_both(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World(TURNS)
+    world = SimulatedOrchestrator(TURNS)
     statuses = {POISON: 500, POISON + 1: 400}
     world.fault = lambda x: Fault(kind="status", status=statuses[seq(x)]) if seq(x) in statuses else None
     outcome = await run(world, workspace)
@@ -149,7 +149,7 @@ async def test_refusal_of_the_next_event_loses_both(workspace: Path, autojump_cl
 async def test_event_that_fails_during_the_shutdown_does_not_hold_back_the_result(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([calling(("probe", {"text": "a"})), DONE])
+    world = SimulatedOrchestrator([call("probe", text="a"), DONE])
     world.fault = poisoned(3)
     outcome = await run(world, workspace)
     assert outcome.reported
@@ -161,7 +161,7 @@ async def test_event_that_fails_during_the_shutdown_does_not_hold_back_the_resul
 async def test_result_counts_the_event_that_is_refused_for_ever_and_no_event_that_waits(
     status: int, workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World(TURNS)
+    world = SimulatedOrchestrator(TURNS)
     world.fault = lambda x: Fault(kind="status", status=status) if seq(x) == POISON else None
     outcome = await run(world, workspace)
     assert outcome.metrics.events_lost == 1
@@ -171,7 +171,7 @@ async def test_result_counts_the_event_that_is_refused_for_ever_and_no_event_tha
 
 async def test_result_counts_no_event_that_is_still_queued(workspace: Path, autojump_clock: MockClock) -> None:
     began = trio.current_time()
-    world = World([calling(("probe", {"text": "a"})), DONE])
+    world = SimulatedOrchestrator([call("probe", text="a"), DONE])
     world.fault = lambda x: Fault(kind="refused") if x.path == "event" and x.at - began < 15 else None
     outcome = await run(world, workspace)
     (result,) = world.of_type("result")
@@ -180,7 +180,7 @@ async def test_result_counts_no_event_that_is_still_queued(workspace: Path, auto
 
 
 async def test_events_that_were_never_accepted_are_lost_at_the_end(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"text": "a"})), DONE])
+    world = SimulatedOrchestrator([call("probe", text="a"), DONE])
     world.fault = lambda x: Fault(kind="refused") if x.path == "event" else None
     outcome = await run(world, workspace)
     assert outcome.reported
@@ -190,7 +190,7 @@ async def test_events_that_were_never_accepted_are_lost_at_the_end(workspace: Pa
 
 
 async def test_lost_status_is_no_lost_event(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"text": "a"})), DONE])
+    world = SimulatedOrchestrator([call("probe", text="a"), DONE])
     world.fault = lambda x: Fault(kind="status", status=400) if x.path == "status" else None
     outcome = await run(world, workspace)
     assert outcome.metrics.events_lost == 0
@@ -200,7 +200,7 @@ async def test_lost_status_is_no_lost_event(workspace: Path, autojump_clock: Moc
 async def test_event_that_fails_at_a_stop_does_not_hold_back_the_result(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World(TURNS)
+    world = SimulatedOrchestrator(TURNS)
     world.fault = poisoned(POISON)
     async with open_job(world.config(workspace, grace=8.0), transport=world, tools=[Probe(Log())]) as job:
         await trio.sleep(40)
@@ -224,9 +224,9 @@ def test_worker_killed_at_any_write_loses_only_the_event_that_always_fails(perce
         assert disk.writes > write
 
 
-def _run_with_kill(kill: Kill | None) -> tuple[World, Disk]:
+def _run_with_kill(kill: Kill | None) -> tuple[SimulatedOrchestrator, Disk]:
     """Run a job whose process is killed at a write to its journal and started again."""
-    world, disk, log = World(TURNS[7:]), Disk(), Log()
+    world, disk, log = SimulatedOrchestrator(TURNS[7:]), Disk(), Log()
     world.fault = poisoned(POISON)
     disk.kills = [kill] if kill else []
 
@@ -251,7 +251,7 @@ def _run_with_kill(kill: Kill | None) -> tuple[World, Disk]:
 
 
 async def run_with_journal(
-    config: WorkerConfig, world: World, journal: Journal, probe: Probe, clocks: Callable[[], Moment]
+    config: WorkerConfig, world: SimulatedOrchestrator, journal: Journal, probe: Probe, clocks: Callable[[], Moment]
 ) -> None:
     async with open_job(config, transport=world, tools=[probe], journal=journal, clocks=clocks) as job:
         await job.wait()

@@ -8,8 +8,8 @@ import pytest
 import trio
 
 from support.tools import Log, Probe
-from support.world import DONE, Exchange, Fault, World, calling
 from trioworker import open_job, run_job
+from trioworker.testing import DONE, Exchange, Fault, SimulatedOrchestrator, call, reply
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 async def test_slow_orchestrator_does_not_slow_the_job(workspace: Path, autojump_clock: MockClock) -> None:
     async def seconds(latency: float) -> float:
-        world = World([calling(("probe", {}))] * 9 + [DONE], thinking=1.0)
+        world = SimulatedOrchestrator([call("probe")] * 9 + [DONE], thinking=1.0)
         world.latency = 0.0
         slow: dict[str, float] = {"event": latency, "status": latency, "prompt": latency}
         world.fault = lambda x: Fault(kind="delay", delay=slow[x.path]) if x.path in slow else None
@@ -33,7 +33,7 @@ async def test_slow_orchestrator_does_not_slow_the_job(workspace: Path, autojump
 
 
 async def test_connection_that_stalls_at_a_stop_loses_no_event(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"seconds": 60})), DONE])
+    world = SimulatedOrchestrator([call("probe", seconds=60), DONE])
     stalled = trio.Event()
 
     def first_event(exchange: Exchange) -> Fault | None:
@@ -62,7 +62,7 @@ async def test_shipper_sleeps_while_the_outbox_is_empty(workspace: Path, autojum
             if task.name == "event-shipper":
                 self.at.append(trio.current_time())
 
-    world = World([calling(*[("probe", {"seconds": 0})] * 60, ("probe", {"seconds": 30})), DONE])
+    world = SimulatedOrchestrator([reply(*[call("probe", seconds=0)] * 60, call("probe", seconds=30)), DONE])
     world.latency = 0.001
     began, steps = trio.current_time(), ShipperSteps()
     await run_job(world.config(workspace), transport=world, tools=[Probe(Log())], instruments=[steps])
@@ -75,7 +75,7 @@ async def test_shipper_sleeps_while_the_outbox_is_empty(workspace: Path, autojum
 async def test_report_whose_answer_was_lost_is_sent_again_and_counts_as_accepted(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([DONE])
+    world = SimulatedOrchestrator([DONE])
     seen: list[Exchange] = []
 
     def fault(exchange: Exchange) -> Fault | None:
@@ -92,7 +92,7 @@ async def test_report_whose_answer_was_lost_is_sent_again_and_counts_as_accepted
 
 
 async def test_full_event_queue_slows_the_job_and_loses_no_event(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(*[("probe", {"text": str(number)}) for number in range(30)]), DONE])
+    world = SimulatedOrchestrator([reply(*(call("probe", text=str(number)) for number in range(30))), DONE])
     world.fault = lambda x: Fault(kind="delay", delay=1.0) if x.path == "event" else None
     began = trio.current_time()
     log = Log()
@@ -103,7 +103,7 @@ async def test_full_event_queue_slows_the_job_and_loses_no_event(workspace: Path
 
 
 async def test_outage_of_a_minute_loses_no_event(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {"text": str(number), "seconds": 1})) for number in range(9)] + [DONE])
+    world = SimulatedOrchestrator([call("probe", text=str(number), seconds=1) for number in range(9)] + [DONE])
     world.fault = lambda x: Fault(kind="refused") if 5 <= x.at - began < 65 else None
     began = trio.current_time()
     outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])

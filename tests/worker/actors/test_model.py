@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from support.tools import Log, Probe
-from support.world import DONE, World, calling, saying
 from trioworker import run_job
+from trioworker.testing import DONE, SimulatedOrchestrator, call, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from support.world import Exchange
+    from trioworker.testing import Exchange
 
 UNAVAILABLE = (502, "unavailable", "connection refused")
 
 
-class Refusing(World):
+class Refusing(SimulatedOrchestrator):
     """A model server that refuses the first requests with `(status, kind, message)`, and then plays the turns."""
 
     def __init__(self, refusals: Sequence[tuple[int, str, str]], turns: Sequence[Any] = (DONE,)) -> None:
@@ -42,7 +42,7 @@ class Refusing(World):
 
 
 async def test_max_tokens_option_is_the_value_of_every_request(workspace: Path, autojump_clock: MockClock) -> None:
-    world = Refusing([], [saying(""), saying(""), DONE])
+    world = Refusing([], [say(""), say(""), DONE])
     await run_job(world.config(workspace, max_tokens=9000), transport=world, tools=[])
     assert [exchange.path for exchange in world.exchanges if exchange.path.startswith("llm/")] == [
         "llm/complete_with_tools",
@@ -56,7 +56,7 @@ async def test_refused_max_tokens_are_lowered_to_the_allowed_value_and_kept(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
     refusal = (422, "max_tokens", "max_tokens: 16384 > 8192, which is the maximum allowed number of output tokens")
-    world = Refusing([refusal], [calling(("probe", {})), DONE])
+    world = Refusing([refusal], [call("probe"), DONE])
     outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     assert outcome.success
     assert world.max_tokens == [16384, 8192, 8192]
@@ -91,7 +91,7 @@ async def test_max_tokens_refused_in_a_plain_502_are_lowered(workspace: Path, au
 async def test_turn_without_tools_defines_them_once_the_history_has_calls(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([calling(("probe", {})), saying(""), saying(""), DONE])
+    world = SimulatedOrchestrator([call("probe"), say(""), say(""), DONE])
     await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     last = world.asked("llm/complete_with_tools")[-1].body
     assert world.asked("llm/complete") == []

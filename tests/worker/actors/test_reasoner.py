@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from support.tools import Log, Probe
-from support.world import DONE, World, calling, saying
 from trioworker import open_job, run_job
 from trioworker.protocol import wire
+from trioworker.testing import DONE, SimulatedOrchestrator, call, reply, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 async def test_assistant_message_with_the_calls_precedes_their_results(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([calling(("probe", {}), ("probe", {})), DONE])
+    world = SimulatedOrchestrator([reply(call("probe"), call("probe")), DONE])
     await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     last = world.conversations()[-1]
     assert [message["role"] for message in last] == ["system", "user", "assistant", "tool", "tool"]
@@ -30,7 +30,7 @@ async def test_assistant_message_with_the_calls_precedes_their_results(
 
 
 async def test_iterations_start_at_least_a_tenth_of_a_second_apart(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {}))] * 4 + [DONE], thinking=0.0)
+    world = SimulatedOrchestrator([call("probe")] * 4 + [DONE], thinking=0.0)
     await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     starts = [exchange.at for exchange in world.asked("llm/complete_with_tools")]
     gaps = [later - earlier for earlier, later in pairwise(starts)]
@@ -40,7 +40,7 @@ async def test_iterations_start_at_least_a_tenth_of_a_second_apart(workspace: Pa
 async def test_model_slower_than_the_iteration_interval_is_not_delayed(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([calling(("probe", {}))] * 4 + [DONE], thinking=0.15)
+    world = SimulatedOrchestrator([call("probe")] * 4 + [DONE], thinking=0.15)
     await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     starts = [exchange.at for exchange in world.asked("llm/complete_with_tools")]
     gaps = [later - earlier for earlier, later in pairwise(starts)]
@@ -50,7 +50,7 @@ async def test_model_slower_than_the_iteration_interval_is_not_delayed(
 async def test_status_is_sent_at_the_start_and_every_fifth_iteration(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([calling(("probe", {}))] * 11 + [DONE])
+    world = SimulatedOrchestrator([call("probe")] * 11 + [DONE])
     await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     assert [exchange.body for exchange in world.asked("status")] == [
         {"state": "in_progress", "message": "Worker started, beginning execution", "iteration": 0},
@@ -63,7 +63,7 @@ async def test_status_is_sent_at_the_start_and_every_fifth_iteration(
 async def test_follow_up_joins_the_conversation_at_the_next_iteration(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([calling(("probe", {"seconds": 5})), calling(("probe", {"seconds": 5})), DONE])
+    world = SimulatedOrchestrator([call("probe", seconds=5), call("probe", seconds=5), DONE])
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
         await trio.sleep(2)
         world.prompts.append(wire.Prompt(content="Keep the tabs."))
@@ -76,7 +76,7 @@ async def test_follow_up_joins_the_conversation_at_the_next_iteration(
 async def test_follow_up_received_before_the_final_reply_continues_the_job(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([DONE, saying("With tabs now. The job is complete.")], thinking=5.0)
+    world = SimulatedOrchestrator([DONE, say("With tabs now. The job is complete.")], thinking=5.0)
     async with open_job(world.config(workspace), transport=world, tools=[]) as job:
         await trio.sleep(2)
         world.prompts.append(wire.Prompt(content="Keep the tabs."))
@@ -85,7 +85,7 @@ async def test_follow_up_received_before_the_final_reply_continues_the_job(
 
 
 async def test_job_fails_after_max_iterations(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([calling(("probe", {}))] * 5)
+    world = SimulatedOrchestrator([call("probe")] * 5)
     outcome = await run_job(world.config(workspace, max_iterations=3), transport=world, tools=[Probe(Log())])
     assert outcome.message == "Execution failed: max iterations (3) exceeded"
     assert world.reports[0] == {"success": False, "message": outcome.message, "iterations": 3}
@@ -98,7 +98,7 @@ async def test_job_fails_after_max_iterations(workspace: Path, autojump_clock: M
 async def test_two_phase_asks_for_a_response_when_the_selection_has_no_call(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([calling(("probe", {})), DONE])
+    world = SimulatedOrchestrator([call("probe"), DONE])
     await run_job(world.config(workspace, reasoning="two-phase"), transport=world, tools=[Probe(Log())])
     requests = [
         {key: value for key, value in exchange.body.items() if key not in {"messages", "tools"}}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from support.tools import Log, Look, Probe
-from support.world import DONE, World, calling
 from trioworker import open_job, run_job
+from trioworker.testing import DONE, SimulatedOrchestrator, call, reply
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,13 +20,13 @@ async def test_adjacent_read_only_calls_run_concurrently_and_others_one_by_one(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
     log = Log()
-    turn = calling(
-        ("look", {"text": "a", "seconds": 3}),
-        ("look", {"text": "b", "seconds": 1}),
-        ("probe", {"text": "c", "seconds": 1}),
-        ("look", {"text": "d", "seconds": 1}),
+    turn = reply(
+        call("look", text="a", seconds=3),
+        call("look", text="b", seconds=1),
+        call("probe", text="c", seconds=1),
+        call("look", text="d", seconds=1),
     )
-    world = World([turn, DONE])
+    world = SimulatedOrchestrator([turn, DONE])
     await run_job(world.config(workspace), transport=world, tools=[Probe(log), Look(log)])
     runs = {run.text: run for run in log.runs}
     assert runs["a"].started == runs["b"].started
@@ -38,7 +38,7 @@ async def test_adjacent_read_only_calls_run_concurrently_and_others_one_by_one(
 
 async def test_interrupted_call_never_runs_again(workspace: Path, autojump_clock: MockClock) -> None:
     log = Log()
-    world = World([calling(("probe", {"text": "risky", "seconds": 10})), DONE])
+    world = SimulatedOrchestrator([call("probe", text="risky", seconds=10), DONE])
     async with open_job(world.config(workspace), transport=world, tools=[Probe(log)]) as job:
         await trio.sleep(3)
         job.actors["tool-executor"].cancel()
@@ -54,7 +54,9 @@ async def test_interrupted_call_never_runs_again(workspace: Path, autojump_clock
 async def test_tool_that_crashes_or_times_out_is_reported_to_the_model(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = World([calling(("probe", {"crash": True}), ("probe", {"seconds": 1000}), ("nothing", {})), DONE])
+    world = SimulatedOrchestrator(
+        [reply(call("probe", crash=True), call("probe", seconds=1000), call("nothing")), DONE]
+    )
     outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     assert outcome.success
     answers = [message["content"] for message in world.conversations()[-1] if message["role"] == "tool"]

@@ -22,9 +22,9 @@ from support.requests import (
     send_report,
 )
 from support.scripted_transport import ScriptedTransport, json, status
-from support.world import JOB_ID, TOKEN, URL
 from trioworker.errors import BadReplyError
 from trioworker.protocol import wire
+from trioworker.testing.simulated_orchestrator import JOB_ID, TOKEN, URL
 from trioworker.worker.client.orchestrator_client import OrchestratorClient
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.tools import Log, Probe
-from support.world import DONE, World, calling, saying
 from trioworker import run_job
+from trioworker.testing import DONE, SimulatedOrchestrator, call, say
 from trioworker.worker.llm.loop_detection import GO_ON
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ async def test_text_without_a_call_is_followed_by_the_reminder_and_the_job_conti
     content: str, workspace: Path, autojump_clock: MockClock
 ) -> None:
     log = Log()
-    world = World([saying(content), saying(content), calling(("probe", {"text": "one"})), DONE])
+    world = SimulatedOrchestrator([say(content), say(content), call("probe", text="one"), DONE])
     outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(log)])
     assert outcome.success
     assert log.texts == ["one"]
@@ -39,7 +39,7 @@ async def test_text_without_a_call_is_followed_by_the_reminder_and_the_job_conti
 async def test_report_is_the_text_before_the_reminder_if_the_model_then_only_ends_the_job(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    answer = saying("There are two lines.")
-    world = World([calling(("probe", {"text": "2 a.txt"})), answer, saying("The job is complete.")])
+    answer = say("There are two lines.")
+    world = SimulatedOrchestrator([call("probe", text="2 a.txt"), answer, say("The job is complete.")])
     outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     assert outcome.message == "There are two lines."

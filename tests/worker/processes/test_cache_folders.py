@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from support.users import AS_OTHER_USER, UNPRIVILEGED, home_of
-from support.world import DONE, World, calling
 from trioworker import run_job
+from trioworker.testing import DONE, SimulatedOrchestrator, call
 from trioworker.worker.processes.cache_folders import with_writable_caches
 
 CACHES = {"XDG_CACHE_HOME", "npm_config_cache", "MPLCONFIGDIR"}
@@ -93,7 +93,7 @@ async def test_command_of_a_job_can_write_its_caches(workspace: Path, monkeypatc
         'for folder in "$XDG_CACHE_HOME" "$npm_config_cache" "$MPLCONFIGDIR" "$PYTHONUSERBASE"; '
         'do mkdir -p "$folder" && touch "$folder/x" && echo wrote; done'
     )
-    world = World([calling(("shell", {"command": command})), DONE], thinking=0.0)
+    world = SimulatedOrchestrator([call("shell", command=command), DONE], thinking=0.0)
     await run_job(world.config(workspace), transport=world)
     (answer,) = [message for message in world.conversations()[-1] if message["role"] == "tool"]
     assert answer["content"].count("wrote") == 4

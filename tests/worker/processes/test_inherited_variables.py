@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.world import DONE, World, calling
 from trioworker import run_job
+from trioworker.testing import DONE, SimulatedOrchestrator, call
 from trioworker.worker.processes.environment import child_environment
 from trioworker.worker.redaction.secrets import Redactor
 from worker.redaction.secret_samples import SAMPLES
@@ -103,7 +103,7 @@ def test_passed_variables_are_inherited_even_if_they_look_secret_but_never_the_t
 async def test_command_of_a_job_has_the_passed_variables(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEPLOY_TOKEN", "passed-on")
     monkeypatch.setenv("OTHER_TOKEN", "kept-back")
-    world = World([calling(("shell", {"command": "env"})), DONE], thinking=0.0)
+    world = SimulatedOrchestrator([call("shell", command="env"), DONE], thinking=0.0)
     await run_job(world.config(workspace, pass_env=("DEPLOY_TOKEN",)), transport=world)
     (answer,) = [message for message in world.conversations()[-1] if message["role"] == "tool"]
     assert "DEPLOY_TOKEN=passed-on" in answer["content"]

@@ -12,10 +12,11 @@ import trio
 
 from chaos.disk import Disk, DiskStorage
 from support.tools import Log, Probe
-from support.world import DONE, JOB_ID, World, calling
 from trioworker import open_job, run_job
 from trioworker.errors import ConfigError
 from trioworker.protocol.limits import MAX_FRAME_BYTES, MAX_JOURNAL_BYTES, MIB
+from trioworker.testing import DONE, SimulatedOrchestrator, call
+from trioworker.testing.simulated_orchestrator import JOB_ID
 from trioworker.worker.state import records
 from trioworker.worker.state.journal import FORMAT_LINE, Journal, check_owner, encode_frame
 from trioworker.worker.state.journal_file import FileStorage, journal_path, open_journal
@@ -223,7 +224,7 @@ def test_disk_that_is_full_from_the_start_is_a_configuration_error(room: int) ->
 
 
 async def test_journal_in_the_workspace_is_refused(workspace: Path) -> None:
-    world = World()
+    world = SimulatedOrchestrator()
     with pytest.raises(ConfigError, match="is in the workspace, where tools write; choose another"):
         await run_job(world.config(workspace, state_dir=workspace / "state"), transport=world, tools=[])
     assert not (workspace / "state").exists()
@@ -326,8 +327,8 @@ async def test_job_survives_a_full_disk_and_a_restart_says_that_it_cannot_resume
     workspace: Path, autojump_clock: MockClock
 ) -> None:
     log = Log()
-    turns = [calling(("probe", {"text": "one"})), calling(("probe", {"text": "two", "seconds": 100})), DONE]
-    world = World(turns)
+    turns = [call("probe", text="one"), call("probe", text="two", seconds=100), DONE]
+    world = SimulatedOrchestrator(turns)
     storage = FailingStorage(12_000)
     async with open_job(world.config(workspace), transport=world, tools=[Probe(log)], journal=Journal(storage)) as job:
         # Fill the disk while the second call runs.
@@ -337,14 +338,14 @@ async def test_job_survives_a_full_disk_and_a_restart_says_that_it_cannot_resume
     assert outcome.success
     assert log.texts == ["one", "two"]
 
-    again = World(turns)
+    again = SimulatedOrchestrator(turns)
     restarted = await run_job_again(again, workspace, bytes(storage.content), log)
     assert not restarted[0]
     assert "its journal had been abandoned" in again.reports[0]["message"]
     assert log.texts == ["one", "two"]
 
 
-async def run_job_again(world: World, workspace: Path, content: bytes, log: Log) -> tuple[bool, str]:
+async def run_job_again(world: SimulatedOrchestrator, workspace: Path, content: bytes, log: Log) -> tuple[bool, str]:
     disk = Disk()
     disk.content += content
     async with open_job(
@@ -356,7 +357,7 @@ async def run_job_again(world: World, workspace: Path, content: bytes, log: Log)
 
 async def test_second_start_of_a_finished_job_does_nothing(workspace: Path, tmp_path: Path) -> None:
     state, log = tmp_path / "state", Log()
-    world = World([calling(("probe", {"text": "one"})), DONE], thinking=0.0)
+    world = SimulatedOrchestrator([call("probe", text="one"), DONE], thinking=0.0)
     outcome = await run_job(world.config(workspace, state_dir=state), transport=world, tools=[Probe(log)])
     assert outcome.success
     asked = len(world.exchanges)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from fuzz.foreign import JSON
 from support.tools import Log, Probe
 from support.wire_rules import assert_well_formed
-from support.world import DONE, World, saying
 from trioworker import run_job
 from trioworker.protocol import wire
+from trioworker.testing import DONE, SimulatedOrchestrator, say
 from trioworker.worker.state.normalization import merged, normalized, normalized_name
 
 if TYPE_CHECKING:
@@ -161,17 +161,16 @@ def test_merged_beginning_is_the_same_in_the_next_request(roles: list[wire.Role]
 # Through the job
 
 
-class Answering(World):
+class Answering(SimulatedOrchestrator):
     """A model that makes these calls at once, and then ends the job."""
 
     def __init__(self, *calls: dict[str, Any]) -> None:
-        super().__init__([saying(None), DONE])
+        super().__init__([say(None), DONE])
         self._reply = {"content": "", "tool_calls": list(calls), "finish_reason": "tool_calls"}
 
     async def _think(self, exchange: Any) -> tuple[int, bytes]:
         if len(self.conversations()) == 0:
             return 200, msgspec.json.encode(self._reply)
-        self.model.requests.append(exchange.body)
         return 200, msgspec.json.encode(wire.Reply(content="The job is complete.", finish_reason="stop"))
 
 
@@ -206,7 +205,7 @@ def test_any_arguments_become_an_object(arguments: Any) -> None:
 
 
 async def test_notes_after_empty_replies_are_one_message(workspace: Path, autojump_clock: MockClock) -> None:
-    world = World([saying(""), saying(""), DONE])
+    world = SimulatedOrchestrator([say(""), say(""), DONE])
     await run_job(world.config(workspace), transport=world, tools=[])
     for conversation in world.conversations():
         assert_well_formed(conversation)

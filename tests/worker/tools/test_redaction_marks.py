@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.world import DONE, World, calling
 from trioworker import run_job
 from trioworker.errors import ToolError
+from trioworker.testing import DONE, SimulatedOrchestrator, call
 from trioworker.worker.tools.redaction_marks import check_marks
 from worker.redaction.secret_samples import MIXED
 
@@ -24,11 +24,11 @@ DOTENV = f"API_KEY={KEY}\nDEBUG=0\n"
 
 async def test_key_is_still_there_after_another_line_of_the_file_was_edited(workspace: Path) -> None:
     (workspace / ".env").write_text(DOTENV)
-    world = World(
+    world = SimulatedOrchestrator(
         [
-            calling(("read_file", {"path": ".env"})),
-            calling(("write_file", {"path": ".env", "content": f"API_KEY={MARK}\nDEBUG=1\n"})),
-            calling(("apply_patch", {"path": ".env", "old_string": "DEBUG=0", "new_string": "DEBUG=1"})),
+            call("read_file", path=".env"),
+            call("write_file", path=".env", content=f"API_KEY={MARK}\nDEBUG=1\n"),
+            call("apply_patch", path=".env", old_string="DEBUG=0", new_string="DEBUG=1"),
             DONE,
         ],
         thinking=0.0,

@@ -10,8 +10,9 @@ import pytest
 import trio
 
 from chaos.disk import Disk, DiskStorage
-from support.world import DONE, JOB_ID, World, calling
 from trioworker import open_job
+from trioworker.testing import DONE, SimulatedOrchestrator, call
+from trioworker.testing.simulated_orchestrator import JOB_ID
 from trioworker.worker.state.journal import Journal
 from trioworker.worker.tools.temporary_files import remove_temporary_files
 from trioworker.worker.tools.workspace import Workspace
@@ -46,8 +47,8 @@ async def test_temporary_files_of_a_killed_worker_are_removed_at_resume(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
     (workspace / "sub").mkdir()
-    turns = [calling(("write_file", {"path": "sub/file", "content": "x"})), DONE]
-    world = World(turns)
+    turns = [call("write_file", path="sub/file", content="x"), DONE]
+    world = SimulatedOrchestrator(turns)
     disk = Disk()
     config = world.config(workspace)
     async with open_job(config, transport=world, tools=[HangingWrite()], journal=Journal(DiskStorage(disk))):
@@ -58,7 +59,9 @@ async def test_temporary_files_of_a_killed_worker_are_removed_at_resume(
     disk.start_process()
     # Files are removed in a thread, which virtual time doesn't wait for.
     autojump_clock.autojump_threshold, autojump_clock.rate = math.inf, 1.0
-    async with open_job(config, transport=World(turns), tools=[], journal=Journal(DiskStorage(disk), recorded)) as job:
+    async with open_job(
+        config, transport=SimulatedOrchestrator(turns), tools=[], journal=Journal(DiskStorage(disk), recorded)
+    ) as job:
         assert (await job.wait()).success
     assert not ours.exists()
     assert foreign.exists()

@@ -13,8 +13,8 @@ import pytest
 import trio
 
 from support.sandboxes import sandbox_for
-from support.world import JOB_ID
 from trioworker.linux.procfs import process_table
+from trioworker.testing.simulated_orchestrator import JOB_ID
 from trioworker.worker.processes.processes import Processes
 from trioworker.worker.processes.sandbox import launcher_client
 from worker.processes.sandbox.conftest import LIMIT

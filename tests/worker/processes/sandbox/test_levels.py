@@ -17,9 +17,10 @@ import trio
 from observability.tracefile import read_trace
 from support.program import ran
 from support.sandboxes import WITHOUT_LANDLOCK, needs_landlock, sandbox_for
-from support.world import DONE, JOB_ID, TOKEN, World, calling
 from trioworker import ConfigError, open_job, run_job
 from trioworker.linux import landlock
+from trioworker.testing import DONE, SimulatedOrchestrator, call
+from trioworker.testing.simulated_orchestrator import JOB_ID, TOKEN
 from trioworker.worker.config import WorkerConfig
 from trioworker.worker.processes.sandbox.sandbox import open_sandbox
 from trioworker.worker.state.journal_file import journal_path
@@ -28,14 +29,14 @@ from worker.processes.sandbox.conftest import LIMIT
 ROOT = Path(__file__).parents[4]
 
 
-def hostile(outside: Path) -> World:
+def hostile(outside: Path) -> SimulatedOrchestrator:
     """A job whose first command writes outside the workspace, and whose second inside."""
     turns = [
-        calling(("shell", {"command": f"echo hacked > {outside}/victim"})),
-        calling(("shell", {"command": "echo fine > result; cat result"})),
+        call("shell", command=f"echo hacked > {outside}/victim"),
+        call("shell", command="echo fine > result; cat result"),
         DONE,
     ]
-    return World(turns, thinking=0.0)
+    return SimulatedOrchestrator(turns, thinking=0.0)
 
 
 @needs_landlock
@@ -71,7 +72,7 @@ async def test_containment_off_is_reported(workspace: Path, outside: Path) -> No
 async def test_trioworker_local_passes_containment_options_to_the_worker(workspace: Path, outside: Path) -> None:
     script = workspace.parent / "turns.json"
     command = f"echo allowed > {outside}/victim; echo refused > {outside}/new"
-    script.write_bytes(msgspec.json.encode([calling(("shell", {"command": command})), DONE]))
+    script.write_bytes(msgspec.json.encode([call("shell", command=command), DONE]))
     at = ("--workspace", str(workspace), "--llm", f"script:{script}", "--state-dir", str(outside / "state"))
     ended = await ran(
         "local", "Try it.", *at, "--json", "--containment", "require", "--allow-write", f"{outside}/victim:/dev/null"
@@ -85,7 +86,7 @@ async def test_trioworker_local_passes_containment_options_to_the_worker(workspa
 
 async def test_a_resumed_job_reports_its_level_again(workspace: Path, tmp_path: Path) -> None:
     # In real time, since the journal is on a real disk.
-    first, second = World(thinking=60.0), World(thinking=0.0)
+    first, second = SimulatedOrchestrator(thinking=60.0), SimulatedOrchestrator(thinking=0.0)
     kept, copied = tmp_path / "kept", tmp_path / "copied"
     copied.mkdir()
     config = first.config(workspace, containment="off", state_dir=kept)
@@ -105,11 +106,11 @@ sys.path.insert(0, {str(ROOT / "tests")!r})
 JOB = f"""{OLD_KERNEL}
 import json, trio
 from pathlib import Path
-from support.world import DONE, World, calling
+from trioworker.testing import DONE, SimulatedOrchestrator, call
 from trioworker import run_job
 workspace, outside = map(Path, sys.argv[1:3])
 command = f"echo written > {{outside}}/victim; ulimit -c; grep NoNewPrivs /proc/self/status"
-world = World([calling(("shell", {{"command": command}})), DONE], thinking=0.0)
+world = SimulatedOrchestrator([call("shell", command=command), DONE], thinking=0.0)
 outcome = trio.run(lambda: run_job(world.config(workspace), transport=world))
 print(json.dumps([outcome.success, world.of_type("status")[0]["message"], world.of_type("tool_result")[0]["output"]]))
 """
