@@ -271,8 +271,9 @@ def test_a_full_disk_is_named_with_the_remedy(tmp_path: Path) -> None:
 @pytest.mark.integration
 def test_programs_that_start_at_once_share_a_new_database(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from trioworker.orchestrator.store import Store\n"
-        "input()\nwith Store(Path(sys.argv[1])) as store: store.create_job('Fix it.', title='Fix')\n"
+        "import sys, trio; from pathlib import Path; from trioworker.orchestrator.store import Store\n"
+        "from trioworker.orchestrator.database import unlocked\ninput()\n"
+        "with Store(Path(sys.argv[1])) as store: trio.run(lambda: unlocked(store.create_job, 'Fix it.', title='Fix'))\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "jobs.db")]
     programs = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(4)]
