@@ -5,18 +5,19 @@ The names below are the public ones. They are imported when they are first used:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from trioworker.testing.exchange import Exchange
     from trioworker.testing.faults import Fault
     from trioworker.testing.matrix.api import cancel_matrix
     from trioworker.testing.matrix.report import CancelMatrixError, CancelMatrixReport, Failure
     from trioworker.testing.script import DONE, call, reply, say
-    from trioworker.testing.simulated_orchestrator import Exchange, SimulatedOrchestrator
+    from trioworker.testing.simulated_orchestrator import SimulatedOrchestrator
 
 _HOMES = {
     "CancelMatrixError": "matrix.report",
     "CancelMatrixReport": "matrix.report",
     "Failure": "matrix.report",
     "DONE": "script",
-    "Exchange": "simulated_orchestrator",
+    "Exchange": "exchange",
     "Fault": "faults",
     "SimulatedOrchestrator": "simulated_orchestrator",
     "call": "script",

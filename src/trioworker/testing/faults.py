@@ -2,24 +2,111 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FaultKind = Literal["refused", "status", "reset-before", "reset-after", "cut", "delay", "garbage"]
+"""The kinds of faults, one for each constructor of `Fault`."""
+
+DEFAULT_STATUS = 503
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Fault:
-    """What goes wrong with a request.
+    """What goes wrong with a request. Faults are made by the methods below, such as `Fault.status(503, path="event")`.
 
-    With `refused`, `reset-before` and `status` the orchestrator doesn't handle it; with the others it does. `delay` is
-    the seconds before the answer.
+    Two keywords that all of them accept say which requests have the fault:
+
+    - `path`: requests to this path (see `Exchange.path`), such as `event`; `llm` stands for both requests to the model.
+      By default, requests to any path.
+    - `request`: only one of them, by its number from 0. By default, all of them.
+
+    A fault that a function chooses for one request (see `SimulatedOrchestrator.fault`) needs neither.
+
+    Attributes:
+        kind: the kind of the fault.
+        code: the HTTP status of `Fault.status`, otherwise 0.
+        seconds: the delay of `Fault.delay`, otherwise 0.
+        headers: the response headers of `Fault.status`, as pairs.
+        body: the response body of `Fault.status`.
+        path: the path that a request must have, or None.
+        request: the number that a request must have, or None.
+
+    Raises:
+        ValueError: `code`, `seconds` or `request` is out of its range.
     """
 
     kind: FaultKind
-    status: int = 503
-    delay: float = 0.0
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    code: int = 0
+    seconds: float = 0.0
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    path: str | None = None
+    request: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind == "status" and not 200 <= self.code <= 599:
+            raise ValueError(f"Fault.status: {self.code} is not an HTTP status from 200 to 599")
+        if not self.seconds >= 0:
+            raise ValueError(f"Fault.delay: {self.seconds} is not a number of seconds, 0 or more")
+        if self.request is not None and self.request < 0:
+            raise ValueError(f"Fault: request {self.request} is not the number of a request, which starts at 0")
+
+    @classmethod
+    def refused(cls, *, path: str | None = None, request: int | None = None) -> Fault:
+        """The connection is refused: the orchestrator doesn't receive the request."""
+        return cls(kind="refused", path=path, request=request)
+
+    @classmethod
+    def status(
+        cls,
+        code: int = DEFAULT_STATUS,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: str | bytes = b"injected fault",
+        path: str | None = None,
+        request: int | None = None,
+    ) -> Fault:
+        """The orchestrator answers with the HTTP status `code`, and doesn't handle the request."""
+        return cls(
+            kind="status",
+            code=code,
+            headers=tuple((headers or {}).items()),
+            body=body.encode() if isinstance(body, str) else body,
+            path=path,
+            request=request,
+        )
+
+    @classmethod
+    def reset_before(cls, *, path: str | None = None, request: int | None = None) -> Fault:
+        """The connection is reset after the request was sent and before the orchestrator handles it."""
+        return cls(kind="reset-before", path=path, request=request)
+
+    @classmethod
+    def reset_after(cls, *, path: str | None = None, request: int | None = None) -> Fault:
+        """The orchestrator handles the request, and the connection is reset before the answer."""
+        return cls(kind="reset-after", path=path, request=request)
+
+    @classmethod
+    def cut(cls, *, path: str | None = None, request: int | None = None) -> Fault:
+        """The orchestrator handles the request, and the connection ends in the middle of the response's body."""
+        return cls(kind="cut", path=path, request=request)
+
+    @classmethod
+    def delay(cls, seconds: float, *, path: str | None = None, request: int | None = None) -> Fault:
+        """The orchestrator handles the request, and answers `seconds` later; with `math.inf`, never."""
+        return cls(kind="delay", seconds=seconds, path=path, request=request)
+
+    @classmethod
+    def garbage(cls, *, path: str | None = None, request: int | None = None) -> Fault:
+        """The orchestrator handles the request, and a proxy replaces its answer by a web page."""
+        return cls(kind="garbage", path=path, request=request)
+
+    def __repr__(self) -> str:
+        main = {"status": [str(self.code)], "delay": [str(self.seconds)]}.get(self.kind, [])
+        named = {"headers": dict(self.headers), "path": self.path, "request": self.request}
+        more = [f"{name}={value!r}" for name, value in named.items() if value not in (None, {})]
+        return f"Fault.{self.kind.replace('-', '_')}({', '.join([*main, *more])})"

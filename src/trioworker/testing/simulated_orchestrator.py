@@ -1,15 +1,13 @@
 """A simulated orchestrator for one job, with its model, behind httpx's transport interface.
 
-Everything happens in one process and in virtual time. The world records each request with its answer, and a test may
-inject a fault into any request.
+It needs no socket and takes only trio's time, so a test with `MockClock` runs a whole job in milliseconds.
 """
 
 from __future__ import annotations
 
 import re
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 import msgspec
@@ -18,7 +16,10 @@ import trio
 from trioworker.orchestrator.backends.base import LlmRequest
 from trioworker.orchestrator.backends.script import ScriptError, answer
 from trioworker.protocol import wire
-from trioworker.testing.script import DONE
+from trioworker.protocol.values import START_HEADER
+from trioworker.testing.exchange import Exchange
+from trioworker.testing.faults import Fault
+from trioworker.testing.script import DONE, checked_turns
 from trioworker.worker.config import WorkerConfig
 
 if TYPE_CHECKING:
@@ -26,176 +27,147 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trioworker.orchestrator.backends.script import Turn
-    from trioworker.testing.faults import Fault
 
-JOB_ID = "00000000-0000-4000-8000-00000000000a"
-TOKEN = "-".join(("world", "token", "7f3a9c"))
-URL = "http://orchestrator.test:50051"
-
-REFUSALS = frozenset({401, 404, 409})
+MAX_BODY_BYTES = 2_097_152
+"""The largest body that the orchestrator accepts (contract, 'HTTP')."""
+REFUSALS = frozenset({401, 404, 409, 413})
 """What the orchestrator answers to a request that it doesn't handle."""
 
 
-@dataclass(kw_only=True)
-class Exchange:
-    """A request and its answer; `status` is None when no answer was sent."""
-
-    method: str
-    path: str
-    body: Any
-    at: float
-    status: int | None = None
-    handled: bool = False
-    fault: Fault | None = None
-
-    @property
-    def is_for_the_model(self) -> bool:
-        """Whether it asks the model for a reply."""
-        return self.path.startswith("llm/")
-
-
 class SimulatedOrchestrator(httpx.AsyncBaseTransport):
-    """The orchestrator of one job.
+    """The orchestrator of one job: the `transport` of `open_job` and `run_job`.
+
+    It answers as the contract says, plays the model by a script, and records each request. A request that was sent is
+    handled even if the worker has stopped waiting for the answer.
+
+    Arguments:
+        script: the model's replies, made by `call`, `say` and `reply`. The number of the model's replies in the
+            conversation decides which one is next, so a repeated request gets the same reply. A job that continues
+            after the last one fails, and its message says so.
+        title: the job's title.
+        description: the job's text.
+        credentials: variables for the environment of tools, with their values.
+        latency: the seconds that each request takes, half of them before it is handled.
+        thinking: the seconds that the model takes for each reply, in addition to `latency`.
+        faults: what goes wrong. A request has the first of these faults that fits its path and number.
 
     Attributes:
-        latency: the seconds that a request is under way, half of them before it is handled.
-        thinking: the seconds that the model takes for a reply.
-        script: the model's replies, one after another.
-        exchanges: the requests, in the order in which they came.
-        prompts: follow-ups to hand out.
-        fault: chooses what goes wrong with a request.
-        handles_abandoned: handle a request that was sent, also when the client has left before.
-        on_complete: called when the report was accepted, before the answer.
-        reports: the reports that were accepted.
-        revoked: whether the token is revoked, as it is after the report.
+        exchanges: the requests with their answers, in the order in which they arrived, including those that failed.
+        reports: the bodies of the reports that were accepted.
+        prompts: the follow-ups that the worker hasn't fetched yet.
+        revoked: whether the token is revoked, as it is after the report. To let another start of the worker continue
+            the job, set it to False.
+        fault: a function that chooses the fault of a request, or None; it is asked before `faults`.
+
+    All arguments are attributes, too, and may be changed at any time.
+
+    Raises:
+        TypeError: an item of `script` is not a turn, or one of `faults` is not a fault.
     """
+
+    job_id: ClassVar[str] = "00000000-0000-4000-8000-00000000000a"
+    """The job's id."""
+    # In two parts, so that a traceback with this line doesn't contain it: tests look for it in logs.
+    token: ClassVar[str] = "-".join(("simulated", "token-7f3a9c"))
+    """The job's bearer token."""
+    url: ClassVar[str] = "http://orchestrator.test:50051"
+    """The orchestrator's URL. No request leaves the process."""
 
     def __init__(
         self,
         script: Sequence[Turn] = (DONE,),
         *,
-        credentials: Sequence[wire.Credential] = (),
+        title: str = "Fix the parser",
+        description: str = "Make the tests pass.",
+        credentials: Mapping[str, str] | None = None,
         latency: float = 0.0,
         thinking: float = 1.0,
+        faults: Sequence[Fault] = (),
     ) -> None:
-        self.description = wire.JobDescription(title="Fix the parser", description="Make the tests pass.")
-        self.credentials = credentials
+        self.script = script
+        self.title = title
+        self.description = description
+        self.credentials = dict(credentials or {})
         self.latency = latency
         self.thinking = thinking
-        self.script = script
-        self.exchanges: list[Exchange] = []
-        self.prompts: deque[wire.Prompt] = deque()
+        self.faults = faults
         self.fault: Callable[[Exchange], Fault | None] = lambda _: None
-        self.handles_abandoned = False
-        self.on_complete: Callable[[], None] = lambda: None
+        self.exchanges: list[Exchange] = []
         self.reports: list[dict[str, Any]] = []
+        self.prompts: deque[wire.Prompt] = deque()
         self.revoked = False
         self._events: dict[int, dict[str, Any]] = {}
-        self._event_order: list[int] = []
+        self._starts: list[str] = []
+        self._arrivals = trio.lowlevel.ParkingLot()
 
-    def config(self, workspace: Path, **more: Any) -> WorkerConfig:
-        """A worker's configuration for this world."""
-        return WorkerConfig(job_id=JOB_ID, token=TOKEN, orchestrator_url=URL, workspace=workspace, **more)
+    @property
+    def script(self) -> tuple[Turn, ...]:
+        """The model's replies."""
+        return self._script
+
+    @script.setter
+    def script(self, turns: Sequence[Turn]) -> None:
+        self._script = checked_turns("script", turns)
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What goes wrong."""
+        return self._faults
+
+    @faults.setter
+    def faults(self, faults: Sequence[Fault]) -> None:
+        for number, fault in enumerate(faults, 1):
+            _check_fault(fault, f"faults: item {number}, {fault!r:.80},")
+        self._faults = tuple(faults)
+
+    def config(self, workspace: Path, **options: Any) -> WorkerConfig:
+        """A worker's configuration for this job. `options` are fields of `WorkerConfig`, such as `timeout=60`."""
+        return WorkerConfig(
+            job_id=self.job_id, token=self.token, orchestrator_url=self.url, workspace=workspace, **options
+        )
+
+    def send_prompt(self, content: str, *, done: bool = False) -> None:
+        """Leave a person's follow-up for the worker to fetch. `done`: no more will come."""
+        self.prompts.append(wire.Prompt(content=content, done=done))
+
+    def supersede(self) -> None:
+        """Grant the job to another start of the worker: the present one is refused from now on, and stops.
+
+        Like the embedded orchestrator, it then grants the job to the next start that asks for it.
+        """
+        self._starts.append("another")
+
+    async def received(self, path: str, count: int = 1) -> Exchange:
+        """Wait until `count` requests to `path` have arrived since the beginning, and return the last of these.
+
+        `path` is as for `asked`. It waits for as long as it takes; bound it by `trio.fail_after`.
+        """
+        if count < 1:
+            raise ValueError(f"received: count {count} is not 1 or more")
+        await trio.lowlevel.checkpoint()
+        while len(asked := self.asked(path)) < count:
+            await self._arrivals.park()
+        return asked[count - 1]
+
+    def asked(self, path: str) -> list[Exchange]:
+        """The requests to `path` (see `Exchange.path`) so far. `llm` stands for both requests to the model."""
+        return [exchange for exchange in self.exchanges if exchange.is_to(path)]
 
     @property
     def events(self) -> list[dict[str, Any]]:
         """The events in the order of their first arrival, without repeats."""
-        return [self._events[seq] for seq in self._event_order]
+        return list(self._events.values())
 
     def of_type(self, event_type: str) -> list[dict[str, Any]]:
-        """The data of the events of one type."""
+        """The data of the events of one type, such as `tool_result`."""
         return [event["data"] for event in self.events if event["event_type"] == event_type]
-
-    def asked(self, path: str) -> list[Exchange]:
-        """The requests to one path."""
-        return [exchange for exchange in self.exchanges if exchange.path == path]
 
     def conversations(self) -> list[list[dict[str, Any]]]:
         """The messages of each request to the model that was handled."""
-        return [x.body["messages"] for x in self.exchanges if x.path.startswith("llm/") and x.handled]
+        return [exchange.body["messages"] for exchange in self.asked("llm") if exchange.handled]
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer a request of the worker, unless a fault prevents that."""
-        body = await request.aread()
-        match = re.fullmatch(r"/worker/([^/]+)/(.+)", request.url.path)
-        exchange = Exchange(
-            method=request.method,
-            path=match[2] if match else request.url.path,
-            body=msgspec.json.decode(body) if body else None,
-            at=trio.current_time(),
-        )
-        self.exchanges.append(exchange)
-        exchange.fault = fault = self.fault(exchange)
-        kind = fault.kind if fault else None
-        if kind == "refused":
-            await trio.lowlevel.checkpoint()
-            raise httpx.ConnectError("connection refused")
-        job_id = match[1] if match else ""
-        try:
-            await trio.sleep(self.latency / 2)
-        except trio.Cancelled:
-            if self.handles_abandoned and kind not in {"reset-before", "status"} and not exchange.is_for_the_model:
-                status, _ = self._answer(request, exchange, job_id)
-                exchange.handled = status not in REFUSALS
-            raise
-        if kind == "reset-before":
-            raise httpx.ReadError("connection reset before it was handled")
-        if fault and kind == "status":
-            exchange.status = fault.status
-            return _response(fault.status, b"injected fault", fault.headers)
-        status, content = await self._handle(request, exchange, job_id)
-        exchange.handled = status not in REFUSALS
-        if fault and kind == "delay":
-            await trio.sleep(fault.delay)
-        await trio.sleep(self.latency / 2)
-        if kind == "reset-after":
-            raise httpx.ReadError("connection reset after it was handled")
-        if kind == "garbage":
-            content = b"<html>busy</html>"
-        if kind == "cut":
-            return httpx.Response(status, stream=_CutStream(content[: len(content) // 2]))
-        exchange.status = status
-        return _response(status, content)
-
-    async def _handle(self, request: httpx.Request, exchange: Exchange, job_id: str) -> tuple[int, bytes]:
-        status, content = self._answer(request, exchange, job_id)
-        return await self._think(exchange) if exchange.is_for_the_model and status == 200 else (status, content)
-
-    def refuse(self, request: httpx.Request, job_id: str) -> tuple[int, bytes] | None:
-        """The answer to a request that isn't admitted."""
-        if self.revoked or request.headers.get("authorization") != f"Bearer {TOKEN}":
-            return 401, b"unauthorized"
-        if job_id != JOB_ID:
-            return 404, b"no such job"
-        return None
-
-    def _answer(self, request: httpx.Request, exchange: Exchange, job_id: str) -> tuple[int, bytes]:
-        """Handle a request, except that the model's reply is still missing."""
-        if refusal := self.refuse(request, job_id):
-            return refusal
-        match exchange.method, exchange.path:
-            case "GET", "job":
-                return 200, msgspec.json.encode(self.description)
-            case "GET", "credentials":
-                return (200, msgspec.json.encode(self.credentials)) if self.credentials else (204, b"")
-            case "GET", "prompt":
-                return (200, msgspec.json.encode(self.prompts.popleft())) if self.prompts else (204, b"")
-            case "POST", "status":
-                return 200, b""
-            case "POST", "event":
-                self._add_event(exchange.body)
-                return 200, b""
-            case "POST", "llm/complete" | "llm/complete_with_tools":
-                return 200, b""
-            case "POST", "complete":
-                self.reports.append(exchange.body)
-                self.revoked = True
-                self.on_complete()
-                return 200, b'{"status":"ok"}'
-            case _:
-                return 404, b"no such path"
-
-    async def _think(self, exchange: Exchange) -> tuple[int, bytes]:
+    async def think(self, exchange: Exchange) -> tuple[int, bytes]:
+        """The model's answer to a request, as status and body. Override it to simulate another model."""
         request = msgspec.convert(exchange.body, LlmRequest)
         await trio.sleep(self.thinking)
         try:
@@ -205,11 +177,114 @@ class SimulatedOrchestrator(httpx.AsyncBaseTransport):
         await trio.sleep(delay)
         return 200, msgspec.json.encode(reply)
 
-    def _add_event(self, event: dict[str, Any]) -> None:
-        seq = event["data"]["seq"]
-        if seq not in self._events:
-            self._events[seq] = event
-            self._event_order.append(seq)
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request of the worker, unless a fault prevents that. httpx calls it."""
+        match = re.fullmatch(r"/worker/([^/]+)/(.+)", request.url.path)
+        exchange = Exchange(
+            method=request.method,
+            path=match[2] if match else request.url.path,
+            headers=request.headers,
+            content=await request.aread(),
+            at=trio.current_time(),
+        )
+        self.exchanges.append(exchange)
+        self._arrivals.unpark_all()
+        exchange.fault = fault = self._choose_fault(exchange)
+        if fault and fault.kind == "refused":
+            await trio.lowlevel.checkpoint()
+            raise httpx.ConnectError("connection refused")
+        job_id = match[1] if match else ""
+        try:
+            await trio.sleep(self.latency / 2)
+        except trio.Cancelled:
+            if not (fault and fault.kind in {"reset-before", "status"}):
+                self._answer(exchange, job_id)
+            raise
+        if fault and fault.kind == "reset-before":
+            raise httpx.ReadError("connection reset before it was handled")
+        if fault and fault.kind == "status":
+            exchange.status = fault.code
+            return httpx.Response(fault.code, content=fault.body, headers=fault.headers)
+        status, content = self._answer(exchange, job_id)
+        if exchange.is_for_the_model and status == 200:
+            status, content = await self.think(exchange)
+            exchange.handled = True
+        return await self._send(exchange, status, content)
+
+    async def _send(self, exchange: Exchange, status: int, content: bytes) -> httpx.Response:
+        """Send an answer, unless a fault prevents that."""
+        fault = exchange.fault
+        if fault and fault.kind == "delay":
+            await trio.sleep(fault.seconds)
+        await trio.sleep(self.latency / 2)
+        if fault and fault.kind == "reset-after":
+            raise httpx.ReadError("connection reset after it was handled")
+        if fault and fault.kind == "cut":
+            return httpx.Response(status, stream=_CutStream(content[: len(content) // 2]))
+        exchange.status = status
+        return httpx.Response(status, content=b"<html>busy</html>" if fault and fault.kind == "garbage" else content)
+
+    def _choose_fault(self, exchange: Exchange) -> Fault | None:
+        chosen = self.fault(exchange)
+        if chosen is not None:
+            return _check_fault(chosen, f"fault returned {chosen!r:.80}, which")
+        return next((fault for fault in self.faults if self._is_due(fault, exchange)), None)
+
+    def _is_due(self, fault: Fault, exchange: Exchange) -> bool:
+        if fault.path is not None and not exchange.is_to(fault.path):
+            return False
+        if fault.request is None:
+            return True
+        before = len(self.exchanges) if fault.path is None else len(self.asked(fault.path))
+        return fault.request == before - 1
+
+    def _answer(self, exchange: Exchange, job_id: str) -> tuple[int, bytes]:
+        """Handle a request, except that the model's reply is still missing."""
+        status, content = self._refusal(exchange, job_id) or self._handle(exchange)
+        exchange.handled = status not in REFUSALS and not exchange.is_for_the_model
+        return status, content
+
+    def _refusal(self, exchange: Exchange, job_id: str) -> tuple[int, bytes] | None:
+        """The answer to a request that isn't admitted."""
+        refusal = None
+        if job_id != self.job_id:
+            refusal = 404, b"no such job"
+        elif self.revoked or exchange.headers.get("authorization") != f"Bearer {self.token}":
+            refusal = 401, b"unauthorized"
+        return self._refusal_of_another_start(exchange, has_access=refusal is None) or refusal
+
+    def _refusal_of_another_start(self, exchange: Exchange, *, has_access: bool) -> tuple[int, bytes] | None:
+        """Grant the job to the start that asked last, as the embedded orchestrator does (`orchestrator/starts.py`)."""
+        start = exchange.headers.get(START_HEADER)
+        if start is None:
+            return None
+        if has_access and exchange.path == "job" and start not in self._starts:
+            self._starts.append(start)
+        is_superseded = bool(self._starts) and self._starts[-1] != start
+        return (409, b"superseded") if is_superseded and (has_access or start in self._starts) else None
+
+    def _handle(self, exchange: Exchange) -> tuple[int, bytes]:
+        if len(exchange.content) > MAX_BODY_BYTES:
+            return 413, b"the body is too large"
+        match exchange.method, exchange.path:
+            case "GET", "job":
+                return 200, msgspec.json.encode({"title": self.title, "description": self.description})
+            case "GET", "credentials":
+                granted = [{"env_var": name, "value": value} for name, value in self.credentials.items()]
+                return (200, msgspec.json.encode(granted)) if granted else (204, b"")
+            case "GET", "prompt":
+                return (200, msgspec.json.encode(self.prompts.popleft())) if self.prompts else (204, b"")
+            case "POST", "status" | "llm/complete" | "llm/complete_with_tools":
+                return 200, b""
+            case "POST", "event":
+                self._events.setdefault(exchange.body["data"]["seq"], exchange.body)
+                return 200, b""
+            case "POST", "complete":
+                self.reports.append(exchange.body)
+                self.revoked = True
+                return 200, b'{"status":"ok"}'
+            case _:
+                return 404, b"no such path"
 
 
 class _CutStream(httpx.AsyncByteStream):
@@ -221,5 +296,7 @@ class _CutStream(httpx.AsyncByteStream):
         raise httpx.RemoteProtocolError("peer closed the connection in the middle of the body")
 
 
-def _response(status: int, content: bytes, headers: Mapping[str, str] | None = None) -> httpx.Response:
-    return httpx.Response(status, content=content, headers=headers)
+def _check_fault(fault: object, what: str) -> Fault:
+    if not isinstance(fault, Fault):
+        raise TypeError(f'{what} is not a fault; make it by Fault.status(503, path="event") and the like')
+    return fault
