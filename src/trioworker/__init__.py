@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         UnreachableError,
         WorkerError,
     )
+    from trioworker.observability.finished_spans import FinishedSpan
     from trioworker.worker.api import open_job, run_job
     from trioworker.worker.cancellation import StopRequest
     from trioworker.worker.config import WorkerConfig
@@ -44,6 +45,7 @@ _HOMES = {
     "ToolError": "errors",
     "UnreachableError": "errors",
     "WorkerError": "errors",
+    "FinishedSpan": "observability.finished_spans",
     "JobOutcome": "worker.outcome",
     "Metrics": "worker.outcome",
     "RunningJob": "worker.lifecycle",
@@ -64,6 +66,7 @@ __all__ = [
     "AnyTool",
     "BadReplyError",
     "ConfigError",
+    "FinishedSpan",
     "InvalidParametersError",
     "JobOutcome",
     "Metrics",

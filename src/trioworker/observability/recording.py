@@ -1,44 +1,54 @@
 """A tracer that records: it tracks which span is the parent of which, and passes everything on to its sinks.
 
-The current span is a context variable, so a task that is started within a span has it as its parent.
+The current span is a context variable, so a task that is started within a span has it as its parent. While there is no
+sink, only the few spans that last are tracked, those of the job and its actors: a sink that is added later needs them
+as parents.
 """
 
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
+from itertools import count
 from typing import TYPE_CHECKING, Protocol, Self, cast
 
 import trio
 
-from trioworker.observability.spans import Attribute, Kind, Span, Tracer
+from trioworker.observability.spans import NO_HEADERS, UNRECORDED, Attribute, Kind, Span, Tracer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
     from types import TracebackType
 
 DEFAULT_TRACK = "job"
 """The track of spans that belong to no actor."""
 CACHED_TEXTS = 256
 """Redacted texts that are cached: nearly all are names that recur."""
+LASTING: frozenset[Kind] = frozenset({"job", "actor"})
+"""The kinds of spans that are tracked without a sink."""
 
 
 class RecordedSpan(Span):
     """A span as the sinks see it. Times are nanoseconds of `perf_counter_ns`.
 
     Attributes:
+        id: its number among the tracer's spans.
         attributes: those known at the start.
         results: those known at the end.
         error: the type of the exception that left the span, if one did, other than a cancel.
+        cancelled: a cancel left the span; `results` says so, too.
     """
 
     __slots__ = (
         "_outer",
         "_recorder",
         "attributes",
+        "cancelled",
         "ended_at",
         "error",
+        "id",
         "kind",
         "name",
         "parent",
@@ -51,6 +61,7 @@ class RecordedSpan(Span):
         self, recorder: RecordingTracer, kind: Kind, name: str, track: str, attributes: dict[str, Attribute]
     ) -> None:
         self._recorder = recorder
+        self.id = next(recorder.ids)
         self.kind: Kind = kind
         self.name = name
         self.track = track
@@ -59,6 +70,7 @@ class RecordedSpan(Span):
         self.parent: RecordedSpan | None = None
         self._outer: RecordedSpan | None = None
         self.error: type[BaseException] | None = None
+        self.cancelled = False
         self.started_at = self.ended_at = 0
 
     def __enter__(self) -> Self:
@@ -78,13 +90,15 @@ class RecordedSpan(Span):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.ended_at = time.perf_counter_ns()
-        if is_cancel(error):
-            self.results["cancelled"] = True
-        else:
-            self.error = kind
         # ContextVar.reset would fail: a caller may leave a context manager in another context than it entered it in.
         _current.set(self._outer)
+        if self.ended_at:
+            return
+        self.ended_at = time.perf_counter_ns()
+        if is_cancel(error):
+            self.cancelled = self.results["cancelled"] = True
+        else:
+            self.error = kind
         for sink in self._recorder.sinks:
             sink.span_ended(self)
 
@@ -128,25 +142,81 @@ class Sink(Protocol):
 
 
 class RecordingTracer(Tracer):
-    """A tracer that records into each of its sinks."""
+    """A tracer that records into each of its sinks.
 
-    __slots__ = ("_clean", "_gauge_names", "_propagating_sinks", "_read_gauges", "_reported", "sinks")
+    Attributes:
+        sinks: replaced, never changed in place: a sink may be added or removed while a span is passed on.
+        ids: the numbers of the spans to come.
+    """
 
-    def __init__(self, sinks: Sequence[Sink], redact: Callable[[str], str]) -> None:
+    __slots__ = (
+        "_at_end",
+        "_clean",
+        "_ended",
+        "_gauge_names",
+        "_job",
+        "_propagating_sinks",
+        "_read_gauges",
+        "_reported",
+        "ids",
+        "sinks",
+    )
+
+    def __init__(self, sinks: Iterable[Sink], redact: Callable[[str], str]) -> None:
         """`redact` is applied to every text."""
-        self.sinks = sinks
+        self.sinks = tuple(sinks)
+        self.ids = count(1)
         self._clean: Callable[[str], str] = lru_cache(CACHED_TEXTS)(redact)
-        self._propagating_sinks = [sink for sink in sinks if sink.propagates]
+        self._propagating_sinks = [sink for sink in self.sinks if sink.propagates]
         self._gauge_names: Sequence[str] = ()
         self._read_gauges: Callable[[], tuple[float, ...]] = tuple
         self._reported: tuple[float, ...] = ()
+        self._job = UNRECORDED
+        self._ended = False
+        self._at_end: list[Callable[[], None]] = []
+
+    @contextmanager
+    def job(self, job_id: str) -> Generator[None]:
+        """Record the span of the whole job, until `end_job` or the end of the block."""
+        self._job = self.span("job", "job", job_id=job_id)
+        try:
+            with self._job:
+                yield
+        finally:
+            self.end_job()
+
+    def end_job(self) -> None:
+        """End the job's span: the job has ended, though its program may not have left it."""
+        self._job.__exit__(None, None, None)
+        self._ended = True
+        while self._at_end:
+            self._at_end.pop()()
 
     def span(self, kind: Kind, name: str, *, track: str = "", **attributes: Attribute) -> Span:
         """Return a span that the sinks are notified of."""
+        if not self.sinks and kind not in LASTING:
+            return UNRECORDED
         return RecordedSpan(self, kind, self._clean(name), track, self.clean_attributes(attributes))
+
+    def add(self, sink: Sink) -> None:
+        """Pass on to this sink, too, what is recorded from now on."""
+        self.sinks = (*self.sinks, sink)
+
+    def remove(self, sink: Sink) -> None:
+        """Pass nothing more on to this sink."""
+        self.sinks = tuple(other for other in self.sinks if other is not sink)
+
+    def when_ended(self, call: Callable[[], None]) -> None:
+        """Call this function when the job's span has ended; at once, if it has."""
+        if self._ended:
+            call()
+        else:
+            self._at_end.append(call)
 
     def instant(self, name: str, *, track: str = "", **attributes: Attribute) -> None:
         """Record an event."""
+        if not self.sinks:
+            return
         parent = _current.get()
         track = track or (parent.track if parent else DEFAULT_TRACK)
         at = time.perf_counter_ns()
@@ -168,9 +238,9 @@ class RecordingTracer(Tracer):
 
     def headers(self) -> Mapping[str, str]:
         """Return the headers that the sinks add to a request."""
-        span = _current.get()
-        if span is None or not self._propagating_sinks:
-            return {}
+        span = _current.get() if self._propagating_sinks else None
+        if span is None:
+            return NO_HEADERS
         return {name: value for sink in self._propagating_sinks for name, value in sink.headers(span).items()}
 
     def sample_gauges(self, at: int) -> None:

@@ -43,7 +43,7 @@ class Tracer:
 
     def span(self, kind: Kind, name: str, *, track: str = "", **attributes: Attribute) -> Span:  # noqa: ARG002 - the interface
         """Return a span to enter. The track, an actor's name, is that of the parent by default."""
-        return _UNRECORDED
+        return UNRECORDED
 
     def instant(self, name: str, *, track: str = "", **attributes: Attribute) -> None:
         """Record an event without a duration, such as a restart."""
@@ -56,10 +56,10 @@ class Tracer:
 
     def headers(self) -> Mapping[str, str]:
         """Return the headers that propagate the current span with a request."""
-        return _NO_HEADERS
+        return NO_HEADERS
 
 
-_UNRECORDED = Span()
-_NO_HEADERS: Mapping[str, str] = {}
+UNRECORDED = Span()
+NO_HEADERS: Mapping[str, str] = {}
 UNTRACED = Tracer()
-"""The tracer of a job that isn't traced."""
+"""The tracer of a client without a job."""

@@ -1,6 +1,6 @@
-"""Opens the tracer of a job: one that does nothing, or one that records to a file, to a collector, or to both.
+"""Opens the tracer of a job, which records to a file, to a collector, for the program that runs the job, or nowhere.
 
-Modules for recording are imported only when they are needed.
+The modules of these destinations are imported only when they are needed.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioworker.observability.spans import UNTRACED, Tracer
+from trioworker.observability.recording import RecordingTracer
 from trioworker.supervision.nurseries import unwrap_single_exception
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
     from pathlib import Path
 
+    from trioworker.observability.finished_spans import FinishedSpan
     from trioworker.observability.recording import Sink
 
 ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -28,16 +29,23 @@ EXPORTER_VARIABLE = "OTEL_TRACES_EXPORTER"
 
 
 @asynccontextmanager
-async def open_tracer(trace: Path | None, job_id: str, redact: Callable[[str], str]) -> AsyncGenerator[Tracer]:
-    """Open the job's tracer while the block runs; `trace` is the file to write, if any, and `redact` is for its texts.
+async def open_tracer(
+    trace: Path | None,
+    job_id: str,
+    redact: Callable[[str], str],
+    on_span: Callable[[FinishedSpan], object] | None = None,
+) -> AsyncGenerator[RecordingTracer]:
+    """Open the job's tracer while the block runs.
+
+    Args:
+        trace: the file to write, if any.
+        job_id: the job's.
+        redact: applied to every recorded text.
+        on_span: called with each finished span.
 
     Raises:
         ConfigError: the trace file can't be opened.
     """
-    exporters = _exporters(os.environ)
-    if trace is None and not exporters:
-        yield UNTRACED
-        return
     async with AsyncExitStack() as stack:
         sinks: list[Sink] = []
         if trace is not None:
@@ -45,25 +53,29 @@ async def open_tracer(trace: Path | None, job_id: str, redact: Callable[[str], s
 
             sinks.append(chrome := ChromeTrace(trace, job_id))
             stack.callback(chrome.close)
-        if exporters:
+        if exporters := _exporters(os.environ):
             from trioworker.observability.otlp_export import open_export
 
             sinks += await stack.enter_async_context(open_export(exporters))
-        tracer = await stack.enter_async_context(_recording(sinks, redact)) if sinks else UNTRACED
-        with tracer.span("job", "job", job_id=job_id):
+        tracer = RecordingTracer(sinks, redact)
+        if sinks:
+            await stack.enter_async_context(_measured(tracer))
+        if on_span is not None:
+            from trioworker.observability.span_observers import SpanObserver
+
+            tracer.add(SpanObserver(on_span))
+        with tracer.job(job_id):
             yield tracer
 
 
 @asynccontextmanager
-async def _recording(sinks: list[Sink], redact: Callable[[str], str]) -> AsyncGenerator[Tracer]:
+async def _measured(tracer: RecordingTracer) -> AsyncGenerator[None]:
     from trioworker.observability.loop_lag import measure_loop_lag
-    from trioworker.observability.recording import RecordingTracer
 
-    recorder = RecordingTracer(sinks, redact)
     with unwrap_single_exception():
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(measure_loop_lag, recorder)
-            yield recorder
+            nursery.start_soon(measure_loop_lag, tracer)
+            yield
             nursery.cancel_scope.cancel()
 
 

@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from trioworker.observability.spans import Tracer
+    from trioworker.observability.finished_spans import FinishedSpan
+    from trioworker.observability.recording import RecordingTracer
     from trioworker.worker.bootstrap import FetchedJob
     from trioworker.worker.clocks import Moment
     from trioworker.worker.config import WorkerConfig
@@ -69,6 +70,7 @@ async def open_job(
     stop: StopRequest | None = None,
     journal: Journal | None = None,
     recorder: RecordingHooks | None = None,
+    on_span: Callable[[FinishedSpan], object] | None = None,
     clocks: Callable[[], Moment] = read_clocks,
     machine: str | None = None,
     extra_time: float = 0.0,
@@ -87,6 +89,8 @@ async def open_job(
         stop: a request to stop that may come before the job is fetched.
         journal: in place of the one in the configuration's `state_dir`.
         recorder: records the job, such as `trioworker.cassette.open_recorder`.
+        on_span: called in the event loop with each finished span, so it must be fast. If it raises, that is logged,
+            and it isn't called again.
         clocks: reads the clocks that tell a restart how long ago the job was opened.
         machine: the text about the machine and the limits in the system message, in place of this machine's.
         extra_time: seconds that the job may take beyond the time limit that the model sees.
@@ -109,7 +113,7 @@ async def open_job(
             since = job.opened_at if config.time_from is None else now.at(config.time_from)
             deadline -= elapsed(since, now, limit=config.timeout)
         async with (
-            _observed(config, job, redact) as (health, tracer),
+            _observed(config, job, redact, on_span) as (health, tracer),
             _client(config, transport, rng, tracer, recorder, redact) as client,
         ):
             with SafeErrors(redact):
@@ -118,6 +122,7 @@ async def open_job(
             if recorder is not None and not fetched.has_ended:
                 recorder.job_fetched(fetched.description, job, services.safety.redact)
             open_or_resume(job, fetched, services, now=now, machine=machine)
+            tracer.watch(("outbox", "follow-ups waiting", "calls to answer"), job.queue_lengths)
             running = health.running = RunningJob(job, services, deadline=deadline, extra_time=extra_time)
             stop.listen(running.stop_on_signal)
             with unwrap_single_exception():
@@ -137,10 +142,17 @@ async def run_job(
     instruments: Iterable[trio.abc.Instrument] = (),
     stop: StopRequest | None = None,
     recorder: RecordingHooks | None = None,
+    on_span: Callable[[FinishedSpan], object] | None = None,
 ) -> JobOutcome:
     """Run a job to its end. Arguments and errors are those of `open_job`."""
     async with open_job(
-        config, transport=transport, tools=tools, instruments=instruments, stop=stop, recorder=recorder
+        config,
+        transport=transport,
+        tools=tools,
+        instruments=instruments,
+        stop=stop,
+        recorder=recorder,
+        on_span=on_span,
     ) as running:
         return await running.wait()
 
@@ -214,13 +226,13 @@ async def _replayed(local: _LocalResources) -> Job:
 
 @asynccontextmanager
 async def _observed(
-    config: WorkerConfig, job: Job, redact: Callable[[str], str]
-) -> AsyncGenerator[tuple[HealthState, Tracer]]:
+    config: WorkerConfig, job: Job, redact: Callable[[str], str], on_span: Callable[[FinishedSpan], object] | None
+) -> AsyncGenerator[tuple[HealthState, RecordingTracer]]:
     """Step 4: the health socket and the tracer, which see the requests that follow."""
     health = HealthState(job, config.job_id)
     async with (
         serve_health(config.health_socket, health.read),
-        open_tracer(config.trace, config.job_id, redact) as tracer,
+        open_tracer(config.trace, config.job_id, redact, on_span) as tracer,
     ):
         yield health, tracer
 
@@ -229,7 +241,7 @@ def _client(
     config: WorkerConfig,
     transport: httpx.AsyncBaseTransport | None,
     rng: random.Random | None,
-    tracer: Tracer,
+    tracer: RecordingTracer,
     recorder: RecordingHooks | None,
     redact: Callable[[str], str],
 ) -> OrchestratorClient:
@@ -243,7 +255,7 @@ def _services(
     local: _LocalResources,
     client: OrchestratorClient,
     registry: Registry,
-    tracer: Tracer,
+    tracer: RecordingTracer,
     recorder: RecordingHooks | None,
     fetched: FetchedJob,
 ) -> Services:

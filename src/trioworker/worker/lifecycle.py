@@ -7,8 +7,7 @@
        ├─ tool-executor      until the job's deadline
        └─ reasoner           until the job's deadline; returns when the outcome is decided
 
-Each actor runs in a cancel scope of its own (`supervision/actor.py`): `Actor.cancel` is followed by a restart, and
-`Actor.stop` is not. `cancellation.py` has the scopes whose deadlines change while a task is in them.
+Each actor has a cancel scope of its own (`supervision/actor.py`); `cancellation.py` has those whose deadlines change.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import trio
-from loguru import logger
 
-from trioworker.errors import ActorFailedError
+from trioworker.errors import ActorFailedError, ReleasedError
+from trioworker.observability.span_observers import SpanStream
 from trioworker.protocol.limits import MAX_WAITING_FOLLOW_UPS
 from trioworker.supervision.actor import Actor
 from trioworker.worker.actors.event_shipper import EventShipper
@@ -28,13 +27,12 @@ from trioworker.worker.actors.publisher import Publisher
 from trioworker.worker.actors.reasoner import Reasoner
 from trioworker.worker.actors.tool_executor import ToolExecutor
 from trioworker.worker.cancellation import JobScopes, ReportDelivery
-from trioworker.worker.outcome import JobOutcome, Meter, outcome_of, seal_outbox
+from trioworker.worker.outcome import JobOutcome, Meter, outcome_of, seal_outbox, seal_unreported
 from trioworker.worker.state.records import OutcomeDecided, ReportAccepted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from trioworker.errors import ReleasedError
     from trioworker.worker.services import Services
     from trioworker.worker.state.job import Job
 
@@ -66,7 +64,6 @@ class RunningJob:
         self._follow_ups, self._follow_ups_out = trio.open_memory_channel[FollowUpWaiting](MAX_WAITING_FOLLOW_UPS)
         self._turns, self._turns_out = trio.open_memory_channel[TurnOpened](1)
         self._settled, self._settled_out = trio.open_memory_channel[TurnSettled](1)
-        services.tracer.watch(("outbox", "follow-ups waiting", "calls to answer"), job.queue_lengths)
 
     async def run(self) -> None:
         """Run the job until its end is reported, `release`, or another start has it (`SupersededError`)."""
@@ -81,9 +78,8 @@ class RunningJob:
                     nursery.start_soon(self._supervise, REASONER, self._reasoner, self._scopes.deadline, name=REASONER)
                     await self._shut_down_in_order()
             self._scopes.raise_if_unreported()
-            if not self.job.report_accepted:
-                seal_outbox(self.job, self.services.events, self._meter.metrics(), self.stop_reason)
-                logger.error("job {}: its end could not be reported", self.job.job_id)
+            seal_unreported(self.job, self.services.events, self._meter.metrics(), self.stop_reason)
+        self.services.tracer.end_job()
         self._ended.set()
 
     async def _shut_down_in_order(self) -> None:
@@ -108,6 +104,10 @@ class RunningJob:
         """How the job ended, once its end is reported or can't be."""
         await self._ended.wait()
         return outcome_of(self.job, self._meter.metrics(ended=True), self.services.safety.redact)
+
+    def spans(self) -> SpanStream:
+        """The spans that finish from now on, as in a trace: an asynchronous iterator that ends with the job."""
+        return SpanStream(self.services.tracer)
 
     def stop(self, reason: str) -> None:
         """End the job now, and report that it was stopped and why. Has no effect on a job that has ended."""

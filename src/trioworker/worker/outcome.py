@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import trio
+from loguru import logger
 
 from trioworker.protocol.exit_codes import FAILED, STOPPED, SUCCEEDED, UNREPORTED
 from trioworker.protocol.limits import MAX_KEPT_OUTPUT_BYTES
@@ -128,6 +129,13 @@ def seal_outbox(job: Job, events: Events, metrics: Metrics, stop_reason: str | N
     if not job.outbox_sealed and (decided := job.decided) is not None:
         costs = msgspec.structs.asdict(metrics)
         job.commit(events.result(decided.status, decided.message, job.iteration, costs), OutboxSealed())
+
+
+def seal_unreported(job: Job, events: Events, metrics: Metrics, stop_reason: str | None) -> None:
+    """Decide the outcome of a job whose end could not be reported, and log that; do nothing if it was reported."""
+    if not job.report_accepted:
+        seal_outbox(job, events, metrics, stop_reason)
+        logger.error("job {}: its end could not be reported", job.job_id)
 
 
 def outcome_of(job: Job, metrics: Metrics, redact: Callable[[str], str]) -> JobOutcome:

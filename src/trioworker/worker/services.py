@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     import trio
 
-    from trioworker.observability.spans import Tracer
+    from trioworker.observability.recording import RecordingTracer
     from trioworker.worker.client.orchestrator_client import OrchestratorClient
     from trioworker.worker.config import WorkerConfig
     from trioworker.worker.processes.sandbox.sandbox import Sandbox
@@ -51,5 +51,5 @@ class Services:
     environment: Mapping[str, str]
     sandbox: Sandbox
     tool_threads: trio.CapacityLimiter
-    tracer: Tracer
+    tracer: RecordingTracer
     recorder: RecordingHooks | None = None

@@ -1,0 +1,95 @@
+"""A finished span as a program sees it that runs the job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from trioworker.observability.spans import Attribute, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trioworker.observability.recording import RecordedSpan
+
+NANOSECONDS = 1_000_000_000
+"""Per second."""
+
+
+class FinishedSpan(msgspec.Struct, frozen=True, kw_only=True):
+    """What took time in a job, when it has ended. A trace contains the same spans.
+
+    As in a trace, there are names, numbers and ids, never what the model, a tool or a user wrote.
+
+    Attributes:
+        id: the span's number in this job and process.
+        parent: the id of the span that it was opened in, if any. A parent finishes after its children.
+        kind: `job`, `actor`, `llm`, `tool`, `request`, `retry` or `wait`.
+        name: such as `POST event` or a tool's name.
+        track: the actor that it belongs to, or `job`.
+        start: in seconds of `time.perf_counter`.
+        duration: in seconds.
+        attributes: those known at the start.
+        results: those known at the end.
+        error: the type of the exception that ended it, if one did, other than a cancel.
+        cancelled: whether a cancel ended it.
+    """
+
+    id: int
+    parent: int | None
+    kind: Kind
+    name: str
+    track: str
+    start: float
+    duration: float
+    attributes: dict[str, Attribute]
+    results: dict[str, Attribute]
+    error: str | None
+    cancelled: bool
+
+
+class FinishedSpanSink:
+    """A sink that needs spans only when they have ended."""
+
+    propagates = False
+
+    def deliver(self, span: FinishedSpan) -> None:
+        """Take a span. Must not raise."""
+        raise NotImplementedError
+
+    def span_ended(self, span: RecordedSpan) -> None:
+        """Deliver it, as copies that the receiver may change."""
+        results = dict(span.results)
+        cancelled = span.cancelled and bool(results.pop("cancelled"))
+        self.deliver(
+            FinishedSpan(
+                id=span.id,
+                parent=None if span.parent is None else span.parent.id,
+                kind=span.kind,
+                name=span.name,
+                track=span.track,
+                start=span.started_at / NANOSECONDS,
+                duration=(span.ended_at - span.started_at) / NANOSECONDS,
+                attributes=dict(span.attributes),
+                results=results,
+                error=None if span.error is None else span.error.__name__,
+                cancelled=cancelled,
+            )
+        )
+
+    def span_started(self, span: RecordedSpan) -> None:
+        """Ignore it."""
+
+    def instant(self, name: str, track: str, at: int, attributes: Mapping[str, Attribute]) -> None:
+        """Ignore it."""
+
+    def counter(self, name: str, at: int, value: float) -> None:
+        """Ignore it."""
+
+    def headers(self, span: RecordedSpan) -> Mapping[str, str]:  # noqa: ARG002 - the interface
+        """Return nothing."""
+        return {}
+
+    def flush(self) -> None:
+        """Do nothing."""
