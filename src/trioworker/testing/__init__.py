@@ -11,15 +11,18 @@ if TYPE_CHECKING:
     from trioworker.testing.matrix.report import CancelMatrixError, CancelMatrixReport, Failure
     from trioworker.testing.script import DONE, call, reply, say
     from trioworker.testing.simulated_orchestrator import SimulatedOrchestrator
+    from trioworker.testing.steps import ActorSteps, Steps
 
 _HOMES = {
+    "DONE": "script",
+    "ActorSteps": "steps",
     "CancelMatrixError": "matrix.report",
     "CancelMatrixReport": "matrix.report",
-    "Failure": "matrix.report",
-    "DONE": "script",
     "Exchange": "exchange",
+    "Failure": "matrix.report",
     "Fault": "faults",
     "SimulatedOrchestrator": "simulated_orchestrator",
+    "Steps": "steps",
     "call": "script",
     "cancel_matrix": "matrix.api",
     "reply": "script",
@@ -28,12 +31,14 @@ _HOMES = {
 
 __all__ = [
     "DONE",
+    "ActorSteps",
     "CancelMatrixError",
     "CancelMatrixReport",
     "Exchange",
     "Failure",
     "Fault",
     "SimulatedOrchestrator",
+    "Steps",
     "call",
     "cancel_matrix",
     "reply",
