@@ -1,7 +1,7 @@
-"""Profiles the worker of the overhead benchmark with pyinstrument.
+"""Profiles the worker of the overhead benchmark with pyinstrument, which samples from inside the worker.
 
-pyinstrument samples from inside the worker. A profiler that reads its memory, such as py-spy, would need root: the
-worker is not dumpable, so that no tool reads its token.
+Each sample names the actor whose step it interrupted. A profiler that reads the worker's memory, such as py-spy, needs
+`--attachable` or root.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.actor_shares import actor_shares
 from benchmarks.figures import BenchError
 from benchmarks.harness import FULL, Bench
 from benchmarks.orchestrator import Plan, Turn
+from benchmarks.sampled_worker import ACTOR_FILE
 from pyinstrument.processors import remove_first_pyinstrument_frames_processor
 from pyinstrument.renderers import ConsoleRenderer, HTMLRenderer, SpeedscopeRenderer
 from pyinstrument.session import Session
@@ -37,20 +39,20 @@ def main() -> int:
         sys.stderr.write(f"scripts/profile: {error}\n")
         return 1
     samples = Session.load(session)
-    text = ConsoleRenderer(processor_options={"show_regex": ".*/trioworker/.*"}).render(samples)
+    text = ConsoleRenderer(processor_options={"show_regex": f".*/trioworker/.*|{ACTOR_FILE}"}).render(samples)
     (options.out / "profile.txt").write_text(text)
     (options.out / "profile.html").write_text(HTMLRenderer().render(samples))
     (options.out / "speedscope.json").write_text(timeline(samples))
     print(text)
+    print(actor_shares(samples.frame_records))
     print(f"{options.out}/profile.html: for a browser; {options.out}/speedscope.json: for speedscope.app")
     return 0
 
 
 def profile(session: Path, turns: int) -> None:
     """Run the job and write the samples to the session file."""
-    pyinstrument = ("-m", "pyinstrument", "-r", "pyisession", "-o", str(session.absolute()), "-i", str(INTERVAL))
-    arguments = ("worker", "--job-id", "{job_id}", "--orchestrator-url", "{url}")
-    command = (sys.executable, *pyinstrument, "-m", "trioworker", *arguments)
+    program = (sys.executable, "-m", "benchmarks.sampled_worker", str(session.absolute()), str(INTERVAL))
+    command = (*program, "worker", "--job-id", "{job_id}", "--orchestrator-url", "{url}")
     with tempfile.TemporaryDirectory() as workspace:
         plan = Plan(turns=(Turn(),) * turns, model_seconds=FULL.model_seconds)
         Bench(FULL, Path(workspace), {"profiled": command}).run("profiled", plan)

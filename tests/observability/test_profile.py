@@ -39,10 +39,15 @@ def titles(svg: str) -> list[str]:
 
 async def test_profiles_contain_what_the_worker_did_during_the_job(tmp_path: Path) -> None:
     profile = trio.Path(tmp_path / "profile")
-    shown = await run_python("-m", "benchmarks.profiler", "--turns", "3", "--out", str(profile))
+    shown = await run_python("-m", "benchmarks.profiler", "--turns", "10", "--out", str(profile))
     text = await (profile / "profile.txt").read_text()
     assert "run_program  trioworker/worker/program.py" in text
     assert text in shown
+    attributed = re.search(r"^([\d.]+)% of \d+ samples belong to an actor by name", shown, re.M)
+    assert attributed is not None
+    assert float(attributed[1]) >= 95.0
+    for actor in ("reasoner", "tool-executor", "event-shipper", "prompt-poller"):
+        assert re.search(rf"^{actor} +\d+ ", shown, re.M)
     assert "complete_with_tools" in await (profile / "profile.html").read_text()
     frames = json.loads(await (profile / "speedscope.json").read_text())["shared"]["frames"]
     client = [frame for frame in frames if frame["name"] == "complete_with_tools"]
