@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from trioworker.cli.options import Option, choice
-from trioworker.cli.run_options import HEALTH_SOCKET, RUN
+from trioworker.cli.run_options import ATTACHABLE, HEALTH_SOCKET, RUN
 from trioworker.cli.values import (
     cores,
     directory,
@@ -53,7 +53,7 @@ TIME_FROM = Option(
 
 LOCAL_RUN = tuple(replace(option, default="warning") if option.name == "log-level" else option for option in RUN)
 """`local` prints the events, which say the same as the log at `info`."""
-WORKER = (JOB_ID, ORCHESTRATOR_URL, WORKSPACE, STATE_DIR, TIME_FROM, *RUN)
+WORKER = (JOB_ID, ORCHESTRATOR_URL, WORKSPACE, STATE_DIR, TIME_FROM, *RUN, ATTACHABLE)
 LOCAL = (
     Option("llm", "SPEC", model_spec, None, "model: openai, openai:BASE_URL, script:FILE or replay:CASSETTE"),
     MODEL,
@@ -84,6 +84,7 @@ LOCAL = (
     Option("virtual-time", "", switch, "off", "replay a cassette without waiting"),
     JOBS_DIR,
     *LOCAL_RUN,
+    ATTACHABLE,
 )
 JOBS = (JOBS_DIR, Option("json", "", switch, "off", "print one job per line, as JSON"))
 ORCHESTRATOR = (

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import get_args
 
 from trioworker.cli.options import Option, choice
-from trioworker.cli.values import existing_paths, path, seconds, socket_path, tool_specs, variable_names, whole
+from trioworker.cli.values import existing_paths, path, seconds, socket_path, switch, tool_specs, variable_names, whole
 from trioworker.protocol.limits import DEFAULT_CONTEXT_TOKENS
 from trioworker.worker import config
 
@@ -136,3 +136,12 @@ RUN = (
     replace(HEALTH_SOCKET, group=OBSERVABILITY),
 )
 """The options of a run, which `worker` and `local` share; `local` passes them on to its worker."""
+ATTACHABLE = Option(
+    "attachable",
+    "",
+    switch,
+    "off",
+    "let py-spy, perf and all other programs of the same user read the worker's memory",
+    group=OBSERVABILITY,
+)
+"""For a worker that a person profiles, so not an option of a fleet's jobs."""

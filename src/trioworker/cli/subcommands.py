@@ -28,7 +28,7 @@ def worker(parsed: argparse.Namespace) -> int:
     """Run a job of an orchestrator."""
     values = resolve(option_table.WORKER, vars(parsed), os.environ)
     level, form, instrument = values.pop("log_level"), values.pop("log_format"), values.pop("instrument")
-    cassette, tools = values.pop("record"), values.pop("tool") or ()
+    cassette, tools, attachable = values.pop("record"), values.pop("tool") or (), values.pop("attachable")
     from trioworker.worker.config import WorkerConfig
 
     config = WorkerConfig(token=token(os.environ), **values)
@@ -41,7 +41,15 @@ def worker(parsed: argparse.Namespace) -> int:
         recording = open_recorder(config, cassette)
     from trioworker.worker.program import run_program
 
-    return run_program(config, level=level, form=form, instrument=instrument, tools=tools, recording=recording)
+    return run_program(
+        config,
+        level=level,
+        form=form,
+        instrument=instrument,
+        tools=tools,
+        recording=recording,
+        attachable=attachable,
+    )
 
 
 def local(parsed: argparse.Namespace) -> int:
@@ -58,6 +66,7 @@ def local(parsed: argparse.Namespace) -> int:
     passed_on = [
         f"--{option.name}={values[option.key]}" for option in option_table.RUN if values[option.key] is not None
     ]
+    passed_on += [f"--{option_table.ATTACHABLE.name}"] if values["attachable"] else []
     from trioworker.local.config import LocalConfig
 
     config = LocalConfig(

@@ -6,6 +6,7 @@ ctypes is imported at the first call, to keep the import of this module fast.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,9 @@ RESOLVE_BENEATH = 0x08
 
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
-"""Options of `prctl` (linux/prctl.h)."""
+PR_SET_PTRACER = 0x59616D61
+PR_SET_PTRACER_ANY = -1
+"""Options of `prctl` (linux/prctl.h), and a value."""
 
 
 def openat2(directory: int, path: bytes, flags: int, mode: int, resolve: int) -> int:
@@ -58,6 +61,13 @@ def become_subreaper() -> None:
 def forbid_inspection() -> None:
     """Deny other processes of this user access to our memory, environment and open files."""
     _prctl(PR_SET_DUMPABLE, 0)
+
+
+def permit_inspection() -> None:
+    """Let every process of this user trace us, also where Yama reserves that to our ancestors (ptrace_scope 1)."""
+    _prctl(PR_SET_DUMPABLE, 1)
+    with suppress(OSError):  # EINVAL: this kernel has no Yama, and so no such restriction
+        _prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY)
 
 
 def _prctl(option: int, value: int) -> None:

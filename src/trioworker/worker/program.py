@@ -49,6 +49,7 @@ def run_program(
     instrument: str | None,
     tools: Sequence[str] = (),
     recording: AbstractContextManager[RecordingHooks | None],
+    attachable: bool = False,
 ) -> int:
     """Run a job and return the exit code.
 
@@ -59,6 +60,7 @@ def run_program(
         instrument: a trio instrument to attach, as `MODULE:NAME`.
         tools: tools in addition to the built-in ones, each as `MODULE:NAME`.
         recording: the recorder of the job, opened for as long as the job runs.
+        attachable: let profilers of the same user attach.
 
     Raises:
         WorkerError: those of `open_job`, and `ConfigError` for an unusable instrument or tool.
@@ -66,13 +68,15 @@ def run_program(
     redactor = Redactor(token=config.token)
     logs = Logs(level, form, lambda text: redactor.redact(text).text)
     forward_sdk_log()
-    forget_token()
+    forget_token(attachable=attachable)
     # A tool's thread hands its result over within this time while the event loop is busy.
     sys.setswitchinterval(THREAD_SWITCH_INTERVAL)
 
     def started(running: RunningJob) -> None:
         logs.redact = running.services.safety.redact
         logger.info("job {}: {}", config.job_id, running.job.title)
+        if attachable:
+            logger.warning("--attachable: {}", _exposure(running))
 
     try:
         # Attached for the whole of trio.run, so that it sees the run start and end.
@@ -96,6 +100,14 @@ def run_program(
     logger.info("job {}: {}", config.job_id, outcome.status)
     print(ascii_json(msgspec.to_builtins(outcome)), flush=True)
     return outcome.exit_code
+
+
+def _exposure(running: RunningJob) -> str:
+    """Who can read the memory of an attachable worker: Landlock confines tracing to its own domain."""
+    exposed = "can read this worker's memory, with the job's token and credentials"
+    if running.services.sandbox.landlock:
+        return f"other programs of this user {exposed}; the job's commands, which are in the sandbox, can't"
+    return f"all programs of this user {exposed}, and so can the job's commands: no Landlock confines them"
 
 
 async def _run_until_signalled(

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from trioworker.linux.environment_block import wipe_variables
-from trioworker.linux.syscalls import forbid_inspection
+from trioworker.linux.syscalls import forbid_inspection, permit_inspection
 from trioworker.protocol.values import TOKEN_VARIABLE
 from trioworker.worker.processes.git_config import git_config_entries, git_config_variables, inherited_entries
 from trioworker.worker.processes.inherited_variables import inherited
@@ -100,13 +100,16 @@ def child_environment(
     return child
 
 
-def forget_token() -> None:
+def forget_token(*, attachable: bool = False) -> None:
     """Wipe the token from our environment and `/proc`, and deny other processes of this user access to our memory.
 
-    Call it as soon as the configuration has been read. Idempotent.
+    Call it as soon as the configuration has been read. Idempotent. With `attachable`, they have access to our memory.
     """
     wipe_variables(TOKEN_VARIABLES)
-    forbid_inspection()
+    if attachable:
+        permit_inspection()
+    else:
+        forbid_inspection()
 
 
 def _home() -> str | None:
