@@ -103,6 +103,7 @@ async def test_instrument_that_is_attached_within_a_step_counts_from_the_next_on
     trio.lowlevel.add_instrument(steps)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(step, 3, name="reader")
+        await trio.lowlevel.checkpoint()
     trio.lowlevel.remove_instrument(steps)
     assert steps.of("reader").count == 3
 
