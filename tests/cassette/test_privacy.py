@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from cassette.test_recorder import recording
 from trioworker.cassette import load_cassette
-from trioworker.protocol.wire import Credential, Prompt
 from trioworker.testing import DONE, SimulatedOrchestrator, call, reply
 
 if TYPE_CHECKING:
@@ -47,10 +44,11 @@ async def test_no_field_of_a_cassette_holds_a_secret(workspace: Path, autojump_c
     said = f"{remote} {GRANTED}"
     world = SimulatedOrchestrator(
         [reply(call("probe", text=said, error=said), text=said), call(GRANTED, {GRANTED: said}), DONE],
-        credentials=[Credential(env_var="KEY", value=GRANTED)],
+        title=said,
+        description=said,
+        credentials={"KEY": GRANTED},
     )
-    world.description = msgspec.structs.replace(world.description, title=said, description=said)
-    world.prompts.append(Prompt(content=said))
+    world.send_prompt(said)
     async with recording(world.config(workspace), world, path) as job:
         await job.wait()
     text = path.read_text()

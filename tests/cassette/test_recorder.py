@@ -13,18 +13,16 @@ import pytest
 import trio
 
 from chaos.disk import Disk, DiskStorage
+from support.identity import JOB_ID, TOKEN
 from support.tools import Log, Look, Probe
-from support.wiretap import Wiretap
 from trioworker import ConfigError, open_job, run_job
 from trioworker.cassette import DivergedError, load_cassette, open_recorder, replay
-from trioworker.protocol import wire
-from trioworker.testing import DONE, Exchange, Fault, SimulatedOrchestrator, call, reply, say
-from trioworker.testing.simulated_orchestrator import JOB_ID, TOKEN
+from trioworker.testing import DONE, Fault, SimulatedOrchestrator, call, reply, say
 from trioworker.worker.state.journal import Journal
 from trioworker.worker.tools.base import Parameters, Tool
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Sequence
     from pathlib import Path
 
     from trio.testing import MockClock
@@ -60,14 +58,15 @@ def tools() -> list[AnyTool]:
     return [Probe(log), Look(log), Flood()]
 
 
-async def record(world: SimulatedOrchestrator, workspace: Path, **more: Any) -> tuple[Cassette, Wiretap]:
-    """Run a job; return its cassette and the requests that went over the wire."""
+async def record(
+    world: SimulatedOrchestrator, workspace: Path, **more: Any
+) -> tuple[Cassette, list[tuple[str, bytes]]]:
+    """Run a job; return its cassette and the requests to the model that went over the wire."""
     path = workspace.parent / "job.jsonl"
-    tap = Wiretap(world)
     config = world.config(workspace, **more)
     with open_recorder(config, path) as recorder:
-        await run_job(config, transport=tap, tools=tools(), recorder=recorder)
-    return load_cassette(path), tap
+        await run_job(config, transport=world, tools=tools(), recorder=recorder)
+    return load_cassette(path), [(exchange.path, exchange.content) for exchange in world.asked("llm")]
 
 
 @asynccontextmanager
@@ -103,25 +102,30 @@ TURNS: list[Sequence[Turn]] = [
 async def test_recorded_job_replays_to_the_same_requests(
     turns: Sequence[Turn], reasoning: str, workspace: Path, autojump_clock: MockClock
 ) -> None:
-    cassette, tap = await record(SimulatedOrchestrator(turns), workspace, reasoning=reasoning)
-    assert [(one.path, one.request) for one in cassette.exchanges] == tap.requests
+    cassette, requests = await record(SimulatedOrchestrator(turns), workspace, reasoning=reasoning)
+    assert [(one.path, one.request) for one in cassette.exchanges] == requests
 
     outcome = await replay(cassette, workspace, tools=tools())
     assert outcome.status == cassette.end.status
 
 
-def _once(fault: Fault, path: str) -> Callable[[Exchange], Fault | None]:
-    faults = iter([fault])
-    return lambda exchange: next(faults, None) if exchange.path.startswith(path) else None
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.refused(path="llm", request=0),
+        Fault.status(503, path="llm", request=0),
+        Fault.reset_before(path="llm", request=0),
+        Fault.reset_after(path="llm", request=0),
+        Fault.cut(path="llm", request=0),
+        Fault.garbage(path="llm", request=0),
+    ],
+    ids=lambda fault: fault.kind,
+)
+async def test_retried_request_is_recorded_once(fault: Fault, workspace: Path, autojump_clock: MockClock) -> None:
+    world = SimulatedOrchestrator([call("probe"), DONE], faults=[fault])
+    cassette, requests = await record(world, workspace)
 
-
-@pytest.mark.parametrize("kind", ["refused", "status", "reset-before", "reset-after", "cut", "garbage"])
-async def test_retried_request_is_recorded_once(kind: Any, workspace: Path, autojump_clock: MockClock) -> None:
-    world = SimulatedOrchestrator([call("probe"), DONE])
-    world.fault = _once(Fault(kind=kind), "llm/")
-    cassette, tap = await record(world, workspace)
-
-    assert len(tap.requests) == 3
+    assert len(requests) == 3
     assert [exchange.reply and exchange.reply.status for exchange in cassette.exchanges] == [200, 200]
     await replay(cassette, workspace, tools=tools())
 
@@ -130,17 +134,17 @@ async def test_retried_request_is_recorded_once(kind: Any, workspace: Path, auto
     ("fault", "status"),
     [
         # A model that may come back is asked until the job's time is over.
-        (Fault(kind="status", status=502), "stuck"),
-        (Fault(kind="refused"), "stuck"),
-        (Fault(kind="status", status=413), "failed"),
-        (Fault(kind="garbage"), "failed"),
+        (Fault.status(502), "stuck"),
+        (Fault.refused(), "stuck"),
+        (Fault.status(413), "failed"),
+        (Fault.garbage(), "failed"),
     ],
 )
 async def test_permanent_failure_of_the_model_is_replayed(
     fault: Fault, status: str, workspace: Path, autojump_clock: MockClock
 ) -> None:
     world = SimulatedOrchestrator([call("probe"), DONE])
-    world.fault = lambda exchange: fault if exchange.path.startswith("llm/") and len(world.asked("prompt")) else None
+    world.fault = lambda exchange: fault if exchange.is_for_the_model and world.asked("prompt") else None
     cassette, _ = await record(world, workspace)
     assert cassette.end.status == status
     outcome = await replay(cassette, workspace, tools=tools())
@@ -153,9 +157,10 @@ async def test_follow_ups_join_the_recorded_requests(workspace: Path, autojump_c
     config = world.config(workspace, poll_interval=0.2)
     async with recording(config, world, path) as job:
         await trio.sleep(2.5)
-        world.prompts += [wire.Prompt(content="And this."), wire.Prompt(content="And that.")]
+        world.send_prompt("And this.")
+        world.send_prompt("And that.")
         await trio.sleep(3)
-        world.prompts.append(wire.Prompt(content="While you finish."))
+        world.send_prompt("While you finish.")
         await job.wait()
     cassette = load_cassette(path)
     joined = [exchange.prompts for exchange in cassette.exchanges]
@@ -184,8 +189,7 @@ async def test_secrets_are_not_recorded_and_the_job_replays(workspace: Path, aut
         reply(call("probe", text=f"{TOKEN} {GRANTED}"), text=f"I use {SECRET}."),
         say(f"I told {GRANTED} and {SECRET}. The job is complete."),
     ]
-    world = SimulatedOrchestrator(said, credentials=[wire.Credential(env_var="KEY", value=GRANTED)])
-    world.description = wire.JobDescription(title="Log in", description=f"Use the key {SECRET}.")
+    world = SimulatedOrchestrator(said, description=f"Use the key {SECRET}.", credentials={"KEY": GRANTED})
     cassette, _ = await record(world, workspace)
 
     text = (workspace.parent / "job.jsonl").read_text()
@@ -233,15 +237,15 @@ async def test_resumed_worker_continues_its_cassette(workspace: Path, autojump_c
 
 async def test_compacted_results_are_replayed_compacted(workspace: Path, autojump_clock: MockClock) -> None:
     turns = [call("probe", text="x" * 3_000 + str(number)) for number in range(14)]
-    cassette, tap = await record(SimulatedOrchestrator([*turns, DONE]), workspace, context_limit=4_000)
-    assert b"compacted to save space" in tap.requests[-1][1]
+    cassette, requests = await record(SimulatedOrchestrator([*turns, DONE]), workspace, context_limit=4_000)
+    assert b"compacted to save space" in requests[-1][1]
     await replay(cassette, workspace, tools=tools())
 
 
 async def test_outputs_of_megabytes_are_replayed_in_full(workspace: Path) -> None:
     turns = [call("flood", lines=number) for number in (300_000, 100_000)]
-    cassette, tap = await record(SimulatedOrchestrator([*turns, DONE], thinking=0.0), workspace)
-    assert b" left out; the full output is in " in tap.requests[-1][1]
+    cassette, requests = await record(SimulatedOrchestrator([*turns, DONE], thinking=0.0), workspace)
+    assert b" left out; the full output is in " in requests[-1][1]
     await replay(cassette, workspace, tools=tools())
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from chaos.disk import Disk, DiskStorage
 from fuzz.foreign import JSON
 from fuzz.profile import fuzzing
+from support.identity import JOB_ID
 from trioworker.errors import ConfigError
-from trioworker.testing.simulated_orchestrator import JOB_ID
 from trioworker.worker.state import records
 from trioworker.worker.state.journal import FORMAT_LINE, Journal, check_owner, encode_frame
 

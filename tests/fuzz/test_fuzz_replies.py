@@ -36,7 +36,7 @@ class Babbling(SimulatedOrchestrator):
         super().__init__()
         self._replies = [*replies, encoded(LAST)]
 
-    async def _think(self, exchange: Exchange) -> tuple[int, bytes]:
+    async def think(self, exchange: Exchange) -> tuple[int, bytes]:
         await trio.sleep(self.thinking)
         return 200, self._replies[0] if len(self._replies) == 1 else self._replies.pop(0)
 

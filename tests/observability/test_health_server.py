@@ -14,12 +14,12 @@ import pytest
 import trio
 from loguru import logger
 
+from support.identity import JOB_ID, TOKEN
 from support.tools import Log, Probe
 from trioworker import JobOutcome, RefusedError, open_job, run_job
 from trioworker.cli.main import main
 from trioworker.observability.health_check import Health
-from trioworker.testing import DONE, Exchange, Fault, SimulatedOrchestrator, call, reply
-from trioworker.testing.simulated_orchestrator import JOB_ID, TOKEN
+from trioworker.testing import DONE, Fault, SimulatedOrchestrator, call, reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +119,7 @@ async def test_state_while_the_report_is_delayed_is_shutting_down(
     workspace: Path, path: Path, autojump_clock: MockClock
 ) -> None:
     world = SimulatedOrchestrator()
-    world.fault = lambda x: Fault(kind="delay", delay=20.0) if x.path == "complete" else None
+    world.faults = [Fault.delay(20.0, path="complete")]
     health = await health_at(world, workspace, path, 10.0)
     assert health.state == "shutting down"
     assert health.actors["reasoner"].state == "ended"
@@ -134,12 +134,8 @@ async def test_each_iteration_counts_as_progress(workspace: Path, path: Path, au
 
 async def test_failed_requests_do_not_count_as_progress(workspace: Path, path: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator()
-
-    def away(exchange: Exchange) -> Fault | None:
-        return Fault(kind="refused") if exchange.path.startswith("llm/") and exchange.at < 60.0 + began else None
-
-    world.fault = away
     began = trio.current_time()
+    world.fault = lambda x: Fault.refused() if x.is_for_the_model and x.at < 60.0 + began else None
     health = await health_at(world, workspace, path, 50.0)
     assert health.idle > 40.0
 
@@ -167,7 +163,7 @@ async def test_response_contains_no_content_and_no_token(
         assert (await job.wait()).success
     (answer,) = answers
     assert answer.count(b"\n") == 1
-    for word in (TOKEN, "secret plan", "Let me see", world.description.title, world.description.description):
+    for word in (TOKEN, "secret plan", "Let me see", world.title, world.description):
         assert word.encode() not in answer
 
 
@@ -201,7 +197,7 @@ async def test_socket_is_removed_when_the_job_is_refused(
     workspace: Path, path: Path, autojump_clock: MockClock
 ) -> None:
     world = SimulatedOrchestrator()
-    world.fault = lambda _: Fault(kind="status", status=404)
+    world.faults = [Fault.status(404)]
     with pytest.raises(RefusedError):
         await run_job(world.config(workspace, health_socket=path), transport=world)
     assert mode_of(path) is None

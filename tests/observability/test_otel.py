@@ -12,7 +12,6 @@ import trio
 from loguru import logger
 
 from observability.collector import Collector
-from support.program import until
 from support.tools import Log, Probe
 from trioworker import JobOutcome, open_job, run_job
 from trioworker.observability.otlp_export import FLUSH_TIMEOUT
@@ -21,23 +20,19 @@ from trioworker.testing import DONE, Fault, SimulatedOrchestrator, call
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import httpx
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
-class HeaderWorld(SimulatedOrchestrator):
-    """A world that keeps the `traceparent` header of each request, with its method and path."""
+def probing() -> SimulatedOrchestrator:
+    """A world whose model calls the probe once."""
+    return SimulatedOrchestrator([call("probe"), DONE], thinking=0.0)
 
-    def __init__(self) -> None:
-        super().__init__([call("probe"), DONE], thinking=0.0)
-        self.carried: list[tuple[str, str | None]] = []
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        path = request.url.path.split("/", 3)[3]
-        self.carried.append((f"{request.method} {path}", request.headers.get("traceparent")))
-        return await super().handle_async_request(request)
+def carried(world: SimulatedOrchestrator) -> list[tuple[str, str | None]]:
+    """The method and path of each request, and its `traceparent` header."""
+    return [(f"{one.method} {one.path}", one.headers.get("traceparent")) for one in world.exchanges]
 
 
 @pytest.fixture(autouse=True)
@@ -58,9 +53,9 @@ async def run(world: SimulatedOrchestrator, workspace: Path) -> JobOutcome:
     return await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
 
 
-async def run_and_collect(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Collector, HeaderWorld]:
+async def run_and_collect(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Collector, SimulatedOrchestrator]:
     """Run a job with a collector."""
-    collector, world = Collector(), HeaderWorld()
+    collector, world = Collector(), probing()
     async with collector.running() as url:
         monkeypatch.setenv(ENDPOINT, url)
         outcome = await run(world, workspace)
@@ -110,15 +105,15 @@ async def test_each_request_propagates_its_own_span(workspace: Path, monkeypatch
         for span in collector.spans
         if span.kind == span.SPAN_KIND_CLIENT
     ]
-    assert sorted(expected) == sorted((name, str(header)[3:-3]) for name, header in world.carried)
-    assert all(sampled(header) for _, header in world.carried)
+    assert sorted(expected) == sorted((name, str(header)[3:-3]) for name, header in carried(world))
+    assert all(sampled(header) for _, header in carried(world))
 
 
 async def test_job_without_a_collector_propagates_nothing(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ENDPOINT, raising=False)
-    world = HeaderWorld()
+    world = probing()
     await run(world, workspace)
-    assert {header for _, header in world.carried} == {None}
+    assert {header for _, header in carried(world)} == {None}
 
 
 @pytest.mark.parametrize(("name", "value"), [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "none")])
@@ -128,7 +123,7 @@ async def test_export_can_be_disabled_by_the_standard_variables(
     monkeypatch.setenv(name, value)
     collector, world = await run_and_collect(workspace, monkeypatch)
     assert collector.heads == []
-    assert {header for _, header in world.carried} == {None}
+    assert {header for _, header in carried(world)} == {None}
 
 
 async def test_job_joins_the_trace_of_traceparent(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,18 +139,17 @@ async def test_unsampled_spans_are_not_exported(workspace: Path, monkeypatch: py
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
     collector, world = await run_and_collect(workspace, monkeypatch)
     assert collector.heads == []
-    assert not any(sampled(header) for _, header in world.carried)
+    assert not any(sampled(header) for _, header in carried(world))
 
 
 async def test_failures_and_restarts_are_exported(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    collector, world = Collector(), HeaderWorld()
+    collector, world = Collector(), probing()
     world.script = [call("probe", error="no"), call("probe", seconds=0.3), DONE]
-    failures = iter([Fault(kind="status", status=503)])
-    world.fault = lambda exchange: next(failures, None) if exchange.path == "event" else None
+    world.faults = [Fault.status(503, path="event", request=0)]
     async with collector.running() as url:
         monkeypatch.setenv(ENDPOINT, url)
         async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
-            await until(lambda: len(world.asked("llm/complete_with_tools")) == 2)
+            await world.received("llm", 2)
             job.actors["prompt-poller"].cancel()
             await job.wait()
     failed, _ = collector.named("probe")
@@ -182,7 +176,7 @@ async def test_failing_collector_does_not_delay_the_job(
     threads = set(threading.enumerate())
     async with collector.running() as url:
         monkeypatch.setenv(ENDPOINT, url)
-        world = HeaderWorld()
+        world = probing()
         outcome = await run(world, workspace)
         since_report = trio.current_time() - world.exchanges[-1].at
         monkeypatch.delenv(ENDPOINT)
@@ -200,7 +194,7 @@ async def test_missing_collector_does_not_delay_the_job(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, warnings: list[str]
 ) -> None:
     monkeypatch.setenv(ENDPOINT, "http://127.0.0.1:9")
-    world = HeaderWorld()
+    world = probing()
     assert (await run(world, workspace)).success
     assert trio.current_time() - world.exchanges[-1].at < FLUSH_TIMEOUT + 1
     assert len(warnings) == 1
@@ -209,7 +203,7 @@ async def test_missing_collector_does_not_delay_the_job(
 async def test_queued_spans_are_sent_after_a_cancel_from_outside(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    collector, world = Collector(), HeaderWorld()
+    collector, world = Collector(), probing()
     world.script = [call("probe", seconds=60.0), DONE]
     async with collector.running() as url:
         monkeypatch.setenv(ENDPOINT, url)

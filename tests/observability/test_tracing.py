@@ -9,14 +9,12 @@ import pytest
 import trio
 
 from observability.tracefile import Trace, read_trace
+from support.identity import TOKEN
 from support.tools import Log, Look, Probe
 from trioworker import ConfigError, JobOutcome, open_job, run_job
-from trioworker.testing import DONE, Exchange, Fault, SimulatedOrchestrator, call, reply
-from trioworker.testing.simulated_orchestrator import TOKEN
+from trioworker.testing import DONE, Fault, SimulatedOrchestrator, call, reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from trio.testing import MockClock
 
 ACTORS = ["event-shipper", "prompt-poller", "reasoner", "tool-executor"]
@@ -86,8 +84,7 @@ async def test_concurrent_calls_have_a_lane_each(workspace: Path, file: Path, au
 
 
 async def test_retry_and_back_off_are_spans(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
-    world = SimulatedOrchestrator()
-    world.fault = _first("event", Fault(kind="status", status=503))
+    world = SimulatedOrchestrator(faults=[Fault.status(503, path="event", request=0)])
     trace, outcome = await traced(world, workspace, file)
 
     assert outcome.success
@@ -107,7 +104,7 @@ async def test_waiting_for_a_full_queue_is_a_span(workspace: Path, file: Path, a
     assert trace.named("room in the queue") == []
 
     crowded = SimulatedOrchestrator(turns)
-    crowded.fault = lambda exchange: Fault(kind="delay", delay=5.0) if exchange.path == "event" else None
+    crowded.faults = [Fault.delay(5.0, path="event")]
     trace, outcome = await traced(crowded, workspace, file, event_queue=1)
     assert outcome.success
     assert "tool-executor" in {span.track for span in trace.named("room in the queue")}
@@ -137,20 +134,20 @@ async def test_queue_lengths_are_counters(workspace: Path, file: Path, autojump_
 
 async def test_trace_contains_no_content_and_no_token(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator(
-        [reply(call("probe", text="sesame", error="the sesame is shut"), text="Open sesame."), DONE]
+        [reply(call("probe", text="sesame", error="the sesame is shut"), text="Open sesame."), DONE],
+        faults=[Fault.status(503, path="event", request=0)],
     )
-    world.fault = _first("event", Fault(kind="status", status=503))
     _, outcome = await traced(world, workspace, file)
     text = await trio.Path(file).read_text()
     assert outcome.success
     assert "ToolError" in text
-    for said in ("sesame", TOKEN, world.description.description, world.description.title, outcome.message):
+    for said in ("sesame", TOKEN, world.description, world.title, outcome.message):
         assert said not in text
 
 
 async def test_trace_of_a_failed_job_is_complete(workspace: Path, file: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator()
-    world.fault = lambda exchange: Fault(kind="status", status=403) if exchange.path.startswith("llm") else None
+    world.faults = [Fault.status(403, path="llm")]
     trace, outcome = await traced(world, workspace, file)
     assert not outcome.success
     assert trace.complete
@@ -170,14 +167,3 @@ async def test_full_disk_ends_the_trace_but_not_the_job(workspace: Path, autojum
     world = SimulatedOrchestrator()
     outcome = await run_job(world.config(workspace, trace=Path("/dev/full")), transport=world)
     assert outcome.success
-
-
-def _first(path: str, fault: Fault) -> Callable[[Exchange], Fault | None]:
-    """The fault for the first request to a path only."""
-    seen: list[str] = []
-
-    def choose(exchange: Exchange) -> Fault | None:
-        seen.append(exchange.path)
-        return fault if exchange.path == path and seen.count(path) == 1 else None
-
-    return choose

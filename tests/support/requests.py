@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from support.identity import JOB_ID, TOKEN, URL
 from support.scripted_transport import json
 from trioworker.protocol import wire
-from trioworker.testing.simulated_orchestrator import JOB_ID, TOKEN, URL
 from trioworker.worker.cancellation import ReportDelivery
 from trioworker.worker.client.orchestrator_client import OrchestratorClient
 from trioworker.worker.config import WorkerConfig

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.identity import JOB_ID, TOKEN
 from trioworker.linux import landlock
-from trioworker.testing.simulated_orchestrator import JOB_ID, TOKEN
 from trioworker.worker.config import WorkerConfig
 from trioworker.worker.processes.sandbox.sandbox import open_sandbox
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from support.identity import TOKEN
 from trioworker import RefusedError, UnreachableError, open_job, run_job
 from trioworker.protocol import wire
 from trioworker.testing import Fault, SimulatedOrchestrator
-from trioworker.testing.simulated_orchestrator import TOKEN
 from trioworker.worker.bootstrap import FetchedJob, bootstrap
 from trioworker.worker.cancellation import StopRequest
 from trioworker.worker.client.orchestrator_client import OrchestratorClient
@@ -28,18 +28,11 @@ async def bootstrap_job(world: SimulatedOrchestrator, workspace: Path, stop: Sto
         return await bootstrap(client, Job(), stop or StopRequest())
 
 
-def world_with_fault(path: str, fault: Fault) -> SimulatedOrchestrator:
-    world = SimulatedOrchestrator()
-    world.fault = lambda exchange: fault if exchange.path == path else None
-    return world
-
-
 async def test_credentials_are_fetched_once_the_job_was_granted(workspace: Path, autojump_clock: MockClock) -> None:
-    granted = (wire.Credential(env_var="DEPLOY_KEY", value="value-of-a-key"),)
-    world = SimulatedOrchestrator(credentials=granted, latency=4)
+    world = SimulatedOrchestrator(credentials={"DEPLOY_KEY": "value-of-a-key"}, latency=4)
     fetched = await bootstrap_job(world, workspace)
-    assert fetched.description == world.description
-    assert fetched.credentials == granted
+    assert fetched.description == wire.JobDescription(title=world.title, description=world.description)
+    assert fetched.credentials == (wire.Credential(env_var="DEPLOY_KEY", value="value-of-a-key"),)
     assert fetched.failure == ""
     assert [exchange.path for exchange in world.exchanges] == ["job", "credentials"]
     assert world.exchanges[1].at == pytest.approx(4)
@@ -53,7 +46,7 @@ async def test_job_may_have_no_credentials(workspace: Path, autojump_clock: Mock
 async def test_refused_job_raises_without_a_request_for_credentials(
     status: int, workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = world_with_fault("job", Fault(kind="status", status=status))
+    world = SimulatedOrchestrator(faults=[Fault.status(status, path="job")])
     with pytest.raises(RefusedError) as caught:
         await bootstrap_job(world, workspace)
     assert caught.value.status == status
@@ -61,8 +54,7 @@ async def test_refused_job_raises_without_a_request_for_credentials(
 
 
 async def test_unreachable_orchestrator_raises_after_a_minute(workspace: Path, autojump_clock: MockClock) -> None:
-    world = SimulatedOrchestrator()
-    world.fault = lambda _: Fault(kind="refused")
+    world = SimulatedOrchestrator(faults=[Fault.refused()])
     with pytest.raises(UnreachableError, match=r"GET .*/job: cannot connect"):
         await bootstrap_job(world, workspace)
     assert trio.current_time() == pytest.approx(60)
@@ -70,21 +62,22 @@ async def test_unreachable_orchestrator_raises_after_a_minute(workspace: Path, a
 
 async def test_orchestrator_that_starts_late_is_retried(workspace: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator()
-    world.fault = lambda _: Fault(kind="refused") if trio.current_time() < 20 else None
-    assert (await bootstrap_job(world, workspace)).description == world.description
+    world.fault = lambda _: Fault.refused() if trio.current_time() < 20 else None
+    assert (await bootstrap_job(world, workspace)).description.title == world.title
 
 
 async def test_malformed_job_is_a_failure_with_the_reason(workspace: Path, autojump_clock: MockClock) -> None:
-    fetched = await bootstrap_job(world_with_fault("job", Fault(kind="garbage")), workspace)
+    fetched = await bootstrap_job(SimulatedOrchestrator(faults=[Fault.garbage(path="job")]), workspace)
     assert fetched.failure.startswith("GET job: 200 with a body")
 
 
-@pytest.mark.parametrize("fault", [Fault(kind="garbage"), Fault(kind="status", status=403)], ids=lambda one: one.kind)
+@pytest.mark.parametrize(
+    "fault", [Fault.garbage(path="credentials"), Fault.status(403, path="credentials")], ids=lambda one: one.kind
+)
 async def test_unavailable_credentials_fail_the_job_and_are_reported(
     fault: Fault, workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = world_with_fault("credentials", fault)
-    world.credentials = (wire.Credential(env_var="A", value="some-value"),)
+    world = SimulatedOrchestrator(credentials={"A": "some-value"}, faults=[fault])
     outcome = await run_job(world.config(workspace), transport=world)
     assert outcome.status == "failed"
     assert "credentials" in outcome.message
@@ -93,7 +86,7 @@ async def test_unavailable_credentials_fail_the_job_and_are_reported(
 
 
 async def test_stop_request_cancels_the_bootstrap_and_is_reported(workspace: Path, autojump_clock: MockClock) -> None:
-    world = world_with_fault("job", Fault(kind="delay", delay=10))
+    world = SimulatedOrchestrator(faults=[Fault.delay(10, path="job")])
     stop = StopRequest()
     async with trio.open_nursery() as nursery:
 
@@ -128,8 +121,8 @@ async def test_conversation_starts_with_the_system_message_and_the_job(
         await running.wait()
     system, user = world.conversations()[0]
     assert system["role"] == "system"
-    assert user == {"role": "user", "content": f"{world.description.title}\n\n{world.description.description}"}
-    assert world.description.description not in system["content"]
+    assert user == {"role": "user", "content": f"{world.title}\n\n{world.description}"}
+    assert world.description not in system["content"]
     assert f"Workspace: {workspace}." in system["content"]
     assert "Date: 1971-01-01." in system["content"]
     assert TOKEN not in system["content"]
@@ -140,7 +133,7 @@ async def test_conversation_starts_with_the_system_message_and_the_job(
 async def test_open_job_yields_as_soon_as_the_job_was_fetched(workspace: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator()
     async with open_job(world.config(workspace), transport=world) as running:
-        assert running.job.title == world.description.title
+        assert running.job.title == world.title
         assert set(running.actors) == {"prompt-poller", "reasoner", "tool-executor", "event-shipper"}
         assert (await running.wait()).success
 
@@ -149,8 +142,7 @@ async def test_open_job_yields_as_soon_as_the_job_was_fetched(workspace: Path, a
 async def test_refused_job_raises_without_a_retry_or_a_report(
     status: int, workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = SimulatedOrchestrator()
-    world.fault = lambda x: Fault(kind="status", status=status) if x.path == "job" else None
+    world = SimulatedOrchestrator(faults=[Fault.status(status, path="job")])
     began = trio.current_time()
     with pytest.raises(RefusedError, match=str(status)):
         await run_job(world.config(workspace), transport=world, tools=[])
@@ -161,8 +153,7 @@ async def test_refused_job_raises_without_a_retry_or_a_report(
 async def test_unreachable_orchestrator_fails_the_run_after_a_minute(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = SimulatedOrchestrator()
-    world.fault = lambda _: Fault(kind="refused")
+    world = SimulatedOrchestrator(faults=[Fault.refused()])
     began = trio.current_time()
     with pytest.raises(UnreachableError, match="cannot connect"):
         await run_job(world.config(workspace), transport=world, tools=[])
@@ -170,8 +161,7 @@ async def test_unreachable_orchestrator_fails_the_run_after_a_minute(
 
 
 async def test_malformed_job_fails_and_is_reported(workspace: Path, autojump_clock: MockClock) -> None:
-    world = SimulatedOrchestrator()
-    world.fault = lambda x: Fault(kind="garbage") if x.path == "job" else None
+    world = SimulatedOrchestrator(faults=[Fault.garbage(path="job")])
     outcome = await run_job(world.config(workspace), transport=world, tools=[])
     assert outcome.status == "failed"
     assert "GET job" in world.reports[0]["message"]
@@ -179,8 +169,7 @@ async def test_malformed_job_fails_and_is_reported(workspace: Path, autojump_clo
 
 
 async def test_bad_request_for_credentials_fails_the_job(workspace: Path, autojump_clock: MockClock) -> None:
-    world = SimulatedOrchestrator()
-    world.fault = lambda x: Fault(kind="status", status=400) if x.path == "credentials" else None
+    world = SimulatedOrchestrator(faults=[Fault.status(400, path="credentials")])
     outcome = await run_job(world.config(workspace), transport=world, tools=[])
     assert "credentials" in world.reports[0]["message"]
     assert not outcome.success
@@ -190,7 +179,7 @@ async def test_stop_while_the_orchestrator_is_unreachable_is_reported_later(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
     world = SimulatedOrchestrator(latency=0.1)
-    world.fault = lambda x: Fault(kind="refused") if x.at < 3 else None
+    world.fault = lambda x: Fault.refused() if x.at < 3 else None
     stop = StopRequest()
     outcomes: list[str] = []
 

@@ -9,7 +9,6 @@ import trio
 
 from support.tools import Log, Probe
 from trioworker import open_job, run_job
-from trioworker.protocol.wire import Prompt
 from trioworker.testing import DONE, Exchange, Fault, SimulatedOrchestrator, call
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 async def test_poll_that_hangs_counts_as_an_error_and_backs_off(workspace: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator([call("probe", seconds=59), DONE])
-    world.fault = lambda x: Fault(kind="delay", delay=3600) if x.path == "prompt" else None
+    world.faults = [Fault.delay(3600, path="prompt")]
     await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     times = [exchange.at for exchange in world.asked("prompt")]
     pauses = [round(later - earlier - 10) for earlier, later in pairwise(times)]
@@ -34,8 +33,8 @@ async def test_event_of_a_compaction_is_delivered_before_the_model_answers(
     world = SimulatedOrchestrator([*turns, DONE], thinking=0.0)
 
     def slow_after_compaction(exchange: Exchange) -> Fault | None:
-        is_compacted = exchange.path.startswith("llm/") and "compacted to save space" in str(exchange.body)
-        return Fault(kind="delay", delay=30.0) if is_compacted else None
+        is_compacted = exchange.is_for_the_model and "compacted to save space" in str(exchange.body)
+        return Fault.delay(30.0) if is_compacted else None
 
     world.fault = slow_after_compaction
     # Not in iteration 11, whose status wakes the shipper as well.
@@ -48,9 +47,9 @@ async def test_event_of_a_compaction_is_delivered_before_the_model_answers(
 
 async def test_follow_up_of_a_poll_in_flight_survives_a_cancel(workspace: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator([call("probe", seconds=5), DONE, DONE])
-    world.fault = lambda x: Fault(kind="delay", delay=2.0) if x.path == "prompt" else None
+    world.faults = [Fault.delay(2.0, path="prompt")]
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
-        world.prompts.append(Prompt(content="One more thing."))
+        world.send_prompt("One more thing.")
         await trio.sleep(1)
         job.actors["prompt-poller"].cancel()
         await job.wait()

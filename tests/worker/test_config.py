@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from loguru import logger
 
+from support.identity import JOB_ID, TOKEN
 from trioworker import ConfigError, WorkerConfig, run_job
 from trioworker.testing import DONE, SimulatedOrchestrator
-from trioworker.testing.simulated_orchestrator import JOB_ID, TOKEN
 
 if TYPE_CHECKING:
     from trio.testing import MockClock

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import httpx
     from trio.testing import MockClock
 
     from trioworker.testing import Exchange
@@ -40,19 +39,15 @@ class Tokenizing(SimulatedOrchestrator):
     def __init__(self, turns: Sequence[Any], bytes_per_token: float = BYTES_PER_TOKEN) -> None:
         super().__init__(turns)
         self.bytes_per_token = bytes_per_token
-        self.sizes: list[int] = []
-        self._size = 0
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if "/llm/" in request.url.path:
-            self._size = len(await request.aread())
-            self.sizes.append(self._size)
-        return await super().handle_async_request(request)
+    @property
+    def sizes(self) -> list[int]:
+        return [len(exchange.content) for exchange in self.asked("llm")]
 
-    async def _think(self, exchange: Exchange) -> tuple[int, bytes]:
-        status, body = await super()._think(exchange)
+    async def think(self, exchange: Exchange) -> tuple[int, bytes]:
+        status, body = await super().think(exchange)
         reply = msgspec.json.decode(body, type=wire.Reply)
-        counted = msgspec.structs.replace(reply, input_tokens=int(self._size / self.bytes_per_token))
+        counted = msgspec.structs.replace(reply, input_tokens=int(len(exchange.content) / self.bytes_per_token))
         return status, msgspec.json.encode(counted)
 
 
@@ -117,7 +112,7 @@ async def test_compacted_results_say_what_they_were_and_the_last_turns_stay_whol
     world = Tokenizing([*reads(20), DONE])
     async with open_job(world.config(workspace, context_limit=30_000), transport=world, tools=TOOLS) as job:
         await trio.sleep(5)
-        world.prompts.append(wire.Prompt(content="Use tabs. " * 50))
+        world.send_prompt("Use tabs. " * 50)
         outcome = await job.wait()
     assert outcome.success
     first, last = world.conversations()[0], world.conversations()[-1]
@@ -173,10 +168,10 @@ async def test_job_text_over_the_context_limit_is_sent_in_full_and_reported(
     limit: int, workspace: Path, autojump_clock: MockClock
 ) -> None:
     world = Tokenizing([*long_turns(25, 9_000), DONE])
-    world.description = wire.JobDescription(title="Summarize", description="Summarize this. " * 2_000)
+    world.description = "Summarize this. " * 2_000
     outcome = await run_job(world.config(workspace, context_limit=limit), transport=world, tools=[Probe(Log())])
     assert outcome.success
-    assert all(world.description.description in request[1]["content"] for request in world.conversations())
+    assert all(world.description in request[1]["content"] for request in world.conversations())
     told = [data["message"] for data in world.of_type("status") if "--context-limit" in data["message"]]
     assert len(told) == 1
     assert max(world.sizes) < 32_000 + 16 * 1024
@@ -204,10 +199,10 @@ class SmallContext(Tokenizing):
         self._tokens = tokens
         self._words = f"maximum context length is {stated} tokens" if stated else "the prompt is too long"
 
-    async def _think(self, exchange: Exchange) -> tuple[int, bytes]:
-        if self._size / self.bytes_per_token <= self._tokens:
-            return await super()._think(exchange)
-        self.refused.append(self._size)
+    async def think(self, exchange: Exchange) -> tuple[int, bytes]:
+        if len(exchange.content) / self.bytes_per_token <= self._tokens:
+            return await super().think(exchange)
+        self.refused.append(len(exchange.content))
         self.refusal.set()
         return 422, msgspec.json.encode({"error": {"kind": "context_length", "message": self._words}})
 

@@ -13,12 +13,11 @@ import pytest
 import trio
 from loguru import logger
 
+from support.identity import JOB_ID, TOKEN
 from support.tcp_server import tcp_server
 from support.tools import Log, Probe
 from trioworker import ConfigError, OrchestratorError, Tool, ToolContext, WorkerConfig, run_job
-from trioworker.protocol.wire import Credential
-from trioworker.testing import DONE, SimulatedOrchestrator, call
-from trioworker.testing.simulated_orchestrator import JOB_ID, TOKEN
+from trioworker.testing import DONE, Fault, SimulatedOrchestrator, call
 from trioworker.worker.tools.base import Parameters
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
 SECRET = "-".join(("granted", "credential", "5a1f"))
-CREDENTIAL = Credential(env_var="SERVICE_KEY", value=SECRET)
 
 
 @pytest.fixture
@@ -60,7 +58,7 @@ class Crash(Tool[Parameters]):
 
 
 async def test_crashes_of_tools_and_actors_show_no_secret(workspace: Path, log: list[str]) -> None:
-    world = SimulatedOrchestrator([call("crash"), DONE], credentials=[CREDENTIAL], thinking=0.0)
+    world = SimulatedOrchestrator([call("crash"), DONE], credentials={"SERVICE_KEY": SECRET}, thinking=0.0)
     outcome = await run_job(world.config(workspace), transport=world, tools=[Crash()])
     text = "".join(log)
     assert outcome.success
@@ -82,11 +80,9 @@ async def logged_error(config: WorkerConfig, transport: SimulatedOrchestrator | 
 async def test_refusal_that_quotes_the_token_shows_no_secret(
     workspace: Path, log: list[str], autojump_clock: MockClock
 ) -> None:
-    class Quoting(SimulatedOrchestrator):
-        async def _handle(self, request: Any, exchange: Any, job_id: str) -> tuple[int, bytes]:
-            return 403, f"{request.headers['authorization']} may not do this".encode()
-
-    await logged_error(Quoting().config(workspace), Quoting())
+    world = SimulatedOrchestrator()
+    world.fault = lambda exchange: Fault.status(403, body=f"{exchange.headers['authorization']} may not do this")
+    await logged_error(world.config(workspace), world)
     assert "RefusedError" in "".join(log)
     assert "answered 403" in "".join(log)
     assert TOKEN not in "".join(log)
@@ -114,13 +110,8 @@ async def test_invalid_url_and_broken_connections_show_no_secret(workspace: Path
 
 
 async def test_malformed_credentials_show_no_secret(workspace: Path, log: list[str], autojump_clock: MockClock) -> None:
-    class Malformed(SimulatedOrchestrator):
-        async def _handle(self, request: Any, exchange: Any, job_id: str) -> tuple[int, bytes]:
-            if exchange.path == "credentials":
-                return 200, f'[{{"env_var": 1, "value": "{SECRET}"}}, {{"value": "{SECRET}'.encode() + b"\xff"
-            return await super()._handle(request, exchange, job_id)
-
-    world = Malformed()
+    malformed = f'[{{"env_var": 1, "value": "{SECRET}"}}, {{"value": "{SECRET}'.encode() + b"\xff"
+    world = SimulatedOrchestrator(faults=[Fault.status(200, body=malformed, path="credentials")])
     outcome = await run_job(world.config(workspace), transport=world)
     assert not outcome.success
     assert log
@@ -203,7 +194,7 @@ from trioworker.testing import Fault, SimulatedOrchestrator
 import trioworker
 {enable}
 world = SimulatedOrchestrator()
-world.fault = lambda exchange: Fault(kind="status", status=403) if exchange.path == "event" else None
+world.faults = [Fault.status(403, path="event")]
 trio.run(lambda: trioworker.run_job(world.config(Path({workspace!r})), transport=world))
 """
 

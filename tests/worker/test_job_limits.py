@@ -88,7 +88,7 @@ async def test_job_out_of_iterations_is_asked_for_its_report(workspace: Path, au
     assert outcome.message == f"Execution failed: max iterations (3) exceeded\n\n{REPORT.content}"
     assert outcome.iterations == 3
     assert world.reports == [{"success": False, "message": outcome.message, "iterations": 3}]
-    last = [exchange for exchange in world.exchanges if exchange.path.startswith("llm/")][-1]
+    last = world.asked("llm")[-1]
     assert not last.body.get("tools") or last.body["tool_choice"] == "none"
     assert "This is your last reply, and tools are disabled." in last.body["messages"][-1]["content"]
     assert_well_formed(last.body["messages"])
@@ -114,7 +114,7 @@ async def test_last_seconds_are_reserved_for_the_report(
     outcome = await run(world, workspace, timeout=limit)
     assert outcome.status == "stuck"
     assert outcome.message == f"Execution timed out\n\n{REPORT.content}"
-    asked = [exchange.at for exchange in world.exchanges if exchange.path.startswith("llm/")]
+    asked = [exchange.at for exchange in world.asked("llm")]
     assert asked[-2] <= limit - reserved <= asked[-1]
     assert len(asked) == len(waits) + 1
 
@@ -158,7 +158,7 @@ async def test_job_cut_at_its_deadline_reports_what_the_model_wrote_last(
 
 async def test_deadline_during_the_report_request_keeps_its_reason(workspace: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator([*turns(2), REPORT])
-    world.fault = lambda _: Fault(kind="delay", delay=500.0) if len(world.conversations()) == 2 else None
+    world.fault = lambda _: Fault.delay(500.0) if len(world.conversations()) == 2 else None
     outcome = await run(world, workspace, max_iterations=2, timeout=60.0)
     assert outcome.message.startswith("Execution failed: max iterations (2) exceeded")
     assert outcome.status == "failed"

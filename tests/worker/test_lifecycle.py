@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
+from support.identity import JOB_ID, TOKEN
 from support.tools import Log, Look, Probe
 from trioworker import WorkerConfig, open_job, run_job
-from trioworker.protocol import wire
 from trioworker.testing import DONE, Fault, SimulatedOrchestrator, call, reply, say
-from trioworker.testing.simulated_orchestrator import JOB_ID
 from trioworker.worker.cancellation import StopRequest
 
 if TYPE_CHECKING:
@@ -57,9 +56,8 @@ async def test_metrics_count_what_the_job_cost(workspace: Path, autojump_clock: 
             say("The job is complete.", input_tokens=200, output_tokens=10),
         ],
         thinking=4.0,
+        faults=[Fault.status(503, path="event", request=0)],
     )
-    failed = iter([Fault(kind="status", status=503)])
-    world.fault = lambda x: next(failed, None) if x.path == "event" else None
     log = Log()
     async with open_job(world.config(workspace), transport=world, tools=[Probe(log), Look(log)]) as job:
         await trio.sleep(1)
@@ -188,12 +186,13 @@ async def test_cancellation_from_outside_is_not_swallowed(workspace: Path, autoj
 async def test_signal_while_the_report_awaits_its_answer_means_that_it_arrived(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = SimulatedOrchestrator([DONE])
+    world = SimulatedOrchestrator(faults=[Fault.delay(3600, path="complete")])
     stop = StopRequest()
-    world.on_complete = lambda: stop.request("stopped by SIGTERM")
-    world.fault = lambda x: Fault(kind="delay", delay=3600) if x.path == "complete" else None
     began = trio.current_time()
-    outcome = await run_job(world.config(workspace), transport=world, tools=[], stop=stop)
+    async with open_job(world.config(workspace), transport=world, tools=[], stop=stop) as job:
+        await world.received("complete")
+        stop.request("stopped by SIGTERM")
+        outcome = await job.wait()
     assert outcome.reported
     assert outcome.success
     assert trio.current_time() - began < 3
@@ -201,7 +200,7 @@ async def test_signal_while_the_report_awaits_its_answer_means_that_it_arrived(
 
 async def test_stop_without_an_orchestrator_ends_within_the_grace(workspace: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator([call("probe", seconds=60), DONE])
-    world.fault = lambda x: Fault(kind="delay", delay=3600) if x.at > 5 else None
+    world.fault = lambda x: Fault.delay(3600) if x.at > 5 else None
     stop = StopRequest()
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())], stop=stop) as job:
         await trio.sleep(10)
@@ -234,14 +233,12 @@ async def test_instruments_are_attached_while_the_job_runs(workspace: Path, auto
 async def test_token_and_credentials_are_redacted_in_events_and_reports(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    credential = wire.Credential(env_var="PLACE", value="granted-value-123")
-    world = SimulatedOrchestrator(
-        [call("probe", text="granted-value-123 world-token-7f3a9c"), DONE], credentials=[credential]
-    )
+    said = call("probe", text=f"granted-value-123 {TOKEN}")
+    world = SimulatedOrchestrator([said, DONE], credentials={"PLACE": "granted-value-123"})
     outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     visible = f"{world.events} {world.reports} {world.conversations()[-1][3:]} {outcome}"
     assert "granted-value-123" not in visible
-    assert "world-token-7f3a9c" not in visible
+    assert TOKEN not in visible
     assert "[REDACTED:granted_credential]" in visible
 
 

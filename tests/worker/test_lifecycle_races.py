@@ -42,20 +42,6 @@ class SlowCleanup(Probe):
                 await trio.sleep(self.cleanup)
 
 
-def delay_answer_to(path: str, seconds: float, times: int = 1) -> Any:
-    """A fault: the first `times` requests to `path` are handled, and answered late."""
-    left = times
-
-    def fault(exchange: Exchange) -> Fault | None:
-        nonlocal left
-        if exchange.path != path or not left:
-            return None
-        left -= 1
-        return Fault(kind="delay", delay=seconds)
-
-    return fault
-
-
 async def test_tool_that_cannot_be_cancelled_does_not_cost_the_report(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
@@ -84,7 +70,7 @@ async def test_result_of_a_tool_that_returns_after_the_last_post_is_dropped(
             return "done"
 
     world = SimulatedOrchestrator([SLOW_CALL, DONE])
-    world.fault = delay_answer_to("complete", 2.0)
+    world.faults = [Fault.delay(2.0, path="complete", request=0)]
     stopped_at = trio.current_time() + 5
     async with open_job(world.config(workspace, grace=8.0), transport=world, tools=[Thread(Log())]) as job:
         await trio.sleep(5)
@@ -112,7 +98,7 @@ async def test_second_stop_shortens_the_wait_for_a_tool(workspace: Path, autojum
 
 async def test_job_whose_shutdown_ran_out_of_time_has_an_outcome(workspace: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator([SLOW_CALL, DONE])
-    world.fault = lambda exchange: Fault(kind="refused") if exchange.at > 4 else None
+    world.fault = lambda exchange: Fault.refused() if exchange.at > 4 else None
     async with open_job(world.config(workspace, grace=8.0), transport=world, tools=[SlowCleanup(Log())]) as job:
         await trio.sleep(5)
         job.stop("enough")
@@ -126,9 +112,9 @@ async def test_shipper_cancelled_while_the_report_awaits_its_answer_reports_once
     workspace: Path, autojump_clock: MockClock
 ) -> None:
     world = SimulatedOrchestrator([DONE])
-    world.fault = delay_answer_to("complete", 3.0)
+    world.faults = [Fault.delay(3.0, path="complete", request=0)]
     async with open_job(world.config(workspace), transport=world, tools=[]) as job:
-        await until(lambda: world.reports)
+        await world.received("complete")
         job.actors["event-shipper"].cancel()
         outcome = await job.wait()
     assert outcome.success
@@ -141,16 +127,15 @@ async def test_shipper_that_fails_during_the_report_reports_the_outcome_that_was
     workspace: Path, autojump_clock: MockClock
 ) -> None:
     world = SimulatedOrchestrator([DONE])
-    world.fault = lambda exchange: Fault(kind="status", status=503) if exchange.path == "complete" and away else None
-    away = True
+    world.faults = [Fault.status(503, path="complete")]
     async with open_job(world.config(workspace), transport=world, tools=[]) as job:
-        await until(lambda: world.asked("complete"))
+        await world.received("complete")
         for _ in range(MAX_RESTARTS + 1):
             job.actors["event-shipper"].cancel()
             await trio.sleep(0.1)
         # It failed at the last cancel, and was supervised once more.
         assert job.actors["event-shipper"].restarts == MAX_RESTARTS
-        away = False
+        world.faults = []
         outcome = await job.wait()
     assert outcome.success
     assert outcome.reported
@@ -176,7 +161,7 @@ async def test_shipper_that_crashes_whenever_it_starts_leaves_an_unreported_outc
 
 async def test_prompt_in_flight_outlives_a_cancel_of_the_poller(workspace: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator([call("probe", seconds=5), DONE])
-    world.fault = delay_answer_to("prompt", 3.0)
+    world.faults = [Fault.delay(3.0, path="prompt", request=0)]
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
         await trio.sleep(1)
         job.actors["prompt-poller"].cancel()
@@ -190,7 +175,7 @@ async def test_prompt_in_flight_outlives_a_cancel_of_the_poller(workspace: Path,
 
 async def test_poll_in_flight_does_not_delay_a_stop(workspace: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator([SLOW_CALL, DONE])
-    world.fault = delay_answer_to("prompt", 9.0, times=1000)
+    world.faults = [Fault.delay(9.0, path="prompt")]
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
         await trio.sleep(2)
         job.actors["prompt-poller"].cancel()
@@ -237,12 +222,11 @@ async def test_stop_of_a_job_that_has_ended_changes_nothing(workspace: Path, aut
 
 async def test_stop_after_the_outcome_was_decided_keeps_the_outcome(workspace: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator([DONE])
-    world.fault = lambda exchange: Fault(kind="status", status=503) if exchange.path == "event" and away else None
-    away = True
+    world.faults = [Fault.status(503, path="event")]
     async with open_job(world.config(workspace), transport=world, tools=[]) as job:
         await until(lambda: job.job.decided)
         job.stop("too late")
-        away = False
+        world.faults = []
         outcome = await job.wait()
     assert outcome.success
     assert [report["success"] for report in world.reports] == [True]
@@ -264,13 +248,13 @@ def resumed(
 async def test_job_resumed_after_its_deadline_is_reported(workspace: Path, autojump_clock: MockClock) -> None:
     disk, world = Disk(), SimulatedOrchestrator([SLOW_CALL, DONE])
     config = world.config(workspace, timeout=30.0)
-    world.fault = lambda exchange: Fault(kind="refused") if exchange.path == "complete" else None
+    world.faults = [Fault.refused(path="complete")]
     async with open_job(
         config, transport=world, tools=[Probe(Log())], journal=Journal(DiskStorage(disk)), clocks=lambda: Moment(1000.0)
     ):
         await trio.sleep(3)
         journal = bytes(disk.content)
-    world.fault = lambda _: None
+    world.faults = []
     requests = len(world.asked("llm/complete_with_tools"))
 
     async with resumed(config, world, journal, at=5000.0) as job:
@@ -288,7 +272,7 @@ async def test_job_that_was_decided_before_a_restart_is_only_reported(
 ) -> None:
     disk, world = Disk(), SimulatedOrchestrator([DONE])
     config = world.config(workspace, grace=2.0)
-    world.fault = lambda exchange: Fault(kind="refused") if exchange.path in {"event", "complete"} else None
+    world.faults = [Fault.refused(path="event"), Fault.refused(path="complete")]
     async with open_job(
         config, transport=world, tools=[], journal=Journal(DiskStorage(disk)), clocks=lambda: Moment(1000.0)
     ) as job:
@@ -296,7 +280,7 @@ async def test_job_that_was_decided_before_a_restart_is_only_reported(
         job.stop("the machine goes down")
         first = await job.wait()
     assert (first.status, first.reported) == ("completed", False)
-    world.fault = lambda _: None
+    world.faults = []
     polls = len(world.asked("prompt"))
 
     async with resumed(config, world, bytes(disk.content), at=1010.0) as job:

@@ -55,13 +55,12 @@ class Raw(SimulatedOrchestrator):
     def __init__(self, *replies: bytes, **more: Any) -> None:
         super().__init__([DONE], **more)
         self._replies = list(replies)
-        self.sizes: list[int] = []
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self.sizes.append(len(await request.aread()))
-        return await super().handle_async_request(request)
+    @property
+    def sizes(self) -> list[int]:
+        return [len(exchange.content) for exchange in self.exchanges]
 
-    async def _think(self, exchange: Exchange) -> tuple[int, bytes]:
+    async def think(self, exchange: Exchange) -> tuple[int, bytes]:
         await trio.sleep(self.thinking)
         if self._replies:
             return 200, self._replies.pop(0)
@@ -116,7 +115,7 @@ async def test_compressed_response_is_refused_unread(packing: str, autojump_cloc
 
 async def test_follow_up_is_cut_to_its_limit(workspace: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator([call("probe", seconds=5), DONE])
-    world.prompts.append(wire.Prompt(content="Use tabs. " * 60_000))
+    world.send_prompt("Use tabs. " * 60_000)
     await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     follow_up = world.conversations()[-1][-1]["content"]
     assert follow_up.startswith("Use tabs. ")
@@ -125,10 +124,10 @@ async def test_follow_up_is_cut_to_its_limit(workspace: Path, autojump_clock: Mo
 
 async def test_job_survives_a_follow_up_over_the_reply_limit(workspace: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator([call("probe", seconds=5), call("probe", seconds=5), DONE])
-    world.prompts.append(wire.Prompt(content="x" * (limits.MAX_REPLY_BYTES + 1)))
+    world.send_prompt("x" * (limits.MAX_REPLY_BYTES + 1))
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
         await trio.sleep(1)
-        world.prompts.append(wire.Prompt(content="And the docs."))
+        world.send_prompt("And the docs.")
         outcome = await job.wait()
     assert outcome.success
     assert world.conversations()[-1][-3]["content"] == "And the docs."
@@ -136,7 +135,8 @@ async def test_job_survives_a_follow_up_over_the_reply_limit(workspace: Path, au
 
 async def test_waiting_follow_ups_pause_polling(workspace: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator([call("probe", seconds=50), DONE])
-    world.prompts.extend(wire.Prompt(content=f"Follow-up {number}") for number in range(100))
+    for number in range(100):
+        world.send_prompt(f"Follow-up {number}")
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
         await trio.sleep(40)
         waiting = len(job.job.follow_ups)

@@ -80,7 +80,7 @@ async def test_report_of_a_stopped_job_may_take_what_is_left_of_the_grace(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
     world = SimulatedOrchestrator([DONE], thinking=60.0)
-    world.fault = lambda x: Fault(kind="delay", delay=7.5) if x.path == "complete" else None
+    world.faults = [Fault.delay(7.5, path="complete")]
     async with open_job(world.config(workspace, grace=8.0), transport=world, tools=[]) as job:
         await trio.sleep(2.5)
         job.stop("enough")

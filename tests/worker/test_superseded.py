@@ -14,7 +14,7 @@ from support.tools import Log, Probe
 from trioworker import RefusedError, SupersededError, open_job, run_job
 from trioworker.orchestrator.app import make_app
 from trioworker.orchestrator.store import Store
-from trioworker.testing import DONE, Exchange, Fault, SimulatedOrchestrator, call
+from trioworker.testing import DONE, Fault, SimulatedOrchestrator, call
 from trioworker.worker.cancellation import StopRequest
 from trioworker.worker.config import WorkerConfig
 from trioworker.worker.state.job import Job
@@ -159,34 +159,21 @@ async def test_worker_that_is_stopped_before_it_could_ask_still_reports(
 async def test_every_request_names_the_start_and_every_start_begins_with_the_job(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    starts: list[str] = []
     world = SimulatedOrchestrator()
-    handle = world.handle_async_request
-
-    class Recording(httpx.AsyncBaseTransport):
-        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            starts.append(request.headers["X-Trioworker-Start"])
-            return await handle(request)
-
-    world.fault = lambda exchange: Fault(kind="status", status=404) if exchange.path == "job" else None
+    world.faults = [Fault.status(404, path="job")]
     with pytest.raises(RefusedError):
-        await run_job(world.config(workspace), transport=Recording(), tools=[])
-    first = starts.pop()
-    assert starts == []
-    world.fault = lambda _: None
-    await run_job(world.config(workspace), transport=Recording(), tools=[])
+        await run_job(world.config(workspace), transport=world, tools=[])
+    assert [exchange.path for exchange in world.exchanges] == ["job"]
+    world.faults = []
+    await run_job(world.config(workspace), transport=world, tools=[])
 
-    assert [exchange.path for exchange in world.exchanges][1] == "job"
-    assert len(starts) == len(world.exchanges) - 1
+    first, *starts = [exchange.headers["X-Trioworker-Start"] for exchange in world.exchanges]
+    assert world.exchanges[1].path == "job"
     assert len({first, *starts}) == 2
     assert all(len(bytes.fromhex(start)) == 16 for start in (first, *starts))
 
 
 async def test_other_conflict_is_a_refusal(workspace: Path, autojump_clock: MockClock) -> None:
-    def conflict(exchange: Exchange) -> Fault | None:
-        return Fault(kind="status", status=409) if exchange.path == "job" else None
-
-    world = SimulatedOrchestrator()
-    world.fault = conflict
+    world = SimulatedOrchestrator(faults=[Fault.status(409, path="job")])
     with pytest.raises(RefusedError, match="409"):
         await run_job(world.config(workspace), transport=world, tools=[])

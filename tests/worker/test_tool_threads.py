@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 import trio
 
+from support.identity import JOB_ID
 from support.tools import Log, Probe
 from trioworker import run_job
 from trioworker.protocol.limits import MAX_CALLS, MAX_TOOL_THREADS
 from trioworker.testing import DONE, SimulatedOrchestrator, call, reply
-from trioworker.testing.simulated_orchestrator import JOB_ID
 from trioworker.worker.state import records
 from trioworker.worker.state.journal_file import open_journal
 from trioworker.worker.tools.base import Parameters, Tool

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 FaultKind = Literal["refused", "status", "reset-before", "reset-after", "cut", "delay", "garbage"]
 """The kinds of faults, one for each constructor of `Fault`."""
 
-DEFAULT_STATUS = 503
-
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Fault:
@@ -63,7 +61,7 @@ class Fault:
     @classmethod
     def status(
         cls,
-        code: int = DEFAULT_STATUS,
+        code: int,
         *,
         headers: Mapping[str, str] | None = None,
         body: str | bytes = b"injected fault",

@@ -40,7 +40,7 @@ class SimulatedOrchestrator(httpx.AsyncBaseTransport):
     It answers as the contract says, plays the model by a script, and records each request. A request that was sent is
     handled even if the worker has stopped waiting for the answer.
 
-    Arguments:
+    Args:
         script: the model's replies, made by `call`, `say` and `reply`. The number of the model's replies in the
             conversation decides which one is next, so a repeated request gets the same reply. A job that continues
             after the last one fails, and its message says so.

@@ -12,7 +12,6 @@ import pytest
 
 from trioworker import open_job, run_job
 from trioworker.errors import ToolError
-from trioworker.protocol import wire
 from trioworker.testing import DONE, SimulatedOrchestrator, call
 from trioworker.worker.state.records import CallEnded
 from trioworker.worker.tools.base import Parameters, Tool, ToolResult
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 KIB = 1024
 GRANTED = "swordfish-7f3a9c"
-CREDENTIAL = wire.Credential(env_var="GRANTED", value=GRANTED)
 CUT = re.compile(r"\n\[\d+ lines left out; the full output is in (/\S+)\]\n")
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
@@ -79,7 +77,7 @@ async def ended(workspace: Path, tool: Say, **config: Any) -> Ended:
                 result.kept = change.kept
                 result.file = Path(change.kept).read_text() if change.kept else ""
 
-    world = SimulatedOrchestrator([call("say"), DONE], credentials=[CREDENTIAL], thinking=0.0)
+    world = SimulatedOrchestrator([call("say"), DONE], credentials={"GRANTED": GRANTED}, thinking=0.0)
     async with open_job(world.config(workspace, **config), transport=world, tools=[tool]) as job:
         job.job.watchers.append(watch)
         await job.wait()

@@ -20,10 +20,9 @@ from trioworker.worker.clocks import Moment
 from trioworker.worker.state.journal import Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from trioworker import JobOutcome, WorkerConfig
-    from trioworker.testing.faults import FaultKind
 
 POISON = 5
 """The number of the event that always fails: neither the first nor one of the last."""
@@ -36,7 +35,7 @@ def seq(exchange: Exchange) -> int:
 
 
 def poisoned(number: int) -> Callable[[Exchange], Fault | None]:
-    return lambda x: Fault(kind="status", status=500) if seq(x) == number else None
+    return lambda x: Fault.status(500) if seq(x) == number else None
 
 
 async def run(world: SimulatedOrchestrator, workspace: Path, **more: int) -> JobOutcome:
@@ -77,14 +76,16 @@ async def test_each_event_is_accepted_once_although_another_one_is_lost(
     assert handled == sorted(set(handled))
 
 
-@pytest.mark.parametrize("kind", ["status", "refused", "reset-before"])
+@pytest.mark.parametrize(
+    "fault", [Fault.status(503), Fault.refused(), Fault.reset_before()], ids=lambda fault: fault.kind
+)
 async def test_events_wait_in_order_while_the_route_is_down(
-    kind: FaultKind, workspace: Path, autojump_clock: MockClock
+    fault: Fault, workspace: Path, autojump_clock: MockClock
 ) -> None:
     began = trio.current_time()
     world = SimulatedOrchestrator([*TURNS[:-1] * 3, DONE])
     routes = {"event", "status"}
-    world.fault = lambda x: Fault(kind=kind) if x.path in routes and 15 < x.at - began < 215 else None
+    world.fault = lambda x: fault if x.path in routes and 15 < x.at - began < 215 else None
     outcome = await run(world, workspace)
     assert outcome.success
     assert outcome.metrics.events_lost == 0
@@ -97,7 +98,7 @@ async def test_reasoning_continues_while_the_route_is_down(workspace: Path, auto
     began = trio.current_time()
     many = [reply(*(call("probe", text=f"{turn}.{number}") for number in range(60))) for turn in range(12)]
     world = SimulatedOrchestrator([*many, call("probe", seconds=50), call("probe", seconds=50), DONE])
-    world.fault = lambda x: Fault(kind="status") if x.path == "event" and x.at - began < 100 else None
+    world.fault = lambda x: Fault.status(503) if x.path == "event" and x.at - began < 100 else None
     outcome = await run(world, workspace)
     assert world.asked("llm/complete_with_tools")[len(many)].at - began < 60
     assert outcome.metrics.events_lost == 0
@@ -106,9 +107,9 @@ async def test_reasoning_continues_while_the_route_is_down(workspace: Path, auto
 
 async def test_event_that_only_sometimes_gets_500_is_not_lost(workspace: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator([*TURNS[:-1] * 3, DONE])
-    kinds: Iterator[FaultKind] = cycle(["status", "refused", "status", "reset-before"])
+    faults = cycle([Fault.status(503), Fault.refused(), Fault.status(503), Fault.reset_before()])
     began = trio.current_time()
-    world.fault = lambda x: Fault(kind=next(kinds)) if seq(x) == POISON and x.at - began < 200 else None
+    world.fault = lambda x: next(faults) if seq(x) == POISON and x.at - began < 200 else None
     outcome = await run(world, workspace)
     assert outcome.metrics.events_lost == 0
     assert numbers(world) == list(range(len(world.events)))
@@ -118,7 +119,7 @@ async def test_status_that_always_fails_does_not_hold_back_the_events(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
     world = SimulatedOrchestrator(TURNS)
-    world.fault = lambda x: Fault(kind="status", status=500) if x.path == "status" else None
+    world.faults = [Fault.status(500, path="status")]
     outcome = await run(world, workspace, timeout=400)
     assert outcome.success
     assert numbers(world) == list(range(len(world.events)))
@@ -131,7 +132,7 @@ async def test_status_that_is_accepted_is_not_evidence_against_the_event_before_
     began = trio.current_time()
     world = SimulatedOrchestrator([*TURNS[:-1], *TURNS])
     # Statuses are sent with iterations 1, 6 and 11.
-    world.fault = lambda x: Fault(kind="status") if x.path == "event" and 40 < x.at - began < 160 else None
+    world.fault = lambda x: Fault.status(503) if x.path == "event" and 40 < x.at - began < 160 else None
     outcome = await run(world, workspace)
     assert outcome.metrics.events_lost == 0
     assert numbers(world) == list(range(len(world.events)))
@@ -140,7 +141,7 @@ async def test_status_that_is_accepted_is_not_evidence_against_the_event_before_
 async def test_refusal_of_the_next_event_loses_both(workspace: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator(TURNS)
     statuses = {POISON: 500, POISON + 1: 400}
-    world.fault = lambda x: Fault(kind="status", status=statuses[seq(x)]) if seq(x) in statuses else None
+    world.fault = lambda x: Fault.status(statuses[seq(x)]) if seq(x) in statuses else None
     outcome = await run(world, workspace)
     assert outcome.metrics.events_lost == 2
     assert numbers(world) == [number for number in range(numbers(world)[-1] + 1) if number not in statuses]
@@ -162,7 +163,7 @@ async def test_result_counts_the_event_that_is_refused_for_ever_and_no_event_tha
     status: int, workspace: Path, autojump_clock: MockClock
 ) -> None:
     world = SimulatedOrchestrator(TURNS)
-    world.fault = lambda x: Fault(kind="status", status=status) if seq(x) == POISON else None
+    world.fault = lambda x: Fault.status(status) if seq(x) == POISON else None
     outcome = await run(world, workspace)
     assert outcome.metrics.events_lost == 1
     (result,) = world.of_type("result")
@@ -172,7 +173,7 @@ async def test_result_counts_the_event_that_is_refused_for_ever_and_no_event_tha
 async def test_result_counts_no_event_that_is_still_queued(workspace: Path, autojump_clock: MockClock) -> None:
     began = trio.current_time()
     world = SimulatedOrchestrator([call("probe", text="a"), DONE])
-    world.fault = lambda x: Fault(kind="refused") if x.path == "event" and x.at - began < 15 else None
+    world.fault = lambda x: Fault.refused() if x.path == "event" and x.at - began < 15 else None
     outcome = await run(world, workspace)
     (result,) = world.of_type("result")
     assert result["metrics"]["events_lost"] == 0
@@ -181,7 +182,7 @@ async def test_result_counts_no_event_that_is_still_queued(workspace: Path, auto
 
 async def test_events_that_were_never_accepted_are_lost_at_the_end(workspace: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator([call("probe", text="a"), DONE])
-    world.fault = lambda x: Fault(kind="refused") if x.path == "event" else None
+    world.faults = [Fault.refused(path="event")]
     outcome = await run(world, workspace)
     assert outcome.reported
     assert outcome.metrics.events_sent == 0
@@ -191,7 +192,7 @@ async def test_events_that_were_never_accepted_are_lost_at_the_end(workspace: Pa
 
 async def test_lost_status_is_no_lost_event(workspace: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator([call("probe", text="a"), DONE])
-    world.fault = lambda x: Fault(kind="status", status=400) if x.path == "status" else None
+    world.faults = [Fault.status(400, path="status")]
     outcome = await run(world, workspace)
     assert outcome.metrics.events_lost == 0
     assert world.reports[0]["message"] == DONE.content

@@ -9,7 +9,7 @@ import trio
 
 from support.tools import Log, Probe
 from trioworker import open_job, run_job
-from trioworker.testing import DONE, Exchange, Fault, SimulatedOrchestrator, call, reply
+from trioworker.testing import DONE, Fault, SimulatedOrchestrator, call, reply
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
 async def test_slow_orchestrator_does_not_slow_the_job(workspace: Path, autojump_clock: MockClock) -> None:
     async def seconds(latency: float) -> float:
-        world = SimulatedOrchestrator([call("probe")] * 9 + [DONE], thinking=1.0)
-        world.latency = 0.0
-        slow: dict[str, float] = {"event": latency, "status": latency, "prompt": latency}
-        world.fault = lambda x: Fault(kind="delay", delay=slow[x.path]) if x.path in slow else None
+        faults = [Fault.delay(latency, path=path) for path in ("event", "status", "prompt")]
+        world = SimulatedOrchestrator([call("probe")] * 9 + [DONE], faults=faults)
         began = trio.current_time()
         async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
             await job.wait()
@@ -34,17 +32,9 @@ async def test_slow_orchestrator_does_not_slow_the_job(workspace: Path, autojump
 
 async def test_connection_that_stalls_at_a_stop_loses_no_event(workspace: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator([call("probe", seconds=60), DONE])
-    stalled = trio.Event()
-
-    def first_event(exchange: Exchange) -> Fault | None:
-        if exchange.path != "event" or stalled.is_set():
-            return None
-        stalled.set()
-        return Fault(kind="delay", delay=3600)
-
-    world.fault = first_event
+    world.faults = [Fault.delay(3600, path="event", request=0)]
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
-        await stalled.wait()
+        await world.received("event")
         job.stop("enough")
         outcome = await job.wait()
     assert outcome.reported
@@ -62,8 +52,9 @@ async def test_shipper_sleeps_while_the_outbox_is_empty(workspace: Path, autojum
             if task.name == "event-shipper":
                 self.at.append(trio.current_time())
 
-    world = SimulatedOrchestrator([reply(*[call("probe", seconds=0)] * 60, call("probe", seconds=30)), DONE])
-    world.latency = 0.001
+    world = SimulatedOrchestrator(
+        [reply(*[call("probe", seconds=0)] * 60, call("probe", seconds=30)), DONE], latency=0.001
+    )
     began, steps = trio.current_time(), ShipperSteps()
     await run_job(world.config(workspace), transport=world, tools=[Probe(Log())], instruments=[steps])
     arrivals = [event.at for event in world.asked("event") if event.at - began < 20]
@@ -75,25 +66,16 @@ async def test_shipper_sleeps_while_the_outbox_is_empty(workspace: Path, autojum
 async def test_report_whose_answer_was_lost_is_sent_again_and_counts_as_accepted(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = SimulatedOrchestrator([DONE])
-    seen: list[Exchange] = []
-
-    def fault(exchange: Exchange) -> Fault | None:
-        if exchange.path != "complete":
-            return None
-        seen.append(exchange)
-        return Fault(kind="reset-after") if len(seen) == 1 else None
-
-    world.fault = fault
+    world = SimulatedOrchestrator([DONE], faults=[Fault.reset_after(path="complete", request=0)])
     outcome = await run_job(world.config(workspace), transport=world, tools=[])
     assert outcome.reported
-    assert [exchange.status for exchange in seen] == [None, 401]
+    assert [exchange.status for exchange in world.asked("complete")] == [None, 401]
     assert len(world.reports) == 1
 
 
 async def test_full_event_queue_slows_the_job_and_loses_no_event(workspace: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator([reply(*(call("probe", text=str(number)) for number in range(30))), DONE])
-    world.fault = lambda x: Fault(kind="delay", delay=1.0) if x.path == "event" else None
+    world.faults = [Fault.delay(1.0, path="event")]
     began = trio.current_time()
     log = Log()
     await run_job(world.config(workspace, event_queue=4), transport=world, tools=[Probe(log)])
@@ -104,7 +86,7 @@ async def test_full_event_queue_slows_the_job_and_loses_no_event(workspace: Path
 
 async def test_outage_of_a_minute_loses_no_event(workspace: Path, autojump_clock: MockClock) -> None:
     world = SimulatedOrchestrator([call("probe", text=str(number), seconds=1) for number in range(9)] + [DONE])
-    world.fault = lambda x: Fault(kind="refused") if 5 <= x.at - began < 65 else None
+    world.fault = lambda x: Fault.refused() if 5 <= x.at - began < 65 else None
     began = trio.current_time()
     outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     assert outcome.success

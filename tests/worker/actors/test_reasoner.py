@@ -9,7 +9,6 @@ import trio
 
 from support.tools import Log, Probe
 from trioworker import open_job, run_job
-from trioworker.protocol import wire
 from trioworker.testing import DONE, SimulatedOrchestrator, call, reply, say
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ async def test_follow_up_joins_the_conversation_at_the_next_iteration(
     world = SimulatedOrchestrator([call("probe", seconds=5), call("probe", seconds=5), DONE])
     async with open_job(world.config(workspace), transport=world, tools=[Probe(Log())]) as job:
         await trio.sleep(2)
-        world.prompts.append(wire.Prompt(content="Keep the tabs."))
+        world.send_prompt("Keep the tabs.")
         await job.wait()
     second = world.conversations()[1]
     assert second[-1] == {"role": "user", "content": "Keep the tabs."}
@@ -79,7 +78,7 @@ async def test_follow_up_received_before_the_final_reply_continues_the_job(
     world = SimulatedOrchestrator([DONE, say("With tabs now. The job is complete.")], thinking=5.0)
     async with open_job(world.config(workspace), transport=world, tools=[]) as job:
         await trio.sleep(2)
-        world.prompts.append(wire.Prompt(content="Keep the tabs."))
+        world.send_prompt("Keep the tabs.")
         outcome = await job.wait()
     assert outcome.message == "With tabs now. The job is complete."
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 import trio
 
+from support.identity import JOB_ID, TOKEN, URL
 from support.requests import (
     CHAT,
     JOB,
@@ -24,7 +25,6 @@ from support.requests import (
 from support.scripted_transport import ScriptedTransport, json, status
 from trioworker.errors import BadReplyError
 from trioworker.protocol import wire
-from trioworker.testing.simulated_orchestrator import JOB_ID, TOKEN, URL
 from trioworker.worker.client.orchestrator_client import OrchestratorClient
 
 if TYPE_CHECKING:

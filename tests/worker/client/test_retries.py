@@ -10,10 +10,10 @@ import httpx
 import pytest
 import trio
 
+from support.identity import JOB_ID, TOKEN, URL
 from support.requests import JOB, Longest, Request, ask_for_text, ask_with_tools, connect, post_event, send_report
 from support.scripted_transport import ScriptedTransport, drip, hang, status
 from trioworker.errors import RefusedError, UnreachableError
-from trioworker.testing.simulated_orchestrator import JOB_ID, TOKEN, URL
 from trioworker.worker.client.orchestrator_client import OrchestratorClient
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import pytest
 import trio
 import trio.testing
 
+from support.identity import JOB_ID
 from trioworker.linux.procfs import process_table
-from trioworker.testing.simulated_orchestrator import JOB_ID
 from worker.processes.conftest import TIMEOUT, alive, run, written
 
 if TYPE_CHECKING:

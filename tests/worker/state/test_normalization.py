@@ -168,7 +168,7 @@ class Answering(SimulatedOrchestrator):
         super().__init__([say(None), DONE])
         self._reply = {"content": "", "tool_calls": list(calls), "finish_reason": "tool_calls"}
 
-    async def _think(self, exchange: Any) -> tuple[int, bytes]:
+    async def think(self, exchange: Any) -> tuple[int, bytes]:
         if len(self.conversations()) == 0:
             return 200, msgspec.json.encode(self._reply)
         return 200, msgspec.json.encode(wire.Reply(content="The job is complete.", finish_reason="stop"))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.daemons import HARM
+from support.identity import JOB_ID, TOKEN
 from trioworker.linux import seccomp
-from trioworker.testing.simulated_orchestrator import JOB_ID, TOKEN
 from trioworker.worker.config import WorkerConfig
 from trioworker.worker.processes.processes import Processes
 from trioworker.worker.processes.sandbox.sandbox import open_sandbox

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from support.identity import JOB_ID
 from support.sandboxes import sandbox_for
 from trioworker.linux.procfs import process_table
-from trioworker.testing.simulated_orchestrator import JOB_ID
 from trioworker.worker.processes.processes import Processes
 from trioworker.worker.processes.sandbox import launcher_client
 from worker.processes.sandbox.conftest import LIMIT

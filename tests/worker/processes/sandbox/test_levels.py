@@ -15,12 +15,12 @@ import pytest
 import trio
 
 from observability.tracefile import read_trace
+from support.identity import JOB_ID, TOKEN
 from support.program import ran
 from support.sandboxes import WITHOUT_LANDLOCK, needs_landlock, sandbox_for
 from trioworker import ConfigError, open_job, run_job
 from trioworker.linux import landlock
 from trioworker.testing import DONE, SimulatedOrchestrator, call
-from trioworker.testing.simulated_orchestrator import JOB_ID, TOKEN
 from trioworker.worker.config import WorkerConfig
 from trioworker.worker.processes.sandbox.sandbox import open_sandbox
 from trioworker.worker.state.journal_file import journal_path
@@ -92,8 +92,7 @@ async def test_a_resumed_job_reports_its_level_again(workspace: Path, tmp_path: 
     config = first.config(workspace, containment="off", state_dir=kept)
     async with open_job(config, transport=first):
         with trio.fail_after(LIMIT):
-            while not first.asked("llm/complete_with_tools"):  # noqa: ASYNC110 - no event reports a request
-                await trio.sleep(0.01)
+            await first.received("llm")
         shutil.copy(journal_path(kept, JOB_ID), journal_path(copied, JOB_ID))
     assert (await run_job(msgspec.structs.replace(config, state_dir=copied), transport=second)).success
     messages = [data["message"] for data in second.of_type("status")]

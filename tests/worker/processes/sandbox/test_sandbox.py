@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.identity import JOB_ID, TOKEN
 from support.sandboxes import needs_landlock, needs_scopes
 from trioworker.linux import landlock
-from trioworker.testing.simulated_orchestrator import JOB_ID, TOKEN
 from trioworker.worker.config import WorkerConfig
 from trioworker.worker.processes.processes import Processes
 from trioworker.worker.processes.sandbox.sandbox import open_sandbox
