@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 FaultKind = Literal["refused", "status", "reset-before", "reset-after", "cut", "delay", "garbage"]
 """The kinds of faults, one for each constructor of `Fault`."""
 
+DEFAULT_BODY = b"injected fault"
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Fault:
@@ -64,7 +66,7 @@ class Fault:
         code: int,
         *,
         headers: Mapping[str, str] | None = None,
-        body: str | bytes = b"injected fault",
+        body: str | bytes = DEFAULT_BODY,
         path: str | None = None,
         request: int | None = None,
     ) -> Fault:
@@ -105,6 +107,23 @@ class Fault:
 
     def __repr__(self) -> str:
         main = {"status": [str(self.code)], "delay": [str(self.seconds)]}.get(self.kind, [])
-        named = {"headers": dict(self.headers), "path": self.path, "request": self.request}
-        more = [f"{name}={value!r}" for name, value in named.items() if value not in (None, {})]
-        return f"Fault.{self.kind.replace('-', '_')}({', '.join([*main, *more])})"
+        if self.headers:
+            main.append(f"headers={dict(self.headers)}")
+        if self.body not in {b"", DEFAULT_BODY}:
+            main.append(f"body={self.body!r:.80}")
+        chosen = {"path": self.path, "request": self.request}
+        where = [f"{name}={value!r}" for name, value in chosen.items() if value is not None]
+        return f"Fault.{self.kind.replace('-', '_')}({', '.join([*main, *where])})"
+
+
+def checked_fault(where: str, fault: object) -> Fault:
+    """The fault. `where` begins the message of an error.
+
+    Raises:
+        TypeError: it isn't a fault; the message says how to make one.
+    """
+    if not isinstance(fault, Fault):
+        raise TypeError(
+            f"{where} {fault!r:.80} is not a fault; make it by a method of Fault, such as Fault.status(503)"
+        )
+    return fault

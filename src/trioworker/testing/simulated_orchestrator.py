@@ -18,7 +18,7 @@ from trioworker.orchestrator.backends.script import ScriptError, answer
 from trioworker.protocol import wire
 from trioworker.protocol.values import START_HEADER
 from trioworker.testing.exchange import Exchange
-from trioworker.testing.faults import Fault
+from trioworker.testing.faults import checked_fault
 from trioworker.testing.script import DONE, checked_turns
 from trioworker.worker.config import WorkerConfig
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trioworker.orchestrator.backends.script import Turn
+    from trioworker.testing.faults import Fault
 
 MAX_BODY_BYTES = 2_097_152
 """The largest body that the orchestrator accepts (contract, 'HTTP')."""
@@ -116,9 +117,7 @@ class SimulatedOrchestrator(httpx.AsyncBaseTransport):
 
     @faults.setter
     def faults(self, faults: Sequence[Fault]) -> None:
-        for number, fault in enumerate(faults, 1):
-            _check_fault(fault, f"faults: item {number}, {fault!r:.80},")
-        self._faults = tuple(faults)
+        self._faults = tuple(checked_fault(f"faults: item {number},", fault) for number, fault in enumerate(faults, 1))
 
     def config(self, workspace: Path, **options: Any) -> WorkerConfig:
         """A worker's configuration for this job. `options` are fields of `WorkerConfig`, such as `timeout=60`."""
@@ -173,7 +172,7 @@ class SimulatedOrchestrator(httpx.AsyncBaseTransport):
         try:
             reply, delay = answer(self.script, request.messages, tools=request.tools is not None)
         except ScriptError as error:
-            return 422, f"script: {error}".encode()
+            return 422, msgspec.json.encode({"error": {"kind": "rejected", "message": str(error)}})
         await trio.sleep(delay)
         return 200, msgspec.json.encode(reply)
 
@@ -227,7 +226,7 @@ class SimulatedOrchestrator(httpx.AsyncBaseTransport):
     def _choose_fault(self, exchange: Exchange) -> Fault | None:
         chosen = self.fault(exchange)
         if chosen is not None:
-            return _check_fault(chosen, f"fault returned {chosen!r:.80}, which")
+            return checked_fault("fault: the chosen", chosen)
         return next((fault for fault in self.faults if self._is_due(fault, exchange)), None)
 
     def _is_due(self, fault: Fault, exchange: Exchange) -> bool:
@@ -294,9 +293,3 @@ class _CutStream(httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self._content
         raise httpx.RemoteProtocolError("peer closed the connection in the middle of the body")
-
-
-def _check_fault(fault: object, what: str) -> Fault:
-    if not isinstance(fault, Fault):
-        raise TypeError(f'{what} is not a fault; make it by Fault.status(503, path="event") and the like')
-    return fault
