@@ -59,5 +59,15 @@ def test_worker_imports_nothing_that_it_does_not_need() -> None:
     assert not (imported_by(f"import trioworker.cli.main, trioworker.worker.program; {opened}") - without) & needless
 
 
+def test_importing_the_testing_package_imports_no_dependency() -> None:
+    assert imported_by("import trioworker.testing") - imported_by("pass") == {"trioworker", "trioworker.testing"}
+
+
+def test_simulated_orchestrator_needs_no_extra() -> None:
+    of_extras = {"starlette", "hypercorn", "yaml", "markdown_it", "opentelemetry", "pyinstrument", "pytest"}
+    statement = "from trioworker.testing import DONE, Fault, SimulatedOrchestrator, call, reply, say"
+    assert not (imported_by(statement) - imported_by("pass")) & of_extras
+
+
 def test_package_is_typed() -> None:
     assert (Path(trioworker.__file__).parent / "py.typed").is_file()
