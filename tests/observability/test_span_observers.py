@@ -14,38 +14,25 @@ from support.tools import Log, Look, Probe
 from trioworker import FinishedSpan, RefusedError, open_job, run_job
 from trioworker.observability.recording import RecordingTracer
 from trioworker.observability.span_observers import MAX_WAITING_SPANS, SpanStream
-from trioworker.testing import DONE, SimulatedOrchestrator, call, reply
+from trioworker.testing import DONE, Fault, SimulatedOrchestrator, call, reply
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import httpx
     from trio.testing import MockClock
 
 TOOLS = [Probe(Log()), Look(Log())]
 
 
-class Refusing(SimulatedOrchestrator):
-    """Answers the first requests for each path with these statuses."""
-
-    def __init__(self, *script: Any) -> None:
-        super().__init__(*script)
-        self.refusals: dict[str, list[int]] = {}
-
-    def refuse(self, request: httpx.Request, job_id: str) -> tuple[int, bytes] | None:
-        statuses = self.refusals.get(request.url.path.partition(f"{job_id}/")[2])
-        return (statuses.pop(0), b"") if statuses else super().refuse(request, job_id)
-
-
 @pytest.fixture
-def world() -> Refusing:
-    return Refusing([reply(call("probe", seconds=2.0), call("look")), DONE])
+def world() -> SimulatedOrchestrator:
+    return SimulatedOrchestrator([reply(call("probe", seconds=2.0), call("look")), DONE])
 
 
 async def test_observed_spans_are_those_of_the_trace(
-    world: Refusing, workspace: Path, tmp_path: Path, autojump_clock: MockClock
+    world: SimulatedOrchestrator, workspace: Path, tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    world.refusals["event"] = [503]
+    world.faults = [Fault.status(503, path="event", request=0)]
     config, seen = world.config(workspace, trace=tmp_path / "trace.json"), list[FinishedSpan]()
     async with open_job(config, transport=world, tools=TOOLS, on_span=seen.append) as job:
         await trio.sleep(1.5)
@@ -64,7 +51,9 @@ async def test_observed_spans_are_those_of_the_trace(
     assert any(span.error for span in seen if span.kind == "request")
 
 
-async def test_each_span_has_its_parent(world: Refusing, workspace: Path, autojump_clock: MockClock) -> None:
+async def test_each_span_has_its_parent(
+    world: SimulatedOrchestrator, workspace: Path, autojump_clock: MockClock
+) -> None:
     seen: list[FinishedSpan] = []
     await run_job(world.config(workspace), transport=world, tools=TOOLS, on_span=seen.append)
     by_id = {span.id: span for span in seen}
@@ -81,7 +70,7 @@ async def test_each_span_has_its_parent(world: Refusing, workspace: Path, autoju
 
 
 async def test_spans_are_the_observed_ones_and_end_with_the_job(
-    world: Refusing, workspace: Path, autojump_clock: MockClock
+    world: SimulatedOrchestrator, workspace: Path, autojump_clock: MockClock
 ) -> None:
     observed: list[FinishedSpan] = []
     async with open_job(world.config(workspace), transport=world, tools=TOOLS, on_span=observed.append) as job:
@@ -96,7 +85,7 @@ async def test_spans_are_the_observed_ones_and_end_with_the_job(
 
 
 async def test_spans_asked_for_in_the_middle_of_the_job_are_on_the_track_of_their_actor(
-    world: Refusing, workspace: Path, autojump_clock: MockClock
+    world: SimulatedOrchestrator, workspace: Path, autojump_clock: MockClock
 ) -> None:
     observed: list[FinishedSpan] = []
     async with open_job(world.config(workspace), transport=world, tools=TOOLS) as job:
@@ -108,15 +97,14 @@ async def test_spans_asked_for_in_the_middle_of_the_job_are_on_the_track_of_thei
 
 
 async def test_spans_end_when_the_job_fails_to_start(workspace: Path, autojump_clock: MockClock) -> None:
-    world, seen = Refusing(), list[FinishedSpan]()
-    world.refusals["job"] = [403]
+    world, seen = SimulatedOrchestrator(faults=[Fault.status(403, path="job")]), list[FinishedSpan]()
     with pytest.raises(RefusedError):
         await run_job(world.config(workspace), transport=world, on_span=seen.append)
     assert (seen[-1].kind, seen[-1].error) == ("job", "RefusedError")
 
 
 async def test_loop_that_is_left_early_does_not_affect_the_job(
-    world: Refusing, workspace: Path, autojump_clock: MockClock
+    world: SimulatedOrchestrator, workspace: Path, autojump_clock: MockClock
 ) -> None:
     async with open_job(world.config(workspace), transport=world, tools=TOOLS) as job:
         with closing(job.spans()) as spans:
@@ -129,7 +117,7 @@ async def test_loop_that_is_left_early_does_not_affect_the_job(
 
 @pytest.mark.parametrize("error", [RuntimeError("se\x1b[31mcret"), SystemExit("secret")])
 async def test_observer_that_raises_is_logged_once_and_does_not_affect_the_job(
-    world: Refusing, workspace: Path, autojump_clock: MockClock, error: BaseException
+    world: SimulatedOrchestrator, workspace: Path, autojump_clock: MockClock, error: BaseException
 ) -> None:
     lines: list[str] = []
     logger.enable("trioworker")
@@ -148,7 +136,7 @@ async def test_observer_that_raises_is_logged_once_and_does_not_affect_the_job(
 
 
 async def test_observer_can_neither_change_the_trace_nor_another_observation(
-    world: Refusing, workspace: Path, tmp_path: Path, autojump_clock: MockClock
+    world: SimulatedOrchestrator, workspace: Path, tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     def vandalize(span: FinishedSpan) -> None:
         span.attributes.clear()
