@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from trioworker.testing.faults import Fault
     from trioworker.testing.matrix.api import cancel_matrix
     from trioworker.testing.matrix.report import CancelMatrixError, CancelMatrixReport, Failure
-    from trioworker.testing.script import DONE, call, reply, say
+    from trioworker.testing.script import DONE, Turn, call, reply, say
     from trioworker.testing.simulated_orchestrator import SimulatedOrchestrator
     from trioworker.testing.steps import ActorSteps, Steps
 
@@ -23,6 +23,7 @@ _HOMES = {
     "Fault": "faults",
     "SimulatedOrchestrator": "simulated_orchestrator",
     "Steps": "steps",
+    "Turn": "script",
     "call": "script",
     "cancel_matrix": "matrix.api",
     "reply": "script",
@@ -39,6 +40,7 @@ __all__ = [
     "Fault",
     "SimulatedOrchestrator",
     "Steps",
+    "Turn",
     "call",
     "cancel_matrix",
     "reply",
