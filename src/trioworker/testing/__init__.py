@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from trioworker.testing.faults import Fault
     from trioworker.testing.matrix.api import cancel_matrix
     from trioworker.testing.matrix.report import CancelMatrixError, CancelMatrixReport, Failure
+    from trioworker.testing.matrix.resources import must_be_closed
+    from trioworker.testing.matrix.targets import cancel_target
     from trioworker.testing.script import DONE, Turn, call, reply, say
     from trioworker.testing.simulated_orchestrator import SimulatedOrchestrator
     from trioworker.testing.steps import ActorSteps, Steps
@@ -26,6 +28,8 @@ _HOMES = {
     "Turn": "script",
     "call": "script",
     "cancel_matrix": "matrix.api",
+    "cancel_target": "matrix.targets",
+    "must_be_closed": "matrix.resources",
     "reply": "script",
     "say": "script",
 }
@@ -43,6 +47,8 @@ __all__ = [
     "Turn",
     "call",
     "cancel_matrix",
+    "cancel_target",
+    "must_be_closed",
     "reply",
     "say",
 ]

@@ -2,93 +2,92 @@
 
 from __future__ import annotations
 
-import inspect
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
-from trio.testing import MockClock
 
-from trioworker.testing.matrix.cancel_injector import CancelInjector
-from trioworker.testing.matrix.report import CancelMatrixReport, Failure
-from trioworker.testing.matrix.scheduling import seed_scheduling
+from trioworker.testing.matrix.matrix import Matrix
+from trioworker.testing.matrix.plan import Plan
+from trioworker.testing.matrix.run import Program
+from trioworker.testing.matrix.scheduling import restored_scheduling
+from trioworker.testing.matrix.stray import separated_garbage
+from trioworker.testing.matrix.targets import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
-    from trioworker.testing.matrix.cancel_injector import Place
-
-FOREVER = 1e9
-"""Seconds of virtual time after which a program that waits is deadlocked: it has no deadline before."""
+    from trioworker.testing.matrix.report import CancelMatrixReport
 
 
 def cancel_matrix(
     body: Callable[[], Awaitable[object]],
     *,
     invariant: Callable[[], object] | None = None,
-    allowed: tuple[type[BaseException], ...] = (),
+    scopes: Iterable[str] = (),
+    where: Callable[[trio.lowlevel.Task], object] | None = None,
+    allowed: type[BaseException] | tuple[type[BaseException], ...] = (),
+    seeds: int = 0,
     only: str | None = None,
+    repeat: Callable[[str], str] | None = None,
 ) -> CancelMatrixReport:
-    """Run `body` once, and once more for each of its checkpoints, which cancels it there."""
-    numbers = [int(only.removeprefix("cancel:"))] if only else []
-    checkpoints, _, error = _run(body, None, invariant, allowed)
-    failures: list[Failure] = []
-    if error is not None:
-        return CancelMatrixReport(checkpoints=checkpoints, failures=(_failure(None, None, error),))
-    for number in numbers or range(checkpoints):
-        _, place, error = _run(body, number, invariant, allowed)
-        if error is not None:
-            failures.append(_failure(number, place, error))
-    return CancelMatrixReport(checkpoints=checkpoints, failures=tuple(failures))
+    """Run `body`, and run it again once per checkpoint, which cancels it right there.
 
+    A checkpoint is each time that a task inside gives the control back to trio: it waits, or lets others run. The
+    cancel comes right after that, so it reaches the task where it waits.
 
-def _failure(number: int | None, place: Place | None, error: BaseException) -> Failure:
-    task, file, line = place or ("", "", 0)
-    repeat = f"cancel_matrix(…, only='cancel:{number}')"
-    return Failure(number=number, task=task, file=file, line=line, error=error, repeat=repeat)
+    Each run is in virtual time, as with `trio.testing.MockClock(autojump_threshold=0)`: waiting takes no time. Real
+    threads, processes and sockets don't belong in it: time would jump while they work. The order in which ready tasks
+    run depends on a seed only, and so do the numbers of the module `random`. Both are restored at the end.
 
+    A run fails if one of these happens:
 
-def _run(
-    body: Callable[[], Awaitable[object]],
-    number: int | None,
-    invariant: Callable[[], object] | None,
-    allowed: tuple[type[BaseException], ...],
-) -> tuple[int, Place | None, BaseException | None]:
-    seed_scheduling(0)
-    scope = trio.CancelScope()
-    injector: CancelInjector | None = None
+    - `body` raises, except what is `allowed`. Exception groups are split: each exception in one has to be allowed. An
+      exception that a test framework raises to skip is a failure, too.
+    - `Cancelled` is swallowed: it was raised inside of the cancelled scope, and still the scope was left as if
+      nothing had been. Or it escapes: it leaves `body` although that wasn't cancelled.
+    - A task is left when `body` has ended: a system task, or one in a nursery outside.
+    - Every task waits and nothing will wake one (a deadlock), or the run doesn't end within many times the steps of
+      the run without a cancel. In both cases the run is ended by force, through shields. A loop without any
+      checkpoint isn't noticed.
+    - A resource given to `must_be_closed` is open.
+    - An exception is raised where no task sees it: in a finalizer, in an async generator that is closed late, in an
+      instrument. A coroutine that is never awaited counts; a `ResourceWarning` counts if a filter of warnings turns
+      it into an error. Garbage is collected after each run, so this doesn't depend on when that happens.
+    - `invariant` raises.
+    - It waits for a thread, a process or a socket; or two runs of the same plan differ, because the program depends
+      on real time, on the order of a set, or on what an earlier run has left.
 
-    async def main() -> None:
-        nonlocal injector
-        outer = trio.lowlevel.current_task()
-        before = trio.lowlevel.current_statistics().tasks_living
-        kept: set[trio.lowlevel.Task] = {outer}
+    Args:
+        body: an async function without arguments. It builds its own world: runs must not share state.
+        invariant: is called after each run in which `body` ended as it may, and raises if something is wrong. An
+            async function runs in the same `trio.run` and isn't cancelled.
+        scopes: cancel these instead of the whole body: names of `cancel_target`.
+        where: chooses by the task which checkpoints count, such as `lambda task: task.name.endswith("reader")`.
+        allowed: exceptions that `body` may raise.
+        seeds: run so many more plans: each with another order of ready tasks, and a cancel at random; several, if
+            there are named scopes. One that fails is simplified before it is reported: fewer cancels, the usual
+            order.
+        only: run only this plan, such as `cancel:37`, `cancel:reader:12` or `seed:7 cancel:37`.
+        repeat: makes `Failure.repeat` of a plan; by default that is a call of this function.
 
-        def counts(task: trio.lowlevel.Task) -> bool:
-            if task not in kept and task.parent_nursery is not None and counts(task.parent_nursery.parent_task):
-                kept.add(task)
-            return task in kept
-
-        injector = CancelInjector(number, scope.cancel, counts)
-        trio.lowlevel.add_instrument(injector)
-        with trio.move_on_after(FOREVER) as limit, scope:
-            with suppress(allowed):
-                await body()
-        trio.lowlevel.remove_instrument(injector)
-        if limit.cancelled_caught:
-            raise AssertionError("deadlock: every task waits, and nothing will wake one")
-        left = trio.lowlevel.current_statistics().tasks_living - before
-        if left > 0:
-            raise AssertionError(f"{left} tasks are left")
-        if invariant is not None:
-            result = invariant()
-            if inspect.isawaitable(result):
-                await result
-
-    error = None
-    try:
-        trio.run(main, clock=MockClock(autojump_threshold=0))
-    except Exception as caught:
-        error = caught
-    assert injector is not None  # noqa: S101 - for the type checker
-    return injector.checkpoints, injector.place, error
+    Raises:
+        RuntimeError: called inside of `trio.run`.
+        TypeError: `body` isn't an async function.
+        ValueError: `only` isn't a plan, a name of `scopes` isn't one word or isn't used by `body`, or there is no
+            checkpoint.
+        KeyboardInterrupt: it was interrupted.
+    """
+    if trio.lowlevel.in_trio_run():
+        raise RuntimeError(
+            "cancel_matrix starts trio itself: call it from a synchronous function, "
+            "or mark the async test with @pytest.mark.cancel_matrix"
+        )
+    names = tuple(scopes)
+    for name in names:
+        check_name(name)
+    plan = None if only is None else Plan.parse(only)
+    allowed = allowed if isinstance(allowed, tuple) else (allowed,)
+    program = Program(body=body, invariant=invariant, where=where, allowed=allowed)
+    with restored_scheduling(), separated_garbage():
+        matrix = Matrix(program, names, repeat)
+        return matrix.run(seeds) if plan is None else matrix.run_only(plan)

@@ -1,56 +1,115 @@
-"""A trio instrument that counts the checkpoints of a program, and cancels a scope at one of them."""
+"""A trio instrument that counts the checkpoints of named groups of tasks, and cancels a group at some of them."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from collections import Counter
+from typing import TYPE_CHECKING
 
-import outcome
 import trio
 
+from trioworker.testing.matrix.plan import Cancel
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-LIBRARY = tuple(str(Path(module.__file__).parent) for module in (trio, outcome))
-
-
-class Place(NamedTuple):
-    """Where a task waits: its name, and the innermost frame outside of trio."""
-
-    task: str
-    file: str
-    line: int
+RUNAWAY_STEPS = 200_000
+"""Steps after which a run is considered endless: about two seconds."""
 
 
 class CancelInjector(trio.abc.Instrument):
-    """Counts how often the tasks that `counts` chooses yielded, and calls `cancel` when that is the `number`th time.
+    """Counts how often the tasks of each group yielded, and cancels where it is told to.
 
-    `place` is where that was.
+    A group may have several tasks, and a task may be in several groups. The count starts at 0: the cancel `("a", 0)`
+    comes right after a task of the group `a` has yielded for the first time. It reaches a task that waits at once.
+
+    Exceptions of the functions below end up in `error`: trio would only log them.
+
+    Args:
+        cancels: names and numbers.
+        names_of: the groups of a task. Called after each step of a task.
+        cancel: cancels a group; it gets the name and the task that is at the checkpoint. It may return False: there was
+            nothing to cancel.
+        steps: counts to continue, for a program that runs in several calls of `trio.run`.
+        limit: steps of all tasks together after which `on_runaway` is called.
+        on_runaway: ends the run. It may set `limit` to be called again.
+        on_error: ends the run because of `error`.
+
+    Attributes:
+        steps: how often each group yielded.
+        cancelled: how often each group was cancelled.
+        total: steps of all tasks, counted or not.
+        runaway: whether the limit was reached.
+        error: the first exception of a function.
     """
 
     def __init__(
-        self, number: int | None, cancel: Callable[[], object], counts: Callable[[trio.lowlevel.Task], bool]
+        self,
+        cancels: Iterable[tuple[str, int]],
+        *,
+        names_of: Callable[[trio.lowlevel.Task], Iterable[str]],
+        cancel: Callable[[str, trio.lowlevel.Task], bool | None],
+        steps: Counter[str] | None = None,
+        limit: float = RUNAWAY_STEPS,
+        on_runaway: Callable[[], object] = lambda: None,
+        on_error: Callable[[], object] = lambda: None,
     ) -> None:
-        self.checkpoints = 0
-        self.place: Place | None = None
-        self._number = number
+        self.steps = Counter[str]() if steps is None else steps
+        self.cancelled: Counter[str] = Counter()
+        self.total = 0
+        self.limit = limit
+        self.runaway = False
+        self.error: BaseException | None = None
+        self._cancels = {Cancel(*cancel) for cancel in cancels}
+        self._names_of = names_of
         self._cancel = cancel
-        self._counts = counts
+        self._on_runaway = on_runaway
+        self._on_error = on_error
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         """Count the checkpoint of a task that has yielded."""
-        if task.coro.cr_frame is None or not self._counts(task):
-            return
-        self.checkpoints += 1
-        if self.checkpoints - 1 == self._number:
-            self.place = place_of(task)
-            self._cancel()
+        self.total += 1
+        try:
+            if self.total > self.limit:
+                self._run_away()
+            if self.error is None and not _has_ended(task):
+                for name in self._names_of(task):
+                    self._count(name, task)
+        except BaseException as error:
+            self.error = self.error or error
+            self._on_error()
+
+    def _count(self, name: str, task: trio.lowlevel.Task) -> None:
+        number = self.steps[name]
+        self.steps[name] = number + 1
+        if (name, number) in self._cancels and self._cancel(name, task) is not False:
+            self.cancelled[name] += 1
+
+    def _run_away(self) -> None:
+        self.runaway = True
+        self.limit = float("inf")
+        self._on_runaway()
 
 
-def place_of(task: trio.lowlevel.Task) -> Place:
-    """Where a task waits."""
-    file, line = "", 0
-    for frame, number in task.iter_await_frames():
-        if not frame.f_code.co_filename.startswith(LIBRARY):
-            file, line = frame.f_code.co_filename, number
-    return Place(task.name, file, line)
+class InheritedNames:
+    """The groups of a task by the name of the task, or of the nearest task above it that has one of the names."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = frozenset(names)
+        self._known: dict[trio.lowlevel.Task, tuple[str, ...]] = {}
+
+    def __call__(self, task: trio.lowlevel.Task) -> tuple[str, ...]:
+        """The group of a task, or none."""
+        known = self._known.get(task)
+        if known is None:
+            known = self._known[task] = self._find(task)
+        return known
+
+    def _find(self, task: trio.lowlevel.Task) -> tuple[str, ...]:
+        if task.name in self._names:
+            return (task.name,)
+        nursery = task.parent_nursery
+        return () if nursery is None else self(nursery.parent_task)
+
+
+def _has_ended(task: trio.lowlevel.Task) -> bool:
+    return getattr(task.coro, "cr_frame", task) is None
