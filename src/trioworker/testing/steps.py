@@ -62,10 +62,12 @@ class Steps(trio.abc.Instrument):
 
     def table(self) -> str:
         """One line per actor, the most expensive one first."""
-        lines = [f"{'actor':<40} {'steps':>9} {'seconds':>9} {'longest (ms)':>13}"]
+        rows = self.all()
+        width = max((len(steps.actor) for steps in rows), default=0)
+        lines = [f"{'actor':<{width}} {'steps':>9} {'seconds':>9} {'longest (ms)':>13}"]
         lines += [
-            f"{steps.actor:<40} {steps.count:>9} {steps.seconds:>9.3f} {steps.longest * 1000:>13.3f}"
-            for steps in self.all()
+            f"{steps.actor:<{width}} {steps.count:>9} {steps.seconds:>9.3f} {steps.longest * 1000:>13.3f}"
+            for steps in rows
         ]
         return "\n".join(lines)
 
