@@ -1,26 +1,18 @@
-"""`trioworker health`: asks a worker for its state from another process, as the health check of a container.
-
-It is started every few seconds while a job runs, so it doesn't import trio: a plain socket is enough.
-"""
+"""`trioworker health`: asks a worker for its state from another process, as the health check of a container."""
 
 from __future__ import annotations
 
-import socket
-import time
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from trioworker.observability.health_client import HEALTHY, UNHEALTHY, UnhealthyError, not_a_worker, request
 from trioworker.observability.notices import print_notice
 from trioworker.protocol.ascii_json import ascii_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-HEALTHY, UNHEALTHY = 0, 1
-
-TIMEOUT = 5.0
-"""Seconds after which a worker that does not answer counts as hung; its event loop is never blocked for that long."""
 MAX_RESPONSE_BYTES = 64 * 1024
 """More than a worker ever sends; a longer response isn't from a worker."""
 
@@ -49,49 +41,25 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     actors: dict[str, ActorHealth] = {}
 
 
-class _UnhealthyError(Exception):
-    """Why a worker counts as unhealthy."""
-
-
 def check_health(path: Path, max_idle: float | None) -> int:
     """Print the state of the worker at the socket, on one line, and return the exit code: `HEALTHY` or `UNHEALTHY`.
 
     A worker is unhealthy if it doesn't answer, or made no progress for more than `max_idle` seconds; stderr says why.
     """
     try:
-        line = _request(path)
+        line = request(path, MAX_RESPONSE_BYTES)
         health = _parse(line, path)
         print(ascii_json(msgspec.json.decode(line)), flush=True)
         if max_idle is not None and health.idle > max_idle:
-            raise _UnhealthyError(f"no progress for {health.idle:.0f} s, over --max-idle {max_idle:g}")
-    except _UnhealthyError as reason:
+            raise UnhealthyError(f"no progress for {health.idle:.0f} s, over --max-idle {max_idle:g}")
+    except UnhealthyError as reason:
         print_notice(str(reason))
         return UNHEALTHY
     return HEALTHY
-
-
-def _request(path: Path) -> bytes:
-    until = time.monotonic() + TIMEOUT
-    response = b""
-    try:
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(TIMEOUT)
-            client.connect(str(path))
-            while len(response) <= MAX_RESPONSE_BYTES:
-                client.settimeout(max(0.001, until - time.monotonic()))
-                part = client.recv(MAX_RESPONSE_BYTES)
-                if not part:
-                    break
-                response += part
-    except TimeoutError as error:
-        raise _UnhealthyError(f"the worker at {path} did not answer within {TIMEOUT:g} s") from error
-    except OSError as error:
-        raise _UnhealthyError(f"no worker answers at {path}: {error.strerror}; is one running?") from error
-    return response
 
 
 def _parse(line: bytes, path: Path) -> Health:
     try:
         return msgspec.json.decode(line, type=Health)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _UnhealthyError(f"the response at {path} is not from a worker of this version") from error
+        raise not_a_worker(path) from error

@@ -1,4 +1,4 @@
-"""The worker's side of `trioworker health`: a Unix socket that returns the worker's state as one line of JSON.
+"""The worker's side of `trioworker health` and `trioworker tree`: a Unix socket that returns one line of JSON.
 
 It must never delay or fail the job. One client is served at a time, within a time limit, with a line that fits into the
 socket's buffer; nothing is read. Errors are only logged.
@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 import stat
+import threading
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
@@ -17,13 +18,16 @@ import msgspec
 import trio
 from loguru import logger
 
+from trioworker.observability.task_tree import LastSteps, read_tree
+from trioworker.observability.tree_thread import TreeThread, is_tree_client
 from trioworker.supervision.nurseries import unwrap_single_exception
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Collection
     from pathlib import Path
 
     from trioworker.observability.health_check import Health
+    from trioworker.observability.tree_check import TaskTree
 
 
 BACKLOG = 8
@@ -35,8 +39,10 @@ ACCEPT_RETRY_DELAY = 1.0
 
 
 @asynccontextmanager
-async def serve_health(path: Path | None, read: Callable[[], Health]) -> AsyncGenerator[None]:
-    """Serve what `read` returns at `path` while the block runs.
+async def serve_health(
+    path: Path | None, read: Callable[[], Health], actors: Collection[str] = ()
+) -> AsyncGenerator[None]:
+    """Serve what `read` returns at `path` while the block runs, and the task tree, with the `actors` by their names.
 
     Nothing is served without a path, or if the socket can't be created, which is logged.
     """
@@ -45,17 +51,24 @@ async def serve_health(path: Path | None, read: Callable[[], Health]) -> AsyncGe
         yield
         return
     made = _inode(path)
+    steps = LastSteps(trio.lowlevel.current_root_task() or trio.lowlevel.current_task(), threading.get_ident())
+    server = _Server(read, steps, actors)
     with listener, unwrap_single_exception():
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_serve, listener, read, name="health")
-                yield
-                nursery.cancel_scope.cancel()
+
+                def adopt(client: socket.socket) -> None:
+                    nursery.start_soon(server.serve_client, trio.socket.from_stdlib_socket(client), None)
+
+                with TreeThread(listener, steps, actors, adopt).running():
+                    nursery.start_soon(server.serve, trio.socket.from_stdlib_socket(listener), name="health")
+                    yield
+                    nursery.cancel_scope.cancel()
         finally:
             _remove(path, made)
 
 
-def _listen(path: Path) -> trio.socket.SocketType | None:
+def _listen(path: Path) -> socket.socket | None:
     """Return a socket that listens at `path`, and replace one that a killed worker left; log a failure, return None."""
     listener = socket.socket(socket.AF_UNIX)
     try:
@@ -64,7 +77,8 @@ def _listen(path: Path) -> trio.socket.SocketType | None:
         _remove_stale_socket(path)
         listener.bind(str(path))
         listener.listen(BACKLOG)
-        return trio.socket.from_stdlib_socket(listener)
+        listener.setblocking(False)
+        return listener
     except OSError as error:
         listener.close()
         logger.warning("--health-socket {}: {}; this worker has no health check", path, error.strerror or error)
@@ -110,24 +124,41 @@ def _remove(path: Path, made: tuple[int, int] | None) -> None:
             path.unlink()
 
 
-async def _serve(listener: trio.socket.SocketType, read: Callable[[], Health]) -> NoReturn:
-    while True:
-        try:
-            client, _ = await listener.accept()
-        except OSError as error:
-            logger.warning("a health client could not be accepted: {}", error)
-            await trio.sleep(ACCEPT_RETRY_DELAY)
-            continue
+class _Server:
+    """Serves clients in the event loop."""
+
+    def __init__(self, read: Callable[[], Health], steps: LastSteps, actors: Collection[str]) -> None:
+        self._read = read
+        self._steps = steps
+        self._actors = actors
+
+    async def serve(self, listener: trio.socket.SocketType) -> NoReturn:
+        """Serve one client after another."""
+        while True:
+            try:
+                client, address = await listener.accept()
+            except OSError as error:
+                logger.warning("a health client could not be accepted: {}", error)
+                await trio.sleep(ACCEPT_RETRY_DELAY)
+                continue
+            await self.serve_client(client, address)
+
+    async def serve_client(self, client: trio.socket.SocketType, address: object) -> None:
+        """Serve a client, and close it."""
         try:
             with client, trio.move_on_after(RESPONSE_TIMEOUT):
-                await _respond(client, read)
+                await _send(client, self._tree() if is_tree_client(address) else self._read())
         except OSError as error:  # the client has closed its end
             logger.debug("a health client was not served: {}", error)
         except Exception as error:
             logger.opt(exception=error).error("a health client could not be served")
 
+    def _tree(self) -> TaskTree:
+        self._steps.look()
+        return read_tree(self._steps, self._actors, None)
 
-async def _respond(client: trio.socket.SocketType, read: Callable[[], Health]) -> None:
-    left = memoryview(msgspec.json.encode(read()) + b"\n")
+
+async def _send(client: trio.socket.SocketType, response: msgspec.Struct) -> None:
+    left = memoryview(msgspec.json.encode(response) + b"\n")
     while left:
         left = left[await client.send(left) :]

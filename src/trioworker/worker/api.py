@@ -19,7 +19,7 @@ from trioworker.worker.cancellation import StopRequest
 from trioworker.worker.client.orchestrator_client import OrchestratorClient
 from trioworker.worker.clocks import elapsed, read_clocks
 from trioworker.worker.health_state import HealthState
-from trioworker.worker.lifecycle import RunningJob
+from trioworker.worker.lifecycle import ACTORS, RunningJob
 from trioworker.worker.processes.cache_folders import with_writable_caches
 from trioworker.worker.processes.environment import child_environment
 from trioworker.worker.processes.orphans import terminate_orphans
@@ -231,7 +231,7 @@ async def _observed(
     """Step 4: the health socket and the tracer, which see the requests that follow."""
     health = HealthState(job, config.job_id)
     async with (
-        serve_health(config.health_socket, health.read),
+        serve_health(config.health_socket, health.read, ACTORS),
         open_tracer(config.trace, config.job_id, redact, on_span) as tracer,
     ):
         yield health, tracer

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from trioworker.worker.state.job import Job
 
 POLLER, REASONER, EXECUTOR, SHIPPER = "prompt-poller", "reasoner", "tool-executor", "event-shipper"
+ACTORS = (POLLER, REASONER, EXECUTOR, SHIPPER)
 
 
 class RunningJob:
@@ -52,7 +53,7 @@ class RunningJob:
     def __init__(self, job: Job, services: Services, *, deadline: float, extra_time: float = 0.0) -> None:
         """`deadline` is the job's, in seconds of trio's clock; it is enforced `extra_time` seconds later."""
         self.job, self.services = job, services
-        self.actors = {name: Actor(name, services.tracer) for name in (POLLER, REASONER, EXECUTOR, SHIPPER)}
+        self.actors = {name: Actor(name, services.tracer) for name in ACTORS}
         self.stop_reason: str | None = None
         self._deadline, self._ended = deadline, trio.Event()
         self._scopes = JobScopes(deadline=deadline + extra_time, grace=services.config.grace)
