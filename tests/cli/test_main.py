@@ -126,7 +126,7 @@ def test_help_lists_exit_codes(command: str) -> None:
 def test_help_names_the_commands() -> None:
     ended = run("--help")
     assert ended.returncode == 0
-    for command in ("worker", "local", "orchestrator", "health", "fleet", "--version"):
+    for command in ("worker", "local", "orchestrator", "health", "tree", "fleet", "--version"):
         assert f"\n    {command}" in ended.stdout or f"\n  {command}" in ended.stdout
     assert EXIT_CODES in ended.stdout
 
@@ -140,7 +140,7 @@ def test_version_is_that_of_the_installed_distribution(tmp_path: Path) -> None:
 
 
 def test_bad_option_is_reported_before_anything_heavy_is_imported() -> None:
-    commands = ("worker --job-id x", "local", "orchestrator --port x", "health", "fleet x --cpu 0")
+    commands = ("worker --job-id x", "local", "orchestrator --port x", "health", "tree", "fleet x --cpu 0")
     code = (
         "import sys; from trioworker.cli.main import main; codes = [main(each.split()) for each in sys.argv[1:]];"
         "print(*codes, *{'trio', 'httpx', 'h11', 'loguru', 'asyncio', 'ssl', 'starlette', 'rich'} & {*sys.modules})"
@@ -153,4 +153,4 @@ def test_bad_option_is_reported_before_anything_heavy_is_imported() -> None:
         check=True,
         timeout=30,
     )
-    assert ended.stdout == "2 2 2 2 2\n"
+    assert ended.stdout == "2 2 2 2 2 2\n"

@@ -25,6 +25,7 @@ TABLES = {
     "jobs": option_table.JOBS,
     "orchestrator": option_table.ORCHESTRATOR,
     "health": option_table.HEALTH,
+    "tree": option_table.TREE,
     "fleet": option_table.FLEET,
 }
 

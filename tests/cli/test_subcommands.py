@@ -55,6 +55,7 @@ BAD_USAGE: list[tuple[list[str], dict[str, str], str]] = [
         for command, text in (("local", ["x"]), ("orchestrator", []))
     ),
     (["health"], {}, "--health-socket is missing: give it, or set TRIOWORKER_HEALTH_SOCKET"),
+    (["tree"], {}, "--health-socket is missing: give it, or set TRIOWORKER_HEALTH_SOCKET"),
     # Variables that are meant for other subcommands aren't in the way.
     (
         ["fleet", "/nonexistent/tasks.jsonl"],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trioworker.cli import option_table, subcommands
 from trioworker.cli.admin_token import ADMIN_TOKEN_VARIABLE
-from trioworker.cli.exit_codes import EXIT_CODES, HEALTH_EXIT_CODES, JOBS_EXIT_CODES
+from trioworker.cli.exit_codes import EXIT_CODES, HEALTH_EXIT_CODES, JOBS_EXIT_CODES, TREE_EXIT_CODES
 from trioworker.protocol.values import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
@@ -109,6 +109,17 @@ COMMANDS: Mapping[str, Command] = {
             VARIABLES,
         ),
         exit_codes=HEALTH_EXIT_CODES,
+    ),
+    "tree": Command(
+        subcommands.tree,
+        option_table.TREE,
+        "show what a running worker's tasks wait for",
+        ("trioworker tree --health-socket /run/worker.sock",),
+        notes=(
+            "Prints each task with its actor, where it waits and for how long; also while a computation runs.",
+            VARIABLES,
+        ),
+        exit_codes=TREE_EXIT_CODES,
     ),
     "fleet": Command(
         subcommands.fleet,

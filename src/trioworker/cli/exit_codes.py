@@ -24,3 +24,10 @@ exit codes of health:
   1  the worker does not answer, or made no progress
   2  bad usage or configuration
 """
+
+TREE_EXIT_CODES = """\
+exit codes of tree:
+  0  the worker answers
+  1  the worker does not answer
+  2  bad usage or configuration
+"""

@@ -118,10 +118,12 @@ ORCHESTRATOR = (
         default_help="a random one, in the printed URL",
     ),
 )
+WORKER_SOCKET = replace(HEALTH_SOCKET, default=None, help="Unix socket of the worker")
 HEALTH = (
-    replace(HEALTH_SOCKET, default=None, help="Unix socket of the worker"),
+    WORKER_SOCKET,
     Option("max-idle", "SECONDS", seconds, "", "maximum time without progress", default_help="no limit"),
 )
+TREE = (WORKER_SOCKET,)
 FLEET = (
     Option(
         "llm",

@@ -17,7 +17,9 @@ OBSERVABILITY = "observability"
 """Groups of options in the help."""
 
 
-HEALTH_SOCKET = Option("health-socket", "FILE", socket_path, "", "Unix socket that `trioworker health` connects to")
+HEALTH_SOCKET = Option(
+    "health-socket", "FILE", socket_path, "", "Unix socket that `trioworker health` and `tree` connect to"
+)
 
 RUN = (
     Option(

@@ -164,6 +164,14 @@ def health(parsed: argparse.Namespace) -> int:
     return check_health(values["health_socket"], values["max_idle"])
 
 
+def tree(parsed: argparse.Namespace) -> int:
+    """Ask a running worker for its tasks."""
+    values = resolve(option_table.TREE, vars(parsed), os.environ)
+    from trioworker.observability.tree_check import check_tree
+
+    return check_tree(values["health_socket"])
+
+
 def fleet(parsed: argparse.Namespace) -> int:
     """Run many jobs, each in a worker of its own."""
     values = resolve(option_table.FLEET, vars(parsed), os.environ)
