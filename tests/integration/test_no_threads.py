@@ -36,8 +36,9 @@ async def run_without_threads(workspace: Path, *allowed: str) -> Ended:
     (workspace.parent / "sitecustomize.py").write_text(REFUSE.format(allowed=allowed))
     script = workspace.parent / "turns.json"
     script.write_bytes(msgspec.json.encode([call("shell", command="true"), DONE]))
-    at = ("--workspace", str(workspace), "--llm", f"script:{script}")
-    return await ran("local", "Fix the parser.", *at, environment={"PYTHONPATH": str(workspace.parent)})
+    at = ("--workspace", str(workspace), "--llm", f"script:{script}", "--log-level", "debug")
+    watched = ("--health-socket", str(workspace.parent / "health.sock"), "--trace", str(workspace.parent / "trace"))
+    return await ran("local", "Fix the parser.", *at, *watched, environment={"PYTHONPATH": str(workspace.parent)})
 
 
 async def test_job_without_threads_is_reported(workspace: Path) -> None:
@@ -46,6 +47,8 @@ async def test_job_without_threads_is_reported(workspace: Path) -> None:
     assert ended.code == 0, ended.err
     assert "Error: the system can't start another thread; end background commands, and try again\n" in ended.out
     assert "completed (" in ended.out
+    for line in ("the trace will have no stalls of the event loop", "`trioworker tree` gets no answer while a comp"):
+        assert ended.err.count(line) == 1, ended.err
 
 
 async def test_worker_that_cannot_test_its_sandbox_is_one_line(workspace: Path) -> None:

@@ -46,7 +46,7 @@ def ask(path: Path) -> TaskTree:
     return msgspec.json.decode(request(path, MAX_RESPONSE_BYTES, tree=True), type=TaskTree)
 
 
-def in_threads(*functions: Callable[[], None]) -> Callable[[], None]:
+def in_threads(*functions: Callable[[], object]) -> Callable[[], None]:
     """Start the functions in threads, and return one that waits for their end while it holds the event loop."""
     threads = [threading.Thread(target=function) for function in functions]
     for thread in threads:

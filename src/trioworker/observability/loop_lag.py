@@ -13,6 +13,7 @@ import trio
 
 if TYPE_CHECKING:
     from trioworker.observability.recording import RecordingTracer
+    from trioworker.observability.stalls import StallWatcher
 
 LAG = "loop lag (ms)"
 """The counter's name."""
@@ -20,12 +21,16 @@ TICK = 0.25
 """Seconds between measurements. A killed worker loses this much of its trace."""
 
 
-async def measure_loop_lag(recorder: RecordingTracer) -> NoReturn:
-    """Record the lag until cancelled: the milliseconds between the deadline of a sleep and the time that it returns."""
+async def measure_loop_lag(recorder: RecordingTracer, stalls: StallWatcher) -> NoReturn:
+    """Record the lag and stalls until cancelled.
+
+    The lag is the milliseconds between the deadline of a sleep and the time that it returns.
+    """
     while True:
         due = time.perf_counter_ns() + int(TICK * 1e9)
         await trio.sleep(TICK)
         now = time.perf_counter_ns()
         # Under a virtual clock, a sleep returns before its deadline in real time.
         recorder.counter(LAG, now, max(0, now - due) / 1e6)
+        stalls.record(recorder)
         recorder.flush(now)

@@ -20,6 +20,7 @@ from trioworker.observability.spans import NO_HEADERS, UNRECORDED, Attribute, Ki
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from contextvars import Context
     from types import TracebackType
 
 DEFAULT_TRACK = "job"
@@ -219,7 +220,10 @@ class RecordingTracer(Tracer):
             return
         parent = _current.get()
         track = track or (parent.track if parent else DEFAULT_TRACK)
-        at = time.perf_counter_ns()
+        self.mark(name, track, time.perf_counter_ns(), attributes)
+
+    def mark(self, name: str, track: str, at: int, attributes: dict[str, Attribute]) -> None:
+        """Record an event of an earlier time, in nanoseconds of `perf_counter_ns`."""
         name, attributes = self._clean(name), self.clean_attributes(attributes)
         for sink in self.sinks:
             sink.instant(name, track, at, attributes)
@@ -262,6 +266,12 @@ class RecordingTracer(Tracer):
         self.sample_gauges(at)
         for sink in self.sinks:
             sink.flush()
+
+
+def track_of(context: Context) -> str:
+    """The track of the current span of another task, by its context."""
+    span = context.get(_current)
+    return span.track if span else DEFAULT_TRACK
 
 
 def is_cancel(error: BaseException | None) -> bool:

@@ -71,11 +71,14 @@ async def open_tracer(
 @asynccontextmanager
 async def _measured(tracer: RecordingTracer) -> AsyncGenerator[None]:
     from trioworker.observability.loop_lag import measure_loop_lag
+    from trioworker.observability.stalls import StallWatcher
 
-    with unwrap_single_exception():
+    stalls = StallWatcher()
+    with unwrap_single_exception(), stalls.running():
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(measure_loop_lag, tracer)
+            nursery.start_soon(measure_loop_lag, tracer, stalls)
             yield
+            stalls.record(tracer)
             nursery.cancel_scope.cancel()
 
 

@@ -1,0 +1,146 @@
+"""Marks in the trace for each time that a computation held the event loop, with the stack that held it.
+
+A trio instrument notes when the loop begins to run tasks, and a thread looks 20 times per second whether it still does.
+So the event loop isn't woken, and one hook per iteration is the only cost for it: about 1 µs. The thread looks at the
+stack once the loop has been held for `LIMIT`. Times are real, also if the run's clock is a virtual one.
+
+Time in which the process didn't run is no stall of the loop: after a SIGSTOP, or on a machine without a free CPU, the
+thread wakes late though the process used no CPU. Such a pause is subtracted. If the thread wakes late because a
+library holds the interpreter's lock, the process used the CPU, and the time counts.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+import trio
+from loguru import logger
+
+from trioworker.observability.recording import DEFAULT_TRACK, track_of
+from trioworker.observability.stacks import running_step, stack_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from trioworker.observability.recording import RecordingTracer
+    from trioworker.observability.spans import Attribute
+    from trioworker.observability.stacks import Step
+
+STALL = "stall"
+"""The mark's name."""
+LIMIT = 0.05
+"""Seconds for which the loop may be held without a mark."""
+TICK = 0.05
+"""Seconds between two looks; no more than `LIMIT`, so that none is missed."""
+PRECISION = 0.05
+"""Share of a stall's duration between two looks for its end."""
+MIN_PAUSE = 0.002
+"""Seconds between two looks for the end, at least."""
+LATE = 0.025
+"""Seconds after which a pause that ends late means that the process may not have run."""
+MAX_UNREPORTED = 100
+"""Stalls that wait to be recorded; the oldest are dropped."""
+THREAD_NAME = "stall-watcher"
+
+
+class Stall(NamedTuple):
+    """Began at a time of `perf_counter_ns`, and took that many seconds."""
+
+    began: int
+    seconds: float
+    track: str
+    stack: tuple[str, ...]
+
+
+class StallWatcher(trio.abc.Instrument):
+    """Finds the stalls of the event loop that attaches it."""
+
+    def __init__(self) -> None:
+        self._loop_thread = threading.get_ident()
+        self._began = 0
+        self._stop = threading.Event()
+        self._found: deque[Stall] = deque(maxlen=MAX_UNREPORTED)
+
+    def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - the interface
+        """The loop begins to run tasks."""
+        self._began = time.perf_counter_ns()
+
+    @contextmanager
+    def running(self) -> Generator[None]:
+        """Watch while the block runs, if the machine can start a thread."""
+        thread = threading.Thread(target=self._watch, name=THREAD_NAME, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            logger.debug("the trace will have no stalls of the event loop: {}", error)
+            yield
+            return
+        trio.lowlevel.add_instrument(self)
+        try:
+            yield
+        finally:
+            # trio has removed it if its hook raised.
+            with suppress(KeyError):
+                trio.lowlevel.remove_instrument(self)
+            self._stop.set()
+            thread.join()
+
+    def record(self, recorder: RecordingTracer) -> None:
+        """Record the stalls that have ended since the last call; called in the event loop."""
+        while self._found:
+            stall = self._found.popleft()
+            attributes: dict[str, Attribute] = {
+                "milliseconds": round(stall.seconds * 1000),
+                "stack": "\n".join(stall.stack),
+            }
+            recorder.mark(STALL, stall.track, stall.began, attributes)
+
+    def _watch(self) -> None:
+        try:
+            self._look_until_stopped()
+        except Exception as error:  # whatever it is, the job continues
+            logger.debug("the thread that finds stalls ended: {}: {}", type(error).__name__, error)
+
+    def _look_until_stopped(self) -> None:
+        pause = TICK
+        lost = 0.0
+        seen = 0
+        while not self._stop.is_set():
+            absent = self._pause(pause)
+            began, step = self._began, running_step(self._loop_thread)
+            if step is None or not began:
+                pause = TICK
+                continue
+            age = (time.perf_counter_ns() - began) / 1e9
+            lost = (lost if began == seen else 0.0) + min(absent, age)
+            seen = began
+            held = age - lost
+            if held > LIMIT:
+                self._follow(began, step, lost)
+                pause = MIN_PAUSE
+            else:
+                pause = min(TICK, LIMIT - held + MIN_PAUSE / 2)
+
+    def _follow(self, began: int, step: Step, lost: float) -> None:
+        """Wait for the end of a stall, and keep it."""
+        track, stack = track_of(step.task.context) if step.task else DEFAULT_TRACK, stack_of(step)
+        del step  # its frames keep the values of variables alive
+        age = (time.perf_counter_ns() - began) / 1e9
+        while not self._stop.is_set():
+            lost += self._pause(max(MIN_PAUSE, age * PRECISION))
+            age = (time.perf_counter_ns() - began) / 1e9
+            if self._began != began or running_step(self._loop_thread) is None:
+                break
+        if age - lost > LIMIT:
+            self._found.append(Stall(began, age - lost, track, stack))
+
+    def _pause(self, seconds: float) -> float:
+        """Wait, and return for how many seconds the process didn't run meanwhile."""
+        began, used = time.perf_counter(), time.process_time()
+        self._stop.wait(seconds)
+        passed = time.perf_counter() - began
+        return max(0.0, passed - (time.process_time() - used)) if passed > seconds + LATE else 0.0
