@@ -68,19 +68,14 @@ def compute(seconds: float) -> None:
 
 
 async def marks_of(hold: Callable[[], None]) -> list[tuple[str, dict[str, Any]]]:
-    """The marks of a run in which a task on the track `reasoner` calls `hold`."""
+    """The marks of a run in which a task whose span is on the track `reasoner` calls `hold`."""
     sink, watcher = MarkSink(), StallWatcher()
     recorder = RecordingTracer([sink], lambda text: text.replace("secret", "[redacted]"))
 
-    async def actor() -> None:
-        with recorder.span("actor", "reasoner", track="reasoner"):
-            await trio.sleep(0.01)
-            hold()
-            await trio.sleep(2 * LIMIT)
-
-    with watcher.running():
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(actor)
+    with watcher.running(), recorder.span("actor", "reasoner", track="reasoner"):
+        await trio.sleep(0.01)
+        hold()
+        await trio.sleep(2 * LIMIT)
     watcher.record(recorder)
     return sink.marks
 

@@ -72,6 +72,7 @@ async def test_tree_has_tasks_with_their_actors_and_places(path: Path) -> None:
     async def actor() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pause, name="helper")
+            await trio.sleep_forever()
 
     async with serve_health(path, read_health, ["reasoner"]), trio.open_nursery() as nursery:
         nursery.start_soon(actor, name="reasoner")
