@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from observability.tracefile import read_trace
 from support.program import WAIT_TIMEOUT, ran, until
 from support.realjob import real_orchestrator, real_worker
 from trioworker.testing import DONE, call
@@ -80,7 +81,7 @@ async def test_tree_of_a_worker_that_waits_for_the_model_runs_a_tool_and_compute
         real_worker(
             orchestrator,
             workspace,
-            *("--health-socket", path, "--tool", "computes:Compute"),
+            *("--health-socket", path, "--tool", "computes:Compute", "--trace", str(tmp_path / "trace.json")),
             environment={"PYTHONPATH": str(tmp_path)},
         ) as job,
     ):
@@ -97,6 +98,11 @@ async def test_tree_of_a_worker_that_waits_for_the_model_runs_a_tool_and_compute
         (workspace / "computed").touch()
         ended = await job.ended()
     assert ended.code == 0, ended.err
+    (stall,) = [
+        args for _, args in read_trace(tmp_path / "trace.json").marks("stall") if "computes.py" in args["stack"]
+    ]
+    assert stall["milliseconds"] > 250
+    assert job.token not in str(stall)
 
     waiting = r"─ {} \(actor\): waiting for (less than )?\d+ s in "
     assert re.search(waiting.format("reasoner") + r"worker/client/\S+\.py:\d+ \S+\n\W+from worker/", waits_for_model)
