@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.program import Ended
-    from trioworker.orchestrator.backends.script import Turn
+    from trioworker.testing import Turn
 
 pytestmark = pytest.mark.integration
 

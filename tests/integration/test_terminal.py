@@ -17,7 +17,7 @@ from trioworker.testing import DONE, call, reply
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trioworker.orchestrator.backends.script import Turn
+    from trioworker.testing import Turn
 
 pytestmark = pytest.mark.integration
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from support.program import Ended
     from support.realjob import RealJob
-    from trioworker.orchestrator.backends.script import Turn
     from trioworker.orchestrator.store import Store
+    from trioworker.testing import Turn
 
 pytestmark = pytest.mark.integration
 

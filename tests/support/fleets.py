@@ -12,9 +12,9 @@ from orchestrator.serving import pages_of
 from support.model import ScriptedModel
 from support.program import ran
 from trioworker.orchestrator.app import make_app
-from trioworker.orchestrator.backends.script import Turn
 from trioworker.orchestrator.server import bind, serve
 from trioworker.orchestrator.store import Store
+from trioworker.testing import DONE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from support.program import Ended
     from trioworker.fleet.jobs import FleetJob
     from trioworker.fleet.results import Result
-
-DONE = Turn(content="Nothing to do. The job is complete.")
+    from trioworker.testing import Turn
 
 
 class RecordingObserver:

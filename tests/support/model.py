@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from trioworker.orchestrator.backends.base import LlmRequest
-    from trioworker.orchestrator.backends.script import Turn
+    from trioworker.testing import Turn
 
 CALL_ID = "CALL_ID"
 """In a string argument of a scripted call: replaced by the call's id, so that an effect shows which call had it."""

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from support.program import Ended, Program
-    from trioworker.orchestrator.backends.script import Turn
     from trioworker.orchestrator.store import Store
     from trioworker.orchestrator.views import JobView, Report
+    from trioworker.testing import Turn
 
     Intervention = Callable[[str, str], Awaitable[Response | None]]
 

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.serving import ADMIN_TOKEN
-from support.fleets import DONE, open_orchestrator, results_of, run_fleet
+from support.fleets import open_orchestrator, results_of, run_fleet
 from support.program import ran, started, survivors, until
 from trioworker.cli.admin_token import ADMIN_TOKEN_VARIABLE
-from trioworker.orchestrator.backends.script import ScriptedCall, Turn
+from trioworker.testing import DONE, call
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
 
-SLOW = Turn(tool_calls=(ScriptedCall(name="shell", arguments={"command": "touch began; sleep 60"}),))
+SLOW = call("shell", command="touch began; sleep 60")
 
 
 async def test_each_job_has_a_workspace_a_log_and_a_result(tmp_path: Path) -> None:
-    writing = Turn(tool_calls=(ScriptedCall(name="write_file", arguments={"path": "it.txt", "content": "x"}),))
+    writing = call("write_file", path="it.txt", content="x")
     jobs = tmp_path / "jobs.jsonl"
     async with open_orchestrator(writing, DONE) as orchestrator:
         ids = orchestrator.jobs(jobs, 4)
@@ -74,7 +74,7 @@ async def test_stopped_fleet_reports_running_jobs_and_continues_with_the_rest(tm
 async def test_killed_worker_is_replaced(tmp_path: Path) -> None:
     # The first worker is killed by its command, which the sandbox would prevent.
     killing = "test -e ../killed || { touch ../killed; kill -KILL $PPID; sleep 60; }"
-    turn = Turn(tool_calls=(ScriptedCall(name="shell", arguments={"command": killing}),))
+    turn = call("shell", command=killing)
     jobs = tmp_path / "jobs.jsonl"
     async with open_orchestrator(turn, DONE) as orchestrator:
         ids = orchestrator.jobs(jobs, 1, options={"state-dir": str(tmp_path / "state"), "containment": "off"})

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from support.fleets import DONE, open_orchestrator, results_of
+from support.fleets import open_orchestrator, results_of
 from support.program import started, until
-from trioworker.orchestrator.backends.script import ScriptedCall, Turn
+from trioworker.testing import DONE, call
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -61,7 +61,7 @@ async def test_every_job_is_reported_once_when_a_node_is_lost(tmp_path: Path) ->
     jobs, go, work = tmp_path / "jobs.jsonl", tmp_path / "go", tmp_path / "work"
     go.touch()
     command = "touch began; until test -e ../../go; do sleep 0.1; done; touch finished"
-    acting = Turn(tool_calls=(ScriptedCall(name="shell", arguments={"command": command}),))
+    acting = call("shell", command=command)
 
     def blocked() -> int:
         return len(list(work.glob("*/began"))) - len(list(work.glob("*/finished")))
