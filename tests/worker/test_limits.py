@@ -11,12 +11,13 @@ import msgspec
 import pytest
 import trio
 
+from support.raw_model import RawModel, reply_with
 from support.requests import connect
 from support.scripted_transport import ScriptedTransport
 from support.tools import Log, Probe
 from support.wire_rules import assert_well_formed
 from trioworker import errors, open_job, run_job
-from trioworker.protocol import limits, wire
+from trioworker.protocol import limits
 from trioworker.protocol.limits import KIB, MAX_CALLS, MIB
 from trioworker.testing import DONE, SimulatedOrchestrator, call
 from trioworker.worker.processes.processes import Processes
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from trioworker.testing import Exchange
 
 GIB = 1024 * MIB
 PIECE = b" " * (64 * KIB)
@@ -47,28 +47,6 @@ class Flood(httpx.AsyncByteStream):
             self.sent += len(PIECE)
             yield PIECE
             await trio.lowlevel.checkpoint()
-
-
-class Raw(SimulatedOrchestrator):
-    """A model that answers with these bytes, and then ends the job. `sizes` are those of all requests."""
-
-    def __init__(self, *replies: bytes, **more: Any) -> None:
-        super().__init__([DONE], **more)
-        self._replies = list(replies)
-
-    @property
-    def sizes(self) -> list[int]:
-        return [len(exchange.content) for exchange in self.exchanges]
-
-    async def think(self, exchange: Exchange) -> tuple[int, bytes]:
-        await trio.sleep(self.thinking)
-        if self._replies:
-            return 200, self._replies.pop(0)
-        return 200, msgspec.json.encode(wire.Reply(content="The job is complete.", finish_reason="stop"))
-
-
-def reply_with(*calls: dict[str, Any]) -> bytes:
-    return msgspec.json.encode({"tool_calls": calls, "finish_reason": "tool_use"})
 
 
 def tool_results(world: SimulatedOrchestrator) -> list[str]:
@@ -146,7 +124,7 @@ async def test_waiting_follow_ups_pause_polling(workspace: Path, autojump_clock:
 
 async def test_arguments_over_the_limit_are_an_error_for_the_model(workspace: Path, autojump_clock: MockClock) -> None:
     log = Log()
-    world = Raw(reply_with({"id": "a", "name": "probe", "arguments": {"text": "x" * (7 * MIB)}}))
+    world = RawModel(reply_with({"id": "a", "name": "probe", "arguments": {"text": "x" * (7 * MIB)}}))
     outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(log)])
     assert outcome.success
     assert log.runs == []
@@ -156,7 +134,9 @@ async def test_arguments_over_the_limit_are_an_error_for_the_model(workspace: Pa
 
 async def test_calls_of_one_reply_over_the_limit_are_left_out(workspace: Path, autojump_clock: MockClock) -> None:
     log = Log()
-    world = Raw(reply_with(*({"id": f"c{number}", "name": "probe", "arguments": None} for number in range(20_000))))
+    world = RawModel(
+        reply_with(*({"id": f"c{number}", "name": "probe", "arguments": None} for number in range(20_000)))
+    )
     outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(log)])
     assert outcome.success
     assert len(log.runs) == MAX_CALLS - 1
@@ -167,7 +147,7 @@ async def test_calls_of_one_reply_over_the_limit_are_left_out(workspace: Path, a
 
 @pytest.mark.parametrize("field", ["name", "id"])
 async def test_name_or_id_of_megabytes_is_in_no_request(field: str, workspace: Path, autojump_clock: MockClock) -> None:
-    world = Raw(reply_with({"id": "a", "name": "probe", "arguments": {}, field: "n" * (3 * MIB)}))
+    world = RawModel(reply_with({"id": "a", "name": "probe", "arguments": {}, field: "n" * (3 * MIB)}))
     outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     assert outcome.success
     assert max(world.sizes) < 64 * KIB
@@ -179,7 +159,7 @@ async def test_events_of_large_texts_and_calls_are_small(workspace: Path) -> Non
     spoken = msgspec.json.encode(
         {"content": text, "tool_calls": [call, {"id": "b", "name": "probe", "arguments": {"text": text}}]}
     )
-    world = Raw(spoken, thinking=0.0)
+    world = RawModel(spoken, thinking=0.0)
     await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     posted = [len(msgspec.json.encode(exchange.body)) for exchange in world.asked("event")]
     # The ninth reports the compaction.
@@ -189,7 +169,7 @@ async def test_events_of_large_texts_and_calls_are_small(workspace: Path) -> Non
 
 async def test_report_of_megabytes_is_cut(workspace: Path, autojump_clock: MockClock) -> None:
     said = msgspec.json.encode({"content": "x" * (5 * MIB) + ". The job is complete.", "finish_reason": "stop"})
-    world = Raw(said)
+    world = RawModel(said)
     outcome = await run_job(world.config(workspace), transport=world, tools=[])
     assert outcome.success
     assert len(world.reports[0]["message"]) <= limits.MAX_KEPT_OUTPUT_BYTES + len("...")
@@ -202,7 +182,7 @@ async def test_turns_that_compaction_cannot_shorten_are_left_out_with_a_note(
     turn: list[dict[str, Any]] = [
         {"id": "i" * 4_000, "name": "probe", "arguments": {"text": "x"}} for _ in range(MAX_CALLS)
     ]
-    world = Raw(*(reply_with(*turn) for _ in range(8)))
+    world = RawModel(*(reply_with(*turn) for _ in range(8)))
     outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(Log())])
     assert outcome.success
     assert max(world.sizes) <= limits.MAX_REQUEST_BYTES

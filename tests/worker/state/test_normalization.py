@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzz.foreign import JSON
+from support.raw_model import RawModel, reply_with
 from support.tools import Log, Probe
 from support.wire_rules import assert_well_formed
 from trioworker import run_job
@@ -161,28 +162,16 @@ def test_merged_beginning_is_the_same_in_the_next_request(roles: list[wire.Role]
 # Through the job
 
 
-class Answering(SimulatedOrchestrator):
-    """A model that makes these calls at once, and then ends the job."""
-
-    def __init__(self, *calls: dict[str, Any]) -> None:
-        super().__init__([say(None), DONE])
-        self._reply = {"content": "", "tool_calls": list(calls), "finish_reason": "tool_calls"}
-
-    async def think(self, exchange: Any) -> tuple[int, bytes]:
-        if len(self.conversations()) == 0:
-            return 200, msgspec.json.encode(self._reply)
-        return 200, msgspec.json.encode(wire.Reply(content="The job is complete.", finish_reason="stop"))
-
-
 async def test_request_after_calls_with_invalid_names_and_arguments_is_valid(
     workspace: Path, autojump_clock: MockClock
 ) -> None:
-    world = Answering(
+    calls = reply_with(
         {"id": "a", "name": "functions.shell", "arguments": {}},
         {"id": "b", "name": "", "arguments": None},
         {"id": "c", "name": "probe", "arguments": []},
         {"id": "d", "name": "probe", "arguments": '{"text": "x"}'},
     )
+    world = RawModel(calls)
     log = Log()
     outcome = await run_job(world.config(workspace), transport=world, tools=[Probe(log)])
     assert outcome.success
