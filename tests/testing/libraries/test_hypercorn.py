@@ -61,6 +61,9 @@ class ServerScenario(Scenario):
 
     async def check(self) -> None:
         await run_beside([], [self.get], [self.serve])
+        self.check_closed()
+
+    def check_closed(self) -> None:
         assert not self.network.open_sockets, f"not closed: {self.network.open_sockets}"
         assert not self.running
 
@@ -69,14 +72,17 @@ class NextClient(ServerScenario):
     """A client that is cancelled: the server goes on to serve another, and the next one."""
 
 
-class NextClientOfHTTP2(ServerScenario):
-    """The same with HTTP/2."""
+class ClientOfHTTP2(ServerScenario):
+    """A client of HTTP/2 that is cancelled: its connection and its streams end."""
 
     http2 = True
 
     async def body(self) -> None:
         self.start()
         await run_beside([self.get], [], [self.serve])
+
+    async def check(self) -> None:
+        self.check_closed()
 
 
 class StoppedServer(ServerScenario):
@@ -134,7 +140,7 @@ class ClientDoesNotRead(StoppedServer):
         self.stop.cancel()
 
 
-SCENARIOS = [kind() for kind in (NextClient, NextClientOfHTTP2, StoppedServer, ClientDoesNotRead)]
+SCENARIOS = [kind() for kind in (NextClient, ClientOfHTTP2, StoppedServer, ClientDoesNotRead)]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)

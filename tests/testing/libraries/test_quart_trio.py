@@ -29,7 +29,7 @@ class AppScenario(Scenario):
 
     async def body(self) -> None:
         self.start()
-        await run_beside([self.get], [self.get], [self.serve])
+        await run_beside([self.get], [], [self.serve])
 
     def start(self) -> None:
         self.network = MemoryNetwork().install()
@@ -104,10 +104,6 @@ class Streams(AppScenario):
     """The same with a body that is made while it is sent."""
 
     path = "/stream"
-
-    async def body(self) -> None:
-        self.start()
-        await run_beside([self.get], [], [self.serve])
 
 
 class StoppedServer(AppScenario):
