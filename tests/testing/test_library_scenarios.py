@@ -44,5 +44,5 @@ def test_repaired_defect_is_reported() -> None:
             self.held = False
             await trio.sleep(1)
 
-    with pytest.raises(AssertionError, match="repaired: trio .* remove the defect"):
+    with pytest.raises(AssertionError, match=r"repaired: trio .* remove the defect"):
         verify(Repaired())
