@@ -1,7 +1,7 @@
 """Runs some functions so that a cancel from outside reaches only a part of them.
 
-A matrix with named scopes cancels each only at its own checkpoints. Here, it cancels the victims at those of the others,
-too: just when another gives back what a victim waits for.
+A matrix with named scopes cancels each only at its own checkpoints. Here, the victims are cancelled at those of the
+others, too: just when another gives back what a victim waits for.
 """
 
 from __future__ import annotations
