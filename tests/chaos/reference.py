@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from trioworker.testing import call, reply, say
+from typing import TYPE_CHECKING
 
-FOLLOW_UP = "Keep the tabs, too."
-FOLLOW_UP_AT = 4.0
-"""Seconds after the start."""
+from support.tools import Log, Look, Probe, ProbeParameters
+from trioworker.testing import SimulatedJob, call, reply, say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trioworker import AnyTool
+    from trioworker.testing import SimulatedRun
 
 TURNS = (
     reply(call("probe", text="a", seconds=1.5), text="I start with a."),
@@ -32,3 +37,25 @@ arguments to coerce, invalid arguments, and a closing text that leaves the repor
 ANSWER = '{\n  "did": "last"\n}'
 CALLS = {*"abcdefhijklmnpqrstuvw", "last"}
 """The calls that run, each once unless it is interrupted."""
+
+
+def reference_job(tools: Sequence[AnyTool] | None = None) -> SimulatedJob:
+    """The job, with its own tools or others."""
+    log = Log()
+    return SimulatedJob(
+        TURNS,
+        tools=[Probe(log), Look(log)] if tools is None else tools,
+        follow_ups={4.0: "Keep the tabs, too."},
+        answer=ANSWER,
+        invariant=_does_everything,
+    )
+
+
+def _does_everything(run: SimulatedRun) -> None:
+    if run.orchestrator.reports and run.orchestrator.reports[0]["success"]:
+        done = {
+            tool_run.parameters.text
+            for tool_run in run.tool_runs
+            if tool_run.ended is not None and isinstance(tool_run.parameters, ProbeParameters)
+        }
+        assert done >= CALLS, f"answered without having done {sorted(CALLS - done)}"

@@ -1,7 +1,7 @@
 """What holds of any job of a real worker, whatever happened to it.
 
 It is checked from outside: by what passed through the proxy, what the orchestrator knows, what the tools did to the
-workspace, and which processes are left. `chaos/invariants.py` checks simulated jobs.
+workspace, and which processes are left. `trioworker.testing.assert_invariants` checks simulated jobs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from support.wire_rules import changed_events, conversation_errors
+from trioworker.testing.simulation.wire_rules import changed_events, conversation_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,44 +13,99 @@ if TYPE_CHECKING:
     from trioworker.testing.matrix.targets import cancel_target
     from trioworker.testing.script import DONE, Turn, call, reply, say
     from trioworker.testing.simulated_orchestrator import SimulatedOrchestrator
+    from trioworker.testing.simulation.checks import CheckedPlan, cancel_points, check_plans, shrink
+    from trioworker.testing.simulation.invariants import assert_invariants
+    from trioworker.testing.simulation.job import SimulatedJob, SimulatedRun
+    from trioworker.testing.simulation.plan import Plan
+    from trioworker.testing.simulation.planned_faults import (
+        Cancel,
+        ClockJump,
+        Freeze,
+        Kill,
+        Outage,
+        Signal,
+        SlowNames,
+        Supersede,
+    )
+    from trioworker.testing.simulation.random_plans import random_plans
+    from trioworker.testing.simulation.recorded_tools import ToolRun
+    from trioworker.testing.simulation.simulate import simulate
     from trioworker.testing.steps import ActorSteps, Steps
 
 _HOMES = {
     "DONE": "script",
     "ActorSteps": "steps",
+    "Cancel": "simulation.planned_faults",
     "CancelMatrixError": "matrix.report",
     "CancelMatrixReport": "matrix.report",
+    "CheckedPlan": "simulation.checks",
+    "ClockJump": "simulation.planned_faults",
     "Exchange": "exchange",
     "Failure": "matrix.report",
     "Fault": "faults",
+    "Freeze": "simulation.planned_faults",
+    "Kill": "simulation.planned_faults",
+    "Outage": "simulation.planned_faults",
+    "Plan": "simulation.plan",
+    "Signal": "simulation.planned_faults",
+    "SimulatedJob": "simulation.job",
     "SimulatedOrchestrator": "simulated_orchestrator",
+    "SimulatedRun": "simulation.job",
+    "SlowNames": "simulation.planned_faults",
     "Steps": "steps",
+    "Supersede": "simulation.planned_faults",
+    "ToolRun": "simulation.recorded_tools",
     "Turn": "script",
+    "assert_invariants": "simulation.invariants",
     "call": "script",
     "cancel_matrix": "matrix.api",
+    "cancel_points": "simulation.checks",
     "cancel_target": "matrix.targets",
+    "check_plans": "simulation.checks",
     "must_be_closed": "matrix.resources",
+    "random_plans": "simulation.random_plans",
     "reply": "script",
     "say": "script",
+    "shrink": "simulation.checks",
+    "simulate": "simulation.simulate",
 }
 
 __all__ = [
     "DONE",
     "ActorSteps",
+    "Cancel",
     "CancelMatrixError",
     "CancelMatrixReport",
+    "CheckedPlan",
+    "ClockJump",
     "Exchange",
     "Failure",
     "Fault",
+    "Freeze",
+    "Kill",
+    "Outage",
+    "Plan",
+    "Signal",
+    "SimulatedJob",
     "SimulatedOrchestrator",
+    "SimulatedRun",
+    "SlowNames",
     "Steps",
+    "Supersede",
+    "ToolRun",
     "Turn",
+    "assert_invariants",
     "call",
     "cancel_matrix",
+    "cancel_points",
     "cancel_target",
+    "check_plans",
     "must_be_closed",
+    "random_plans",
     "reply",
     "say",
+    "shrink",
+    "simulate",
 ]
 
 

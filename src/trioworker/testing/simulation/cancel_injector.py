@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from chaos.plan import ACTORS
+from trioworker.testing.simulation.planned_faults import ACTORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from chaos.plan import Cancel
-    from trioworker import RunningJob
+    from trioworker.testing.simulation.planned_faults import Cancel
+    from trioworker.worker.lifecycle import RunningJob
 
 RUNAWAY_STEPS = 200_000
 """Steps after which a run is considered endless."""
@@ -35,6 +35,7 @@ class CancelInjector(trio.abc.Instrument):
         self._total = 0
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Count the step of an actor, and cancel it if that is planned."""
         self._total += 1
         if self._total > RUNAWAY_STEPS and not self.runaway and self.job is not None:
             self.runaway = True
@@ -49,6 +50,7 @@ class CancelInjector(trio.abc.Instrument):
             self.job.actors[name].cancel()
 
     def task_exited(self, task: trio.lowlevel.Task) -> None:
+        """Forget a task."""
         self._actors.pop(task, None)
 
     def _actor_of(self, task: trio.lowlevel.Task) -> str | None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import trio
 
 if TYPE_CHECKING:
-    from chaos.plan import Kill
+    from collections.abc import Iterable
+
+    from trioworker.testing.simulation.planned_faults import Kill
 
 
 class Killed(BaseException):
@@ -15,16 +17,24 @@ class Killed(BaseException):
 
 
 class Disk:
-    """What outlives the process. `content` is what was written, of which the first `synced` bytes are safe."""
+    """What outlives the process.
 
-    def __init__(self) -> None:
+    Attributes:
+        content: what was written, of which the first `synced` bytes survive a crash of the machine.
+        writes: how many there were, over all processes.
+        killed: whether the process was killed.
+        lost_power: whether the machine crashed, too.
+        open: the number of journals that the process has open.
+    """
+
+    def __init__(self, kills: Iterable[Kill] = ()) -> None:
         self.content = bytearray()
         self.synced = 0
         self.writes = 0
-        self.kills: list[Kill] = []
         self.killed = False
         self.lost_power = False
         self.open = 0
+        self._kills = {kill.write: kill for kill in reversed(list(kills))}
 
     def start_process(self) -> None:
         """Let the next process use the disk."""
@@ -38,8 +48,9 @@ class Disk:
             raise Killed
 
     def write(self, data: bytes) -> None:
+        """Append data, unless a kill comes before its end."""
         self.check_alive()
-        kill = next((kill for kill in self.kills if kill.write == self.writes), None)
+        kill = self._kills.get(self.writes)
         self.writes += 1
         if kill is None:
             self.content += data
@@ -60,9 +71,11 @@ class DiskStorage:
         disk.open += 1
 
     def append(self, data: bytes) -> None:
+        """Add `data` at the end."""
         self._disk.write(data)
 
     async def sync(self) -> None:
+        """Return once everything appended so far survives a crash of the machine."""
         self._disk.check_alive()
         size = len(self._disk.content)
         await trio.lowlevel.checkpoint()
@@ -70,7 +83,9 @@ class DiskStorage:
         self._disk.synced = max(self._disk.synced, size)
 
     def cut(self, size: int) -> None:
+        """Remove what follows the first `size` bytes."""
         del self._disk.content[size:]
 
     def close(self) -> None:
+        """Close the journal."""
         self._disk.open -= 1

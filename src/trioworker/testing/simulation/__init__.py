@@ -1,0 +1,1 @@
+"""A whole job in virtual time under planned faults, process after process, and what must hold afterwards."""

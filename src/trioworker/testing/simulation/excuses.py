@@ -1,0 +1,65 @@
+"""What the faults of a run excuse: a job that failed, and a report that didn't arrive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trioworker.supervision.actor import MAX_RESTARTS
+from trioworker.testing.simulation.planned_faults import ClockJump, Freeze, Kill, Outage, SlowNames
+from trioworker.testing.simulation.world import LOOKUP_SECONDS, is_final
+from trioworker.worker.client.retries import BACKOFF_LIMIT
+
+if TYPE_CHECKING:
+    from trioworker.testing.simulation.job import SimulatedRun
+
+BOOTSTRAP = frozenset({"job", "credentials"})
+"""The requests of the first contact."""
+
+
+def frozen_seconds(run: SimulatedRun) -> float:
+    """How long the processes were frozen."""
+    return sum(fault.seconds for fault in run.fired if isinstance(fault, Freeze))
+
+
+def may_fail(run: SimulatedRun) -> bool:
+    """Whether a fault made success impossible: a final refusal, several malformed bodies, too many cancels, a stop."""
+    garbage = 0
+    for exchange in run.orchestrator.exchanges:
+        if exchange.fault is None or not (exchange.is_for_the_model or exchange.path in BOOTSTRAP):
+            continue
+        if exchange.fault.kind == "status" and is_final(exchange.fault.status):
+            return True
+        garbage += exchange.fault.kind in {"garbage", "delay"}
+        if exchange.path in BOOTSTRAP and run.plan.of(Outage):
+            # The bootstrap has 60 s, which an outage and another fault use up together.
+            return True
+    too_many_cancels = any(count > MAX_RESTARTS for count in run.cancelled.values())
+    return garbage >= 2 or too_many_cancels or _machine_may_end_it(run)
+
+
+def _machine_may_end_it(run: SimulatedRun) -> bool:
+    """Whether it was stopped, frozen for longer than its time, or resumed by a clock that was set forward."""
+    booted_anew = any(fault.power for fault in run.plan.all_of(Kill))
+    set_forward = any(fault.seconds > 0 for fault in run.plan.all_of(ClockJump))
+    frozen_too_long = frozen_seconds(run) > run.config.timeout / 2
+    return run.signalled_at is not None or frozen_too_long or (booted_anew and set_forward)
+
+
+def report_may_fail(run: SimulatedRun) -> bool:
+    """Whether a fault outlasted a shutdown that had only the grace; the next start of the same command reports."""
+    outages = run.plan.all_of(Outage)
+    if any(fault.at + fault.seconds + BACKOFF_LIMIT > run.ended_at for fault in outages):
+        return True
+    if run.signalled_in_vain or run.frozen_at_the_end:
+        return True
+    grace = run.config.grace
+    began = run.signalled_at
+    if began is None and run.plan.of(Kill) and run.plan.of(ClockJump):
+        # After a boot, a wall clock that was set forward leaves the job no time.
+        began = run.ended_at - grace
+    if began is None:
+        return False
+    names = run.plan.all_of(SlowNames)
+    return any(fault.at + fault.seconds + LOOKUP_SECONDS > began for fault in names) or any(
+        exchange.fault and exchange.at > began - grace for exchange in run.orchestrator.exchanges
+    )

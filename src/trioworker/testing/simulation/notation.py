@@ -1,0 +1,85 @@
+"""The notation of faults in a plan's text, such as `cancel:reasoner:20` and `cut:12`."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, get_args
+
+from trioworker.testing.faults import Fault, FaultKind
+from trioworker.testing.simulation.planned_faults import (
+    Cancel,
+    ClockJump,
+    Freeze,
+    Kill,
+    Outage,
+    Signal,
+    SlowNames,
+    Supersede,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trioworker.testing.simulation.planned_faults import PlannedFault
+
+REQUEST_FAULTS: tuple[FaultKind, ...] = get_args(FaultKind)
+
+_CLASSES: dict[str, type[Any]] = {
+    "cancel": Cancel,
+    "outage": Outage,
+    "kill": Kill,
+    "names": SlowNames,
+    "signal": Signal,
+    "freeze": Freeze,
+    "clock": ClockJump,
+    "supersede": Supersede,
+}
+_NAMES = {fault: name for name, fault in _CLASSES.items()}
+_PARSERS: dict[str, Callable[[str], object]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": lambda text: bool(int(text)),
+}
+"""By the annotation of a field."""
+
+
+def format_fault(fault: PlannedFault) -> str:
+    """The text of a fault."""
+    if isinstance(fault, Fault):
+        value = {"status": [fault.status], "delay": [fault.delay]}.get(fault.kind, [])
+        parts = [fault.kind, fault.request, *value]
+    else:
+        values = [getattr(fault, field.name) for field in fields(fault)]
+        parts = [_NAMES[type(fault)], *(int(value) if isinstance(value, bool) else value for value in values)]
+    return ":".join(map(str, parts))
+
+
+def parse_fault(text: str) -> PlannedFault:
+    """The fault of a text.
+
+    Raises:
+        ValueError: the text is not a fault.
+    """
+    name, *values = text.split(":")
+    try:
+        if name in REQUEST_FAULTS:
+            return _parse_request_fault(name, *values)
+        fault = _CLASSES[name]
+        parsed = [_PARSERS[field.type](value) for field, value in zip(fields(fault), values, strict=True)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{text!r} is not a fault; a plan is as a failure prints it: '7 cut:12 kill:40:50:1'"
+        ) from error
+    return fault(*parsed)
+
+
+def _parse_request_fault(kind: FaultKind, request: str, value: str | None = None) -> Fault:
+    more: dict[str, Any] = {}
+    if kind == "status":
+        more["status"] = int(value or "")
+    elif kind == "delay":
+        more["delay"] = float(value or "")
+    elif value is not None:
+        raise ValueError(f"{kind} has no value")
+    return Fault(kind=kind, request=int(request), **more)

@@ -1,0 +1,127 @@
+"""The faults of a plan, besides those of single requests (`trioworker.testing.Fault`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trioworker.testing.faults import Fault
+from trioworker.worker.lifecycle import EXECUTOR, POLLER, REASONER, SHIPPER
+
+ACTORS = (POLLER, REASONER, EXECUTOR, SHIPPER)
+"""The names of a job's actors."""
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """An actor is cancelled.
+
+    Attributes:
+        actor: `prompt-poller`, `reasoner`, `tool-executor` or `event-shipper`.
+        step: at which of its awaits, counted from 0 over all its incarnations and all processes.
+
+    Raises:
+        ValueError: no actor has that name.
+    """
+
+    actor: str
+    step: int
+
+    def __post_init__(self) -> None:
+        if self.actor not in ACTORS:
+            raise ValueError(f"no actor is named {self.actor!r}; the actors are {', '.join(ACTORS)}")
+
+
+@dataclass(frozen=True)
+class Outage:
+    """Every connection is refused for a while.
+
+    Attributes:
+        at: seconds after the start of the job.
+        seconds: how long the outage lasts.
+    """
+
+    at: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Kill:
+    """The process is killed within a write to its journal, and another one resumes the job.
+
+    Attributes:
+        write: the number of the write, from 0 over the whole run.
+        percent: how much of its bytes are written before.
+        power: whether the machine fails, too: what was not synced is lost.
+    """
+
+    write: int
+    percent: int = 100
+    power: bool = False
+
+
+@dataclass(frozen=True)
+class SlowNames:
+    """A name server is down: each request waits 5 s for a lookup before it is sent.
+
+    Attributes:
+        at: seconds after the start of the job.
+        seconds: how long it is down.
+    """
+
+    at: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Signal:
+    """The process gets SIGTERM, if one runs then.
+
+    Attributes:
+        at: seconds after the start of the job.
+    """
+
+    at: float
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """The process is frozen for a while: all its deadlines and everything that it waits for come late.
+
+    The virtual clock jumps, so everything is late at once, which is harder than a real freeze.
+
+    Attributes:
+        at: seconds after the start of the job.
+        seconds: how long the process is frozen.
+    """
+
+    at: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ClockJump:
+    """The wall clock is set.
+
+    Attributes:
+        at: seconds after the start of the job.
+        seconds: how far forward; negative to set it back.
+    """
+
+    at: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Supersede:
+    """Another start asks for the job and disappears, so that the next start resumes it.
+
+    Attributes:
+        at: seconds after the start of the job.
+    """
+
+    at: float
+
+
+TimedFault = Signal | Freeze | Supersede
+"""Faults that a task of the simulation causes at their time."""
+PlannedFault = Fault | Cancel | Outage | Kill | SlowNames | ClockJump | TimedFault

@@ -1,0 +1,132 @@
+"""One process of a simulated run: a trio program with a clock of its own, which a kill may end."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+from trio.testing import MockClock
+
+from trioworker.errors import SupersededError, WorkerError
+from trioworker.protocol import wire
+from trioworker.testing.matrix.scheduling import seed_scheduling
+from trioworker.testing.simulation.cancel_injector import CancelInjector
+from trioworker.testing.simulation.disk import DiskStorage, Killed
+from trioworker.testing.simulation.planned_faults import Cancel, Freeze, Signal, Supersede
+from trioworker.testing.simulation.recorded_tools import recorded
+from trioworker.worker.api import open_job
+from trioworker.worker.cancellation import StopRequest
+from trioworker.worker.state.journal import Journal, check_owner
+
+if TYPE_CHECKING:
+    from trioworker.testing.simulation.planned_faults import TimedFault
+    from trioworker.testing.simulation.job import SimulatedRun
+
+WORKSPACE = Path("/")
+"""Simulated tools use no files, so any directory will do."""
+
+
+class SimulatedProcess:
+    """One process of a run."""
+
+    def __init__(self, run: SimulatedRun) -> None:
+        self._run = run
+        self._world = run.orchestrator
+        self._clock = MockClock(autojump_threshold=0)
+        self._stop = StopRequest()
+        self._cancel_injector = CancelInjector(run.plan.all_of(Cancel), run.steps)
+
+    def run(self) -> bool:
+        """Run it. Returns whether it was the last one: it wasn't killed, and no other start had the job."""
+        run, injector = self._run, self._cancel_injector
+        run.was_signalled_last = False
+        self._world.epoch -= self._clock.current_time()
+        seed_scheduling(run.plan.seed + run.starts)
+        try:
+            trio.run(self._main, clock=self._clock)
+        except Killed:
+            return False
+        except BaseExceptionGroup as group:
+            if group.split((Killed, SupersededError))[1] is not None:
+                raise
+            return False
+        finally:
+            self._world.epoch += self._clock.current_time()
+            run.ended_at = self._world.epoch
+            run.cancelled += injector.cancelled
+            run.runaway = run.runaway or injector.runaway
+            if injector.job is not None:
+                run.restarts += Counter({name: actor.restarts for name, actor in injector.job.actors.items()})
+        return True
+
+    async def _main(self) -> None:
+        self._world.contacted = trio.Event()
+        before = trio.lowlevel.current_statistics().tasks_living
+        try:
+            async with trio.open_nursery() as nursery:
+                for at, text in self._run.job.follow_ups.items():
+                    nursery.start_soon(self._send_follow_up, at, text)
+                for fault in self._run.plan.all_of(Signal, Freeze, Supersede):
+                    nursery.start_soon(self._cause, fault)
+                await self._work()
+                nursery.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            refused, rest = group.split(WorkerError)
+            if rest is not None or refused is None or refused.split(SupersededError)[0] is not None:
+                raise
+            self._run.error = str(refused.exceptions[0])
+        self._run.tasks_left = trio.lowlevel.current_statistics().tasks_living - before
+
+    async def _work(self) -> None:
+        run, world = self._run, self._world
+        journal = Journal(DiskStorage(run.disk), bytes(run.disk.content))
+        check_owner(journal, run.config.job_id)
+        async with open_job(
+            run.config,
+            transport=world,
+            tools=recorded(run.job.tools, run.tool_runs, world.now),
+            instruments=[self._cancel_injector],
+            stop=self._stop,
+            rng=random.Random(run.plan.seed),  # noqa: S311 - to repeat runs, not for secrets
+            journal=journal,
+            clocks=world.clocks,
+        ) as job:
+            self._cancel_injector.job = job
+            run.outcome = await job.wait()
+
+    async def _send_follow_up(self, at: float, text: str) -> None:
+        if await self._sleep_until(at):
+            self._world.prompts.append(wire.Prompt(content=text))
+
+    async def _cause(self, fault: TimedFault) -> None:
+        """Cause a fault at its time, unless that has passed."""
+        if not await self._sleep_until(fault.at):
+            return
+        run, world = self._run, self._world
+        run.fired.append(fault)
+        match fault:
+            case Signal():
+                run.signalled_at = world.now()
+                run.was_signalled_last = True
+                run.signalled_in_vain = world.is_reporting_in_vain()
+                self._stop.request("stopped by SIGTERM")
+            case Freeze(seconds=seconds):
+                job = self._cancel_injector.job
+                is_ending = job is not None and job.job.decided is not None
+                run.frozen_at_the_end = run.frozen_at_the_end or is_ending or self._stop.reason is not None
+                self._clock.jump(seconds)
+            case Supersede():
+                world.supersede()
+
+    async def _sleep_until(self, at: float) -> bool:
+        """Wait until `at` seconds after the start of the job. Returns False if that has passed."""
+        # While a thread cleans up after an earlier process, the clock would jump to the time of what is planned.
+        await self._world.contacted.wait()
+        left = at - self._world.now()
+        if left < 0:
+            return False
+        await trio.sleep(left)
+        return True

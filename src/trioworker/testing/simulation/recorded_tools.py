@@ -1,0 +1,119 @@
+"""Records when the calls of tools start and end, and which of them swallow a cancel."""
+
+from __future__ import annotations
+
+import math
+import types
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import outcome
+import trio
+
+from trioworker.worker.tools.base import Tool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator, Iterable
+
+    from trioworker.worker.tools.base import AnyTool, Parameters, ToolContext
+
+MAX_CANCELS = 1000
+"""How often one call may be cancelled; a call that catches more is an endless loop, which is ended."""
+
+
+@dataclass
+class ToolRun:
+    """One run of a tool.
+
+    Attributes:
+        tool: the name of the tool.
+        parameters: its parameters.
+        started: seconds after the start of the job.
+        ended: the same; None if it was cancelled, or still runs.
+        cancelled: whether it was cancelled.
+        swallowed: whether it was cancelled, and nevertheless returned, failed, or continued without end.
+    """
+
+    tool: str
+    parameters: Parameters
+    started: float
+    ended: float | None = None
+    cancelled: bool = False
+    swallowed: bool = False
+
+    def __str__(self) -> str:
+        fields = ", ".join(f"{name}={getattr(self.parameters, name)!r}" for name in self.parameters.__struct_fields__)
+        return f"{self.tool}({fields})"
+
+
+def recorded(tools: Iterable[AnyTool], runs: list[ToolRun], now: Callable[[], float]) -> list[AnyTool]:
+    """The tools, which add their runs to `runs`. What is not a tool stays as it is: the worker says what is wrong."""
+    return [_RecordedTool(tool, runs, now) if isinstance(tool, Tool) else tool for tool in tools]
+
+
+class _RecordedTool(Tool[Any]):
+    def __init__(self, tool: AnyTool, runs: list[ToolRun], now: Callable[[], float]) -> None:
+        self._tool = tool
+        self._runs = runs
+        self._now = now
+        for attribute in ("name", "description", "parameters", "timeout", "reads_only"):
+            if hasattr(tool, attribute):
+                setattr(self, attribute, getattr(tool, attribute))
+
+    def time_limit(self, parameters: Any) -> float:
+        return self._tool.time_limit(parameters)
+
+    async def run(self, parameters: Any, context: ToolContext) -> object:
+        run = ToolRun(self.name, parameters, self._now())
+        self._runs.append(run)
+        call = _Call(self._tool.run(parameters, context))
+        try:
+            return await call.result()
+        except trio.Cancelled:
+            run.cancelled = True
+            raise
+        finally:
+            if not run.cancelled:
+                run.ended = self._now()
+                run.swallowed = call.is_endless or (
+                    call.was_cancelled and trio.current_effective_deadline() == -math.inf
+                )
+
+
+class _Call:
+    """Runs a coroutine, and sees which of its awaits were cancelled.
+
+    Attributes:
+        was_cancelled: whether its last await was.
+        is_endless: it was ended, since it caught `MAX_CANCELS` cancels.
+    """
+
+    def __init__(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        self.was_cancelled = False
+        self.is_endless = False
+        self._coroutine = coroutine
+        self._cancels = 0
+
+    @types.coroutine
+    def result(self) -> Generator[Any, Any, object]:
+        received: Any = None
+        try:
+            while not self.is_endless:
+                try:
+                    message = self._coroutine.send(received)
+                except StopIteration as end:
+                    return end.value
+                received = yield message
+                self._observe(received)
+            return None
+        finally:
+            # A tool that catches everything doesn't even let itself be closed.
+            with suppress(RuntimeError):
+                self._coroutine.close()
+
+    def _observe(self, received: Any) -> None:
+        """`received` is what trio sends to a task that it resumes."""
+        self.was_cancelled = isinstance(received, outcome.Error) and isinstance(received.error, trio.Cancelled)
+        self._cancels += self.was_cancelled
+        self.is_endless = self._cancels > MAX_CANCELS

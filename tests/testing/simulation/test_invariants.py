@@ -1,0 +1,187 @@
+"""Defects in a user's job are caught, and the message repeats the run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from support.weather import Measure, NoParameters, weather_job
+from trioworker.testing import Fault, Kill, Plan, SimulatedJob, assert_invariants, call, cancel_points, say, simulate
+from trioworker.testing.simulation.wire_rules import conversation_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trioworker import ToolContext
+    from trioworker.testing import SimulatedRun
+
+
+def broken_by(job: Callable[[], SimulatedJob], plan: Plan) -> str:
+    try:
+        assert_invariants(simulate(job, plan))
+    except AssertionError as error:
+        return str(error)
+    return ""
+
+
+def first_broken(job: Callable[[], SimulatedJob]) -> tuple[Plan, str]:
+    """The first plan of the cancel matrix that breaks an invariant, with the message."""
+    for plan in cancel_points(job):
+        if message := broken_by(job, plan):
+            return plan, message
+    raise AssertionError("no defect was caught")
+
+
+def leaving_a_task() -> SimulatedJob:
+    class Leaving(Measure):
+        async def run(self, parameters: NoParameters, context: ToolContext) -> object:
+            trio.lowlevel.spawn_system_task(trio.sleep, 3600)
+            return await super().run(parameters, context)
+
+    return weather_job(Leaving())
+
+
+def test_tool_that_leaves_a_task_is_caught_and_the_message_repeats_the_run() -> None:
+    with pytest.raises(AssertionError) as caught:
+        assert_invariants(simulate(leaving_a_task, [Fault.cut(request=12)], seed=3))
+    assert str(caught.value) == "1 tasks are left\nrepeat: simulate(leaving_a_task, '3 cut:12')"
+
+
+def swallowing(*, endless: bool) -> SimulatedJob:
+    class Swallowing(Measure):
+        async def run(self, parameters: NoParameters, context: ToolContext) -> object:
+            while True:
+                try:
+                    return await super().run(parameters, context)
+                except trio.Cancelled:  # the defect
+                    if not endless:
+                        return {"celsius": 0}
+
+    return weather_job(Swallowing())
+
+
+@pytest.mark.parametrize("endless", [False, True])
+def test_tool_that_swallows_a_cancel_is_caught(*, endless: bool) -> None:
+    plan, message = first_broken(lambda: swallowing(endless=endless))
+    assert "the tool measure() swallowed a cancel" in message
+    assert "tool-executor" in str(plan)
+
+
+def test_own_time_limit_of_a_tool_is_not_taken_for_a_swallowed_cancel() -> None:
+    class Limited(Measure):
+        async def run(self, parameters: NoParameters, context: ToolContext) -> object:
+            with trio.move_on_after(0.5):
+                await trio.sleep(5)
+            return await super().run(parameters, context)
+
+    for plan in cancel_points(lambda: weather_job(Limited())):
+        assert broken_by(lambda: weather_job(Limited()), plan) == ""
+
+
+def losing_an_effect() -> SimulatedJob:
+    written: list[int] = []
+
+    class Losing(Measure):
+        def __init__(self) -> None:
+            self._unwritten: list[int] = []
+
+        async def run(self, parameters: NoParameters, context: ToolContext) -> object:
+            if not self._unwritten:  # the defect: an interrupted call leaves this behind, and the next one writes nothing
+                self._unwritten.append(21)
+                result = await super().run(parameters, context)
+                written.append(self._unwritten.pop())
+                return result
+            return {"celsius": 21}
+
+    def has_written(run: SimulatedRun) -> None:
+        if run.orchestrator.reports and run.orchestrator.reports[0]["success"]:
+            assert written == [21], f"wrote {written}"
+
+    return weather_job(Losing(), invariant=has_written)
+
+
+def test_lost_effect_is_caught_by_the_invariant_of_the_job() -> None:
+    assert broken_by(losing_an_effect, Plan()) == ""
+    plan, message = first_broken(losing_an_effect)
+    assert message == f"wrote []\nrepeat: simulate(losing_an_effect, '{plan}')"
+
+
+def test_tool_whose_result_depends_on_a_cancel_is_caught_by_the_script() -> None:
+    class Forgetful(Measure):
+        def __init__(self) -> None:
+            self._calls = 0
+
+        async def run(self, parameters: NoParameters, context: ToolContext) -> object:
+            self._calls += 1
+            await super().run(parameters, context)
+            return {"celsius": 22 - self._calls}
+
+    _, message = first_broken(lambda: weather_job(Forgetful()))
+    assert message.startswith("failed without a reason in the plan:")
+
+
+def test_wrong_answer_is_caught() -> None:
+    def job() -> SimulatedJob:
+        return SimulatedJob([say("The job is complete: 20.")], answer="The job is complete: 21.")
+
+    assert "answered 'The job is complete: 20.'" in broken_by(job, Plan())
+
+
+def test_job_that_fails_without_a_fault_is_caught() -> None:
+    assert "failed without a reason" in broken_by(lambda: SimulatedJob([call("nothing")]), Plan())
+
+
+def test_job_that_fails_because_of_a_fault_breaks_no_invariant() -> None:
+    plan = Plan(0, (Fault.status(400, path="llm"),))
+    assert broken_by(weather_job, plan) == ""
+    assert not simulate(weather_job, plan).orchestrator.reports[0]["success"]
+
+
+def test_invariant_without_a_message_is_named() -> None:
+    def wrong(run: SimulatedRun) -> None:
+        raise AssertionError
+
+    assert "the job's own invariant" in broken_by(lambda: weather_job(invariant=wrong), Plan(0, (Kill(5),)))
+
+
+def test_follow_up_that_comes_too_late_is_not_lost() -> None:
+    for at in (0.1, 0.9, 1.2, 2.0, 3.1, 3.2, 3.3, 99.0):
+        assert broken_by(lambda at=at: weather_job(follow_ups={at: "Thanks."}), Plan()) == "", at
+
+
+@pytest.mark.parametrize(
+    ("messages", "problem"),
+    [
+        ([{"role": "user", "content": "x"}], "starts with"),
+        ([{"role": "system", "content": ""}, {"role": "user", "content": None}], "content"),
+        (
+            [
+                {"role": "system", "content": ""},
+                {"role": "user", "content": ""},
+                {"role": "tool", "content": "", "tool_call_id": "1"},
+            ],
+            "an answer to no call",
+        ),
+        (
+            [
+                {"role": "system", "content": ""},
+                {"role": "user", "content": ""},
+                {"role": "assistant", "content": "", "tool_calls": [{"id": "1", "name": "x", "arguments": {"a": 1}}]},
+                {"role": "user", "content": ""},
+            ],
+            "calls without an answer",
+        ),
+        (
+            [
+                {"role": "system", "content": ""},
+                {"role": "user", "content": ""},
+                {"role": "assistant", "content": ""},
+            ],
+            "ends with the assistant",
+        ),
+    ],
+)
+def test_ill_formed_conversation_is_detected(messages: list[dict[str, object]], problem: str) -> None:
+    assert problem in " ".join(conversation_errors(messages))
