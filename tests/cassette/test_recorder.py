@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 import trio
 
-from chaos.disk import Disk, DiskStorage
 from support.identity import JOB_ID, TOKEN
 from support.tools import Log, Look, Probe
 from trioworker import ConfigError, open_job, run_job
 from trioworker.cassette import DivergedError, load_cassette, open_recorder, replay
 from trioworker.testing import DONE, Fault, SimulatedOrchestrator, call, reply, say
+from trioworker.testing.simulation.disk import Disk, DiskStorage
 from trioworker.worker.state.journal import Journal
 from trioworker.worker.tools.base import Parameters, Tool
 

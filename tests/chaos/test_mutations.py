@@ -165,7 +165,7 @@ def test_prompt_lost_by_a_cancel_is_caught(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(JobScopes, "poll", unshielded)
     plans = [plan for plan in cancel_points(reference_job) if "prompt-poller" in str(plan)]
-    assert is_caught(plans, "the follow-up was lost")
+    assert is_caught(plans, "the follow-up 'Keep the tabs, too.' was lost")
 
 
 def test_missing_retry_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,11 +11,11 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chaos.disk import Disk, DiskStorage
 from fuzz.foreign import JSON
 from fuzz.profile import fuzzing
 from support.identity import JOB_ID
 from trioworker.errors import ConfigError
+from trioworker.testing.simulation.disk import Disk, DiskStorage
 from trioworker.worker.state import records
 from trioworker.worker.state.journal import FORMAT_LINE, Journal, check_owner, encode_frame
 

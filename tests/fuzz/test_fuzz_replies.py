@@ -10,7 +10,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from chaos.disk import Disk, DiskStorage
 from fuzz.foreign import NESTED, encoded, reply_objects
 from fuzz.profile import fuzzing
 from support.tools import Log, Look, Probe
@@ -18,6 +17,7 @@ from support.wire_rules import assert_well_formed
 from trioworker import JobOutcome, open_job
 from trioworker.protocol import wire
 from trioworker.testing import SimulatedOrchestrator
+from trioworker.testing.simulation.disk import Disk, DiskStorage
 from trioworker.worker.state.journal import Journal
 
 if TYPE_CHECKING:

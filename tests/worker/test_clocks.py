@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from chaos.disk import Disk, DiskStorage
 from support.tools import Log, Probe
 from trioworker import open_job
 from trioworker.testing import SimulatedOrchestrator, call
+from trioworker.testing.simulation.disk import Disk, DiskStorage
 from trioworker.worker.clocks import Moment, elapsed, read_clocks
 from trioworker.worker.state.journal import Journal
 

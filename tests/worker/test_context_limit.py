@@ -9,12 +9,12 @@ import msgspec
 import pytest
 import trio
 
-from chaos.disk import Disk, DiskStorage
 from support.tools import Log, Probe
 from support.wire_rules import assert_well_formed
 from trioworker import open_job, run_job
 from trioworker.protocol import limits, wire
 from trioworker.testing import DONE, SimulatedOrchestrator, call
+from trioworker.testing.simulation.disk import Disk, DiskStorage
 from trioworker.worker.state.conversation import KEPT_TURNS, OPENING
 from trioworker.worker.state.journal import Journal
 from trioworker.worker.tools.base import Parameters, Tool

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from chaos.disk import Disk, DiskStorage
 from support.tools import Log, Probe
 from support.wire_rules import assert_well_formed
 from trioworker import open_job, run_job
 from trioworker.testing import DONE, Fault, SimulatedOrchestrator, call, reply, say
+from trioworker.testing.simulation.disk import Disk, DiskStorage
 from trioworker.worker.state.journal import Journal
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from chaos.disk import Disk, DiskStorage
 from support.program import until
 from support.tools import Log, Probe
 from trioworker import open_job, run_job
 from trioworker.supervision.actor import MAX_RESTARTS
 from trioworker.testing import DONE, Exchange, Fault, SimulatedOrchestrator, call
+from trioworker.testing.simulation.disk import Disk, DiskStorage
 from trioworker.worker.cancellation import StopRequest
 from trioworker.worker.clocks import Moment
 from trioworker.worker.state.journal import Journal

@@ -8,7 +8,6 @@ import httpx
 import pytest
 import trio
 
-from chaos.disk import Disk, DiskStorage
 from support.model import ScriptedModel
 from support.tools import Log, Probe
 from trioworker import open_job
@@ -16,6 +15,7 @@ from trioworker.errors import ReleasedError
 from trioworker.orchestrator.app import make_app
 from trioworker.orchestrator.store import Store
 from trioworker.testing import DONE, call
+from trioworker.testing.simulation.disk import Disk, DiskStorage
 from trioworker.worker.clocks import Moment
 from trioworker.worker.config import WorkerConfig
 from trioworker.worker.state.job import Job

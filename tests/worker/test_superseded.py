@@ -8,13 +8,13 @@ import httpx
 import pytest
 import trio
 
-from chaos.disk import Disk, DiskStorage
 from support.model import ScriptedModel
 from support.tools import Log, Probe
 from trioworker import RefusedError, SupersededError, open_job, run_job
 from trioworker.orchestrator.app import make_app
 from trioworker.orchestrator.store import Store
 from trioworker.testing import DONE, Fault, SimulatedOrchestrator, call
+from trioworker.testing.simulation.disk import Disk, DiskStorage
 from trioworker.worker.cancellation import StopRequest
 from trioworker.worker.config import WorkerConfig
 from trioworker.worker.state.job import Job

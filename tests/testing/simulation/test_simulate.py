@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
 from chaos.reference import reference_job
 from support.weather import ANSWER, Measure, weather_job
 from trioworker import BUILTIN_TOOLS, ConfigError
-from trioworker.testing import Fault, Kill, Outage, Plan, Signal, SimulatedJob, assert_invariants, random_plans, simulate
+from trioworker.testing import (
+    Fault,
+    Kill,
+    Outage,
+    Plan,
+    Signal,
+    SimulatedJob,
+    assert_invariants,
+    random_plans,
+    simulate,
+)
 
 
 def test_job_without_faults_ends_with_its_answer() -> None:
@@ -36,10 +48,11 @@ def test_job_that_is_killed_while_a_tool_runs_starts_no_call_twice() -> None:
 
 def test_same_plan_makes_the_same_requests() -> None:
     plan = random_plans(reference_job, [11])[0]
-    first, second = simulate(reference_job, plan), simulate(reference_job, str(plan))
-    assert [str(exchange) for exchange in first.orchestrator.exchanges] == [
-        str(exchange) for exchange in second.orchestrator.exchanges
-    ]
+    first, second = (
+        [(exchange.at, exchange.path, exchange.content, exchange.status) for exchange in run.orchestrator.exchanges]
+        for run in (simulate(reference_job, plan), simulate(reference_job, str(plan)))
+    )
+    assert first == second
 
 
 def test_seed_replaces_that_of_the_plan() -> None:
@@ -80,6 +93,14 @@ def test_builtin_tool_is_refused_since_it_is_not_simulated() -> None:
 def test_class_instead_of_a_tool_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"pass an instance: Measure\(\)"):
         simulate(lambda: SimulatedJob([], tools=[Measure]))  # type: ignore[list-item] # pyright: ignore - the defect
+
+
+def test_error_about_a_tool_names_its_class() -> None:
+    class Nameless(Measure):
+        name: ClassVar[str] = ""
+
+    with pytest.raises(ConfigError, match="Nameless: the name '' is not"):
+        simulate(lambda: weather_job(Nameless()))
 
 
 async def test_simulation_inside_of_trio_is_refused() -> None:

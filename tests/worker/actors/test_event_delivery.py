@@ -11,11 +11,10 @@ import trio
 from loguru import logger
 from trio.testing import MockClock
 
-from chaos.disk import Disk, DiskStorage, Killed
-from chaos.plan import Kill
 from support.tools import Log, Probe
 from trioworker import open_job, run_job
-from trioworker.testing import DONE, Exchange, Fault, SimulatedOrchestrator, call, reply
+from trioworker.testing import DONE, Exchange, Fault, Kill, SimulatedOrchestrator, call, reply
+from trioworker.testing.simulation.disk import Disk, DiskStorage, Killed
 from trioworker.worker.clocks import Moment
 from trioworker.worker.state.journal import Journal
 

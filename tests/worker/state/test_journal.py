@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from chaos.disk import Disk, DiskStorage
 from support.identity import JOB_ID
 from support.tools import Log, Probe
 from trioworker import open_job, run_job
 from trioworker.errors import ConfigError
 from trioworker.protocol.limits import MAX_FRAME_BYTES, MAX_JOURNAL_BYTES, MIB
 from trioworker.testing import DONE, SimulatedOrchestrator, call
+from trioworker.testing.simulation.disk import Disk, DiskStorage
 from trioworker.worker.state import records
 from trioworker.worker.state.journal import FORMAT_LINE, Journal, check_owner, encode_frame
 from trioworker.worker.state.journal_file import FileStorage, journal_path, open_journal

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 import trio
 
-from chaos.disk import Disk, DiskStorage
 from support.identity import JOB_ID
 from trioworker import open_job
 from trioworker.testing import DONE, SimulatedOrchestrator, call
+from trioworker.testing.simulation.disk import Disk, DiskStorage
 from trioworker.worker.state.journal import Journal
 from trioworker.worker.tools.temporary_files import remove_temporary_files
 from trioworker.worker.tools.workspace import Workspace

@@ -14,8 +14,8 @@ from trioworker.worker.tools.arguments import parse_arguments
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trioworker.testing.simulation.recorded_tools import ToolRun
     from trioworker.testing.simulation.job import SimulatedRun
+    from trioworker.testing.simulation.recorded_tools import ToolRun
 
 Key = tuple[str, bytes]
 """A tool and its encoded parameters: a tool doesn't know the id of its call."""

@@ -66,7 +66,7 @@ def parse_fault(text: str) -> PlannedFault:
         if name in REQUEST_FAULTS:
             return _parse_request_fault(name, *values)
         fault = _CLASSES[name]
-        parsed = [_PARSERS[field.type](value) for field, value in zip(fields(fault), values, strict=True)]
+        parsed = [_PARSERS[str(field.type)](value) for field, value in zip(fields(fault), values, strict=True)]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{text!r} is not a fault; a plan is as a failure prints it: '7 cut:12 kill:40:50:1'"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import trio
 from trio.testing import MockClock
 
-from trioworker.errors import SupersededError, WorkerError
-from trioworker.protocol import wire
+from trioworker.errors import ConfigError, SupersededError, WorkerError
+from trioworker.supervision.nurseries import unwrap_single_exception
 from trioworker.testing.matrix.scheduling import seed_scheduling
 from trioworker.testing.simulation.cancel_injector import CancelInjector
 from trioworker.testing.simulation.disk import DiskStorage, Killed
@@ -22,8 +22,8 @@ from trioworker.worker.cancellation import StopRequest
 from trioworker.worker.state.journal import Journal, check_owner
 
 if TYPE_CHECKING:
-    from trioworker.testing.simulation.planned_faults import TimedFault
     from trioworker.testing.simulation.job import SimulatedRun
+    from trioworker.testing.simulation.planned_faults import TimedFault
 
 WORKSPACE = Path("/")
 """Simulated tools use no files, so any directory will do."""
@@ -47,7 +47,7 @@ class SimulatedProcess:
         seed_scheduling(run.plan.seed + run.starts)
         try:
             trio.run(self._main, clock=self._clock)
-        except Killed:
+        except (Killed, SupersededError):
             return False
         except BaseExceptionGroup as group:
             if group.split((Killed, SupersededError))[1] is not None:
@@ -66,18 +66,18 @@ class SimulatedProcess:
         self._world.contacted = trio.Event()
         before = trio.lowlevel.current_statistics().tasks_living
         try:
-            async with trio.open_nursery() as nursery:
-                for at, text in self._run.job.follow_ups.items():
-                    nursery.start_soon(self._send_follow_up, at, text)
-                for fault in self._run.plan.all_of(Signal, Freeze, Supersede):
-                    nursery.start_soon(self._cause, fault)
-                await self._work()
-                nursery.cancel_scope.cancel()
-        except BaseExceptionGroup as group:
-            refused, rest = group.split(WorkerError)
-            if rest is not None or refused is None or refused.split(SupersededError)[0] is not None:
-                raise
-            self._run.error = str(refused.exceptions[0])
+            with unwrap_single_exception():
+                async with trio.open_nursery() as nursery:
+                    for at, text in self._run.job.follow_ups.items():
+                        nursery.start_soon(self._send_follow_up, at, text)
+                    for fault in self._run.plan.all_of(Signal, Freeze, Supersede):
+                        nursery.start_soon(self._cause, fault)
+                    await self._work()
+                    nursery.cancel_scope.cancel()
+        except (ConfigError, SupersededError):
+            raise
+        except WorkerError as error:
+            self._run.error = str(error)
         self._run.tasks_left = trio.lowlevel.current_statistics().tasks_living - before
 
     async def _work(self) -> None:

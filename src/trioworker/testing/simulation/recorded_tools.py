@@ -6,7 +6,7 @@ import math
 import types
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import outcome
 import trio
@@ -47,9 +47,14 @@ class ToolRun:
         return f"{self.tool}({fields})"
 
 
-def recorded(tools: Iterable[AnyTool], runs: list[ToolRun], now: Callable[[], float]) -> list[AnyTool]:
+def recorded(tools: Iterable[object], runs: list[ToolRun], now: Callable[[], float]) -> list[Any]:
     """The tools, which add their runs to `runs`. What is not a tool stays as it is: the worker says what is wrong."""
-    return [_RecordedTool(tool, runs, now) if isinstance(tool, Tool) else tool for tool in tools]
+    return [_recorded(cast("AnyTool", tool), runs, now) if isinstance(tool, Tool) else tool for tool in tools]
+
+
+def _recorded(tool: AnyTool, runs: list[ToolRun], now: Callable[[], float]) -> AnyTool:
+    # The worker's errors name the class of a tool.
+    return type(type(tool).__name__, (_RecordedTool,), {})(tool, runs, now)
 
 
 class _RecordedTool(Tool[Any]):
@@ -69,16 +74,26 @@ class _RecordedTool(Tool[Any]):
         self._runs.append(run)
         call = _Call(self._tool.run(parameters, context))
         try:
-            return await call.result()
-        except trio.Cancelled:
-            run.cancelled = True
+            result = await call.result()
+        except BaseException as error:
+            run.cancelled = _is_cancel(error)
+            if isinstance(error, Exception):
+                self._end(run, call)
             raise
-        finally:
-            if not run.cancelled:
-                run.ended = self._now()
-                run.swallowed = call.is_endless or (
-                    call.was_cancelled and trio.current_effective_deadline() == -math.inf
-                )
+        self._end(run, call)
+        return result
+
+    def _end(self, run: ToolRun, call: _Call) -> None:
+        run.ended = self._now()
+        is_cancelled = trio.current_effective_deadline() == -math.inf
+        run.swallowed = call.is_endless or (call.was_cancelled and is_cancelled)
+
+
+def _is_cancel(error: BaseException) -> bool:
+    """Whether it is a cancel, or has one in it, as that of a nursery."""
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error).split(trio.Cancelled)[0] is not None
+    return isinstance(error, trio.Cancelled)
 
 
 class _Call:

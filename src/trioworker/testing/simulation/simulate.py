@@ -8,16 +8,15 @@ import trio
 
 from trioworker.errors import ConfigError
 from trioworker.testing.simulation.disk import Disk
-from trioworker.testing.simulation.job import SimulatedJob
+from trioworker.testing.simulation.job import SimulatedJob, SimulatedRun
 from trioworker.testing.simulation.plan import Plan
 from trioworker.testing.simulation.planned_faults import Kill
 from trioworker.testing.simulation.process import WORKSPACE, SimulatedProcess
-from trioworker.testing.simulation.job import SimulatedRun
 from trioworker.testing.simulation.world import PersistentWorld
 from trioworker.worker.tools.registry import BUILTIN_TOOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from trioworker.testing.simulation.job import JobFactory
     from trioworker.testing.simulation.planned_faults import PlannedFault
@@ -83,7 +82,7 @@ def _plan(faults: Iterable[PlannedFault] | Plan | str, seed: int | None) -> Plan
     return faults if seed is None else Plan(seed, faults.faults)
 
 
-def _built(job: JobFactory) -> SimulatedJob:
+def _built(job: Callable[[], object]) -> SimulatedJob:
     built = job() if callable(job) else job
     if not callable(job) or not isinstance(built, SimulatedJob):
         raise TypeError(f"pass a function that returns a new SimulatedJob for each run, not {built!r:.80}")
