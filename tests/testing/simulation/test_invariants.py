@@ -113,7 +113,7 @@ def losing_an_effect() -> SimulatedJob:
         async def run(self, parameters: NoParameters, context: ToolContext) -> object:
             if (
                 not self._unwritten
-            ):  # the defect: an interrupted call leaves this behind, and the next one writes nothing
+            ):  # the defect: after an interrupted call, nothing is written
                 self._unwritten.append(21)
                 result = await super().run(parameters, context)
                 written.append(self._unwritten.pop())

@@ -99,7 +99,7 @@ class SimulatedProcess:
 
     async def _send_follow_up(self, at: float, text: str) -> None:
         if await self._sleep_until(at):
-            self._world.prompts.append(wire.Prompt(content=text))
+            self._world.send_prompt(text)
 
     async def _cause(self, fault: TimedFault) -> None:
         """Cause a fault at its time, unless that has passed."""
