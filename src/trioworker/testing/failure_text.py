@@ -7,13 +7,11 @@ import linecache
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import outcome
 import pytest
 import trio
-
-from trioworker.testing.pytest_outcomes import leaves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,16 +30,11 @@ _HIDDEN = tuple(
 """Folders whose frames a traceback leaves out."""
 
 
-def plan_of(failure: Failure) -> str:
-    """The plan of a failed run; empty for the run without a cancel."""
-    return "" if failure.number is None else f"cancel:{failure.number}"
-
-
 def headline(failure: Failure, folder: Path) -> str:
     """The name of a failed run: its plan, and where it cancelled which task."""
     if not failure.file:
-        return plan_of(failure) or "no cancel"
-    return f"{plan_of(failure)}, {_relative(failure.file, folder)}:{failure.line}, task {failure.task}"
+        return failure.plan
+    return f"{failure.plan}, {_relative(failure.file, folder)}:{failure.line}, task {failure.task}"
 
 
 def describe(failure: Failure, item: pytest.Item) -> str:
@@ -51,12 +44,14 @@ def describe(failure: Failure, item: pytest.Item) -> str:
     lines = ["; ".join(map(_one_line, errors[:MAX_ERRORS]))]
     if failure.file:
         lines.append(f"cancelled while task {failure.task} was at {_source(failure.file, failure.line, folder)}")
+        if failure.caller:
+            lines.append(f"called from {failure.caller}")
         raised = {place for error in errors for place in _cancelled_at(error)} - {(failure.file, failure.line)}
         lines += [f"Cancelled was raised at {_source(*place, folder)}" for place in sorted(raised)[:MAX_ERRORS]]
     lines += filter(None, map(_traceback, errors[:MAX_ERRORS]))
     if len(errors) > MAX_ERRORS:
         lines.append(f"and {len(errors) - MAX_ERRORS} more exceptions")
-    lines.append(f"repeat: {command(item, plan_of(failure))}")
+    lines.append(f"repeat: {failure.repeat}")
     return "\n".join(lines)
 
 
@@ -69,9 +64,17 @@ def command(item: pytest.Item, plan: str) -> str:
         words += ["-p", PLUGIN]
     path = _relative(str(item.path), config.invocation_params.dir)
     words.append(shlex.quote("::".join([path, *item.nodeid.split("::")[1:]])))
-    if plan:
-        words.append(f"--trio-chaos='{plan}'")
+    words.append(f"--trio-chaos='{plan}'")
     return " ".join(words)
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions in a group and in the groups inside it, or the exception itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for child in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+            yield from leaves(child)
+    else:
+        yield error
 
 
 def _one_line(error: BaseException) -> str:
@@ -80,17 +83,23 @@ def _one_line(error: BaseException) -> str:
 
 
 def _traceback(error: BaseException) -> str:
-    """The frames outside of trio and of the matrix, with the message; empty if there are none.
+    """The frames outside of trio and of the matrix, with the message; without such frames, only the notes.
 
     The error that was raised meanwhile is mostly Cancelled, so that only a cause is shown.
     """
+    if not _relevant_entries(error):
+        return "\n".join(getattr(error, "__notes__", ()))
     info = pytest.ExceptionInfo[BaseException].from_exception(error)
-    if not any(map(_is_relevant, info.traceback)):
-        return ""
     shown = info.getrepr(
         style="short", tbfilter=lambda info: info.traceback.filter(_is_relevant), chain=error.__cause__ is not None
     )
     return str(shown)
+
+
+def _relevant_entries(error: BaseException) -> list[TracebackEntry]:
+    if error.__traceback__ is None:
+        return []
+    return list(filter(_is_relevant, pytest.ExceptionInfo[BaseException].from_exception(error).traceback))
 
 
 def _is_relevant(entry: TracebackEntry) -> bool:
@@ -105,8 +114,7 @@ def _cancelled_at(error: BaseException) -> Iterator[tuple[str, int]]:
     context = error.__context__
     for leaf in leaves(context) if context else ():
         if isinstance(leaf, trio.Cancelled):
-            entries = pytest.ExceptionInfo[BaseException].from_exception(leaf).traceback.filter(_is_relevant)
-            yield from [(str(entry.path), entry.lineno + 1) for entry in entries[-1:]]
+            yield from [(str(entry.path), entry.lineno + 1) for entry in _relevant_entries(leaf)[-1:]]
 
 
 def _source(file: str, line: int, folder: Path) -> str:

@@ -41,6 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"{__name__} needs pytest 9 or later: pip install 'trioworker[testing]'")
     if (seeds := config.getoption("trio_chaos_seeds", None)) is not None and seeds < 0:
         raise pytest.UsageError(f"--trio-chaos-seeds={seeds}: must not be negative")
+    if (plan := config.getoption("trio_chaos", None)) is not None:
+        _check_plan(plan)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -72,6 +74,15 @@ def pytest_fixture_setup(
     return value
 
 
+def _check_plan(text: str) -> None:
+    from trioworker.testing.matrix.plan import Plan
+
+    try:
+        Plan.parse(text)
+    except ValueError as error:
+        raise pytest.UsageError(f"--trio-chaos: {error}") from None
+
+
 def _unsupported(item: pytest.Function, mark: pytest.Mark) -> str:
     """Why the marked test can't be run; empty if it can."""
     if item.cls is not None and issubclass(item.cls, unittest.TestCase):
@@ -91,7 +102,7 @@ def _known() -> list[str]:
     """The arguments of the marker: those of the function, without the ones that the plugin gives it."""
     from trioworker.testing.matrix.api import cancel_matrix
 
-    return [name for name in inspect.signature(cancel_matrix).parameters if name not in ("body", "only")]
+    return [name for name in inspect.signature(cancel_matrix).parameters if name not in ("body", "only", "repeat")]
 
 
 def _is_asynchronous(function: Callable[..., object]) -> bool:
@@ -119,8 +130,7 @@ def _parameters(function: Callable[..., object] | None) -> list[str]:
 def _run(item: pytest.Function, test: Callable[..., Awaitable[object]], arguments: Mapping[str, Any]) -> None:
     """Run the matrix, and report each failed run as a subtest."""
     report = _matrix(item, test, arguments)
-    if not report.failures and not report.checkpoints:
-        pytest.fail(f"{MARKER}: nothing was cancelled, as there is no checkpoint", pytrace=False)
+    _raise_what_is_about_the_item(report.failures)
     if report.failures:
         shown = _report(item, _most_telling(report.failures))
         count = f"failures: {len(report.failures)} ({shown} shown), checkpoints: {report.checkpoints}"
@@ -130,21 +140,34 @@ def _run(item: pytest.Function, test: Callable[..., Awaitable[object]], argument
 def _matrix(
     item: pytest.Function, test: Callable[..., Awaitable[object]], arguments: Mapping[str, Any]
 ) -> CancelMatrixReport:
+    from trioworker.testing.failure_text import command
     from trioworker.testing.matrix.api import cancel_matrix
-    from trioworker.testing.pytest_outcomes import translated
 
     given = dict(arguments)
     if given.get("invariant"):
-        given["invariant"] = translated(_with_fixtures(given["invariant"], item))
+        given["invariant"] = _with_fixtures(given["invariant"], item)
     plan = item.config.getoption("trio_chaos", None)
     if plan:
         given["only"] = plan
     if (seeds := item.config.getoption("trio_chaos_seeds", None)) is not None:
         given["seeds"] = seeds
-    report = cancel_matrix(translated(_with_fixtures(test, item)), **given)
+    try:
+        report = cancel_matrix(_with_fixtures(test, item), repeat=functools.partial(command, item), **given)
+    except ValueError as error:
+        pytest.fail(f"{MARKER}: {error}", pytrace=False)
     if not plan:
         _drop_output(item.config)
     return report
+
+
+def _raise_what_is_about_the_item(failures: Iterable[Failure]) -> None:
+    """A run that skips the test has failed for the matrix; for pytest, it says what becomes of the item."""
+    from trioworker.testing.failure_text import leaves
+
+    for failure in failures:
+        for error in leaves(failure.error):
+            if isinstance(error, (pytest.skip.Exception, pytest.xfail.Exception, pytest.exit.Exception)):
+                raise error
 
 
 def _drop_output(config: pytest.Config) -> None:
@@ -155,7 +178,8 @@ def _drop_output(config: pytest.Config) -> None:
 
 
 def _with_fixtures(function: Callable[..., object], item: pytest.Function) -> Callable[[], object]:
-    return functools.partial(function, **{name: item.funcargs[name] for name in _parameters(function)})
+    arguments = {name: item.funcargs[name] for name in _parameters(function)}
+    return functools.update_wrapper(functools.partial(function, **arguments), function)
 
 
 def _most_telling(failures: Sequence[Failure]) -> list[Failure]:

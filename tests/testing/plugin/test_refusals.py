@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.pytest_sessions import TRIO
+from support.pytest_sessions import PASSES, TRIO
 
 if TYPE_CHECKING:
     from support.pytest_sessions import Run
@@ -93,4 +93,24 @@ def test_test_that_cannot_be_run_is_refused_in_one_line(run: Run, test: str, rea
 def test_test_without_a_checkpoint_fails(run: Run) -> None:
     result = run("import pytest\n\n@pytest.mark.cancel_matrix\nasync def test_it():\n    pass")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["cancel_matrix: nothing was cancelled, as there is no checkpoint"])
+    result.stdout.fnmatch_lines(["cancel_matrix: there is no checkpoint in the body*"])
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--trio-chaos=37", "--trio-chaos: *37*"),
+        ("--trio-chaos=", "--trio-chaos: *empty*"),
+        ("--trio-chaos-seeds=-1", "--trio-chaos-seeds=-1: must not be negative"),
+    ],
+)
+def test_unusable_option_is_a_usage_error_in_one_line(run: Run, option: str, message: str) -> None:
+    result = run(PASSES, option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {message}", ""], consecutive=True)
+
+
+def test_plan_that_a_test_cannot_follow_is_a_failure_without_a_traceback(run: Run) -> None:
+    result = run(PASSES, "--trio-chaos=cancel:99")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*cancel:99 was not reached*", "repeat: *", "_*"], consecutive=True)

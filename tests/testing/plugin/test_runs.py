@@ -111,7 +111,8 @@ def test_fixtures_are_set_up_once_and_reach_the_invariant(run: Run) -> None:
     """
     result = run(source, *TRIO)
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["*runs: 3*"])
+    (runs,) = re.findall(r"runs: (\d+)", result.stdout.str())
+    assert int(runs) >= 3
 
 
 @pytest.mark.parametrize("where", ["child()", "trio.sleep(0)"])
@@ -166,3 +167,44 @@ def test_selection_and_collection_see_one_item(run: Run) -> None:
 
 def test_marker_is_described(run: Run) -> None:
     run(PASSES, "--markers").stdout.fnmatch_lines(["@pytest.mark.cancel_matrix(invariant, *): run the asynchronous *"])
+
+
+def test_number_of_seeds_can_be_overridden(run: Run) -> None:
+    source = """
+        import pytest
+        import trio
+
+        @pytest.fixture(scope="module")
+        def runs():
+            runs = []
+            yield runs
+            print("runs:", len(runs))
+
+        @pytest.mark.cancel_matrix(seeds=2)
+        async def test_sleep(runs):
+            runs.append(1)
+            await trio.sleep(1)
+    """
+
+    def count(*arguments: str) -> int:
+        return int(re.findall(r"runs: (\d+)", run(source, "-s", *arguments).stdout.str())[0])
+
+    assert count("--trio-chaos-seeds=0") < count() < count("--trio-chaos-seeds=9")
+
+
+def test_scope_is_cancelled_by_its_name(run: Run) -> None:
+    source = """
+        import pytest
+        import trio
+        from trioworker.testing import cancel_target
+
+        @pytest.mark.cancel_matrix(scopes=["reader"])
+        async def test_reader():
+            await trio.sleep(1)
+            with cancel_target("reader") as scope:
+                await trio.sleep(1)
+            assert not scope.cancelled_caught
+    """
+    result = run(source)
+    result.assert_outcomes(failed=2)
+    assert failed(result)[0].startswith("cancel:reader:0, test_it.py:9, task ")
