@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 PAGE = ROOT / "docs" / "chaos-testing.md"
+INSTALLATION = blocks(PAGE, "sh")[0].code
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """The test file with a leak, and the line that enables the plugin."""
+    """The test file with a leak, with the plugin enabled."""
     files = {block.file: block.code for block in blocks(PAGE, "python") if block.file}
-    for name in ("conftest.py", "test_pool.py"):
-        (tmp_path / name).write_text(files[name])
+    (tmp_path / "test_pool.py").write_text(files["test_pool.py"])
+    run(tmp_path, INSTALLATION.splitlines()[1])
     return tmp_path
 
 
@@ -44,7 +45,7 @@ def test_failing_subtests_arrive_from_parallel_processes(project: Path) -> None:
     command = f"{sys.executable} -m pytest -p xdist -n 2 -p no:cacheprovider"
     ended = run(project, command, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     assert ended.returncode == 1
-    assert re.search(r"^SUBFAILED\[cancel:1, test_pool\.py:14, task ", ended.stdout, re.MULTILINE)
+    assert re.search(r"^SUBFAILED\[cancel:1, test_pool\.py:12, task ", ended.stdout, re.MULTILINE)
     assert "\nrepeat: pytest test_pool.py::test_pool_gets_its_connection_back --trio-chaos='cancel:1'\n" in ended.stdout
     assert "3 failed" in ended.stdout
 
@@ -52,8 +53,8 @@ def test_failing_subtests_arrive_from_parallel_processes(project: Path) -> None:
 @pytest.mark.skipif("TRIOWORKER_TEST_INSTALL" not in os.environ, reason="slow: set TRIOWORKER_TEST_INSTALL")
 def test_extra_installs_all_that_the_page_needs(project: Path) -> None:
     assert len((project / "test_pool.py").read_text().splitlines()) < 40
-    (install,) = [block.code for block in blocks(PAGE, "sh") if "pip install" in block.code]
-    installed = run(project, f"{sys.executable} -m venv env && env/bin/{install.replace('trioworker', str(ROOT), 1)}")
+    install = INSTALLATION.splitlines()[0].replace("trioworker", str(ROOT))
+    installed = run(project, f"{sys.executable} -m venv env && env/bin/{install}")
     assert installed.returncode == 0, installed.stderr
     environment = {"PATH": f"{project / 'env' / 'bin'}:{os.environ['PATH']}"}
     found = run(project, "pytest", **environment)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,7 @@ pytest_plugins = ["pytester"]
 
 PAGE = ROOT / "docs" / "chaos-testing.md"
 FILES = {block.file: block.code for block in blocks(PAGE, "python") if block.file}
+INSTALLATION = blocks(PAGE, "sh")[0].code
 SHOWN = blocks(PAGE, "text")[0].code
 LEAK = """\
         await trio.sleep(0.1)  # connects
@@ -31,8 +33,8 @@ FIXED = """\
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    for name in ("conftest.py", "test_pool.py"):
-        (pytester.path / name).write_text(FILES[name])
+    (pytester.path / "test_pool.py").write_text(FILES["test_pool.py"])
+    subprocess.run(["bash", "-c", INSTALLATION.splitlines()[1]], cwd=pytester.path, check=True)
     return pytester.path
 
 

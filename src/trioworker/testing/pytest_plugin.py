@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import unittest
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pytest
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 
     from trioworker.testing.matrix.report import CancelMatrixReport, Failure
+
+ResultT = TypeVar("ResultT")
 
 MARKER = "cancel_matrix"
 MAX_SHOWN = 5
@@ -177,7 +179,7 @@ def _drop_output(config: pytest.Config) -> None:
         capture.read_global_capture()
 
 
-def _with_fixtures(function: Callable[..., object], item: pytest.Function) -> Callable[[], object]:
+def _with_fixtures(function: Callable[..., ResultT], item: pytest.Function) -> Callable[[], ResultT]:
     arguments = {name: item.funcargs[name] for name in _parameters(function)}
     return functools.update_wrapper(functools.partial(function, **arguments), function)
 
