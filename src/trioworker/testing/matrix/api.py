@@ -64,9 +64,9 @@ def cancel_matrix(
         scopes: cancel these instead of the whole body: names of `cancel_target`.
         where: chooses by the task which checkpoints count, such as `lambda task: task.name.endswith("reader")`.
         allowed: exceptions that `body` may raise.
-        seeds: run so many more plans: each with another order of ready tasks, and a cancel at random; several, if
-            there are named scopes. One that fails is simplified before it is reported: fewer cancels, the usual
-            order.
+        seeds: run so many more plans, each with another order of ready tasks. Three of four have a cancel at random;
+            several, if there are named scopes. One that fails is simplified before it is reported: fewer cancels, the
+            usual order.
         only: run only this plan, such as `cancel:37`, `cancel:reader:12` or `seed:7 cancel:37`.
         repeat: makes `Failure.repeat` of a plan; by default that is a call of this function.
 

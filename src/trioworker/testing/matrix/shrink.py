@@ -15,12 +15,13 @@ MAX_CANCELS = 3
 
 
 def random_plans(count: int, checkpoints: Mapping[str, int], *, several: bool) -> Iterator[Plan]:
-    """Plans with the seeds 1 to `count`: other scheduling, and one or several cancels at random checkpoints."""
+    """Plans with the seeds 1 to `count`: other scheduling, and mostly one or several cancels at random checkpoints."""
     names = sorted(name for name, number in checkpoints.items() if number)
     for seed in range(1, count + 1):
         rng = random.Random(seed)  # noqa: S311
         cancels: set[Cancel] = set()
-        for _ in range(rng.randint(1, MAX_CANCELS) if several else 1):
+        wanted = rng.randint(0, MAX_CANCELS)
+        for _ in range(wanted if several else min(1, wanted)):
             name = rng.choice(names)
             cancels.add(Cancel(name, rng.randrange(checkpoints[name])))
         yield Plan(seed, tuple(sorted(cancels)))
