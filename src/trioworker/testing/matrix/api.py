@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import trio
-
+from trioworker.testing.matrix import internals
 from trioworker.testing.matrix.matrix import Matrix
 from trioworker.testing.matrix.plan import Plan
 from trioworker.testing.matrix.run import Program
@@ -15,6 +14,8 @@ from trioworker.testing.matrix.targets import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
+
+    import trio
 
     from trioworker.testing.matrix.report import CancelMatrixReport
 
@@ -72,12 +73,11 @@ def cancel_matrix(
 
     Raises:
         RuntimeError: called inside of `trio.run`.
-        TypeError: `body` isn't an async function.
         ValueError: `only` isn't a plan, a name of `scopes` isn't one word or isn't used by `body`, or there is no
             checkpoint.
         KeyboardInterrupt: it was interrupted.
     """
-    if trio.lowlevel.in_trio_run():
+    if internals.is_in_run():
         raise RuntimeError(
             "cancel_matrix starts trio itself: call it from a synchronous function, "
             "or mark the async test with @pytest.mark.cancel_matrix"

@@ -54,11 +54,24 @@ def abandon_run(clock: MockClock, tasks: Iterable[trio.lowlevel.Task]) -> None:
     last = clock.current_time()
 
     def fail() -> float:
-        if trio.lowlevel.in_trio_task():  # a task that asks for the time might catch the error and continue
+        if _is_in(trio.lowlevel.current_task):  # a task that asks for the time might catch the error and continue
             return last
         raise RuntimeError("the cancel matrix has abandoned this run")
 
     clock._real_clock = fail  # pyright: ignore[reportPrivateUsage]
+
+
+def is_in_run() -> bool:
+    """Whether `trio.run` is running in this thread. Only later versions of trio have a function for it."""
+    return _is_in(trio.lowlevel.current_trio_token)
+
+
+def _is_in(current: Callable[[], object]) -> bool:
+    try:
+        current()
+    except RuntimeError:
+        return False
+    return True
 
 
 def tasks_waiting_for_io() -> int:
