@@ -111,9 +111,7 @@ def losing_an_effect() -> SimulatedJob:
             self._unwritten: list[int] = []
 
         async def run(self, parameters: NoParameters, context: ToolContext) -> object:
-            if (
-                not self._unwritten
-            ):  # the defect: after an interrupted call, nothing is written
+            if not self._unwritten:  # the defect: after an interrupted call, nothing is written
                 self._unwritten.append(21)
                 result = await super().run(parameters, context)
                 written.append(self._unwritten.pop())

@@ -27,7 +27,7 @@ def delivers_all_events(run: SimulatedRun) -> Iterator[str]:
     refused = {
         exchange.body["data"]["seq"]
         for exchange in sent
-        if exchange.fault and exchange.fault.kind == "status" and is_final(exchange.fault.status)
+        if exchange.fault and exchange.fault.kind == "status" and is_final(exchange.fault.code)
     }
     known = set(first_seen) | refused
     if run.orchestrator.reports and known != set(range(max(known, default=-1) + 1)):

@@ -27,7 +27,7 @@ def may_fail(run: SimulatedRun) -> bool:
     for exchange in run.orchestrator.exchanges:
         if exchange.fault is None or not (exchange.is_for_the_model or exchange.path in BOOTSTRAP):
             continue
-        if exchange.fault.kind == "status" and is_final(exchange.fault.status):
+        if exchange.fault.kind == "status" and is_final(exchange.fault.code):
             return True
         garbage += exchange.fault.kind in {"garbage", "delay"}
         if exchange.path in BOOTSTRAP and run.plan.of(Outage):

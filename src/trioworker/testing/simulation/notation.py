@@ -1,4 +1,7 @@
-"""The notation of faults in a plan's text, such as `cancel:reasoner:20` and `cut:12`."""
+"""The notation of faults in a plan's text, such as `cancel:reasoner:20`, and of those of requests.
+
+`cut:12` is a fault of one request, by its number from 0; `cut:event` one of each request to a path; `cut:event@2` one
+of the third request to it; `cut:*` one of all requests."""
 
 from __future__ import annotations
 
@@ -47,8 +50,8 @@ _PARSERS: dict[str, Callable[[str], object]] = {
 def format_fault(fault: PlannedFault) -> str:
     """The text of a fault."""
     if isinstance(fault, Fault):
-        value = {"status": [fault.status], "delay": [fault.delay]}.get(fault.kind, [])
-        parts = [fault.kind, fault.request, *value]
+        values = [fault.code] if fault.kind == "status" else [fault.seconds] if fault.kind == "delay" else []
+        parts = [fault.kind, _format_target(fault), *values]
     else:
         values = [getattr(fault, field.name) for field in fields(fault)]
         parts = [_NAMES[type(fault)], *(int(value) if isinstance(value, bool) else value for value in values)]
@@ -74,12 +77,28 @@ def parse_fault(text: str) -> PlannedFault:
     return fault(*parsed)
 
 
-def _parse_request_fault(kind: FaultKind, request: str, value: str | None = None) -> Fault:
-    more: dict[str, Any] = {}
-    if kind == "status":
-        more["status"] = int(value or "")
-    elif kind == "delay":
-        more["delay"] = float(value or "")
-    elif value is not None:
-        raise ValueError(f"{kind} has no value")
-    return Fault(kind=kind, request=int(request), **more)
+def _parse_request_fault(kind: FaultKind, target: str, *values: str) -> Fault:
+    path, request = _parse_target(target)
+    match kind, values:
+        case "status", (code,):
+            return Fault.status(int(code), path=path, request=request)
+        case "delay", (seconds,):
+            return Fault.delay(float(seconds), path=path, request=request)
+        case _, ():
+            return Fault(kind=kind, path=path, request=request)
+        case _:
+            raise ValueError(f"{kind} has not {len(values)} values")
+
+
+def _format_target(fault: Fault) -> str:
+    """Which requests have a fault: `12`, `event`, `event@2` or `*`."""
+    if fault.request is None:
+        return fault.path or "*"
+    return f"{fault.request}" if fault.path is None else f"{fault.path}@{fault.request}"
+
+
+def _parse_target(target: str) -> tuple[str | None, int | None]:
+    if target.isdecimal():
+        return None, int(target)
+    path, _, number = target.partition("@")
+    return None if path == "*" else path, int(number) if number else None

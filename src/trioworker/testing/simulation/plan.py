@@ -23,7 +23,7 @@ class Plan:
         faults: the faults.
 
     Raises:
-        ValueError: a fault of a request has no number, or headers, which the line can't hold.
+        ValueError: a fault has headers or a body, which the line can't hold.
     """
 
     seed: int = 0
@@ -31,12 +31,8 @@ class Plan:
 
     def __post_init__(self) -> None:
         for fault in self.all_of(Fault):
-            if fault.request is None:
-                raise ValueError(
-                    f"which request? A plan needs its number: Fault.{fault.kind.replace('-', '_')}(request=12)"
-                )
-            if fault.headers:
-                raise ValueError("a fault in a plan can't have headers; set them by SimulatedOrchestrator.fault")
+            if fault.headers or (fault.kind == "status" and fault.body != Fault.status(fault.code).body):
+                raise ValueError(f"a plan can't repeat a fault with headers or a body of its own: {fault!r}")
 
     def __str__(self) -> str:
         return " ".join([str(self.seed), *map(format_fault, self.faults)])

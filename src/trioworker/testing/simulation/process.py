@@ -12,10 +12,10 @@ from trio.testing import MockClock
 
 from trioworker.errors import ConfigError, SupersededError, WorkerError
 from trioworker.supervision.nurseries import unwrap_single_exception
+from trioworker.testing.matrix.cancel_injector import CancelInjector, InheritedNames
 from trioworker.testing.matrix.scheduling import seed_scheduling
-from trioworker.testing.simulation.cancel_injector import CancelInjector
 from trioworker.testing.simulation.disk import DiskStorage, Killed
-from trioworker.testing.simulation.planned_faults import Cancel, Freeze, Signal, Supersede
+from trioworker.testing.simulation.planned_faults import ACTORS, Cancel, Freeze, Signal, Supersede
 from trioworker.testing.simulation.recorded_tools import recorded
 from trioworker.worker.api import open_job
 from trioworker.worker.cancellation import StopRequest
@@ -24,6 +24,7 @@ from trioworker.worker.state.journal import Journal, check_owner
 if TYPE_CHECKING:
     from trioworker.testing.simulation.job import SimulatedRun
     from trioworker.testing.simulation.planned_faults import TimedFault
+    from trioworker.worker.lifecycle import RunningJob
 
 WORKSPACE = Path("/")
 """Simulated tools use no files, so any directory will do."""
@@ -37,7 +38,14 @@ class SimulatedProcess:
         self._world = run.orchestrator
         self._clock = MockClock(autojump_threshold=0)
         self._stop = StopRequest()
-        self._cancel_injector = CancelInjector(run.plan.all_of(Cancel), run.steps)
+        self._job: RunningJob | None = None
+        self._cancel_injector = CancelInjector(
+            ((cancel.actor, cancel.step) for cancel in run.plan.all_of(Cancel)),
+            names_of=InheritedNames(ACTORS),
+            cancel=self._cancel,
+            steps=run.steps,
+            on_runaway=self._run_away,
+        )
 
     def run(self) -> bool:
         """Run it. Returns whether it was the last one: it wasn't killed, and no other start had the job."""
@@ -58,8 +66,8 @@ class SimulatedProcess:
             run.ended_at = self._world.epoch
             run.cancelled += injector.cancelled
             run.runaway = run.runaway or injector.runaway
-            if injector.job is not None:
-                run.restarts += Counter({name: actor.restarts for name, actor in injector.job.actors.items()})
+            if self._job is not None:
+                run.restarts += Counter({name: actor.restarts for name, actor in self._job.actors.items()})
         return True
 
     async def _main(self) -> None:
@@ -94,8 +102,19 @@ class SimulatedProcess:
             journal=journal,
             clocks=world.clocks,
         ) as job:
-            self._cancel_injector.job = job
+            self._job = job
             run.outcome = await job.wait()
+
+    def _cancel(self, actor: str, _: trio.lowlevel.Task) -> bool:
+        """Cancel an actor. Returns whether it was running."""
+        if self._job is None or self._job.actors[actor].state != "running":
+            return False
+        self._job.actors[actor].cancel()
+        return True
+
+    def _run_away(self) -> None:
+        if self._job is not None:
+            self._job.stop("the run is endless")
 
     async def _send_follow_up(self, at: float, text: str) -> None:
         if await self._sleep_until(at):
@@ -114,8 +133,7 @@ class SimulatedProcess:
                 run.signalled_in_vain = world.is_reporting_in_vain()
                 self._stop.request("stopped by SIGTERM")
             case Freeze(seconds=seconds):
-                job = self._cancel_injector.job
-                is_ending = job is not None and job.job.decided is not None
+                is_ending = self._job is not None and self._job.job.decided is not None
                 run.frozen_at_the_end = run.frozen_at_the_end or is_ending or self._stop.reason is not None
                 self._clock.jump(seconds)
             case Supersede():

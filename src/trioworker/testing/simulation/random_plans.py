@@ -112,10 +112,14 @@ def _network(rng: random.Random, size: JobSize) -> list[PlannedFault]:
 def _request_fault(rng: random.Random, size: JobSize) -> Fault:
     kind = rng.choice(REQUEST_FAULTS)
     statuses = FINAL_STATUSES if rng.random() < 0.1 else TRANSIENT_STATUSES
-    number, status = _number(rng, size.requests), rng.choice(statuses)
-    if kind == "status":
-        return Fault(kind=kind, request=number, status=status)
-    return Fault(kind=kind, request=number, delay=DELAY if kind == "delay" else 0.0)
+    number, code = _number(rng, size.requests), rng.choice(statuses)
+    match kind:
+        case "status":
+            return Fault.status(code, request=number)
+        case "delay":
+            return Fault.delay(DELAY, request=number)
+        case _:
+            return Fault(kind=kind, request=number)
 
 
 def _number(rng: random.Random, count: int) -> int:

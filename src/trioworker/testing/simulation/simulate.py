@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trioworker.errors import ConfigError
+from trioworker.testing.matrix.scheduling import restored_scheduling
 from trioworker.testing.simulation.disk import Disk
 from trioworker.testing.simulation.job import SimulatedJob, SimulatedRun
 from trioworker.testing.simulation.plan import Plan
@@ -63,14 +64,15 @@ def simulate(
         disk=disk,
         tool_runs=[],
     )
-    while run.starts < MAX_STARTS:
-        run.starts += 1
-        if SimulatedProcess(run).run():
-            break
-        world.epoch += RESTART_DELAY
-        if disk.lost_power:
-            world.reboot()
-        disk.start_process()
+    with restored_scheduling():
+        while run.starts < MAX_STARTS:
+            run.starts += 1
+            if SimulatedProcess(run).run():
+                break
+            world.epoch += RESTART_DELAY
+            if disk.lost_power:
+                world.reboot()
+            disk.start_process()
     return run
 
 

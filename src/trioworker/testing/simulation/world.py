@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioworker.protocol.values import START_HEADER
 from trioworker.testing.faults import Fault
-from trioworker.testing.simulated_orchestrator import Exchange, SimulatedOrchestrator
+from trioworker.testing.simulated_orchestrator import SimulatedOrchestrator
 from trioworker.testing.simulation.planned_faults import ClockJump, Outage, SlowNames
 from trioworker.worker.clocks import Moment
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     import httpx
 
     from trioworker.orchestrator.backends.script import Turn
+    from trioworker.testing.exchange import Exchange
     from trioworker.testing.simulation.disk import Disk
     from trioworker.testing.simulation.plan import Plan
 
@@ -48,18 +48,14 @@ class PersistentWorld(SimulatedOrchestrator):
     """
 
     def __init__(self, script: Sequence[Turn], plan: Plan, disk: Disk) -> None:
-        super().__init__(script, latency=LATENCY, thinking=THINKING)
-        self.handles_abandoned = True
-        self.fault = self._choose_fault
+        super().__init__(script, latency=LATENCY, thinking=THINKING, faults=plan.all_of(Fault))
         self.epoch = 0.0
         self.contacted = trio.Event()
         self.handed_out: dict[str, float] = {}
         self._disk = disk
-        self._starts: list[str] = []
         self._reporting = False
         self._boots = 0
         self._booted_at = 0.0
-        self._faults = {fault.request: fault for fault in plan.all_of(Fault)}
         self._outages = plan.all_of(Outage)
         self._slow_names = plan.all_of(SlowNames)
         self._clock_jumps = plan.all_of(ClockJump)
@@ -77,10 +73,6 @@ class PersistentWorld(SimulatedOrchestrator):
         """The machine starts again."""
         self._boots += 1
         self._booted_at = self.epoch
-
-    def supersede(self) -> None:
-        """Another start asks for the job."""
-        self._starts.append("another")
 
     def is_reporting_in_vain(self) -> bool:
         """Whether a report was sent and not answered, and a fault prevents that it is accepted."""
@@ -103,21 +95,12 @@ class PersistentWorld(SimulatedOrchestrator):
                 if prompt not in self.prompts:
                     self.handed_out.setdefault(prompt.content, self.now())
 
-    def refuse(self, request: httpx.Request, job_id: str) -> tuple[int, bytes] | None:
-        """Admit the start that asked last, as the embedded orchestrator does (`orchestrator/starts.py`)."""
-        start = request.headers[START_HEADER]
-        refusal = super().refuse(request, job_id)
-        if refusal is None and request.url.path.endswith("/job") and start not in self._starts:
-            self._starts.append(start)
-        is_superseded = self._starts and self._starts[-1] != start
-        return (409, b"superseded") if is_superseded and (refusal is None or start in self._starts) else refusal
-
     def _choose_fault(self, exchange: Exchange) -> Fault | None:
         exchange.at = self.now()
         if any(outage.at <= exchange.at < outage.at + outage.seconds for outage in self._outages):
-            return Fault(kind="refused")
-        fault = self._faults.get(len(self.exchanges) - 1)
-        if fault is not None and is_final(fault.status) and exchange.path == "complete":
+            return Fault.refused()
+        fault = super()._choose_fault(exchange)
+        if fault is not None and is_final(fault.code) and exchange.path == "complete":
             # An injected refusal of the report would look like the real one, which means that the report had arrived.
-            return replace(fault, status=503)
+            return replace(fault, code=503)
         return fault
