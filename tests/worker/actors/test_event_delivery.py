@@ -226,9 +226,9 @@ def test_worker_killed_at_any_write_loses_only_the_event_that_always_fails(perce
 
 def _run_with_kill(kill: Kill | None) -> tuple[SimulatedOrchestrator, Disk]:
     """Run a job whose process is killed at a write to its journal and started again."""
-    world, disk, log = SimulatedOrchestrator(TURNS[7:]), Disk(), Log()
+    world, disk, log = SimulatedOrchestrator(TURNS[7:]), Disk([kill] if kill else []), Log()
     world.fault = poisoned(POISON)
-    disk.kills = [kill] if kill else []
+    kills = 0
 
     async def start(began: float) -> None:
         config = world.config(Path("/"))
@@ -244,7 +244,9 @@ def _run_with_kill(kill: Kill | None) -> tuple[SimulatedOrchestrator, Disk]:
         except (Killed, BaseExceptionGroup) as error:
             if isinstance(error, BaseExceptionGroup) and error.split(Killed)[1] is not None:
                 raise
+            kills += 1
         else:
+            assert kills == (0 if kill is None else 1)
             return world, disk
         began += clock.current_time()
         disk.start_process()
