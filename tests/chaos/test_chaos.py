@@ -80,6 +80,12 @@ def test_superseded_start_ends_and_the_next_one_gives_the_answer() -> None:
     assert run.orchestrator.reports[0]["message"] == ANSWER
 
 
+def test_superseded_start_whose_refusal_is_garbled_may_fail_the_job() -> None:
+    run = simulate(reference_job, "3383 refused:4 reset-after:8 cut:3 garbage:15 supersede:2.4")
+    assert_invariants(run)
+    assert not run.orchestrator.reports[0]["success"]
+
+
 def test_job_that_is_frozen_beyond_its_deadline_reports() -> None:
     run = simulate(reference_job, [Freeze(9.0, 700.0)])
     assert_invariants(run)

@@ -29,6 +29,9 @@ def may_fail(run: SimulatedRun) -> bool:
             continue
         if exchange.fault.kind == "status" and is_final(exchange.fault.code):
             return True
+        if exchange.fault.kind == "garbage" and is_final(exchange.status or 0):
+            # Without its body, the answer to a superseded start is a refusal like any other.
+            return True
         garbage += exchange.fault.kind in {"garbage", "delay"}
         if exchange.path in BOOTSTRAP and run.plan.of(Outage):
             # The bootstrap has 60 s, which an outage and another fault use up together.
