@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import pytest
 import trio
+import trio.lowlevel
 
 from trioworker.testing import cancel_matrix, cancel_target, must_be_closed
 
@@ -67,6 +68,89 @@ def test_nested_scopes_both_count() -> None:
             await trio.sleep(1)
 
     assert cancel_matrix(body, scopes=["outer", "inner"]).checkpoints == 2
+
+
+def test_scope_inside_one_of_the_same_name_counts_once() -> None:
+    async def body() -> None:
+        with cancel_target("service"), cancel_target("service"):
+            await trio.sleep(1)
+
+    assert cancel_matrix(body, scopes=["service"]).checkpoints == 1
+
+
+def test_where_counts_chosen_tasks_outside_while_the_scope_is_open() -> None:
+    async def body() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sleep_in_turn, name="other")
+            await trio.sleep(1.25)
+            with cancel_target("victim"):
+                await trio.sleep(1)
+
+    async def sleep_in_turn() -> None:
+        for _ in range(6):
+            await trio.sleep(0.5)
+
+    report = cancel_matrix(body, scopes=["victim"], where=lambda task: task.name == "other")
+    report.raise_if_failed()
+    assert report.checkpoints == 2
+
+
+def test_checkpoint_outside_cancels_all_scopes_of_the_name_and_one_inside_its_own() -> None:
+    ended: list[str] = []
+    reached: set[tuple[str, ...]] = set()
+
+    async def victim(name: str, seconds: float) -> None:
+        with cancel_target("victim"):
+            await trio.sleep(seconds)
+            ended.append(name)
+
+    async def body() -> None:
+        ended.clear()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(victim, "a", 4, name="a")
+            nursery.start_soon(victim, "b", 5, name="b")
+            nursery.start_soon(trio.sleep, 3, name="other")
+            await trio.sleep(9)
+
+    def reach(task: str) -> set[tuple[str, ...]]:
+        reached.clear()
+        report = cancel_matrix(
+            body, invariant=lambda: reached.add(tuple(ended)), scopes=["victim"], where=lambda it: it.name == task
+        )
+        report.raise_if_failed()
+        return reached - {("a", "b")}
+
+    assert reach("other") == {()}
+    assert reach("a") == {("b",)}
+
+
+def test_slot_lost_by_a_cancel_between_giving_and_waking_takes_a_checkpoint_of_the_giver() -> None:
+    async def body() -> None:
+        given, taken = trio.Event(), trio.Event()
+
+        async def give() -> None:
+            await trio.sleep(1)
+            given.set()
+            await trio.sleep(1)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(give)
+            with cancel_target("victim"):
+                await given.wait()
+                await trio.lowlevel.checkpoint_if_cancelled()
+                taken.set()
+            assert taken.is_set() or not given.is_set(), "the slot is lost"
+
+    assert cancel_matrix(body, scopes=["victim"]).failures == ()
+    (failure,) = cancel_matrix(body, scopes=["victim"], where=lambda task: True).failures
+    assert "the slot is lost" in failure.reason
+    assert "give" in failure.task
+
+
+def test_scope_of_the_invariant_does_not_count() -> None:
+    report = cancel_matrix(serve, invariant=serve, scopes=["service"], where=lambda task: True)
+    report.raise_if_failed()
+    assert report.checkpoints == 3
 
 
 def test_swallowed_cancel_of_a_scope_is_reported() -> None:

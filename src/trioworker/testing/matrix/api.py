@@ -63,7 +63,9 @@ def cancel_matrix(
         invariant: is called after each run in which `body` ended as it may, and raises if something is wrong. An
             async function runs in the same `trio.run` and isn't cancelled.
         scopes: cancel these instead of the whole body: names of `cancel_target`.
-        where: chooses by the task which checkpoints count, such as `lambda task: task.name.endswith("reader")`.
+        where: chooses the tasks of the body whose checkpoints count, such as `lambda task: "reader" in task.name`.
+            With `scopes`, these count instead of the tasks inside a scope, as long as it is open: `lambda task: True`
+            cancels it also at the checkpoints of others, such as one that has just given it what it waits for.
         allowed: exceptions that `body` may raise.
         seeds: run so many more plans, each with another order of ready tasks. Three of four have a cancel at random;
             several, if there are named scopes. One that fails is simplified before it is reported: fewer cancels, the

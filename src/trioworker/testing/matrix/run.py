@@ -114,9 +114,9 @@ class _Run:
         self.result.steps = self.injector.total
 
     def _names_of(self, task: trio.lowlevel.Task) -> list[str]:
-        names = self._targets.names_of(task)
-        if not names or (self._program.where is not None and not self._program.where(task)):
-            return []
+        names = self._targets.around(task)
+        if names and self._program.where is not None:
+            names = self._targets.all() if self._program.where(task) else []
         for name in names:
             self.result.tasks[name].append(task.name)
         return names

@@ -42,18 +42,25 @@ class Targets(trio.abc.Instrument):
             error = SwallowedCancelError(f"{where} was cancelled, but continued: something inside caught the Cancelled")
             self._on_swallowed(error)
 
-    def names_of(self, task: trio.lowlevel.Task) -> list[str]:
-        """The names of the targets that a task is inside."""
+    def around(self, task: trio.lowlevel.Task) -> list[str]:
+        """The names of the targets that a task of the body is inside: the body is one of them."""
         opened = self._open
-        return [opened[scope] for scope in internals.scopes_around(task) if scope in opened]
+        names = dict.fromkeys(opened[scope] for scope in internals.scopes_around(task) if scope in opened)
+        return list(names) if BODY in names else []
+
+    def all(self) -> list[str]:
+        """The names of the open targets."""
+        return list(dict.fromkeys(self._open.values()))
 
     def cancel(self, name: str, task: trio.lowlevel.Task) -> None:
-        """Cancel the innermost target of this name that the task is inside."""
-        scope = next(scope for scope in internals.scopes_around(task) if self._open.get(scope) == name)
+        """Cancel the innermost target of this name that the task is inside, or all if it is inside none."""
+        opened = [scope for scope, other in self._open.items() if other == name]
+        inside = [scope for scope in internals.scopes_around(task) if scope in opened]
         if not self._cancelled:
             trio.lowlevel.add_instrument(self)
-        self._cancelled.add(scope)
-        internals.cancel(scope, "cancel_matrix")
+        for scope in inside[:1] or opened:
+            self._cancelled.add(scope)
+            internals.cancel(scope, "cancel_matrix")
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         """Notice a Cancelled that a cancelled target is going to see."""
@@ -76,7 +83,9 @@ def cancel_target(name: str) -> Generator[trio.CancelScope]:
     With `scopes=[name]`, `cancel_matrix` counts the checkpoints of the tasks inside it, which are the current task and
     those of nurseries that are opened inside, and cancels it at each of them. A scope that is opened again under the
     same name, such as that of a service that is restarted, continues the count. Of several at once, it cancels the one
-    that the task at the checkpoint is inside. Outside of a cancel matrix it is a plain cancel scope.
+    that the task at the checkpoint is inside. With `where`, the checkpoints of the chosen tasks count instead, while
+    a scope of the name is open; at one of a task that is inside none of them, it cancels all of them. Outside of a
+    cancel matrix this is a plain cancel scope.
 
     Args:
         name: the name, without white space.
