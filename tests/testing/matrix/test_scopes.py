@@ -18,6 +18,10 @@ async def serve() -> None:
             nursery.start_soon(trio.sleep, 1)
 
 
+def any_task(_: trio.lowlevel.Task) -> bool:
+    return True
+
+
 async def test_target_outside_of_a_matrix_is_a_cancel_scope() -> None:
     with cancel_target("service") as scope:
         scope.cancel()
@@ -142,13 +146,13 @@ def test_slot_lost_by_a_cancel_between_giving_and_waking_takes_a_checkpoint_of_t
             assert taken.is_set() or not given.is_set(), "the slot is lost"
 
     assert cancel_matrix(body, scopes=["victim"]).failures == ()
-    (failure,) = cancel_matrix(body, scopes=["victim"], where=lambda task: True).failures
+    (failure,) = cancel_matrix(body, scopes=["victim"], where=any_task).failures
     assert "the slot is lost" in failure.reason
     assert "give" in failure.task
 
 
 def test_scope_of_the_invariant_does_not_count() -> None:
-    report = cancel_matrix(serve, invariant=serve, scopes=["service"], where=lambda task: True)
+    report = cancel_matrix(serve, invariant=serve, scopes=["service"], where=any_task)
     report.raise_if_failed()
     assert report.checkpoints == 3
 
