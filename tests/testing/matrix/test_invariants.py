@@ -155,6 +155,19 @@ def test_deadlock_of_the_invariant() -> None:
     assert kind(failure) == "DeadlockError"
 
 
+def test_invariant_that_returns_false_fails() -> None:
+    async def body() -> None:
+        await trio.sleep(1)
+
+    async def check() -> bool:
+        return False
+
+    for invariant in (check, lambda: False):
+        (failure,) = cancel_matrix(body, invariant=invariant).failures
+        assert "returned False" in str(failure.error)
+    assert cancel_matrix(body, invariant=lambda: None).failures == ()
+
+
 def test_shielded_system_task_does_not_hold_the_run() -> None:
     async def wait() -> None:
         with trio.CancelScope(shield=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from itertools import count
 
 import trio
@@ -61,6 +62,26 @@ def test_scheduling_of_others_is_restored() -> None:
     first = winner()
     orders("seed:1")
     assert [first, winner()] == expected
+
+
+def test_second_matrix_at_once_is_refused() -> None:
+    errors: list[str] = []
+
+    def run_another() -> None:
+        try:
+            cancel_matrix(trio.lowlevel.checkpoint)
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    async def body() -> None:
+        await trio.lowlevel.checkpoint()
+        thread = threading.Thread(target=run_another)
+        thread.start()
+        thread.join()
+
+    cancel_matrix(body, only="seed:0").raise_if_failed()
+    assert errors == ["another thread runs a cancel matrix: run one after the other, or in several processes"]
+    cancel_matrix(trio.lowlevel.checkpoint).raise_if_failed()
 
 
 def test_nondeterministic_program_is_reported_in_one_line() -> None:

@@ -171,6 +171,11 @@ def test_scope_that_is_never_opened_is_refused() -> None:
         cancel_matrix(serve, scopes=["other"])
 
 
+@pytest.mark.parametrize("scopes", ["service", ["service", "service"]])
+def test_name_alone_or_twice_is_one_scope(scopes: str | list[str]) -> None:
+    assert cancel_matrix(serve, scopes=scopes).checkpoints == 3
+
+
 @pytest.mark.parametrize("name", ["", "two words", " x"])
 def test_name_that_a_plan_cannot_contain_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="one word"):

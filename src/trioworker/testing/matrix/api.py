@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from trioworker.testing.matrix import internals
@@ -13,11 +15,14 @@ from trioworker.testing.matrix.stray import separated_garbage
 from trioworker.testing.matrix.targets import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Generator, Iterable
 
     import trio
 
     from trioworker.testing.matrix.report import CancelMatrixReport
+
+_running = threading.Lock()
+"""Two matrices at once would share the order of tasks, `random`, and the hooks that see stray exceptions."""
 
 
 def cancel_matrix(
@@ -54,14 +59,14 @@ def cancel_matrix(
     - An exception is raised where no task sees it: in a finalizer, in an async generator that is closed late, in an
       instrument. A coroutine that is never awaited counts; a `ResourceWarning` counts if a filter of warnings turns
       it into an error. Garbage is collected after each run, so this doesn't depend on when that happens.
-    - `invariant` raises.
+    - `invariant` raises, or returns False.
     - It waits for a thread, a process or a socket; or two runs of the same plan differ, because the program depends
       on real time, on the order of a set, or on what an earlier run has left.
 
     Args:
         body: an async function without arguments. It builds its own world: runs must not share state.
-        invariant: is called after each run in which `body` ended as it may, and raises if something is wrong. An
-            async function runs in the same `trio.run` and isn't cancelled.
+        invariant: is called after each run in which `body` ended as it may, and raises or returns False if something is
+            wrong. An async function runs in the same `trio.run` and isn't cancelled.
         scopes: cancel these instead of the whole body: names of `cancel_target`.
         where: chooses the tasks of the body whose checkpoints count, such as `lambda task: "reader" in task.name`.
             With `scopes`, these count instead of the tasks inside a scope, as long as it is open: `lambda task: True`
@@ -74,7 +79,7 @@ def cancel_matrix(
         repeat: makes `Failure.repeat` of a plan; by default that is a call of this function.
 
     Raises:
-        RuntimeError: called inside of `trio.run`.
+        RuntimeError: called inside of `trio.run`, or while another thread runs a cancel matrix.
         ValueError: `only` isn't a plan, a name of `scopes` isn't one word or isn't used by `body`, or there is no
             checkpoint.
         KeyboardInterrupt: it was interrupted.
@@ -84,12 +89,22 @@ def cancel_matrix(
             "cancel_matrix starts trio itself: call it from a synchronous function, "
             "or mark the async test with @pytest.mark.cancel_matrix"
         )
-    names = tuple(scopes)
+    names = (scopes,) if isinstance(scopes, str) else tuple(dict.fromkeys(scopes))
     for name in names:
         check_name(name)
     plan = None if only is None else Plan.parse(only)
     allowed = allowed if isinstance(allowed, tuple) else (allowed,)
     program = Program(body=body, invariant=invariant, where=where, allowed=allowed)
-    with restored_scheduling(), separated_garbage():
+    with _alone(), restored_scheduling(), separated_garbage():
         matrix = Matrix(program, names, repeat)
         return matrix.run(seeds) if plan is None else matrix.run_only(plan)
+
+
+@contextmanager
+def _alone() -> Generator[None]:
+    if not _running.acquire(blocking=False):
+        raise RuntimeError("another thread runs a cancel matrix: run one after the other, or in several processes")
+    try:
+        yield
+    finally:
+        _running.release()

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from trioworker.testing.matrix import internals, resources, targets
 from trioworker.testing.matrix.cancel_injector import CancelInjector
-from trioworker.testing.matrix.errors import EscapedCancelError, TaskLeftError
+from trioworker.testing.matrix.errors import EscapedCancelError, InvariantError, TaskLeftError
 from trioworker.testing.matrix.places import Place, place_of
 from trioworker.testing.matrix.plan import BODY, Cancel
 from trioworker.testing.matrix.scheduling import seed_scheduling
@@ -168,7 +168,9 @@ class _Run:
         try:
             result = check()
             if inspect.isawaitable(result):
-                await result
+                result = await result
+            if result is False:
+                raise InvariantError(f"{getattr(check, '__name__', 'the invariant')} returned False")
         except BaseException as error:
             if self.watch.stopped:
                 raise
