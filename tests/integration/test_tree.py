@@ -106,6 +106,9 @@ async def test_tree_of_a_worker_that_waits_for_the_model_runs_a_tool_and_compute
 
     waiting = r"─ {} \(actor\): waiting for (less than )?\d+ s in "
     assert re.search(waiting.format("reasoner") + r"worker/client/\S+\.py:\d+ \S+\n\W+from worker/", waits_for_model)
+    assert re.search(
+        r"from worker/client/orchestrator_client.py:\d+ OrchestratorClient.complete_with_tools\n", waits_for_model
+    )
     for actor in ("prompt-poller", "tool-executor", "event-shipper"):
         assert re.search(waiting.format(actor), waits_for_model)
     assert "event loop is held" not in waits_for_model + runs_tool

@@ -87,6 +87,23 @@ async def test_tree_has_tasks_with_their_actors_and_places(path: Path) -> None:
     assert (tree.pid, tree.hold, tree.is_cut) == (os.getpid(), None, False)
 
 
+async def test_tree_leaves_out_the_functions_between_the_first_and_the_last_of_a_file(path: Path) -> None:
+    async def inner() -> None:
+        await pause()
+
+    async def entered() -> None:
+        await inner()
+
+    async with serve_health(path, read_health), trio.open_nursery() as nursery:
+        nursery.start_soon(entered, name="deep")
+        await trio.testing.wait_all_tasks_blocked()
+        tree = await trio.to_thread.run_sync(ask, path)
+        nursery.cancel_scope.cancel()
+    first, last = line_of(tree, "deep").places
+    assert first.endswith(" pause")
+    assert last.endswith(".entered")
+
+
 async def test_tree_names_the_computation_that_holds_the_loop(path: Path) -> None:
     trees: list[TaskTree] = []
 

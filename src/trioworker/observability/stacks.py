@@ -6,6 +6,7 @@ Nothing of this needs the event loop: another thread can look while the loop is 
 from __future__ import annotations
 
 import sys
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import FrameType
 
-MAX_PLACE = 160
+MAX_PLACE = 120
 """Characters of a place: longer names are cut."""
 MAX_STACK = 16
 """Innermost places of a stack that are shown."""
@@ -71,10 +72,16 @@ def stack_of(step: Step) -> tuple[str, ...]:
 
 
 def waiting_places(task: trio.lowlevel.Task, limit: int) -> tuple[str, ...]:
-    """Where a task waits, innermost first, without frames of libraries unless there are no others."""
+    """Where a task waits, and below that where each file was entered, innermost first.
+
+    The functions between those say little: a request waits in five functions of one file. Frames of libraries are left
+    out, unless there are no others.
+    """
     frames = list(task.iter_await_frames())[::-1]
     shown = [(frame, line) for frame, line in frames if _top_module(frame) not in LIBRARIES] or frames[:1]
-    return tuple(place(frame, line) for frame, line in shown[:limit])
+    entered = [list(group)[-1] for _, group in groupby(shown, key=lambda entry: entry[0].f_code.co_filename)]
+    places = [*shown[:1], *(entry for entry in entered if entry is not shown[0])]
+    return tuple(place(frame, line) for frame, line in places[:limit])
 
 
 def place(frame: FrameType, line: int) -> str:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 MAX_NAME = 120
 """Characters of a task's name: longer ones are cut."""
-MAX_PLACES = 3
-"""Innermost places of a waiting task."""
+MAX_PLACES = 4
+"""Places of a waiting task."""
 MAX_LOOKED_AT = 2_000
 """Tasks that a look counts, and children of a nursery that are sorted: about 2 ms for that many."""
 
