@@ -193,8 +193,7 @@ from pathlib import Path
 from trioworker.testing import Fault, SimulatedOrchestrator
 import trioworker
 {enable}
-world = SimulatedOrchestrator()
-world.faults = [Fault.status(403, path="event")]
+world = SimulatedOrchestrator(thinking=0.0, faults=[Fault.status(403, path="event")])
 trio.run(lambda: trioworker.run_job(world.config(Path({workspace!r})), transport=world))
 """
 
