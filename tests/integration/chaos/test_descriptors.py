@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 TURN = reply(
+    # A process that outlives its call holds a pipe of ours until it ends.
     call("shell", command="(setsid sleep 0.2 &); sleep 0.2 & echo CALL_ID >> log"),
     call("shell", command="echo CALL_ID >> log", workdir="."),
     call("write_file", path="a.txt", content="CALL_ID"),
