@@ -7,8 +7,9 @@ from collections import Counter
 import trio
 from trio.testing import MockClock
 
-from trioworker.testing.matrix.cancel_injector import CancelInjector, InheritedNames
+from trioworker.testing.matrix.cancel_injector import CancelInjector
 from trioworker.testing.matrix.internals import takes_reason
+from trioworker.testing.steps import actor_of
 
 
 async def child() -> None:
@@ -23,6 +24,10 @@ async def run_actor(name: str = "actor") -> None:
         nursery.start_soon(child, name="other")
 
 
+def names_of(task: trio.lowlevel.Task) -> list[str]:
+    return ["actor"] if actor_of(task, ["actor"]) == "actor" else []
+
+
 def run(injector: CancelInjector) -> None:
     trio.run(run_actor, clock=MockClock(autojump_threshold=0), instruments=[injector])
 
@@ -30,7 +35,7 @@ def run(injector: CancelInjector) -> None:
 def test_steps_of_children_count_and_continue_over_runs() -> None:
     steps = Counter[str]()
     for runs in (1, 2):
-        run(CancelInjector([], names_of=InheritedNames(["actor"]), cancel=lambda _name, _task: True, steps=steps))
+        run(CancelInjector([], names_of=names_of, cancel=lambda _name, _task: True, steps=steps))
         assert steps == {"actor": 3 * runs}
 
 
@@ -41,7 +46,7 @@ def test_cancel_is_called_at_the_number_and_counted_if_it_was_made() -> None:
         calls.append(name)
         return len(calls) == 1
 
-    injector = CancelInjector([("actor", 0), ("actor", 2)], names_of=InheritedNames(["actor"]), cancel=cancel)
+    injector = CancelInjector([("actor", 0), ("actor", 2)], names_of=names_of, cancel=cancel)
     run(injector)
     assert calls == ["actor", "actor"]
     assert injector.cancelled == {"actor": 1}

@@ -90,26 +90,5 @@ class CancelInjector(trio.abc.Instrument):
         self._on_runaway()
 
 
-class InheritedNames:
-    """The groups of a task by the name of the task, or of the nearest task above it that has one of the names."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names = frozenset(names)
-        self._known: dict[trio.lowlevel.Task, tuple[str, ...]] = {}
-
-    def __call__(self, task: trio.lowlevel.Task) -> tuple[str, ...]:
-        """The group of a task, or none."""
-        known = self._known.get(task)
-        if known is None:
-            known = self._known[task] = self._find(task)
-        return known
-
-    def _find(self, task: trio.lowlevel.Task) -> tuple[str, ...]:
-        if task.name in self._names:
-            return (task.name,)
-        nursery = task.parent_nursery
-        return () if nursery is None else self(nursery.parent_task)
-
-
 def _has_ended(task: trio.lowlevel.Task) -> bool:
     return getattr(task.coro, "cr_frame", task) is None

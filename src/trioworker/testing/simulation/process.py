@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,12 @@ from trio.testing import MockClock
 
 from trioworker.errors import ConfigError, SupersededError, WorkerError
 from trioworker.supervision.nurseries import unwrap_single_exception
-from trioworker.testing.matrix.cancel_injector import CancelInjector, InheritedNames
+from trioworker.testing.matrix.cancel_injector import CancelInjector
 from trioworker.testing.matrix.scheduling import seed_scheduling
 from trioworker.testing.simulation.disk import DiskStorage, Killed
 from trioworker.testing.simulation.planned_faults import ACTORS, Cancel, Freeze, Signal, Supersede
 from trioworker.testing.simulation.recorded_tools import recorded
+from trioworker.testing.steps import OTHER, actor_of
 from trioworker.worker.api import open_job
 from trioworker.worker.cancellation import StopRequest
 from trioworker.worker.state.journal import Journal, check_owner
@@ -41,7 +43,7 @@ class SimulatedProcess:
         self._job: RunningJob | None = None
         self._cancel_injector = CancelInjector(
             ((cancel.actor, cancel.step) for cancel in run.plan.all_of(Cancel)),
-            names_of=InheritedNames(ACTORS),
+            names_of=cache(_actors_of),
             cancel=self._cancel,
             steps=run.steps,
             on_runaway=self._run_away,
@@ -148,3 +150,9 @@ class SimulatedProcess:
             return False
         await trio.sleep(left)
         return True
+
+
+def _actors_of(task: trio.lowlevel.Task) -> tuple[str, ...]:
+    """The actor that a task belongs to, or none."""
+    actor = actor_of(task, ACTORS)
+    return () if actor == OTHER else (actor,)
