@@ -86,6 +86,14 @@ def test_superseded_start_whose_refusal_is_garbled_may_fail_the_job() -> None:
     assert not run.orchestrator.reports[0]["success"]
 
 
+def test_event_whose_refusal_is_garbled_may_be_lost() -> None:
+    run = simulate(
+        reference_job, "8633 garbage:53 delay:11:400.0 refused:2 cut:0 names:0.1:5.0 supersede:20.2 supersede:3.6"
+    )
+    assert_invariants(run)
+    assert "(1 events could not be delivered)" in run.orchestrator.reports[0]["message"]
+
+
 def test_job_that_is_frozen_beyond_its_deadline_reports() -> None:
     run = simulate(reference_job, [Freeze(9.0, 700.0)])
     assert_invariants(run)

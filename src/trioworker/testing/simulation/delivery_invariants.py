@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from trioworker.testing.faults import Fault
 from trioworker.testing.simulation.planned_faults import Freeze, Kill, Outage, SlowNames, Supersede
 from trioworker.testing.simulation.wire_rules import changed_events, conversation_errors
-from trioworker.testing.simulation.world import LATENCY, is_final
+from trioworker.testing.simulation.world import LATENCY, is_refused_by_fault
 from trioworker.worker.state.normalization import SEPARATOR
 
 if TYPE_CHECKING:
@@ -24,11 +24,7 @@ def delivers_all_events(run: SimulatedRun) -> Iterator[str]:
     first_seen = list(dict.fromkeys(event["data"]["seq"] for event in handled))
     if first_seen != sorted(first_seen):
         yield f"events out of order: {first_seen}"
-    refused = {
-        exchange.body["data"]["seq"]
-        for exchange in sent
-        if exchange.fault and exchange.fault.kind == "status" and is_final(exchange.fault.code)
-    }
+    refused = {exchange.body["data"]["seq"] for exchange in sent if is_refused_by_fault(exchange)}
     known = set(first_seen) | refused
     if run.orchestrator.reports and known != set(range(max(known, default=-1) + 1)):
         yield f"a gap in the events: {sorted(known)}"

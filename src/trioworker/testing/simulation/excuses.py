@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trioworker.supervision.actor import MAX_RESTARTS
 from trioworker.testing.simulation.planned_faults import ClockJump, Freeze, Kill, Outage, SlowNames
-from trioworker.testing.simulation.world import LOOKUP_SECONDS, is_final
+from trioworker.testing.simulation.world import LOOKUP_SECONDS, is_refused_by_fault
 from trioworker.worker.client.retries import BACKOFF_LIMIT
 
 if TYPE_CHECKING:
@@ -27,10 +27,7 @@ def may_fail(run: SimulatedRun) -> bool:
     for exchange in run.orchestrator.exchanges:
         if exchange.fault is None or not (exchange.is_for_the_model or exchange.path in BOOTSTRAP):
             continue
-        if exchange.fault.kind == "status" and is_final(exchange.fault.code):
-            return True
-        if exchange.fault.kind == "garbage" and is_final(exchange.status or 0):
-            # Without its body, the answer to a superseded start is a refusal like any other.
+        if is_refused_by_fault(exchange):
             return True
         garbage += exchange.fault.kind in {"garbage", "delay"}
         if exchange.path in BOOTSTRAP and run.plan.of(Outage):

@@ -38,6 +38,15 @@ def is_final(status: int) -> bool:
     return 400 <= status < 500 and status not in TRANSIENT_4XX
 
 
+def is_refused_by_fault(exchange: Exchange) -> bool:
+    """Whether a fault made the answer a refusal that no retry can change.
+
+    So it is with garbage in place of the reason for which a superseded start is refused.
+    """
+    by_fault = exchange.fault is not None and exchange.fault.kind in {"status", "garbage"}
+    return by_fault and exchange.status is not None and is_final(exchange.status)
+
+
 class PersistentWorld(SimulatedOrchestrator):
     """An orchestrator whose time continues from process to process, and which a killed process can't reach.
 
