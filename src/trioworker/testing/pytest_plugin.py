@@ -77,10 +77,10 @@ def pytest_fixture_setup(
 
 
 def _check_plan(text: str) -> None:
-    from trioworker.testing.matrix.plan import Plan
+    from trioworker.testing.matrix.plan import CancelPlan
 
     try:
-        Plan.parse(text)
+        CancelPlan.parse(text)
     except ValueError as error:
         raise pytest.UsageError(f"--trio-chaos: {error}") from None
 

@@ -24,7 +24,7 @@ from trioworker.orchestrator.backends.bounded_body import ACCEPTED_ENCODINGS, Bo
 from trioworker.orchestrator.backends.http_client import CONNECT_TIMEOUT, look_up, open_client
 from trioworker.orchestrator.backends.lenient_json import read_json
 from trioworker.orchestrator.backends.model_list import choice, read_names
-from trioworker.orchestrator.backends.openai_errors import Failure, error_of, failure_inside, failure_of
+from trioworker.orchestrator.backends.openai_errors import ProviderFailure, error_of, failure_inside, failure_of
 from trioworker.orchestrator.backends.openai_reply import read_reply
 from trioworker.orchestrator.backends.openai_wire import chat_body, drop_thoughts
 from trioworker.protocol.certificates import certificate_problem
@@ -162,7 +162,7 @@ class OpenAIBackend:
             drop_thoughts(body)
         return body
 
-    def _adapt(self, body: dict[str, Any], failure: Failure) -> bool:
+    def _adapt(self, body: dict[str, Any], failure: ProviderFailure) -> bool:
         """Adapt this and later requests to the reason why `body` was refused. False if nothing can be adapted."""
         if failure.status not in ADAPTABLE or failure.refusal != "rejected":
             return False
@@ -216,7 +216,7 @@ class OpenAIBackend:
         location = response.headers.get("location", "").partition("?")[0]
         return Response(response.status_code, content, response.headers.get("retry-after"), location)
 
-    def _error(self, failure: Failure, response: Response) -> LlmError:
+    def _error(self, failure: ProviderFailure, response: Response) -> LlmError:
         return error_of(failure, retry_after=response.retry_after, has_key=bool(self._key))
 
 

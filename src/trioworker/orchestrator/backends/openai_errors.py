@@ -38,7 +38,7 @@ CODE_STATUSES = {"invalid_api_key": 401, "authentication_error": 401, "permissio
 """The statuses that codes stand for, in an error inside a success."""
 
 
-class Failure(NamedTuple):
+class ProviderFailure(NamedTuple):
     """An error of the server: HTTP status, its reason in one line, and its codes."""
 
     status: int
@@ -63,17 +63,17 @@ class Failure(NamedTuple):
         return bool(QUOTA_WORDS.search(self.reason)) and not RETRY_WORDS.search(self.reason)
 
 
-def failure_of(status: int, body: bytes) -> Failure:
+def failure_of(status: int, body: bytes) -> ProviderFailure:
     """The failure in a response with an error status."""
     try:
         value = read_json(body)
     except ValueError:
-        return Failure(status, _one_line(_title(body.decode("utf-8", "replace"))))
+        return ProviderFailure(status, _one_line(_title(body.decode("utf-8", "replace"))))
     error = _error_in(value)
-    return Failure(status, _reason(error), _codes(error))
+    return ProviderFailure(status, _reason(error), _codes(error))
 
 
-def failure_inside(completion: dict[str, Any]) -> Failure | None:
+def failure_inside(completion: dict[str, Any]) -> ProviderFailure | None:
     """The failure inside a 200: some gateways send the status before the server fails."""
     choices = completion.get("choices")
     error = completion.get("error")
@@ -84,17 +84,17 @@ def failure_inside(completion: dict[str, Any]) -> Failure | None:
     if not error:
         return None
     codes = _codes(error)
-    return Failure(_status_of(codes), _reason(error), codes)
+    return ProviderFailure(_status_of(codes), _reason(error), codes)
 
 
-def error_of(failure: Failure, *, retry_after: str | None = None, has_key: bool = True) -> LlmError:
+def error_of(failure: ProviderFailure, *, retry_after: str | None = None, has_key: bool = True) -> LlmError:
     """The backend's error for a failure. `has_key`: whether the request had an API key."""
     refusal = failure.refusal
     message = f"{_what(failure, refusal, has_key=has_key)} ({failure.status}): {failure.reason}"
     return LlmError(message, retry_after=retry_after) if refusal is None else LlmRefusedError(message, refusal)
 
 
-def _what(failure: Failure, refusal: RefusalKind | None, *, has_key: bool) -> str:
+def _what(failure: ProviderFailure, refusal: RefusalKind | None, *, has_key: bool) -> str:
     match refusal:
         case "context_length":
             return "the conversation is too long for the model"
@@ -112,7 +112,7 @@ def _what(failure: Failure, refusal: RefusalKind | None, *, has_key: bool) -> st
             }.get(failure.status, "the model server failed")
 
 
-def _rejection(failure: Failure, *, has_key: bool) -> str:
+def _rejection(failure: ProviderFailure, *, has_key: bool) -> str:
     status = failure.status
     if status == 401 or (status in {400, 403} and KEY_WORDS.search(failure.reason)):
         if has_key:

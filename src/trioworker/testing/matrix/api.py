@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trioworker.testing.matrix import internals
 from trioworker.testing.matrix.matrix import Matrix
-from trioworker.testing.matrix.plan import Plan
+from trioworker.testing.matrix.plan import CancelPlan
 from trioworker.testing.matrix.run import Program
 from trioworker.testing.matrix.scheduling import restored_scheduling
 from trioworker.testing.matrix.stray import separated_garbage
@@ -92,7 +92,7 @@ def cancel_matrix(
     names = (scopes,) if isinstance(scopes, str) else tuple(dict.fromkeys(scopes))
     for name in names:
         check_name(name)
-    plan = None if only is None else Plan.parse(only)
+    plan = None if only is None else CancelPlan.parse(only)
     allowed = allowed if isinstance(allowed, tuple) else (allowed,)
     program = Program(body=body, invariant=invariant, where=where, allowed=allowed)
     with _alone(), restored_scheduling(), separated_garbage():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioworker.testing.matrix.plan import Cancel
+from trioworker.testing.matrix.plan import PlannedCancel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -59,7 +59,7 @@ class CancelInjector(trio.abc.Instrument):
         self.limit = limit
         self.runaway = False
         self.error: BaseException | None = None
-        self._cancels = {Cancel(*cancel) for cancel in cancels}
+        self._cancels = {PlannedCancel(*cancel) for cancel in cancels}
         self._names_of = names_of
         self._cancel = cancel
         self._on_runaway = on_runaway

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trioworker.testing.matrix.errors import NondeterminismError
-from trioworker.testing.matrix.plan import BODY, Cancel, Plan
+from trioworker.testing.matrix.plan import BODY, CancelPlan, PlannedCancel
 from trioworker.testing.matrix.report import CancelMatrixReport, Failure, failure_of
-from trioworker.testing.matrix.run import Program, Result, run_plan
+from trioworker.testing.matrix.run import PlanResult, Program, run_plan
 from trioworker.testing.matrix.shrink import random_plans, shrink
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Matrix:
         self._checkpoints = 0
         self._failures: list[Failure] = []
 
-    def run_only(self, plan: Plan) -> CancelMatrixReport:
+    def run_only(self, plan: CancelPlan) -> CancelMatrixReport:
         """Run one plan."""
         result = self._run(plan)
         names = {cancel.name for cancel in plan.cancels} or set(self._names)
@@ -54,7 +54,7 @@ class Matrix:
         limit = max(MIN_LIMIT, LIMIT_FACTOR * plain.steps)
         for name in self._names:
             for number, task in enumerate(plain.tasks[name]):
-                if not self._cancel_at(Cancel(name, number), task, limit):
+                if not self._cancel_at(PlannedCancel(name, number), task, limit):
                     return self._report()
         for plan in random_plans(
             seeds, {name: len(plain.tasks[name]) for name in self._names}, several=self._names != (BODY,)
@@ -62,9 +62,9 @@ class Matrix:
             self._run_random(plan, limit)
         return self._report()
 
-    def _plain_run(self) -> Result | None:
+    def _plain_run(self) -> PlanResult | None:
         """The run without a cancel, which has to be the same twice. None if that failed."""
-        plan = Plan()
+        plan = CancelPlan()
         first = self._run(plan)
         second = first if first.error is not None else self._run(plan)
         if first.tasks != second.tasks and first.error is None and second.error is None:
@@ -83,7 +83,7 @@ class Matrix:
         self._check_names(second)
         return second
 
-    def _check_names(self, plain: Result) -> None:
+    def _check_names(self, plain: PlanResult) -> None:
         for name in self._names:
             if not plain.tasks[name]:
                 scope = (
@@ -92,9 +92,9 @@ class Matrix:
                 where = ", and does `where` choose its tasks" if self._program.where is not None else ""
                 raise ValueError(f"there is no checkpoint in the {scope}{where}?")
 
-    def _cancel_at(self, cancel: Cancel, task: str, limit: float) -> bool:
+    def _cancel_at(self, cancel: PlannedCancel, task: str, limit: float) -> bool:
         """Cancel at a checkpoint of the plain run, where that task was. Returns whether it was the same now."""
-        plan = Plan(0, (cancel,))
+        plan = CancelPlan(0, (cancel,))
         result = self._run(plan, limit)
         place = result.cancels.get(cancel)
         if place is None or place.task != task:
@@ -107,7 +107,7 @@ class Matrix:
             self._add(plan, result, result.error)
         return True
 
-    def _run_random(self, plan: Plan, limit: float) -> None:
+    def _run_random(self, plan: CancelPlan, limit: float) -> None:
         result = self._run(plan, limit)
         if result.error is None:
             return
@@ -117,11 +117,11 @@ class Matrix:
             result = result if shrunk == plan else self._run(shrunk, limit)
             self._add(shrunk, result, result.error or NondeterminismError(f"{shrunk} fails only sometimes: {ADVICE}"))
 
-    def _run(self, plan: Plan, limit: float | None = None) -> Result:
+    def _run(self, plan: CancelPlan, limit: float | None = None) -> PlanResult:
         self._runs += 1
         return run_plan(self._program, plan, limit=MAX_STEPS if limit is None else limit)
 
-    def _add(self, plan: Plan, result: Result, error: BaseException) -> None:
+    def _add(self, plan: CancelPlan, result: PlanResult, error: BaseException) -> None:
         cancel, place = next(reversed(result.cancels.items()), (None, None))
         number = cancel.number if cancel else None
         self._failures.append(failure_of(str(plan), number, place, error, self._repeat(str(plan))))

@@ -19,7 +19,7 @@ _HIDDEN = (str(Path(trio.__file__).parent), str(Path(outcome.__file__).parent), 
 _STANDARD = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib")})
 
 
-class Line(NamedTuple):
+class SourceLine(NamedTuple):
     """A line of a file."""
 
     file: str
@@ -40,8 +40,8 @@ class Place(NamedTuple):
     """
 
     task: str
-    line: Line | None
-    caller: Line | None = None
+    line: SourceLine | None
+    caller: SourceLine | None = None
 
     def __str__(self) -> str:
         at = f", {self.line}" if self.line else ""
@@ -58,9 +58,9 @@ def place_of(task: trio.lowlevel.Task) -> Place:
     return Place(task.name, line)
 
 
-def _lines(task: trio.lowlevel.Task) -> Iterator[Line]:
+def _lines(task: trio.lowlevel.Task) -> Iterator[SourceLine]:
     """The lines that led to where the task is, innermost first, and those of the tasks that it is a child of."""
-    frames = [Line(frame.f_code.co_filename, number) for frame, number in task.iter_await_frames()]
+    frames = [SourceLine(frame.f_code.co_filename, number) for frame, number in task.iter_await_frames()]
     yield from (line for line in reversed(frames) if not _is_hidden(line.file))
     if task.parent_nursery is not None:
         yield from _lines(task.parent_nursery.parent_task)

@@ -12,7 +12,7 @@ BODY = ""
 _WORD = re.compile(r"cancel:(?:(?P<name>\S+):)?(?P<number>\d+)|seed:(?P<seed>\d+)")
 
 
-class Cancel(NamedTuple):
+class PlannedCancel(NamedTuple):
     """Cancels the scope `name` at its checkpoint `number`, counted from 0. `BODY` is the whole body."""
 
     name: str
@@ -23,24 +23,24 @@ class Cancel(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan:
+class CancelPlan:
     """One run. Its text, such as `seed:7 cancel:37 cancel:reader:12`, repeats it."""
 
     seed: int = 0
-    cancels: tuple[Cancel, ...] = ()
+    cancels: tuple[PlannedCancel, ...] = ()
 
     def __str__(self) -> str:
         words = [f"seed:{self.seed}"] if self.seed or not self.cancels else []
         return " ".join([*words, *map(str, self.cancels)])
 
     @classmethod
-    def parse(cls, text: str) -> Plan:
+    def parse(cls, text: str) -> CancelPlan:
         """Read the text of a plan.
 
         Raises:
             ValueError: it isn't one.
         """
-        seed, cancels = 0, list[Cancel]()
+        seed, cancels = 0, list[PlannedCancel]()
         for word in text.split():
             match = _WORD.fullmatch(word)
             if match is None:
@@ -50,7 +50,7 @@ class Plan:
             if match["seed"] is not None:
                 seed = int(match["seed"])
             else:
-                cancels.append(Cancel(match["name"] or BODY, int(match["number"])))
+                cancels.append(PlannedCancel(match["name"] or BODY, int(match["number"])))
         if not text.split():
             raise ValueError("the plan is empty: write cancel:NUMBER, cancel:NAME:NUMBER or seed:NUMBER")
         return cls(seed, tuple(cancels))

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import cast
 
-from trioworker.testing.matrix.places import Line, Place
+from trioworker.testing.matrix.places import Place, SourceLine
 
 MAX_SHOWN = 5
 """Reasons that the message of an error describes."""
@@ -47,7 +47,7 @@ class Failure:
         """The checkpoint, for a message."""
         if self.number is None:
             return "without a cancel"
-        at = f", {Line(self.file, self.line)}" if self.file else ""
+        at = f", {SourceLine(self.file, self.line)}" if self.file else ""
         caller = f" (called from {self.caller})" if self.caller else ""
         return f"checkpoint {self.number}, task {self.task}{at}{caller}"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import trio
 
 from trioworker.testing.matrix.errors import NotClosedError
-from trioworker.testing.matrix.places import Line
+from trioworker.testing.matrix.places import SourceLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +23,9 @@ class Resources:
     """The resources that one run has registered."""
 
     def __init__(self) -> None:
-        self._registered: list[tuple[str, Line, Callable[[], object]]] = []
+        self._registered: list[tuple[str, SourceLine, Callable[[], object]]] = []
 
-    def add(self, description: str, line: Line, is_closed: Callable[[], object]) -> None:
+    def add(self, description: str, line: SourceLine, is_closed: Callable[[], object]) -> None:
         """Register a resource."""
         self._registered.append((description, line, is_closed))
 
@@ -64,7 +64,7 @@ def must_be_closed(resource: R, is_closed: Callable[[], object] | None = None) -
         resources = None
     if resources is not None:
         caller = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
-        resources.add(repr(resource), Line(caller.f_code.co_filename, caller.f_lineno), probe)
+        resources.add(repr(resource), SourceLine(caller.f_code.co_filename, caller.f_lineno), probe)
     return resource
 
 

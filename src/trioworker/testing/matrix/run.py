@@ -15,7 +15,7 @@ from trioworker.testing.matrix import internals, resources, targets
 from trioworker.testing.matrix.cancel_injector import CancelInjector
 from trioworker.testing.matrix.errors import EscapedCancelError, InvariantError, TaskLeftError
 from trioworker.testing.matrix.places import Place, place_of
-from trioworker.testing.matrix.plan import BODY, Cancel
+from trioworker.testing.matrix.plan import BODY, PlannedCancel
 from trioworker.testing.matrix.scheduling import seed_scheduling
 from trioworker.testing.matrix.stray import collected_stray_errors
 from trioworker.testing.matrix.watch import Watch
@@ -23,7 +23,7 @@ from trioworker.testing.matrix.watch import Watch
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from trioworker.testing.matrix.plan import Plan
+    from trioworker.testing.matrix.plan import CancelPlan
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Program:
 
 
 @dataclass
-class Result:
+class PlanResult:
     """What happened in a run.
 
     Attributes:
@@ -48,7 +48,7 @@ class Result:
     """
 
     tasks: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    cancels: dict[Cancel, Place] = field(default_factory=dict["Cancel", "Place"])
+    cancels: dict[PlannedCancel, Place] = field(default_factory=dict["PlannedCancel", "Place"])
     steps: int = 0
     problems: list[BaseException] = field(default_factory=list[BaseException])
 
@@ -63,7 +63,7 @@ class Result:
         return first
 
 
-def run_plan(program: Program, plan: Plan, *, limit: float) -> Result:
+def run_plan(program: Program, plan: CancelPlan, *, limit: float) -> PlanResult:
     """Run the program once, as planned.
 
     Raises:
@@ -80,8 +80,8 @@ def run_plan(program: Program, plan: Plan, *, limit: float) -> Result:
 
 
 class _Run:
-    def __init__(self, program: Program, plan: Plan, limit: float) -> None:
-        self.result = Result()
+    def __init__(self, program: Program, plan: CancelPlan, limit: float) -> None:
+        self.result = PlanResult()
         self.clock = MockClock(autojump_threshold=0)
         self.watch = Watch(self.clock, self.result.problems.append)
         self._targets = targets.Targets(self.result.problems.append)
@@ -122,7 +122,7 @@ class _Run:
         return names
 
     def _cancel(self, name: str, task: trio.lowlevel.Task) -> None:
-        self.result.cancels[Cancel(name, self.injector.steps[name] - 1)] = place_of(task)
+        self.result.cancels[PlannedCancel(name, self.injector.steps[name] - 1)] = place_of(task)
         self._targets.cancel(name, task)
 
     async def _main(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from trioworker.testing.matrix.plan import Cancel, Plan
+from trioworker.testing.matrix.plan import CancelPlan, PlannedCancel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -14,20 +14,20 @@ MAX_CANCELS = 3
 """Cancels of a random plan, where a run survives more than one: in named scopes."""
 
 
-def random_plans(count: int, checkpoints: Mapping[str, int], *, several: bool) -> Iterator[Plan]:
+def random_plans(count: int, checkpoints: Mapping[str, int], *, several: bool) -> Iterator[CancelPlan]:
     """Plans with the seeds 1 to `count`: other scheduling, and mostly one or several cancels at random checkpoints."""
     names = sorted(name for name, number in checkpoints.items() if number)
     for seed in range(1, count + 1):
         rng = random.Random(seed)  # noqa: S311
-        cancels: set[Cancel] = set()
+        cancels: set[PlannedCancel] = set()
         wanted = rng.randint(0, MAX_CANCELS)
         for _ in range(wanted if several else min(1, wanted)):
             name = rng.choice(names)
-            cancels.add(Cancel(name, rng.randrange(checkpoints[name])))
-        yield Plan(seed, tuple(sorted(cancels)))
+            cancels.add(PlannedCancel(name, rng.randrange(checkpoints[name])))
+        yield CancelPlan(seed, tuple(sorted(cancels)))
 
 
-def shrink(plan: Plan, fails: Callable[[Plan], bool]) -> Plan:
+def shrink(plan: CancelPlan, fails: Callable[[CancelPlan], bool]) -> CancelPlan:
     """Find a simpler plan that fails: as few cancels as possible, and the scheduling of seed 0."""
     for simpler in _simpler(plan):
         if fails(simpler):
@@ -35,8 +35,8 @@ def shrink(plan: Plan, fails: Callable[[Plan], bool]) -> Plan:
     return plan
 
 
-def _simpler(plan: Plan) -> Iterator[Plan]:
+def _simpler(plan: CancelPlan) -> Iterator[CancelPlan]:
     for cancel in plan.cancels:
-        yield Plan(plan.seed, tuple(other for other in plan.cancels if other != cancel))
+        yield CancelPlan(plan.seed, tuple(other for other in plan.cancels if other != cancel))
     if plan.seed:
-        yield Plan(0, plan.cancels)
+        yield CancelPlan(0, plan.cancels)
