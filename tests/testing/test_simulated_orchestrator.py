@@ -11,6 +11,9 @@ import trio
 
 from support.tools import Log, Probe
 from trioworker import SupersededError, open_job, run_job
+from trioworker.orchestrator.app import make_app
+from trioworker.orchestrator.backends.factory import NoBackend
+from trioworker.orchestrator.store import Store
 from trioworker.testing import DONE, Exchange, Fault, SimulatedOrchestrator, call, say
 
 if TYPE_CHECKING:
@@ -66,6 +69,45 @@ async def test_wrong_token_job_path_and_size_are_refused(autojump_clock: MockClo
         assert (await caller.get("jobs")).status_code == 404
         assert (await caller.post("event", content=b" " * 2_097_153)).status_code == 413
     assert not any(exchange.handled for exchange in orchestrator.exchanges)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content", "status"),
+    [
+        ("GET", "/health", b"", 200),
+        ("POST", "/health", b"", 405),
+        ("GET", "nothing", b"", 404),
+        ("POST", "event", b'{"event_type": "status", "data": {"seq": 0}}', 200),
+        ("POST", "event", b'{"event_type": "status", "data": {}}', 200),
+        ("POST", "event", b'{"event_type": "status"}', 422),
+        ("POST", "event", b"[]", 422),
+        ("POST", "event", b"{", 400),
+        ("POST", "event", b"", 400),
+        ("POST", "status", b'{"state": "in_progress"}', 422),
+        ("POST", "status", b"{", 400),
+        ("POST", "complete", b"{}", 422),
+        ("POST", "llm/complete", b"{}", 422),
+        ("POST", "llm/complete_with_tools", b"{", 400),
+        ("POST", "event", b" " * 2_097_153, 413),
+        ("POST", "job", b"", 405),
+        ("GET", "event", b"", 405),
+    ],
+)
+async def test_status_is_that_of_the_embedded_orchestrator(
+    method: str, path: str, content: bytes, status: int, autojump_clock: MockClock
+) -> None:
+    simulated = SimulatedOrchestrator()
+    with Store() as store:
+        job = store.create_job("Make the tests pass.", title="Fix")
+        embedded = httpx.AsyncClient(
+            transport=httpx.ASGITransport(make_app(store, NoBackend())),
+            base_url=f"{simulated.url}/worker/{job.id}/",
+            headers={"Authorization": f"Bearer {job.token}"},
+        )
+        for caller in (client(simulated), embedded):
+            async with caller:
+                url = simulated.url + path if path.startswith("/") else path
+                assert (await caller.request(method, url, content=content)).status_code == status
 
 
 async def test_repeated_event_is_kept_once(autojump_clock: MockClock) -> None:

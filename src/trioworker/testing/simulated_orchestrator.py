@@ -19,6 +19,7 @@ from trioworker.protocol import wire
 from trioworker.protocol.values import START_HEADER
 from trioworker.testing.exchange import Exchange
 from trioworker.testing.faults import checked_fault
+from trioworker.testing.request_rules import refusal_of_request
 from trioworker.testing.script import DONE, checked_turns
 from trioworker.worker.config import WorkerConfig
 
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
     from trioworker.orchestrator.backends.script import Turn
     from trioworker.testing.faults import Fault
 
-MAX_BODY_BYTES = 2_097_152
-"""The largest body that the orchestrator accepts (contract, 'HTTP')."""
-REFUSALS = frozenset({401, 404, 409, 413})
+REFUSALS = frozenset({400, 401, 404, 405, 409, 413, 422})
 """What the orchestrator answers to a request that it doesn't handle."""
 
 
@@ -97,7 +96,7 @@ class SimulatedOrchestrator(httpx.AsyncBaseTransport):
         self.reports: list[dict[str, Any]] = []
         self.prompts: deque[wire.Prompt] = deque()
         self.revoked = False
-        self._events: dict[int, dict[str, Any]] = {}
+        self._events: dict[object, dict[str, Any]] = {}
         self._starts: list[str] = []
         self._arrivals = trio.lowlevel.ParkingLot()
 
@@ -192,7 +191,7 @@ class SimulatedOrchestrator(httpx.AsyncBaseTransport):
         if fault and fault.kind == "refused":
             await trio.lowlevel.checkpoint()
             raise httpx.ConnectError("connection refused")
-        job_id = match[1] if match else ""
+        job_id = match[1] if match else None
         try:
             await trio.sleep(self.latency / 2)
         except trio.Cancelled:
@@ -237,8 +236,12 @@ class SimulatedOrchestrator(httpx.AsyncBaseTransport):
         before = len(self.exchanges) if fault.path is None else len(self.asked(fault.path))
         return fault.request == before - 1
 
-    def _answer(self, exchange: Exchange, job_id: str) -> tuple[int, bytes]:
-        """Handle a request, except that the model's reply is still missing."""
+    def _answer(self, exchange: Exchange, job_id: str | None) -> tuple[int, bytes]:
+        """Handle a request, except that the model's reply is still missing. Without `job_id`, it isn't a worker's."""
+        if job_id is None:
+            if exchange.path != "/health":
+                return 404, b"no such path"
+            return (200, b"ok") if exchange.method == "GET" else (405, b"method not allowed")
         status, content = self._refusal(exchange, job_id) or self._handle(exchange)
         exchange.handled = status not in REFUSALS and not exchange.is_for_the_model
         return status, content
@@ -263,27 +266,28 @@ class SimulatedOrchestrator(httpx.AsyncBaseTransport):
         return (409, b"superseded") if is_superseded and (has_access or start in self._starts) else None
 
     def _handle(self, exchange: Exchange) -> tuple[int, bytes]:
-        if len(exchange.content) > MAX_BODY_BYTES:
-            return 413, b"the body is too large"
-        match exchange.method, exchange.path:
-            case "GET", "job":
+        refusal = refusal_of_request(exchange)
+        if refusal is not None:
+            return refusal
+        match exchange.path:
+            case "job":
                 return 200, msgspec.json.encode({"title": self.title, "description": self.description})
-            case "GET", "credentials":
+            case "credentials":
                 granted = [{"env_var": name, "value": value} for name, value in self.credentials.items()]
                 return (200, msgspec.json.encode(granted)) if granted else (204, b"")
-            case "GET", "prompt":
+            case "prompt":
                 return (200, msgspec.json.encode(self.prompts.popleft())) if self.prompts else (204, b"")
-            case "POST", "status" | "llm/complete" | "llm/complete_with_tools":
-                return 200, b""
-            case "POST", "event":
-                self._events.setdefault(exchange.body["data"]["seq"], exchange.body)
-                return 200, b""
-            case "POST", "complete":
+            case "event":
+                # An event of another worker may have no `seq`: it is never a repeat.
+                key = exchange.body["data"].get("seq", f"event {len(self._events)}")
+                self._events.setdefault(key, exchange.body)
+            case "complete":
                 self.reports.append(exchange.body)
                 self.revoked = True
                 return 200, b'{"status":"ok"}'
             case _:
-                return 404, b"no such path"
+                pass
+        return 200, b""
 
 
 class _CutStream(httpx.AsyncByteStream):
