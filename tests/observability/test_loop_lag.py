@@ -9,7 +9,6 @@ import trio
 
 from trioworker.observability.loop_lag import LAG, TICK, measure_loop_lag
 from trioworker.observability.recording import RecordingTracer
-from trioworker.observability.stalls import StallWatcher
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +48,7 @@ class CounterSink:
 async def lag_while(*, stall: bool) -> list[float]:
     sink = CounterSink()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(measure_loop_lag, RecordingTracer([sink], str), StallWatcher())
+        nursery.start_soon(measure_loop_lag, RecordingTracer([sink], str))
         await trio.sleep(TICK / 2)
         if stall:
             block_the_loop(TICK / 2 + STALL)

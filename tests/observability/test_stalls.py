@@ -10,14 +10,18 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 from loguru import logger
 
+from trioworker.observability.finished_spans import STALL, FinishedSpan
 from trioworker.observability.recording import RecordingTracer
-from trioworker.observability.stalls import LIMIT, STALL, StallWatcher
+from trioworker.observability.span_observers import SpanStream
+from trioworker.observability.stalls import LIMIT, THREAD_NAME, StallWatcher
+from trioworker.observability.tracing import open_tracer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -62,27 +66,27 @@ def no_collection() -> Iterator[None]:
 
 
 def compute(seconds: float) -> None:
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
+    """Compute for so many seconds of CPU time: what other processes take isn't part of a stall."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
         pass
 
 
 async def marks_of(hold: Callable[[], None]) -> list[tuple[str, dict[str, Any]]]:
     """The marks of a run in which a task whose span is on the track `reasoner` calls `hold`."""
-    sink, watcher = MarkSink(), StallWatcher()
+    sink = MarkSink()
     recorder = RecordingTracer([sink], lambda text: text.replace("secret", "[redacted]"))
 
-    with watcher.running(), recorder.span("actor", "reasoner", track="reasoner"):
+    with StallWatcher(recorder).running(), recorder.span("actor", "reasoner", track="reasoner"):
         await trio.sleep(0.01)
         hold()
         await trio.sleep(2 * LIMIT)
-    watcher.record(recorder)
     return sink.marks
 
 
 async def test_computation_is_marked_with_its_stack_duration_and_track() -> None:
     def secret_plan() -> None:
-        compute(LONG)
+        compute(2 * LONG)
 
     marks = [mark for mark in await marks_of(secret_plan) if mark[1]["milliseconds"] >= LONG * 1000]
     ((track, attributes),) = marks
@@ -109,6 +113,36 @@ async def test_machine_that_starts_no_thread_has_no_marks_and_one_line_at_debug(
     assert await marks_of(lambda: compute(LONG)) == []
     logger.remove(number)
     assert lines == ["DEBUG the trace will have no stalls of the event loop: can't start new thread\n"]
+
+
+async def test_observer_and_stream_get_a_stall_as_a_span() -> None:
+    observed: list[FinishedSpan] = []
+    for late in (False, True):
+        async with open_tracer(None, "job-1", str, None if late else observed.append) as tracer:
+            spans = SpanStream(tracer)
+            with tracer.span("actor", "reasoner", track="reasoner"):
+                await trio.sleep(0.01)
+                compute(2 * LONG)
+                await trio.sleep(2 * LIMIT)
+        streamed = [span async for span in spans]
+        (stall,) = [span for span in streamed if span.kind == "stall" and span.duration >= LONG]
+        assert (stall.name, stall.track, stall.parent) == ("stall", "reasoner", None)
+        assert "test_stalls.py" in str(stall.attributes["stack"])
+        if not late:
+            assert stall in observed
+
+
+async def test_nothing_is_watched_without_an_observer() -> None:
+    def watchers() -> int:
+        return [thread.name for thread in threading.enumerate()].count(THREAD_NAME)
+
+    async with open_tracer(None, "job-1", str) as tracer:
+        assert watchers() == 0
+        with closing(SpanStream(tracer)), closing(SpanStream(tracer)):
+            assert watchers() == 1
+        assert watchers() == 0
+    SpanStream(tracer).close()
+    assert watchers() == 0
 
 
 FROZEN = """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from trioworker.observability.recording import RecordedSpan
 
+STALL = "stall"
+"""The name of the mark of a stall."""
 NANOSECONDS = 1_000_000_000
 """Per second."""
 
@@ -23,9 +25,10 @@ class FinishedSpan(msgspec.Struct, frozen=True, kw_only=True):
     As in a trace, there are names, numbers and ids, never what the model, a tool or a user wrote.
 
     Attributes:
-        id: the span's number in this job and process.
+        id: the span's number in this job and process; for a stall, its start in nanoseconds.
         parent: the id of the span that it was opened in, if any. A parent finishes after its children.
-        kind: `job`, `actor`, `llm`, `tool`, `request`, `retry` or `wait`.
+        kind: `job`, `actor`, `llm`, `tool`, `request`, `retry` or `wait`; or `stall`, a time for which the event loop
+            was held, in real time, with the `stack` among its attributes.
         name: such as `POST event` or a tool's name.
         track: the actor that it belongs to, or `job`.
         start: in seconds of `time.perf_counter`.
@@ -38,7 +41,7 @@ class FinishedSpan(msgspec.Struct, frozen=True, kw_only=True):
 
     id: int
     parent: int | None
-    kind: Kind
+    kind: Kind | Literal["stall"]
     name: str
     track: str
     start: float
@@ -82,7 +85,26 @@ class FinishedSpanSink:
         """Ignore it."""
 
     def instant(self, name: str, track: str, at: int, attributes: Mapping[str, Attribute]) -> None:
-        """Ignore it."""
+        """Deliver a stall."""
+        if name != STALL:
+            return
+        took = dict(attributes)
+        milliseconds = took.pop("milliseconds", 0)
+        self.deliver(
+            FinishedSpan(
+                id=at,
+                parent=None,
+                kind="stall",
+                name=name,
+                track=track,
+                start=at / NANOSECONDS,
+                duration=float(milliseconds) / 1000,
+                attributes=took,
+                results={},
+                error=None,
+                cancelled=False,
+            )
+        )
 
     def counter(self, name: str, at: int, value: float) -> None:
         """Ignore it."""

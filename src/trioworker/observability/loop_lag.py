@@ -13,7 +13,6 @@ import trio
 
 if TYPE_CHECKING:
     from trioworker.observability.recording import RecordingTracer
-    from trioworker.observability.stalls import StallWatcher
 
 LAG = "loop lag (ms)"
 """The counter's name."""
@@ -21,8 +20,8 @@ TICK = 0.25
 """Seconds between measurements. A killed worker loses this much of its trace."""
 
 
-async def measure_loop_lag(recorder: RecordingTracer, stalls: StallWatcher) -> NoReturn:
-    """Record the lag and stalls until cancelled.
+async def measure_loop_lag(recorder: RecordingTracer) -> NoReturn:
+    """Record the lag until cancelled.
 
     The lag is the milliseconds between the deadline of a sleep and the time that it returns.
     """
@@ -32,5 +31,4 @@ async def measure_loop_lag(recorder: RecordingTracer, stalls: StallWatcher) -> N
         now = time.perf_counter_ns()
         # Under a virtual clock, a sleep returns before its deadline in real time.
         recorder.counter(LAG, now, max(0, now - due) / 1e6)
-        stalls.record(recorder)
         recorder.flush(now)

@@ -148,6 +148,7 @@ class RecordingTracer(Tracer):
     Attributes:
         sinks: replaced, never changed in place: a sink may be added or removed while a span is passed on.
         ids: the numbers of the spans to come.
+        on_use: called when a sink was added or removed, with whether there is one.
     """
 
     __slots__ = (
@@ -160,6 +161,7 @@ class RecordingTracer(Tracer):
         "_read_gauges",
         "_reported",
         "ids",
+        "on_use",
         "sinks",
     )
 
@@ -175,6 +177,7 @@ class RecordingTracer(Tracer):
         self._job = UNRECORDED
         self._ended = False
         self._at_end: list[Callable[[], None]] = []
+        self.on_use: Callable[[bool], object] = bool
 
     @contextmanager
     def job(self, job_id: str) -> Generator[None]:
@@ -202,10 +205,12 @@ class RecordingTracer(Tracer):
     def add(self, sink: Sink) -> None:
         """Pass on to this sink, too, what is recorded from now on."""
         self.sinks = (*self.sinks, sink)
+        self.on_use(True)
 
     def remove(self, sink: Sink) -> None:
         """Pass nothing more on to this sink."""
         self.sinks = tuple(other for other in self.sinks if other is not sink)
+        self.on_use(bool(self.sinks))
 
     def when_ended(self, call: Callable[[], None]) -> None:
         """Call this function when the job's span has ended; at once, if it has."""

@@ -1,8 +1,9 @@
 """Marks in the trace for each time that a computation held the event loop, with the stack that held it.
 
-A trio instrument notes when the loop begins to run tasks, and a thread looks 20 times per second whether it still does.
-So the event loop isn't woken, and one hook per iteration is the only cost for it: about 1 µs. The thread looks at the
-stack once the loop has been held for `LIMIT`. Times are real, also if the run's clock is a virtual one.
+A trio instrument notes when the loop begins to run tasks, and a thread compares this time 20 times per second. So the
+event loop isn't woken, and one hook per iteration is the only cost for it: about 1 µs. The thread looks at the stack
+only if the time is older than `LIMIT`, and once per time: the loop is held, or it waits. Times are real, also if the
+run's clock is a virtual one.
 
 Time in which the process didn't run is no stall of the loop: after a SIGSTOP, or on a machine without a free CPU, the
 thread wakes late though the process used no CPU. Such a pause is subtracted. If the thread wakes late because a
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import trio
 from loguru import logger
 
+from trioworker.observability.finished_spans import STALL
 from trioworker.observability.recording import DEFAULT_TRACK, track_of
 from trioworker.observability.stacks import running_step, stack_of
 
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from trioworker.observability.spans import Attribute
     from trioworker.observability.stacks import Step
 
-STALL = "stall"
-"""The mark's name."""
 LIMIT = 0.05
 """Seconds for which the loop may be held without a mark."""
 TICK = 0.05
@@ -59,10 +59,15 @@ class Stall(NamedTuple):
 class StallWatcher(trio.abc.Instrument):
     """Finds the stalls of the event loop that attaches it."""
 
-    def __init__(self) -> None:
+    def __init__(self, recorder: RecordingTracer) -> None:
+        """`recorder` is what the stalls are recorded into."""
+        self._recorder = recorder
         self._loop_thread = threading.get_ident()
+        self._token = trio.lowlevel.current_trio_token()
         self._began = 0
-        self._stop = threading.Event()
+        # A lock, which costs half as much to wait for as an event.
+        self._stop = threading.Lock()
+        self._stopped = False
         self._found: deque[Stall] = deque(maxlen=MAX_UNREPORTED)
 
     def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - the interface
@@ -72,6 +77,7 @@ class StallWatcher(trio.abc.Instrument):
     @contextmanager
     def running(self) -> Generator[None]:
         """Watch while the block runs, if the machine can start a thread."""
+        self._stop.acquire()
         thread = threading.Thread(target=self._watch, name=THREAD_NAME, daemon=True)
         try:
             thread.start()
@@ -86,10 +92,12 @@ class StallWatcher(trio.abc.Instrument):
             # trio has removed it if its hook raised.
             with suppress(KeyError):
                 trio.lowlevel.remove_instrument(self)
-            self._stop.set()
+            self._stopped = True
+            self._stop.release()
             thread.join()
+            self._record()
 
-    def record(self, recorder: RecordingTracer) -> None:
+    def _record(self) -> None:
         """Record the stalls that have ended since the last call; called in the event loop."""
         while self._found:
             stall = self._found.popleft()
@@ -97,7 +105,7 @@ class StallWatcher(trio.abc.Instrument):
                 "milliseconds": round(stall.seconds * 1000),
                 "stack": "\n".join(stall.stack),
             }
-            recorder.mark(STALL, stall.track, stall.began, attributes)
+            self._recorder.mark(STALL, stall.track, stall.began, attributes)
 
     def _watch(self) -> None:
         try:
@@ -108,39 +116,48 @@ class StallWatcher(trio.abc.Instrument):
     def _look_until_stopped(self) -> None:
         pause = TICK
         lost = 0.0
+        idle = 0
         seen = 0
-        while not self._stop.is_set():
+        while not self._stopped:
             absent = self._pause(pause)
-            began, step = self._began, running_step(self._loop_thread)
-            if step is None or not began:
-                pause = TICK
-                continue
+            began = self._began
             age = (time.perf_counter_ns() - began) / 1e9
             lost = (lost if began == seen else 0.0) + min(absent, age)
+            pause = min(TICK, max(MIN_PAUSE, LIMIT - age + lost + MIN_PAUSE / 2))
+            if not began or began == idle:
+                pause = TICK
+            elif age - lost > LIMIT:
+                # Only now, since it costs more than the rest of the look.
+                step = running_step(self._loop_thread)
+                if self._began != began:
+                    pass  # what was seen is the next iteration
+                elif step is None:
+                    idle, pause = began, TICK
+                else:
+                    self._follow(began, step, lost)
+                    pause = MIN_PAUSE
+                del step
             seen = began
-            held = age - lost
-            if held > LIMIT:
-                self._follow(began, step, lost)
-                pause = MIN_PAUSE
-            else:
-                pause = min(TICK, LIMIT - held + MIN_PAUSE / 2)
 
     def _follow(self, began: int, step: Step, lost: float) -> None:
         """Wait for the end of a stall, and keep it."""
         track, stack = track_of(step.task.context) if step.task else DEFAULT_TRACK, stack_of(step)
         del step  # its frames keep the values of variables alive
         age = (time.perf_counter_ns() - began) / 1e9
-        while not self._stop.is_set():
+        while not self._stopped:
             lost += self._pause(max(MIN_PAUSE, age * PRECISION))
             age = (time.perf_counter_ns() - began) / 1e9
             if self._began != began or running_step(self._loop_thread) is None:
                 break
         if age - lost > LIMIT:
             self._found.append(Stall(began, age - lost, track, stack))
+            with suppress(trio.RunFinishedError):
+                self._token.run_sync_soon(self._record, idempotent=True)
 
     def _pause(self, seconds: float) -> float:
         """Wait, and return for how many seconds the process didn't run meanwhile."""
         began, used = time.perf_counter(), time.process_time()
-        self._stop.wait(seconds)
+        if self._stop.acquire(timeout=seconds):
+            self._stop.release()
         passed = time.perf_counter() - began
         return max(0.0, passed - (time.process_time() - used)) if passed > seconds + LATE else 0.0

@@ -6,7 +6,7 @@ The modules of these destinations are imported only when they are needed.
 from __future__ import annotations
 
 import os
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import trio
@@ -15,7 +15,7 @@ from trioworker.observability.recording import RecordingTracer
 from trioworker.supervision.nurseries import unwrap_single_exception
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Generator, Mapping
     from pathlib import Path
 
     from trioworker.observability.finished_spans import FinishedSpan
@@ -58,6 +58,7 @@ async def open_tracer(
 
             sinks += await stack.enter_async_context(open_export(exporters))
         tracer = RecordingTracer(sinks, redact)
+        stack.enter_context(_stalls_watched(tracer))
         if sinks:
             await stack.enter_async_context(_measured(tracer))
         if on_span is not None:
@@ -71,15 +72,35 @@ async def open_tracer(
 @asynccontextmanager
 async def _measured(tracer: RecordingTracer) -> AsyncGenerator[None]:
     from trioworker.observability.loop_lag import measure_loop_lag
-    from trioworker.observability.stalls import StallWatcher
 
-    stalls = StallWatcher()
-    with unwrap_single_exception(), stalls.running():
+    with unwrap_single_exception():
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(measure_loop_lag, tracer, stalls)
+            nursery.start_soon(measure_loop_lag, tracer)
             yield
-            stalls.record(tracer)
             nursery.cancel_scope.cancel()
+
+
+@contextmanager
+def _stalls_watched(tracer: RecordingTracer) -> Generator[None]:
+    """Watch for stalls while there is a sink: a program may ask for `job.spans()` at any time."""
+    watching: list[ExitStack] = []
+
+    def switch(used: bool) -> None:
+        if used and not watching:
+            from trioworker.observability.stalls import StallWatcher
+
+            watching.append(stack := ExitStack())
+            stack.enter_context(StallWatcher(tracer).running())
+        elif not used and watching:
+            watching.pop().close()
+
+    tracer.on_use = switch
+    switch(bool(tracer.sinks))
+    try:
+        yield
+    finally:
+        tracer.on_use = bool
+        switch(False)
 
 
 def _exporters(environ: Mapping[str, str]) -> list[str]:
