@@ -156,7 +156,8 @@ def _matrix(
     try:
         report = cancel_matrix(_with_fixtures(test, item), repeat=functools.partial(command, item), **given)
     except ValueError as error:
-        pytest.fail(f"{MARKER}: {error}", pytrace=False)
+        # pytest would show the exception that was raised meanwhile, too.
+        raise pytest.fail.Exception(f"{MARKER}: {error}", pytrace=False) from None
     if not plan:
         _drop_output(item.config)
     return report

@@ -93,7 +93,9 @@ def test_test_that_cannot_be_run_is_refused_in_one_line(run: Run, test: str, rea
 def test_test_without_a_checkpoint_fails(run: Run) -> None:
     result = run("import pytest\n\n@pytest.mark.cancel_matrix\nasync def test_it():\n    pass")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["cancel_matrix: there is no checkpoint in the body*"])
+    result.stdout.fnmatch_lines(
+        ["_* test_it _*", "cancel_matrix: there is no checkpoint in the body*"], consecutive=True
+    )
 
 
 @pytest.mark.parametrize(
