@@ -63,6 +63,8 @@ def test_tool_that_leaves_a_task_is_caught_and_the_message_repeats_the_run() -> 
     with pytest.raises(AssertionError) as caught:
         assert_invariants(simulate(leaving_a_task, [Fault.cut(request=12)], seed=3))
     assert str(caught.value) == "1 tasks are left\nrepeat: simulate(leaving_a_task, '3 cut:12')"
+    shown = caught.traceback.filter(caught)
+    assert [str(entry.path) for entry in shown] == [__file__]
 
 
 def swallowing(*, endless: bool) -> SimulatedJob:

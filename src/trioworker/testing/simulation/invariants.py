@@ -61,6 +61,7 @@ def assert_invariants(run: SimulatedRun) -> None:
     Raises:
         AssertionError: has a line for each broken invariant, and the one that repeats the run.
     """
+    __tracebackhide__ = True
     broken = violations(run)
     if broken:
         raise AssertionError("\n".join([*broken, f"repeat: {run.repeat}"]))
