@@ -13,6 +13,8 @@ import outcome
 import pytest
 import trio
 
+from trioworker.testing.pytest_plugin import OPTIONS_ARE_READ
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -60,7 +62,7 @@ def command(item: pytest.Item, plan: str) -> str:
     config = item.config
     words = ["pytest"]
     # A test file that names the plugin itself is read too late for the plugin's options.
-    if PLUGIN in (config.getoption("plugins") or ()) or not hasattr(config.option, "trio_chaos"):
+    if PLUGIN in (config.getoption("plugins") or ()) or not config.stash.get(OPTIONS_ARE_READ, False):
         words += ["-p", PLUGIN]
     path = _relative(str(item.path), config.invocation_params.dir)
     words.append(shlex.quote("::".join([path, *item.nodeid.split("::")[1:]])))

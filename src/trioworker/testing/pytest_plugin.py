@@ -1,8 +1,12 @@
 """The pytest plugin: runs asynchronous tests that are marked with `cancel_matrix` once for each of their checkpoints.
 
-A conftest.py enables it: `pytest_plugins = ["trioworker.testing.pytest_plugin"]`. The plugin replaces the method of the
-item that runs the test, so that no plugin for asynchronous tests runs a marked one: the matrix starts trio itself, once
-per run. All runs of a test share its synchronous fixtures. An asynchronous fixture would belong to a single run.
+pytest loads it by its entry point, wherever this package is installed, so that it must not disturb other tests: what it
+needs is imported when a marked test runs. Where entry points are disabled, a conftest.py loads it:
+`pytest_plugins = ["trioworker.testing.pytest_plugin"]`.
+
+The plugin replaces the method of the item that runs the test, so that no plugin for asynchronous tests runs a marked
+one: the matrix starts trio itself, once per run. All runs of a test share its synchronous fixtures. An asynchronous
+fixture would belong to a single run.
 """
 
 from __future__ import annotations
@@ -22,6 +26,10 @@ if TYPE_CHECKING:
 ResultT = TypeVar("ResultT")
 
 MARKER = "cancel_matrix"
+ARGUMENTS = ("invariant", "scopes", "where", "allowed", "seeds")
+"""What the marker takes: the arguments of `cancel_matrix`, without those that the plugin gives it."""
+OPTIONS_ARE_READ = pytest.StashKey[bool]()
+"""Set if the plugin was loaded before the command line was parsed: not by `pytest_plugins` of a test file."""
 MAX_SHOWN = 5
 """Failed runs of one test that are reported one by one."""
 
@@ -37,14 +45,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and refuse options that no test could use."""
     config.addinivalue_line(
         "markers",
-        f"{MARKER}({', '.join(_known())}): run the asynchronous test once for each checkpoint, and cancel it there",
+        f"{MARKER}({', '.join(ARGUMENTS)}): run the asynchronous test once for each checkpoint, and cancel it there",
     )
-    if not hasattr(pytest, "Subtests"):
-        raise pytest.UsageError(f"{__name__} needs pytest 9 or later: pip install 'trioworker[testing]'")
     if (seeds := config.getoption("trio_chaos_seeds", None)) is not None and seeds < 0:
         raise pytest.UsageError(f"--trio-chaos-seeds={seeds}: must not be negative")
     if (plan := config.getoption("trio_chaos", None)) is not None:
         _check_plan(plan)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Remember that the plugin was loaded before the session."""
+    session.config.stash[OPTIONS_ARE_READ] = True
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -65,13 +76,15 @@ def pytest_fixture_setup(
 ) -> Generator[None, object, object]:
     """Refuse fixtures that live in one run of trio, before another plugin handles them."""
     is_ours = isinstance(request.node, pytest.Function) and request.node.get_closest_marker(MARKER) is not None
+    if not is_ours:
+        return (yield)
     with pytest.MonkeyPatch.context() as patch:
-        if is_ours and _is_asynchronous(fixturedef.func):
+        if _is_asynchronous(fixturedef.func):
             reason = "is asynchronous, and would belong to one of the runs: create it in the test"
             # Raising here would leave the fixture half set up for the next test.
             patch.setattr(fixturedef, "func", functools.partial(_refuse, fixturedef.argname, reason))
         value = yield
-    if is_ours and _is_clock(value):
+    if _is_clock(value):
         _refuse(fixturedef.argname, "is a clock, and each run has its own, which is virtual: remove it")
     return value
 
@@ -87,6 +100,8 @@ def _check_plan(text: str) -> None:
 
 def _unsupported(item: pytest.Function, mark: pytest.Mark) -> str:
     """Why the marked test can't be run; empty if it can."""
+    if not hasattr(pytest, "Subtests"):
+        return "needs pytest 9 or later: pip install 'trioworker[testing]'"
     if item.cls is not None and issubclass(item.cls, unittest.TestCase):
         return "a test of unittest can't be run: make it a function, or a method of another class"
     if hasattr(item.obj, "is_hypothesis_test"):
@@ -95,16 +110,9 @@ def _unsupported(item: pytest.Function, mark: pytest.Mark) -> str:
         return "the test is not asynchronous: make it an `async def`"
     if mark.args:
         return "the marker takes keyword arguments only"
-    if unknown := [name for name in mark.kwargs if name not in _known()]:
-        return f"the marker has no argument {unknown[0]!r}: it takes {', '.join(_known())}"
+    if unknown := [name for name in mark.kwargs if name not in ARGUMENTS]:
+        return f"the marker has no argument {unknown[0]!r}: it takes {', '.join(ARGUMENTS)}"
     return ""
-
-
-def _known() -> list[str]:
-    """The arguments of the marker: those of the function, without the ones that the plugin gives it."""
-    from trioworker.testing.matrix.api import cancel_matrix
-
-    return [name for name in inspect.signature(cancel_matrix).parameters if name not in ("body", "only", "repeat")]
 
 
 def _is_asynchronous(function: Callable[..., object]) -> bool:

@@ -90,6 +90,16 @@ def test_command_names_the_plugin_if_the_command_line_did(
     result.stdout.fnmatch_lines([f"repeat: pytest -p {PLUGIN} *.py::test_pool --trio-chaos=*"])
 
 
+def test_command_names_the_plugin_if_only_the_test_file_does(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(f"{LEAK}\n    pytest_plugins = [{PLUGIN!r}]")
+    result = pytester.runpytest_inprocess()
+    (command,) = re.findall("^repeat: pytest (.+)$", result.stdout.str(), re.MULTILINE)
+    pytester.runpytest_inprocess(*shlex.split(command)).assert_outcomes(failed=2)
+
+
 def test_output_is_shown_only_when_a_run_is_repeated(run: Run) -> None:
     source = LEAK.replace("pool = Pool()", "pool = Pool(); print('a pool')")
     assert "\na pool\n" not in run(source).stdout.str()

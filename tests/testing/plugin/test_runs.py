@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 from typing import TYPE_CHECKING
 
 import pytest
 
-from support.pytest_sessions import LEAK, PASSES, TRIO, failed
+from support.pytest_sessions import LEAK, PASSES, PLUGIN, TRIO, failed
+from trioworker.testing import cancel_matrix
+from trioworker.testing.pytest_plugin import ARGUMENTS
 
 if TYPE_CHECKING:
     from support.pytest_sessions import Run
@@ -167,6 +170,24 @@ def test_selection_and_collection_see_one_item(run: Run) -> None:
 
 def test_marker_is_described(run: Run) -> None:
     run(PASSES, "--markers").stdout.fnmatch_lines(["@pytest.mark.cancel_matrix(invariant, *): run the asynchronous *"])
+
+
+def test_marker_takes_the_arguments_of_the_function() -> None:
+    given = {"body", "only", "repeat"}
+    assert set(ARGUMENTS) == inspect.signature(cancel_matrix).parameters.keys() - given
+
+
+def test_plugin_is_loaded_by_its_entry_point_and_imports_no_trio(pytester: pytest.Pytester) -> None:
+    source = "import sys\n\ndef test_it(pytestconfig):\n    assert pytestconfig.getoption('trio_chaos') is None\n"
+    pytester.makepyfile(f"{source}    assert 'trio' not in sys.modules")
+    no_others = [word for name in ("trio", "anyio", "hypothesispytest") for word in ("-p", f"no:{name}")]
+    pytester.runpytest_subprocess("--strict-markers", *no_others).assert_outcomes(passed=1)
+
+
+def test_plugin_may_be_named_though_its_entry_point_loads_it(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(f"{PASSES}\n    pytest_plugins = [{PLUGIN!r}]")
+    pytester.makeconftest(f"pytest_plugins = [{PLUGIN!r}]")
+    pytester.runpytest_subprocess("--strict-markers", "-p", PLUGIN).assert_outcomes(passed=1)
 
 
 def test_number_of_seeds_can_be_overridden(run: Run) -> None:
