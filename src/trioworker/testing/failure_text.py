@@ -13,8 +13,6 @@ import outcome
 import pytest
 import trio
 
-from trioworker.testing.pytest_plugin import OPTIONS_ARE_READ
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -57,12 +55,14 @@ def describe(failure: Failure, item: pytest.Item) -> str:
     return "\n".join(lines)
 
 
-def command(item: pytest.Item, plan: str) -> str:
-    """The command that repeats a plan, from the folder in which pytest was started."""
+def command(item: pytest.Item, plan: str, *, has_options: bool) -> str:
+    """The command that repeats a plan, from the folder in which pytest was started.
+
+    Without the plugin's options on the command line, it has to name the plugin.
+    """
     config = item.config
     words = ["pytest"]
-    # A test file that names the plugin itself is read too late for the plugin's options.
-    if PLUGIN in (config.getoption("plugins") or ()) or not config.stash.get(OPTIONS_ARE_READ, False):
+    if PLUGIN in (config.getoption("plugins") or ()) or not has_options:
         words += ["-p", PLUGIN]
     path = _relative(str(item.path), config.invocation_params.dir)
     words.append(shlex.quote("::".join([path, *item.nodeid.split("::")[1:]])))

@@ -161,8 +161,9 @@ def _matrix(
         given["only"] = plan
     if (seeds := item.config.getoption("trio_chaos_seeds", None)) is not None:
         given["seeds"] = seeds
+    repeat = functools.partial(command, item, has_options=item.config.stash.get(OPTIONS_ARE_READ, False))
     try:
-        report = cancel_matrix(_with_fixtures(test, item), repeat=functools.partial(command, item), **given)
+        report = cancel_matrix(_with_fixtures(test, item), repeat=repeat, **given)
     except ValueError as error:
         # pytest would show the exception that was raised meanwhile, too.
         raise pytest.fail.Exception(f"{MARKER}: {error}", pytrace=False) from None
