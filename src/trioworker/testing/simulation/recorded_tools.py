@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trioworker.worker.tools.base import AnyTool, Parameters, ToolContext
 
 MAX_CANCELS = 1000
-"""How often one call may be cancelled; a call that catches more is an endless loop, which is ended."""
+"""How often one call may be cancelled at one time; a call that catches more is an endless loop, which is ended."""
 
 
 @dataclass
@@ -109,6 +109,7 @@ class _Call:
         self.is_endless = False
         self._coroutine = coroutine
         self._cancels = 0
+        self._cancelled_at: float = 0.0
 
     @types.coroutine
     def result(self) -> Generator[Any, Any, object]:
@@ -130,5 +131,9 @@ class _Call:
     def _observe(self, received: Any) -> None:
         """`received` is what trio sends to a task that it resumes."""
         self.was_cancelled = isinstance(received, outcome.Error) and isinstance(received.error, trio.Cancelled)
+        now = trio.current_time()
+        if now != self._cancelled_at:
+            # A sleep ends by a cancel, too.
+            self._cancels, self._cancelled_at = 0, now
         self._cancels += self.was_cancelled
         self.is_endless = self._cancels > MAX_CANCELS
