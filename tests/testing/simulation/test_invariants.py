@@ -87,6 +87,27 @@ def test_tool_that_swallows_a_cancel_is_caught(*, endless: bool) -> None:
     assert "tool-executor" in str(plan)
 
 
+def test_tool_that_cannot_be_cancelled_and_never_ends_is_reported() -> None:
+    class Stubborn(Measure):
+        async def run(self, parameters: NoParameters, context: ToolContext) -> object:
+            with trio.CancelScope(shield=True):  # the defect
+                await trio.sleep_forever()
+
+    message = broken_by(lambda: weather_job(Stubborn()), Plan())
+    assert "the job never ends: " in message
+    assert "nothing will wake task tool-executor" in message
+
+
+def test_tool_that_sleeps_often_swallows_nothing() -> None:
+    class Polling(Measure):
+        async def run(self, parameters: NoParameters, context: ToolContext) -> object:
+            for _ in range(1500):
+                await trio.sleep(0.01)
+            return await super().run(parameters, context)
+
+    assert broken_by(lambda: weather_job(Polling()), Plan()) == ""
+
+
 def test_own_time_limit_of_a_tool_is_not_taken_for_a_swallowed_cancel() -> None:
     class Limited(Measure):
         async def run(self, parameters: NoParameters, context: ToolContext) -> object:

@@ -37,6 +37,7 @@ class Watch(trio.abc.Instrument):
     Args:
         clock: the clock of the run.
         on_problem: gets what is wrong, before the run is stopped.
+        waits_for_threads: whether the run may use threads, which are waited for.
 
     Attributes:
         scope: the scope that has to be around all that the run does.
@@ -44,13 +45,16 @@ class Watch(trio.abc.Instrument):
         abandoned: whether it had to be abandoned: `trio.run` raises TrioInternalError.
     """
 
-    def __init__(self, clock: MockClock, on_problem: Callable[[InvariantError], object]) -> None:
+    def __init__(
+        self, clock: MockClock, on_problem: Callable[[InvariantError], object], *, waits_for_threads: bool = False
+    ) -> None:
         self.scope = trio.CancelScope()
         self.stopped = False
         self.abandoned = False
         self.injector: CancelInjector | None = None
         self._clock = clock
         self._on_problem = on_problem
+        self._waits_for_threads = waits_for_threads
         self._steps = 0
         self._idle_turns = 0
         self._attempts = 0
@@ -72,7 +76,7 @@ class Watch(trio.abc.Instrument):
         self._idle_turns += 1
         if self.stopped and self._wait_for_thread():
             self._idle_turns = 0
-        elif self._idle_turns == 1:
+        elif self._idle_turns == 1 and not self._waits_for_threads:
             self._check_real_time()
         elif self._idle_turns >= MAX_IDLE_TURNS and not self._is_awaited():
             self._idle_turns = 0
@@ -93,7 +97,7 @@ class Watch(trio.abc.Instrument):
             self.abandoned = True
             internals.abandon_run(self._clock, internals.all_tasks() - self._own)
             return
-        internals.cancel(self.scope, "cancel_matrix ends the run")
+        internals.cancel(self.scope, "the run has no end")
         for task in internals.all_tasks() - self._own:
             for scope in internals.scopes_around(task):
                 scope.shield = False
@@ -101,6 +105,8 @@ class Watch(trio.abc.Instrument):
             self.injector.limit = self.injector.total + STEPS_TO_END
 
     def _is_awaited(self) -> bool:
+        if self._waits_for_threads and trio.testing.active_thread_count():
+            return True
         statistics = trio.lowlevel.current_statistics()
         return statistics.seconds_to_next_deadline < float("inf") or statistics.tasks_runnable > 0
 

@@ -71,7 +71,7 @@ class SimulatedRun:
         signalled_in_vain: whether a signal came after the report was sent, which a fault kept from arriving.
         was_signalled_last: whether it was the last process that got a signal.
         frozen_at_the_end: whether a process was frozen while it ended.
-        runaway: whether a process made steps without end.
+        runaway: what had no end, empty if every process ended.
         tasks_left: how many tasks the last process left.
     """
 
@@ -94,5 +94,5 @@ class SimulatedRun:
     signalled_in_vain: bool = False
     was_signalled_last: bool = False
     frozen_at_the_end: bool = False
-    runaway: bool = False
+    runaway: str = ""
     tasks_left: int = 0

@@ -15,6 +15,7 @@ from trioworker.errors import ConfigError, SupersededError, WorkerError
 from trioworker.supervision.nurseries import unwrap_single_exception
 from trioworker.testing.matrix.cancel_injector import CancelInjector
 from trioworker.testing.matrix.scheduling import seed_scheduling
+from trioworker.testing.matrix.watch import Watch
 from trioworker.testing.simulation.disk import DiskStorage, Killed
 from trioworker.testing.simulation.planned_faults import ACTORS, Cancel, Freeze, Signal, Supersede
 from trioworker.testing.simulation.recorded_tools import recorded
@@ -24,6 +25,7 @@ from trioworker.worker.cancellation import StopRequest
 from trioworker.worker.state.journal import Journal, check_owner
 
 if TYPE_CHECKING:
+    from trioworker.testing.matrix.errors import InvariantError
     from trioworker.testing.simulation.job import SimulatedRun
     from trioworker.testing.simulation.planned_faults import TimedFault
     from trioworker.worker.lifecycle import RunningJob
@@ -41,13 +43,16 @@ class SimulatedProcess:
         self._clock = MockClock(autojump_threshold=0)
         self._stop = StopRequest()
         self._job: RunningJob | None = None
+        self._watch = Watch(self._clock, self._run_away, waits_for_threads=True)
         self._cancel_injector = CancelInjector(
             ((cancel.actor, cancel.step) for cancel in run.plan.all_of(Cancel)),
             names_of=cache(_actors_of),
             cancel=self._cancel,
             steps=run.steps,
-            on_runaway=self._run_away,
+            on_runaway=self._watch.run_away,
+            on_error=self._watch.stop,
         )
+        self._watch.injector = self._cancel_injector
 
     def run(self) -> bool:
         """Run it. Returns whether it was the last one: it wasn't killed, and no other start had the job."""
@@ -56,9 +61,12 @@ class SimulatedProcess:
         self._world.epoch -= self._clock.current_time()
         seed_scheduling(run.plan.seed + run.starts)
         try:
-            trio.run(self._main, clock=self._clock)
+            trio.run(self._main, clock=self._clock, instruments=[self._cancel_injector, self._watch])
         except (Killed, SupersededError):
             return False
+        except trio.TrioInternalError:
+            if not self._watch.abandoned:
+                raise
         except BaseExceptionGroup as group:
             if group.split((Killed, SupersededError))[1] is not None:
                 raise
@@ -67,7 +75,6 @@ class SimulatedProcess:
             self._world.epoch += self._clock.current_time()
             run.ended_at = self._world.epoch
             run.cancelled += injector.cancelled
-            run.runaway = run.runaway or injector.runaway
             if self._job is not None:
                 run.restarts += Counter({name: actor.restarts for name, actor in self._job.actors.items()})
         return True
@@ -75,8 +82,9 @@ class SimulatedProcess:
     async def _main(self) -> None:
         self._world.contacted = trio.Event()
         before = trio.lowlevel.current_statistics().tasks_living
+        self._watch.begin()
         try:
-            with unwrap_single_exception():
+            with self._watch.scope, unwrap_single_exception():
                 async with trio.open_nursery() as nursery:
                     for at, text in self._run.job.follow_ups.items():
                         nursery.start_soon(self._send_follow_up, at, text)
@@ -98,7 +106,6 @@ class SimulatedProcess:
             run.config,
             transport=world,
             tools=recorded(run.job.tools, run.tool_runs, world.now),
-            instruments=[self._cancel_injector],
             stop=self._stop,
             rng=random.Random(run.plan.seed),  # noqa: S311 - to repeat runs, not for secrets
             journal=journal,
@@ -114,9 +121,8 @@ class SimulatedProcess:
         self._job.actors[actor].cancel()
         return True
 
-    def _run_away(self) -> None:
-        if self._job is not None:
-            self._job.stop("the run is endless")
+    def _run_away(self, problem: InvariantError) -> None:
+        self._run.runaway = str(problem)
 
     async def _send_follow_up(self, at: float, text: str) -> None:
         if await self._sleep_until(at):

@@ -20,7 +20,8 @@ MARGIN = 1.0
 def ends_in_time(run: SimulatedRun) -> Iterator[str]:
     """The last process returns an outcome, before the job's deadline or a signal's."""
     if run.runaway:
-        yield "the job never ends"
+        yield f"the job never ends: {run.runaway}"
+        return
     timeout, grace = run.config.timeout, run.config.grace
     kills = run.starts - 1
     limit = timeout + grace + kills * (RESTART_DELAY + grace) + frozen_seconds(run)
