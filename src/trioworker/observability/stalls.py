@@ -6,7 +6,8 @@ only if the time is older than `LIMIT`, and once per time: the loop is held, or 
 run's clock is a virtual one.
 
 Time in which the process didn't run is no stall of the loop: after a SIGSTOP, or on a machine without a free CPU, the
-thread wakes late though the process used no CPU. Such a pause is subtracted. If the thread wakes late because a
+thread may wake late though the process used no CPU. Such a pause is subtracted. If the thread wakes in time while the
+loop's thread waits for a CPU, that wait counts. If the thread wakes late because a
 library holds the interpreter's lock, the process used the CPU, and the time counts.
 """
 
