@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run all scenarios."""
-    parser = argparse.ArgumentParser(prog="scripts/library-matrix", description="Cancels in other people's libraries.")
+    description = "Run the cancel matrix over third-party libraries."
+    parser = argparse.ArgumentParser(prog="scripts/library-matrix", description=description)
     parser.add_argument("--failures", action="store_true", help="name each failure")
     with_failures = parser.parse_args().failures
     runs: dict[tuple[str, str], list[tuple[Scenario, CancelMatrixReport]]] = defaultdict(list)
     for file in sorted(Path(__file__).parent.glob("test_*.py")):
         for scenario in import_module(f"testing.libraries.{file.stem}").SCENARIOS:
             runs[scenario.library, scenario.version].append((scenario, scenario.run()))
-    print("| library | version | programs | checkpoints | that fail | defects |")
+    print("| library | version | programs | checkpoints | failing | defects |")
     print("|---|---|---|---|---|---|")
     for (library, version), results in runs.items():
         checkpoints = sum(report.checkpoints for _, report in results)
