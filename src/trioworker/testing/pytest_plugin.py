@@ -1,11 +1,11 @@
 """The pytest plugin: runs asynchronous tests that are marked with `cancel_matrix` once for each of their checkpoints.
 
-pytest loads it by its entry point, wherever this package is installed, so that it must not disturb other tests: what it
-needs is imported when a marked test runs. Where entry points are disabled, a conftest.py loads it:
+pytest loads it by its entry point wherever this package is installed. It must not disturb other tests, so what it needs
+is imported only when a marked test runs. Where entry points are disabled, a conftest.py loads it:
 `pytest_plugins = ["trioworker.testing.pytest_plugin"]`.
 
-The plugin replaces the method of the item that runs the test, so that no plugin for asynchronous tests runs a marked
-one: the matrix starts trio itself, once per run. All runs of a test share its synchronous fixtures. An asynchronous
+The plugin replaces the item's method that runs the test, so no plugin for asynchronous tests runs a marked one: the
+matrix starts trio itself, once per run. All runs of a test share its synchronous fixtures. An asynchronous
 fixture would belong to a single run.
 """
 
@@ -27,22 +27,26 @@ ResultT = TypeVar("ResultT")
 
 MARKER = "cancel_matrix"
 ARGUMENTS = ("invariant", "scopes", "where", "allowed", "seeds")
-"""What the marker takes: the arguments of `cancel_matrix`, without those that the plugin gives it."""
+"""What the marker takes: the arguments of `cancel_matrix`, except those that the plugin passes."""
 OPTIONS_ARE_READ = pytest.StashKey[bool]()
-"""Set if the plugin was loaded before the command line was parsed: not by `pytest_plugins` of a test file."""
+"""Set if the plugin was loaded before the command line was parsed, so not by `pytest_plugins` in a test file."""
 MAX_SHOWN = 5
-"""Failed runs of one test that are reported one by one."""
+"""Failed runs of one test that are reported."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the plugin's options."""
     group = parser.getgroup("trio-chaos", "cancel matrix")
-    group.addoption("--trio-chaos", metavar="PLAN", help="run tests marked with cancel_matrix by this plan: cancel:37")
+    group.addoption(
+        "--trio-chaos",
+        metavar="PLAN",
+        help="run tests marked with cancel_matrix with this plan only, such as cancel:37",
+    )
     group.addoption("--trio-chaos-seeds", metavar="N", type=int, help="number of seeds, instead of the tests' own")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, and refuse options that no test could use."""
+    """Register the marker, and refuse invalid options."""
     config.addinivalue_line(
         "markers",
         f"{MARKER}({', '.join(ARGUMENTS)}): run the asynchronous test once for each checkpoint, and cancel it there",
@@ -59,7 +63,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Make the item run as a matrix. Its fixtures are set up after this."""
+    """Make the item run as a matrix. Its fixtures are set up later."""
     mark = item.get_closest_marker(MARKER)
     if mark is None or not isinstance(item, pytest.Function):
         return
@@ -80,12 +84,12 @@ def pytest_fixture_setup(
         return (yield)
     with pytest.MonkeyPatch.context() as patch:
         if _is_asynchronous(fixturedef.func):
-            reason = "is asynchronous, and would belong to one of the runs: create it in the test"
+            reason = "is asynchronous, and would belong to only one of the runs: create it in the test"
             # Raising here would leave the fixture half set up for the next test.
             patch.setattr(fixturedef, "func", functools.partial(_refuse, fixturedef.argname, reason))
         value = yield
     if _is_clock(value):
-        _refuse(fixturedef.argname, "is a clock, and each run has its own, which is virtual: remove it")
+        _refuse(fixturedef.argname, "is a clock, but each run has its own virtual clock: remove the fixture")
     return value
 
 
@@ -132,7 +136,7 @@ def _refuse(fixture: str, reason: str, **_: object) -> None:
 
 
 def _parameters(function: Callable[..., object] | None) -> list[str]:
-    """The parameters that fixtures are passed for: those without a default."""
+    """The parameters that get fixtures: those without a default."""
     parameters = inspect.signature(function).parameters.values() if function else ()
     return [parameter.name for parameter in parameters if parameter.default is parameter.empty]
 
@@ -165,7 +169,7 @@ def _matrix(
     try:
         report = cancel_matrix(_with_fixtures(test, item), repeat=repeat, **given)
     except ValueError as error:
-        # pytest would show the exception that was raised meanwhile, too.
+        # pytest would also show the exception that this one replaces.
         raise pytest.fail.Exception(f"{MARKER}: {error}", pytrace=False) from None
     if not plan:
         _drop_output(item.config)
@@ -173,7 +177,7 @@ def _matrix(
 
 
 def _raise_what_is_about_the_item(failures: Iterable[Failure]) -> None:
-    """A run that skips the test has failed for the matrix; for pytest, it says what becomes of the item."""
+    """Raise pytest's skip, xfail or exit, which the matrix took for a failure: it is the outcome of the item."""
     from trioworker.testing.failure_text import leaves
 
     for failure in failures:
@@ -183,7 +187,7 @@ def _raise_what_is_about_the_item(failures: Iterable[Failure]) -> None:
 
 
 def _drop_output(config: pytest.Config) -> None:
-    """Forget what all the runs printed. The command that repeats one of them shows its output."""
+    """Discard the output of all runs. The command that repeats a run shows its output."""
     capture: Any = config.pluginmanager.getplugin("capturemanager")
     if capture is not None:
         capture.read_global_capture()
@@ -195,7 +199,7 @@ def _with_fixtures(function: Callable[..., ResultT], item: pytest.Function) -> C
 
 
 def _most_telling(failures: Sequence[Failure]) -> list[Failure]:
-    """At most MAX_SHOWN of the failures, in order: one of each line before others of the same line."""
+    """At most MAX_SHOWN of the failures, in order: one per line of code before others of the same line."""
     seen: dict[tuple[str, int], int] = {}
     ranks: list[tuple[int, int]] = []
     for index, failure in enumerate(failures):
@@ -213,7 +217,7 @@ def _report(item: pytest.Function, failures: Iterable[Failure]) -> int:
     reported = 0
     for failure in failures:
         reported += 1
-        # pytest lets the exception pass if the session stops at it, as with -x.
+        # pytest doesn't catch the exception if the session stops at it, as with -x.
         try:
             with subtests.test(headline(failure, item.config.invocation_params.dir)):
                 pytest.fail(describe(failure, item), pytrace=False)

@@ -17,11 +17,11 @@ pytest_plugins = ["pytester"]
 @pytest.mark.parametrize(
     ("fixture", "reason"),
     [
-        ("nursery", "is asynchronous, and would belong to one of the runs: create it in the test"),
-        ("value", "is asynchronous, and would belong to one of the runs: create it in the test"),
-        ("generated", "is asynchronous, and would belong to one of the runs: create it in the test"),
-        ("autojump_clock", "is a clock, and each run has its own, which is virtual: remove it"),
-        ("mock_clock", "is a clock, and each run has its own, which is virtual: remove it"),
+        ("nursery", "is asynchronous, and would belong to only one of the runs: create it in the test"),
+        ("value", "is asynchronous, and would belong to only one of the runs: create it in the test"),
+        ("generated", "is asynchronous, and would belong to only one of the runs: create it in the test"),
+        ("autojump_clock", "is a clock, but each run has its own virtual clock: remove the fixture"),
+        ("mock_clock", "is a clock, but each run has its own virtual clock: remove the fixture"),
     ],
 )
 def test_fixture_of_one_run_is_refused(run: Run, fixture: str, reason: str) -> None:

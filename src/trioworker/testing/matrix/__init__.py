@@ -1,1 +1,1 @@
-"""The cancel matrix: one run for each checkpoint of a trio program, which cancels it there. It needs only trio."""
+"""The cancel matrix: runs a trio program once per checkpoint and cancels it there. It needs only trio."""

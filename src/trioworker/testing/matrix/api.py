@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trioworker.testing.matrix.report import CancelMatrixReport
 
 _running = threading.Lock()
-"""Two matrices at once would share the order of tasks, `random`, and the hooks that see stray exceptions."""
+"""Two matrices at once would share the task order, `random`, and the hooks that catch stray exceptions."""
 
 
 def cancel_matrix(
@@ -36,51 +36,52 @@ def cancel_matrix(
     only: str | None = None,
     repeat: Callable[[str], str] | None = None,
 ) -> CancelMatrixReport:
-    """Run `body`, and run it again once per checkpoint, which cancels it right there.
+    """Run `body`, then run it again once per checkpoint and cancel it there.
 
-    A checkpoint is each time that a task inside gives the control back to trio: it waits, or lets others run. The
+    A checkpoint is each time that a task inside `body` returns control to trio, to wait or to let others run. The
     cancel comes right after that, so it reaches the task where it waits.
 
     Each run is in virtual time, as with `trio.testing.MockClock(autojump_threshold=0)`: waiting takes no time. Real
     threads, processes and sockets don't belong in it: time would jump while they work. The order in which ready tasks
-    run depends on a seed only, and so do the numbers of the module `random`. Both are restored at the end.
+    run, and the numbers of the module `random`, depend only on a seed. Both are restored at the end.
 
     A run fails if one of these happens:
 
-    - `body` raises, except what is `allowed`. Exception groups are split: each exception in one has to be allowed. An
-      exception that a test framework raises to skip is a failure, too.
-    - `Cancelled` is swallowed: it was raised inside of the cancelled scope, and still the scope was left as if
-      nothing had been. Or it escapes: it leaves `body` although that wasn't cancelled.
-    - A task is left when `body` has ended: a system task, or one in a nursery outside.
-    - Every task waits and nothing will wake one (a deadlock), or the run doesn't end within many times the steps of
-      the run without a cancel. In both cases the run is ended by force, through shields. A loop without any
+    - `body` raises an exception that isn't `allowed`. Every exception in an exception group has to be allowed. An
+      exception by which a test framework skips a test is a failure, too.
+    - `Cancelled` is swallowed: it was raised inside the cancelled scope, but the scope ended as if it hadn't been
+      cancelled. Or it escapes: it leaves `body` although `body` wasn't cancelled.
+    - A task is still running when `body` has ended: a system task, or one in an outer nursery.
+    - Every task waits and nothing will wake any of them (a deadlock), or the run takes many times the steps of the
+      run without a cancel. In both cases the run is ended by force, even through shields. A loop without a
       checkpoint isn't noticed.
     - A resource given to `must_be_closed` is open.
     - An exception is raised where no task sees it: in a finalizer, in an async generator that is closed late, in an
-      instrument. A coroutine that is never awaited counts; a `ResourceWarning` counts if a filter of warnings turns
-      it into an error. Garbage is collected after each run, so this doesn't depend on when that happens.
+      instrument. A coroutine that is never awaited counts; a `ResourceWarning` counts if a warning filter turns it
+      into an error. Garbage is collected after each run, so this doesn't depend on when that happens.
     - `invariant` raises, or returns False.
-    - It waits for a thread, a process or a socket; or two runs of the same plan differ, because the program depends
-      on real time, on the order of a set, or on what an earlier run has left.
+    - The run waits for a thread, a process or a socket; or two runs of the same plan differ, because the program
+      depends on real time, on the order of a set, or on what an earlier run left.
 
     Args:
-        body: an async function without arguments. It builds its own world: runs must not share state.
-        invariant: is called after each run in which `body` ended as it may, and raises or returns False if something is
-            wrong. An async function runs in the same `trio.run` and isn't cancelled.
-        scopes: cancel these instead of the whole body: names of `cancel_target`.
+        body: an async function without arguments. It must create everything that it uses: runs must not share state.
+        invariant: a function that is called after each run in which `body` didn't fail, and raises or returns False if
+            something is wrong. An async function runs in the same `trio.run` and isn't cancelled.
+        scopes: names of `cancel_target` scopes to cancel instead of the whole body.
         where: chooses the tasks of the body whose checkpoints count, such as `lambda task: "reader" in task.name`.
-            With `scopes`, these count instead of the tasks inside a scope, as long as it is open: `lambda task: True`
-            cancels it also at the checkpoints of others, such as one that has just given it what it waits for.
+            With `scopes`, the chosen tasks count instead of the tasks inside a scope, as long as it is open:
+            `lambda task: True` cancels a scope also at the checkpoints of tasks outside it, such as one that has just
+            given it what it waits for.
         allowed: exceptions that `body` may raise.
-        seeds: run so many more plans, each with another order of ready tasks. Three of four have a cancel at random;
-            several, if there are named scopes. One that fails is simplified before it is reported: fewer cancels, the
-            usual order.
+        seeds: the number of additional plans, each with a different order of ready tasks. Three in four have a cancel
+            at a random checkpoint, or up to three if `scopes` are given. A failing plan is simplified before it is
+            reported: fewer cancels, and the default order.
         only: run only this plan, such as `cancel:37`, `cancel:reader:12` or `seed:7 cancel:37`.
-        repeat: makes `Failure.repeat` of a plan; by default that is a call of this function.
+        repeat: returns the text of `Failure.repeat` for a plan; by default, a call of this function.
 
     Raises:
-        RuntimeError: called inside of `trio.run`, or while another thread runs a cancel matrix.
-        ValueError: `only` isn't a plan, a name of `scopes` isn't one word or isn't used by `body`, or there is no
+        RuntimeError: it was called inside `trio.run`, or while another thread runs a cancel matrix.
+        ValueError: `only` isn't a plan, a name in `scopes` isn't one word or isn't used by `body`, or there is no
             checkpoint.
         KeyboardInterrupt: it was interrupted.
     """

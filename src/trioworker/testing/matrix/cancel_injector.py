@@ -17,17 +17,17 @@ RUNAWAY_STEPS = 200_000
 
 
 class CancelInjector(trio.abc.Instrument):
-    """Counts how often the tasks of each group yielded, and cancels where it is told to.
+    """Counts how often the tasks of each group yielded, and cancels a group at the planned counts.
 
     A group may have several tasks, and a task may be in several groups. The count starts at 0: the cancel `("a", 0)`
-    comes right after a task of the group `a` has yielded for the first time. It reaches a task that waits at once.
+    comes right after a task of the group `a` has yielded for the first time. A waiting task gets it at once.
 
-    Exceptions of the functions below end up in `error`: trio would only log them.
+    Exceptions of the functions below are kept in `error`: trio would only log them.
 
     Args:
-        cancels: names and numbers.
-        names_of: the groups of a task. Called after each step of a task.
-        cancel: cancels a group; it gets the name and the task that is at the checkpoint. It may return False: there was
+        cancels: pairs of a group's name and a checkpoint's number.
+        names_of: returns the groups of a task. Called after each step of a task.
+        cancel: cancels a group; it gets the name and the task that is at the checkpoint. It returns False if there was
             nothing to cancel.
         steps: counts to continue, for a program that runs in several calls of `trio.run`.
         limit: steps of all tasks together after which `on_runaway` is called.

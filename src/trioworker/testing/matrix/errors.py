@@ -8,7 +8,7 @@ class InvariantError(AssertionError):
 
 
 class DeadlockError(InvariantError):
-    """Every task waits, and nothing will wake one."""
+    """Every task waits, and nothing will wake any of them."""
 
 
 class RunawayError(InvariantError):
@@ -20,7 +20,7 @@ class TaskLeftError(InvariantError):
 
 
 class NotClosedError(InvariantError):
-    """A resource is open after the body."""
+    """A resource is still open after the body."""
 
 
 class SwallowedCancelError(InvariantError):
@@ -32,7 +32,7 @@ class EscapedCancelError(InvariantError):
 
 
 class StrayError(InvariantError):
-    """An exception that could be raised nowhere: in a finalizer, in an async generator that nobody closed."""
+    """An exception that couldn't reach any task: in a finalizer, or in an async generator that nobody closed."""
 
 
 class RealTimeError(InvariantError):

@@ -1,4 +1,4 @@
-"""The parts of trio that have no public name: all uses of them are in this file and in `scheduling`."""
+"""The private parts of trio: they are used only in this file and in `scheduling`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def cancel(scope: trio.CancelScope, reason: str) -> None:
-    """Cancel a scope, and say why where it takes a reason: trio 0.31 and later."""
+    """Cancel a scope, with a reason if trio takes one: 0.31 and later."""
     if takes_reason(scope.cancel):
         scope.cancel(reason=reason)
     else:
@@ -24,12 +24,12 @@ def cancel(scope: trio.CancelScope, reason: str) -> None:
 
 
 def takes_reason(cancel: Callable[..., object]) -> bool:
-    """Whether this `cancel` of a scope takes a reason."""
+    """Whether this `cancel` method of a scope takes a reason."""
     return "reason" in inspect.signature(cancel).parameters
 
 
 def scopes_around(task: trio.lowlevel.Task) -> Iterator[trio.CancelScope]:
-    """The cancel scopes that a task is in, innermost first, across the nurseries that it is in."""
+    """The cancel scopes that a task is in, innermost first, including those around its parent nurseries."""
     status: Any = task._cancel_status  # pyright: ignore[reportPrivateUsage]
     while status is not None:
         yield status._scope
@@ -45,8 +45,8 @@ def gets_cancelled(task: trio.lowlevel.Task) -> bool:
 def abandon_run(clock: MockClock, tasks: Iterable[trio.lowlevel.Task]) -> None:
     """Make `trio.run` raise TrioInternalError at once, without waiting for its tasks.
 
-    It is for tasks that catch every exception and continue, and for those that can't be cancelled. Such a task would
-    also catch the GeneratorExit by which Python frees a coroutine, and never return: so these are never freed.
+    This is for tasks that catch every exception and continue, and for those that can't be cancelled. Such a task would
+    also catch the GeneratorExit with which Python closes a coroutine, and never return. So they are never freed.
     """
     for task in tasks:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(task.coro))
@@ -75,7 +75,7 @@ def _is_in(current: Callable[[], object]) -> bool:
 
 
 def tasks_waiting_for_io() -> int:
-    """How many tasks wait for sockets, pipes or processes, without trio's own wait for wake-ups."""
+    """How many tasks wait for sockets, pipes or processes, not counting trio's own wait for wake-ups."""
     statistics: Any = trio.lowlevel.current_statistics().io_statistics
     reading = getattr(statistics, "tasks_waiting_read", 1)
     return reading + getattr(statistics, "tasks_waiting_write", 0) - 1

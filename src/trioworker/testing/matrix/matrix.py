@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_STEPS = 50_000
-"""Steps of the run without a cancel after which it is endless. With more, the matrix would take hours."""
+"""Steps after which the run without a cancel is considered endless. With more, the matrix would take hours."""
 MIN_LIMIT = 10_000
-"""Steps that a run with a cancel may have at least."""
+"""Lower bound of the limit of steps for a run with a cancel."""
 LIMIT_FACTOR = 20
-"""How many times the steps of the run without a cancel it may have: cleaning up and restarting takes some."""
+"""The limit, as a multiple of the steps of the run without a cancel: cleanups and restarts take some."""
 ADVICE = "the body depends on real time, on the order of a set, or on what an earlier run left"
 
 
 class Matrix:
-    """Makes the runs, and collects what failed."""
+    """Makes the runs, and collects the failures."""
 
     def __init__(self, program: Program, scopes: tuple[str, ...], repeat: Callable[[str], str] | None) -> None:
         self._program = program
@@ -47,7 +47,7 @@ class Matrix:
         return self._report()
 
     def run(self, seeds: int) -> CancelMatrixReport:
-        """Run all."""
+        """Make all runs."""
         plain = self._plain_run()
         if plain is None:
             return self._report()
@@ -63,7 +63,7 @@ class Matrix:
         return self._report()
 
     def _plain_run(self) -> PlanResult | None:
-        """The run without a cancel, which has to be the same twice. None if that failed."""
+        """Make the run without a cancel twice, since both must be the same. Returns None if it failed."""
         plan = CancelPlan()
         first = self._run(plan)
         second = first if first.error is not None else self._run(plan)
@@ -93,13 +93,15 @@ class Matrix:
                 raise ValueError(f"there is no checkpoint in the {scope}{where}?")
 
     def _cancel_at(self, cancel: PlannedCancel, task: str, limit: float) -> bool:
-        """Cancel at a checkpoint of the plain run, where that task was. Returns whether it was the same now."""
+        """Cancel at a checkpoint of the plain run. Returns whether the same task was there again."""
         plan = CancelPlan(0, (cancel,))
         result = self._run(plan, limit)
         place = result.cancels.get(cancel)
         if place is None or place.task != task:
             now = "was not reached" if place is None else f"was reached by task {place.task}"
-            error = NondeterminismError(f"{cancel} {now}, but by task {task} in the run without a cancel: {ADVICE}")
+            error = NondeterminismError(
+                f"{cancel} {now}, but was reached by task {task} in the run without a cancel: {ADVICE}"
+            )
             self._failures.clear()
             self._add(plan, result, error)
             return False

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _HIDDEN = (str(Path(trio.__file__).parent), str(Path(outcome.__file__).parent), str(Path(__file__).parents[1]), "<")
-"""Files that start with these are of trio, of the matrix, or generated."""
+"""Prefixes of files that belong to trio or the matrix, or are generated."""
 _STANDARD = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib")})
 
 
@@ -36,7 +36,7 @@ class Place(NamedTuple):
     Attributes:
         task: its name.
         line: the innermost line outside of trio and the standard library.
-        caller: where `line` is in an installed library, the innermost line of the program that uses it.
+        caller: if `line` is in an installed library, the innermost line of the program that uses it.
     """
 
     task: str
@@ -49,7 +49,7 @@ class Place(NamedTuple):
 
 
 def place_of(task: trio.lowlevel.Task) -> Place:
-    """Where a task waits. One that only runs functions of trio waits where its nursery is open."""
+    """Where a task waits. For a task that runs only trio's functions, it is the line where its nursery is open."""
     line = None
     for candidate in _lines(task):
         line = line or candidate
@@ -59,7 +59,7 @@ def place_of(task: trio.lowlevel.Task) -> Place:
 
 
 def _lines(task: trio.lowlevel.Task) -> Iterator[SourceLine]:
-    """The lines that led to where the task is, innermost first, and those of the tasks that it is a child of."""
+    """The lines of a task's stack, innermost first, followed by those of its ancestors."""
     frames = [SourceLine(frame.f_code.co_filename, number) for frame, number in task.iter_await_frames()]
     yield from (line for line in reversed(frames) if not _is_hidden(line.file))
     if task.parent_nursery is not None:

@@ -24,7 +24,7 @@ class PlannedCancel(NamedTuple):
 
 @dataclass(frozen=True)
 class CancelPlan:
-    """One run. Its text, such as `seed:7 cancel:37 cancel:reader:12`, repeats it."""
+    """The plan of one run. Its text, such as `seed:7 cancel:37 cancel:reader:12`, repeats the run."""
 
     seed: int = 0
     cancels: tuple[PlannedCancel, ...] = ()
@@ -38,7 +38,7 @@ class CancelPlan:
         """Read the text of a plan.
 
         Raises:
-            ValueError: it isn't one.
+            ValueError: the text isn't a plan.
         """
         seed, cancels = 0, list[PlannedCancel]()
         for word in text.split():

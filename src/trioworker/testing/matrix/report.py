@@ -9,9 +9,9 @@ from typing import cast
 from trioworker.testing.matrix.places import Place, SourceLine
 
 MAX_SHOWN = 5
-"""Reasons that the message of an error describes."""
+"""Reasons that the message of a `CancelMatrixError` describes."""
 MAX_LENGTH = 600
-"""Characters of a reason in it."""
+"""Characters of a reason in that message."""
 
 
 class CancelMatrixError(AssertionError):
@@ -23,13 +23,13 @@ class Failure:
     """A run that failed.
 
     Attributes:
-        plan: the plan of the run, such as `cancel:37`; `cancel_matrix` and `--trio-chaos` take it.
+        plan: the plan of the run, such as `cancel:37`, for `cancel_matrix(…, only=…)` and `--trio-chaos`.
         number: the checkpoint of the cancel, from 0; None for a run without a cancel.
         task: the name of the task that was at the checkpoint.
         file: the file of the checkpoint: that of the innermost frame outside of trio and the standard library.
         line: its line.
         caller: `file:line` of the innermost frame of your program, if the checkpoint is in an installed library.
-        error: what is wrong. Other problems of the run are its notes.
+        error: what is wrong. Its notes are the other problems of the run.
         repeat: the line that repeats the run.
     """
 

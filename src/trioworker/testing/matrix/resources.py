@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 _ATTRIBUTES = ("closed", "is_closed", "_closed")
-"""What tells whether it is closed: files; httpx's clients; trio's and anyio's memory channels. A flag or a method."""
+"""Flags or methods that say whether it is closed: of files; httpx's clients; trio's and anyio's memory channels."""
 
 
 class Resources:
@@ -46,21 +46,21 @@ current: trio.lowlevel.RunVar[Resources | None] = trio.lowlevel.RunVar("resource
 def must_be_closed(resource: R, is_closed: Callable[[], object] | None = None) -> R:
     """Register a resource that has to be closed when the body of a cancel matrix ends.
 
-    It returns the resource: `send, receive = map(must_be_closed, trio.open_memory_channel(0))`. Outside of a cancel
-    matrix it does nothing else.
+    It returns the resource: `send, receive = map(must_be_closed, trio.open_memory_channel(0))`. Outside a cancel
+    matrix, it does nothing else.
 
     Args:
-        resource: a file, a socket, a stream of sockets, a memory channel of trio or anyio, a client of httpx, or
-            anything else that has `closed`, `is_closed` or `fileno()`.
-        is_closed: tells whether it is closed, for other resources.
+        resource: a file, a socket, a socket stream, a memory channel of trio or anyio, a client of httpx, or anything
+            else that has `closed`, `is_closed` or `fileno()`.
+        is_closed: for other resources, a function that returns whether the resource is closed.
 
     Raises:
-        TypeError: it isn't known how to tell whether the resource is closed.
+        TypeError: the resource has none of these, and `is_closed` wasn't given.
     """
     probe = is_closed or _probe(resource)
     try:
         resources = current.get(None)
-    except RuntimeError:  # outside of a trio run
+    except RuntimeError:  # outside a trio run
         resources = None
     if resources is not None:
         caller = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
@@ -72,14 +72,12 @@ def _probe(resource: object) -> Callable[[], object]:
     for name in _ATTRIBUTES:
         if hasattr(resource, name):
             return lambda: _value(resource, name)
-    # A stream of trio has its socket as an attribute.
+    # trio's socket streams have their socket as an attribute.
     for owner in (resource, getattr(resource, "socket", None)):
         fileno = getattr(owner, "fileno", None)
         if callable(fileno):
             return lambda: fileno() == -1
-    raise TypeError(
-        f"must_be_closed can't see whether {resource!r} is closed: pass is_closed=, a function that tells it"
-    )
+    raise TypeError(f"must_be_closed can't tell whether {resource!r} is closed: pass a function as is_closed=")
 
 
 def _value(resource: object, name: str) -> object:

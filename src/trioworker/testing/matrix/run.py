@@ -136,7 +136,7 @@ class _Run:
                 await self._check(before)
 
     async def _body_ends_well(self) -> bool:
-        """Run the body. Returns whether it ended as it may."""
+        """Run the body. Returns whether it raised nothing but what is allowed."""
         try:
             with self._targets.open(BODY):
                 awaitable = self._program.body()
@@ -179,7 +179,7 @@ class _Run:
 
 
 def _without(error: BaseException, allowed: tuple[type[BaseException], ...]) -> BaseException | None:
-    """What remains of an error that the body raised without those that it may raise."""
+    """What remains of an error of the body without the allowed exceptions."""
     rest = error
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
@@ -187,7 +187,9 @@ def _without(error: BaseException, allowed: tuple[type[BaseException], ...]) -> 
     if rest is None or isinstance(rest, allowed):
         return None
     if _contains(rest, trio.Cancelled):
-        escaped = EscapedCancelError("a Cancelled left the body, which wasn't cancelled: raised outside of its scope")
+        escaped = EscapedCancelError(
+            "a Cancelled left the body, which wasn't cancelled: it was raised outside its scope"
+        )
         escaped.__cause__ = rest
         return escaped
     return rest

@@ -1,4 +1,4 @@
-"""Makes the order in which trio runs ready tasks depend on a seed only."""
+"""Makes the order in which trio runs ready tasks depend only on a seed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def seed_scheduling(seed: int) -> None:
-    """Make trio's task order depend on the seed. There is no public way; trio's Hypothesis support does the same."""
+    """Make trio's task order depend on the seed. There is no public API; trio's Hypothesis support does the same."""
     internals = _internals()
     internals._ALLOW_DETERMINISTIC_SCHEDULING = True
     internals._r.seed(seed)
@@ -20,7 +20,7 @@ def seed_scheduling(seed: int) -> None:
 
 @contextmanager
 def restored_scheduling() -> Generator[None]:
-    """Restore trio's scheduling, and the state of `random`, on leaving."""
+    """Restore trio's scheduling and the state of `random` at the end of the block."""
     internals = _internals()
     before = internals._ALLOW_DETERMINISTIC_SCHEDULING
     state_of_trio, state = internals._r.getstate(), random.getstate()

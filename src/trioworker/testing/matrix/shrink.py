@@ -1,4 +1,4 @@
-"""Random plans, and the shortest plan that fails as one of them did."""
+"""Random plans, and the shrinking of those that fail."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 MAX_CANCELS = 3
-"""Cancels of a random plan, where a run survives more than one: in named scopes."""
+"""Cancels of a random plan with named scopes; a run ends after the first cancel of its whole body."""
 
 
 def random_plans(count: int, checkpoints: Mapping[str, int], *, several: bool) -> Iterator[CancelPlan]:
-    """Plans with the seeds 1 to `count`: other scheduling, and mostly one or several cancels at random checkpoints."""
+    """Plans with the seeds 1 to `count`, most of them with one or several cancels at random checkpoints."""
     names = sorted(name for name, number in checkpoints.items() if number)
     for seed in range(1, count + 1):
         rng = random.Random(seed)  # noqa: S311

@@ -1,4 +1,4 @@
-"""Exceptions that no task gets to see: in finalizers, and in async generators that nobody closed."""
+"""Exceptions that reach no task: in finalizers, and in async generators that nobody closed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Handler(logging.Handler):
 
 @contextmanager
 def collected_stray_errors() -> Generator[list[StrayError]]:
-    """Collect the stray exceptions of one run. What only the garbage collector can reach is collected at the end."""
+    """Collect the stray exceptions of one run. The garbage that it left is collected at the end."""
     errors: list[StrayError] = []
 
     def found(context: str, cause: BaseException | None) -> None:
@@ -57,7 +57,7 @@ def collected_stray_errors() -> Generator[list[StrayError]]:
 
 @contextmanager
 def separated_garbage() -> Generator[None]:
-    """Keep what exists already out of the garbage collections inside: they are fast, and find only what a run leaves.
+    """Exclude what exists already from garbage collections in the block: they are fast, and find only a run's garbage.
 
     None starts by itself: it would take a sixth of the time, and call finalizers at a different moment in each run.
     Coroutines that are never awaited become errors.

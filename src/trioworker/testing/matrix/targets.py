@@ -1,4 +1,4 @@
-"""The cancel scopes that a run counts checkpoints in, and cancels."""
+"""The cancel scopes in which a run counts checkpoints, and which it cancels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Targets(trio.abc.Instrument):
-    """The open targets of one run. As an instrument it notices in which of those cancelled a Cancelled was raised."""
+    """The open targets of one run. As an instrument, it notices in which cancelled targets a Cancelled was raised."""
 
     def __init__(self, on_swallowed: Callable[[SwallowedCancelError], object]) -> None:
         self._open: dict[trio.CancelScope, str] = {}
@@ -43,7 +43,7 @@ class Targets(trio.abc.Instrument):
             self._on_swallowed(error)
 
     def around(self, task: trio.lowlevel.Task) -> list[str]:
-        """The names of the targets that a task of the body is inside: the body is one of them."""
+        """The names of the targets that contain a task, the body among them; none if the task is outside the body."""
         opened = self._open
         names = dict.fromkeys(opened[scope] for scope in internals.scopes_around(task) if scope in opened)
         return list(names) if BODY in names else []
@@ -53,7 +53,7 @@ class Targets(trio.abc.Instrument):
         return list(dict.fromkeys(self._open.values()))
 
     def cancel(self, name: str, task: trio.lowlevel.Task) -> None:
-        """Cancel the innermost target of this name that the task is inside, or all if it is inside none."""
+        """Cancel the innermost target of this name that contains the task, or if none does, all of this name."""
         opened = [scope for scope, other in self._open.items() if other == name]
         inside = [scope for scope in internals.scopes_around(task) if scope in opened]
         if not self._cancelled:
@@ -63,7 +63,7 @@ class Targets(trio.abc.Instrument):
             internals.cancel(scope, "cancel_matrix")
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        """Notice a Cancelled that a cancelled target is going to see."""
+        """Notice a Cancelled that is about to be raised in a cancelled target."""
         if not internals.gets_cancelled(task):
             return
         for scope in internals.scopes_around(task):
@@ -80,18 +80,18 @@ current: trio.lowlevel.RunVar[Targets | None] = trio.lowlevel.RunVar("targets of
 def cancel_target(name: str) -> Generator[trio.CancelScope]:
     """Open a cancel scope that a cancel matrix finds by its name.
 
-    With `scopes=[name]`, `cancel_matrix` counts the checkpoints of the tasks inside it, which are the current task and
-    those of nurseries that are opened inside, and cancels it at each of them. A scope that is opened again under the
-    same name, such as that of a service that is restarted, continues the count. Of several at once, it cancels the one
-    that the task at the checkpoint is inside. With `where`, the checkpoints of the chosen tasks count instead, while
-    a scope of the name is open; at one of a task that is inside none of them, it cancels all of them. Outside of a
-    cancel matrix this is a plain cancel scope.
+    With `scopes=[name]`, `cancel_matrix` counts the checkpoints of the tasks inside the scope, which are the current
+    task and those of nurseries that are opened inside, and cancels the scope at each of them. If a scope of the same
+    name is opened again, such as that of a restarted service, the count continues. If several are open at once, the
+    one that contains the task at the checkpoint is cancelled. With `where`, the checkpoints of the chosen tasks count
+    instead, while a scope of the name is open; if none contains the task at the checkpoint, all are cancelled. Outside
+    a cancel matrix, this is a plain cancel scope.
 
     Args:
         name: the name, without white space.
 
     Raises:
-        ValueError: the name is empty or has white space, so it can't be written in a plan.
+        ValueError: the name is empty or has white space: it couldn't be written in a plan.
     """
     check_name(name)
     targets = current.get(None)
@@ -100,10 +100,10 @@ def cancel_target(name: str) -> Generator[trio.CancelScope]:
 
 
 def check_name(name: str) -> None:
-    """Check that a name of a scope can be written in a plan.
+    """Check that the name of a scope can be written in a plan.
 
     Raises:
-        ValueError: it can't.
+        ValueError: the name can't be.
     """
     if name == BODY or len(name.split()) != 1 or name != name.strip():
         raise ValueError(f"the name of a scope must be one word without white space, not {name!r}")

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from trioworker.testing.matrix.cancel_injector import CancelInjector
 
 MAX_IDLE_TURNS = 3
-"""Turns of trio's loop without a step and without a deadline after which nothing will come: an event takes one turn."""
+"""Iterations of trio's loop without a step or a deadline after which nothing will wake a task: an event takes one."""
 STEPS_TO_END = 5_000
-"""Steps that a run has to end in after it was stopped, before shields are broken again."""
+"""Steps in which a stopped run has to end before it is cancelled again."""
 MAX_ATTEMPTS = 5
 """Attempts to end a run before it is abandoned."""
 THREAD_WAIT = 0.01
 MAX_THREAD_WAITS = 200
-"""Seconds to wait for a thread that holds a stopped run, and how often: two seconds in all."""
+"""Seconds of each wait for a thread that keeps a stopped run from ending, and how often: two seconds in all."""
 MAX_SHOWN = 5
 """Tasks that a message names."""
 
@@ -36,13 +36,13 @@ class Watch(trio.abc.Instrument):
 
     Args:
         clock: the clock of the run.
-        on_problem: gets what is wrong, before the run is stopped.
+        on_problem: called with what is wrong, before the run is stopped.
         waits_for_threads: whether the run may use threads, which are waited for.
 
     Attributes:
-        scope: the scope that has to be around all that the run does.
+        scope: the scope that has to contain everything that the run does.
         stopped: whether the run was stopped.
-        abandoned: whether it had to be abandoned: `trio.run` raises TrioInternalError.
+        abandoned: whether the run had to be abandoned: `trio.run` raises TrioInternalError.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Watch(trio.abc.Instrument):
         self._own = internals.all_tasks() - {trio.lowlevel.current_task()}
 
     def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002
-        """Notice that no task has run since the last turn of the loop: time was moved, or nothing happens any more."""
+        """Notice that no task has run since the last iteration: the clock has jumped, or nothing happens any more."""
         if self.injector is None:
             return
         if self.injector.total != self._steps:
@@ -83,7 +83,7 @@ class Watch(trio.abc.Instrument):
             self.stop(DeadlockError(f"deadlock: nothing will wake {self._describe()}"))
 
     def run_away(self) -> None:
-        """Stop a run that has made too many steps."""
+        """Stop a run that has taken too many steps."""
         steps = self.injector.total if self.injector else 0
         self.stop(RunawayError(f"no end after {steps:,} steps: {self._describe()}"))
 
@@ -125,13 +125,13 @@ class Watch(trio.abc.Instrument):
         what = "a thread" if threads else "a socket, a pipe or a process"
         self.stop(
             RealTimeError(
-                f"waits for {what}: a cancel matrix is for virtual time, which doesn't wait for it; "
-                f"replace it by a fake ({self._describe()})"
+                f"waits for {what}: a cancel matrix runs in virtual time, which doesn't wait for it; "
+                f"replace it with a fake ({self._describe()})"
             )
         )
 
     def _describe(self) -> str:
-        """Who waits where."""
+        """Which tasks wait, and where."""
         tasks = sorted(internals.all_tasks() - self._own, key=lambda task: task.name)
         leaves = [task for task in tasks if not any(nursery.child_tasks for nursery in task.child_nurseries)]
         shown = [str(place_of(task)) for task in leaves[:MAX_SHOWN]]
