@@ -124,7 +124,7 @@ def test_event_after_the_report_is_caught(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(EventShipper, "_drain", report_first)
     never_revoke_the_token(monkeypatch)
-    assert is_caught([Plan(0)], "answered after the report")
+    assert is_caught([Plan(0)], "succeeded after the report")
 
 
 def test_swallowed_cancel_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_task_that_outlives_the_job_is_caught() -> None:
             trio.lowlevel.spawn_system_task(trio.sleep, 3600)
             return await super().run(parameters, context)
 
-    assert "tasks are left" in problem_of(Plan(), lambda: reference_job([Spawner(Log())]))
+    assert "tasks still running" in problem_of(Plan(), lambda: reference_job([Spawner(Log())]))
 
 
 def test_missing_sync_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,7 +153,7 @@ async def test_chosen_fault_comes_before_the_list(autojump_clock: MockClock) -> 
 
 async def test_what_is_not_a_fault_is_a_type_error(autojump_clock: MockClock) -> None:
     not_a_fault: Any = "refused"
-    expected = "'refused' is not a fault; make it by a method of Fault, such as Fault.status(503)"
+    expected = "'refused' is not a fault; make it with a method of Fault, such as Fault.status(503)"
     with pytest.raises(TypeError) as caught:
         SimulatedOrchestrator(faults=[Fault.cut(), not_a_fault])
     assert str(caught.value) == f"faults: item 2, {expected}"

@@ -56,16 +56,16 @@ def test_arguments_that_are_not_json_are_refused_when_the_script_is_written() ->
 
 def test_text_among_the_calls_of_a_reply_is_refused() -> None:
     assert wrong(reply, call("glob"), "I look.") == (
-        "reply: item 2, 'I look.', is not a turn; make it by call(…), say(…) or reply(…)"
+        "reply: item 2, 'I look.', is not a turn; make it with call(…), say(…) or reply(…)"
     )
-    assert wrong(reply, call("glob"), say("I look.")) == "reply: its arguments are calls; pass text as text=…"
+    assert wrong(reply, call("glob"), say("I look.")) == "reply: positional arguments are calls; pass text as text=…"
 
 
 @pytest.mark.parametrize("script", [["The job is complete."], [DONE, call]], ids=["text", "a function"])
 def test_item_that_is_no_turn_is_refused_when_the_orchestrator_is_made(script: list[Any]) -> None:
     message = wrong(SimulatedOrchestrator, script)
     assert message.startswith(f"script: item {len(script)}, ")
-    assert message.endswith(" is not a turn; make it by call(…), say(…) or reply(…)")
+    assert message.endswith(" is not a turn; make it with call(…), say(…) or reply(…)")
     assert "\n" not in message
 
 

@@ -24,7 +24,7 @@ class Exchange:
     Attributes:
         method: `GET` or `POST`.
         path: the path after `/worker/JOB_ID/`, such as `event` or `llm/complete_with_tools`.
-        headers: the request's headers, by names in any case.
+        headers: the request's headers; names are case-insensitive.
         content: the bytes of the request's body.
         at: when it arrived, in seconds of trio's clock.
         status: the HTTP status of the answer; None while there is none, or if a fault prevented it.
@@ -48,11 +48,11 @@ class Exchange:
 
     @property
     def is_for_the_model(self) -> bool:
-        """Whether it asks the model for a reply."""
+        """Whether the request asks the model for a reply."""
         return self.is_to("llm")
 
     def is_to(self, path: str) -> bool:
-        """Whether it was sent to `path`, or to a path below it: `llm` stands for both requests to the model."""
+        """Whether it was sent to `path` or to a path below it, as `llm` stands for both requests to the model."""
         return self.path == path or self.path.startswith(f"{path}/")
 
     def __repr__(self) -> str:

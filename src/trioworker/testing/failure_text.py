@@ -1,4 +1,4 @@
-"""What pytest shows of a run that failed: the error, a short traceback, and the command that repeats the run."""
+"""What pytest shows of a failed run: the error, a short traceback, and the command that repeats the run."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _HIDDEN = tuple(
 
 
 def headline(failure: Failure, folder: Path) -> str:
-    """The name of a failed run: its plan, and where it cancelled which task."""
+    """The name of a failed run: its plan, and which task it cancelled where."""
     if not failure.file:
         return failure.plan
     return f"{failure.plan}, {_relative(failure.file, folder)}:{failure.line}, task {failure.task}"
 
 
 def describe(failure: Failure, item: pytest.Item) -> str:
-    """The error, the lines that were cancelled, the traceback and the command."""
+    """The error, the line at which the task was cancelled, the traceback and the command."""
     errors = list(leaves(failure.error))
     folder = item.config.invocation_params.dir
     lines = ["; ".join(map(_one_line, errors[:MAX_ERRORS]))]
@@ -85,9 +85,9 @@ def _one_line(error: BaseException) -> str:
 
 
 def _traceback(error: BaseException) -> str:
-    """The frames outside of trio and of the matrix, with the message; without such frames, only the notes.
+    """The frames outside trio and the matrix, with the message; without such frames, only the notes.
 
-    The error that was raised meanwhile is mostly Cancelled, so that only a cause is shown.
+    The context of an error is mostly a Cancelled, so only an explicit cause is shown.
     """
     if not _relevant_entries(error):
         return "\n".join(getattr(error, "__notes__", ()))
@@ -109,9 +109,9 @@ def _is_relevant(entry: TracebackEntry) -> bool:
 
 
 def _cancelled_at(error: BaseException) -> Iterator[tuple[str, int]]:
-    """Where Cancelled was raised, if the error was raised while that was handled.
+    """Where Cancelled was raised, if the error was raised while it was being handled.
 
-    A task may be cancelled where it can't be interrupted: it feels that at its next checkpoint.
+    A task may be cancelled where it can't be interrupted: Cancelled is then raised at its next checkpoint.
     """
     context = error.__context__
     for leaf in leaves(context) if context else ():
@@ -124,6 +124,6 @@ def _source(file: str, line: int, folder: Path) -> str:
 
 
 def _relative(file: str, folder: Path) -> str:
-    """A path as pytest writes it: relative to the folder, unless the file is far away."""
+    """A path as pytest writes it: relative to the folder, unless it is more than two levels up."""
     relative = os.path.relpath(file, folder)
     return file if relative.startswith(os.path.join("..", "..", "..")) else relative

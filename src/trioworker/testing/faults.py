@@ -18,13 +18,13 @@ DEFAULT_BODY = b"injected fault"
 class Fault:
     """What goes wrong with a request. Faults are made by the methods below, such as `Fault.status(503, path="event")`.
 
-    Two keywords that all of them accept say which requests have the fault:
+    All of them accept two keywords that say which requests have the fault:
 
     - `path`: requests to this path (see `Exchange.path`), such as `event`; `llm` stands for both requests to the model.
       By default, requests to any path.
-    - `request`: only one of them, by its number from 0. By default, all of them.
+    - `request`: only one of these requests, by its number from 0. By default, all of them.
 
-    A fault that a function chooses for one request (see `SimulatedOrchestrator.fault`) needs neither.
+    A fault that is chosen by a function (see `SimulatedOrchestrator.fault`) needs neither.
 
     Attributes:
         kind: the kind of the fault.
@@ -102,7 +102,7 @@ class Fault:
 
     @classmethod
     def garbage(cls, *, path: str | None = None, request: int | None = None) -> Fault:
-        """The orchestrator handles the request, and a proxy replaces its answer by a web page."""
+        """The orchestrator handles the request, and a proxy replaces its answer with a web page."""
         return cls(kind="garbage", path=path, request=request)
 
     def __repr__(self) -> str:
@@ -124,6 +124,6 @@ def checked_fault(where: str, fault: object) -> Fault:
     """
     if not isinstance(fault, Fault):
         raise TypeError(
-            f"{where} {fault!r:.80} is not a fault; make it by a method of Fault, such as Fault.status(503)"
+            f"{where} {fault!r:.80} is not a fault; make it with a method of Fault, such as Fault.status(503)"
         )
     return fault

@@ -1,4 +1,4 @@
-"""Which requests a simulated orchestrator refuses, with the status that the embedded orchestrator answers."""
+"""Which requests a simulated orchestrator refuses, with the same status as the embedded orchestrator."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ BODIES: dict[str, msgspec.json.Decoder[Any]] = {
     "llm/complete_with_tools": msgspec.json.Decoder(LlmRequest),
     "complete": msgspec.json.Decoder(wire.CompletionReport),
 }
-"""What the bodies must be."""
+"""Decoders of the bodies, which refuse invalid ones."""
 
 
 def refusal_of_request(exchange: Exchange) -> tuple[int, bytes] | None:
-    """The answer to a request that isn't the contract's, as status and body; None if it is."""
+    """The answer to a request that violates the contract, as status and body; None if it doesn't."""
     path = exchange.path
     if path not in METHODS:
         return 404, b"no such path"

@@ -20,7 +20,7 @@ class TurnOptions(TypedDict, total=False):
     """Seconds before the reply, in addition to the orchestrator's `thinking`."""
     expect: str
     """A regular expression (Python's `re`, multi-line) that must match in what the model received since its last reply:
-    results of tools, and follow-ups. Otherwise the job fails, and its message quotes the expression."""
+    tool results and follow-ups. Otherwise the job fails, and its message quotes the expression."""
     finish_reason: str
     """The finish reason, such as `length`; by default, `tool_use` for a reply with calls and `stop` for others."""
     input_tokens: int
@@ -40,7 +40,7 @@ def say(text: str | None, /, **options: Unpack[TurnOptions]) -> Turn:
 def call(tool: str, arguments: Mapping[str, Any] | None = None, /, **named: Any) -> Turn:
     """A reply that calls a tool: `call("shell", command="make")`.
 
-    `arguments` are further ones, whose names can't be written as keywords.
+    `arguments` are further arguments, whose names can't be written as keywords.
 
     Raises:
         TypeError: `tool` is not text, or the arguments are not JSON.
@@ -63,7 +63,7 @@ def reply(*calls: Turn, text: str | None = None, **options: Unpack[TurnOptions])
     """
     turns = checked_turns("reply", calls)
     if any(turn.content is not None for turn in turns):
-        raise TypeError("reply: its arguments are calls; pass text as text=…")
+        raise TypeError("reply: positional arguments are calls; pass text as text=…")
     return _turn("reply", content=text, tool_calls=tuple(one for turn in turns for one in turn.tool_calls), **options)
 
 
@@ -71,7 +71,7 @@ def checked_turns(where: str, turns: Sequence[Turn]) -> tuple[Turn, ...]:
     """The turns. `where` begins the message of an error.
 
     Raises:
-        TypeError: which item isn't a turn, and how to write one.
+        TypeError: an item isn't a turn; the message says which one, and how to write it.
     """
     given: object = turns
     if not isinstance(given, list | tuple):
@@ -79,7 +79,7 @@ def checked_turns(where: str, turns: Sequence[Turn]) -> tuple[Turn, ...]:
     for number, turn in enumerate(cast("Sequence[object]", given), 1):
         if not isinstance(turn, Turn):
             raise TypeError(
-                f"{where}: item {number}, {turn!r:.80}, is not a turn; make it by call(…), say(…) or reply(…)"
+                f"{where}: item {number}, {turn!r:.80}, is not a turn; make it with call(…), say(…) or reply(…)"
             )
     return tuple(turns)
 

@@ -1,6 +1,6 @@
 """A simulated orchestrator for one job, with its model, behind httpx's transport interface.
 
-It needs no socket and takes only trio's time, so a test with `MockClock` runs a whole job in milliseconds.
+It needs no sockets and uses only trio's clock, so a test with `MockClock` runs a whole job in milliseconds.
 """
 
 from __future__ import annotations
@@ -31,33 +31,33 @@ if TYPE_CHECKING:
     from trioworker.testing.faults import Fault
 
 REFUSALS = frozenset({400, 401, 404, 405, 409, 413, 422})
-"""What the orchestrator answers to a request that it doesn't handle."""
+"""The statuses with which the orchestrator refuses requests."""
 
 
 class SimulatedOrchestrator(httpx.AsyncBaseTransport):
     """The orchestrator of one job: the `transport` of `open_job` and `run_job`.
 
-    It answers as the contract says, plays the model by a script, and records each request. A request that was sent is
-    handled even if the worker has stopped waiting for the answer.
+    It answers according to the contract, simulates the model with a script, and records each request. A request that
+    was sent is handled even if the worker has stopped waiting for the answer.
 
     Args:
-        script: the model's replies, made by `call`, `say` and `reply`. The number of the model's replies in the
+        script: the model's replies, made with `call`, `say` and `reply`. The number of the model's replies in the
             conversation decides which one is next, so a repeated request gets the same reply. A job that continues
-            after the last one fails, and its message says so.
+            after the last reply fails, and its message says so.
         title: the job's title.
         description: the job's text.
         credentials: variables for the environment of tools, with their values.
         latency: the seconds that each request takes, half of them before it is handled.
         thinking: the seconds that the model takes for each reply, in addition to `latency`.
-        faults: what goes wrong. A request has the first of these faults that fits its path and number.
+        faults: what goes wrong. A request has the first of these faults that matches its path and number.
 
     Attributes:
         exchanges: the requests with their answers, in the order in which they arrived, including those that failed.
         reports: the bodies of the reports that were accepted.
         prompts: the follow-ups that the worker hasn't fetched yet.
-        revoked: whether the token is revoked, as it is after the report. To let another start of the worker continue
-            the job, set it to False.
-        fault: a function that chooses the fault of a request, or None; it is asked before `faults`.
+        revoked: whether the token is revoked, as it is after the report. Set it to False to let another start of the
+            worker continue the job.
+        fault: a function that chooses the fault of a request, or returns None; it takes precedence over `faults`.
 
     All arguments are attributes, too, and may be changed at any time.
 
@@ -125,20 +125,20 @@ class SimulatedOrchestrator(httpx.AsyncBaseTransport):
         )
 
     def send_prompt(self, content: str, *, done: bool = False) -> None:
-        """Leave a person's follow-up for the worker to fetch. `done`: no more will come."""
+        """Add a person's follow-up for the worker to fetch. With `done`, no more will come."""
         self.prompts.append(wire.Prompt(content=content, done=done))
 
     def supersede(self) -> None:
-        """Grant the job to another start of the worker: the present one is refused from now on, and stops.
+        """Grant the job to another start of the worker: the current one is refused from now on, and stops.
 
         Like the embedded orchestrator, it then grants the job to the next start that asks for it.
         """
         self._starts.append("another")
 
     async def received(self, path: str, count: int = 1) -> Exchange:
-        """Wait until `count` requests to `path` have arrived since the beginning, and return the last of these.
+        """Wait until `count` requests to `path` have arrived since the beginning, and return the last of them.
 
-        `path` is as for `asked`. It waits for as long as it takes; bound it by `trio.fail_after`.
+        `path` is as for `asked`. There is no time limit: add one with `trio.fail_after`.
         """
         if count < 1:
             raise ValueError(f"received: count {count} is not 1 or more")
@@ -237,7 +237,7 @@ class SimulatedOrchestrator(httpx.AsyncBaseTransport):
         return fault.request == before - 1
 
     def _answer(self, exchange: Exchange, job_id: str | None) -> tuple[int, bytes]:
-        """Handle a request, except that the model's reply is still missing. Without `job_id`, it isn't a worker's."""
+        """Handle a request, except for the model's reply. Without `job_id`, the request isn't from a worker."""
         if job_id is None:
             if exchange.path != "/health":
                 return 404, b"no such path"
@@ -247,7 +247,7 @@ class SimulatedOrchestrator(httpx.AsyncBaseTransport):
         return status, content
 
     def _refusal(self, exchange: Exchange, job_id: str) -> tuple[int, bytes] | None:
-        """The answer to a request that isn't admitted."""
+        """The answer to a request that isn't authorized; None if it is."""
         refusal = None
         if job_id != self.job_id:
             refusal = 404, b"no such job"
@@ -278,7 +278,7 @@ class SimulatedOrchestrator(httpx.AsyncBaseTransport):
             case "prompt":
                 return (200, msgspec.json.encode(self.prompts.popleft())) if self.prompts else (204, b"")
             case "event":
-                # An event of another worker may have no `seq`: it is never a repeat.
+                # Other workers' events may have no `seq`: such an event is never a repeat.
                 key = exchange.body["data"].get("seq", f"event {len(self._events)}")
                 self._events.setdefault(key, exchange.body)
             case "complete":

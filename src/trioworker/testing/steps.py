@@ -1,7 +1,7 @@
 """Counts and times the steps of each actor of a trio program.
 
-A step is what a task does between two waits: the event loop runs nothing else meanwhile. An actor is a task with a
-name, and the tasks that it starts belong to it.
+A step is what a task does between two waits: the event loop runs nothing else meanwhile. An actor is a named task
+together with the tasks that it starts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 OTHER = "other"
-"""Tasks that belong to none of the actors that were named."""
+"""The name for tasks that belong to none of the given actors."""
 NANOSECONDS = 1_000_000_000
 """Per second."""
 
@@ -27,9 +27,9 @@ class ActorSteps:
     """The steps of an actor so far.
 
     Attributes:
-        seconds: the time of all its steps.
+        seconds: the total time of its steps.
         longest: the time of its longest step, in seconds.
-        count: how many there were.
+        count: the number of its steps.
         actor: its name.
     """
 
@@ -42,7 +42,7 @@ class ActorSteps:
 class Steps(trio.abc.Instrument):
     """A trio instrument that counts and times the steps of each actor, in real time.
 
-    If it is attached when the run ends, it prints its table to standard error.
+    If it is attached when the run ends, it prints its table to stderr.
     """
 
     def __init__(self, *actors: str) -> None:
@@ -53,7 +53,7 @@ class Steps(trio.abc.Instrument):
         self._step: tuple[_Times, int] | None = None
 
     def of(self, actor: str) -> ActorSteps:
-        """The steps of an actor; none, if it has not run."""
+        """The steps of an actor; none if it has not run."""
         return self._times.get(actor, _NOTHING).as_steps(actor)
 
     def all(self) -> list[ActorSteps]:
@@ -79,7 +79,7 @@ class Steps(trio.abc.Instrument):
         self._step = times, perf_counter_ns()
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - the interface
-        """Add the step, unless the instrument was attached within it."""
+        """Add the step, unless the instrument was attached during it."""
         if self._step is not None:
             times, began = self._step
             times.add(perf_counter_ns() - began)
@@ -97,9 +97,9 @@ class Steps(trio.abc.Instrument):
 def actor_of(task: trio.lowlevel.Task, actors: Collection[str] = ()) -> str:
     """The name of the actor that a task belongs to.
 
-    Without `actors`, it is that of the nearest task, among this one and its ancestors, that was given a name, as by
-    `nursery.start_soon(run, name="reader")`; else that of the topmost one below the main task. With `actors`, it is
-    the one of them that is the name of the nearest task or of its function, or `other`.
+    Without `actors`, it is the name of the nearest task, among this one and its ancestors, that was given one, as by
+    `nursery.start_soon(run, name="reader")`; otherwise, that of the topmost task below the main task. With `actors`,
+    it is the first of them found as the name of a task or of its function, from this task upwards; or `other`.
     """
     lineage = list(_lineage(task))
     if actors:
@@ -118,7 +118,7 @@ def _lineage(task: trio.lowlevel.Task | None) -> Iterator[trio.lowlevel.Task]:
 
 
 def _was_named(task: trio.lowlevel.Task) -> bool:
-    """Whether the name isn't that of the function that the task runs, which is trio's default."""
+    """Whether the name isn't trio's default, which is that of the function that the task runs."""
     return not task.name.endswith(getattr(task.coro, "__qualname__", ""))
 
 

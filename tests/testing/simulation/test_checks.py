@@ -1,4 +1,4 @@
-"""Many plans on all cores, and the plans that are left when a failing one is shrunk."""
+"""Many plans on all cores, and the result of shrinking a failing plan."""
 
 from __future__ import annotations
 

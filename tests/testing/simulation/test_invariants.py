@@ -62,7 +62,7 @@ def leaving_a_task() -> SimulatedJob:
 def test_tool_that_leaves_a_task_is_caught_and_the_message_repeats_the_run() -> None:
     with pytest.raises(AssertionError) as caught:
         assert_invariants(simulate(leaving_a_task, [Fault.cut(request=12)], seed=3))
-    assert str(caught.value) == "1 tasks are left\nrepeat: simulate(leaving_a_task, '3 cut:12')"
+    assert str(caught.value) == "tasks still running: 1\nrepeat: simulate(leaving_a_task, '3 cut:12')"
     shown = caught.traceback.filter(caught)
     assert [str(entry.path) for entry in shown] == [__file__]
 

@@ -22,7 +22,7 @@ Key = tuple[str, bytes]
 
 
 def runs_calls_once(run: SimulatedRun) -> Iterator[str]:
-    """A tool is started at most as often as the model asked for that call, and a call that succeeded did run."""
+    """No call is started more often than the model asked for it, and each call that succeeded has run to its end."""
     if not (run.orchestrator.reports and run.orchestrator.reports[0]["success"]):
         # The model's last turn may not be in any request.
         return
@@ -31,46 +31,46 @@ def runs_calls_once(run: SimulatedRun) -> Iterator[str]:
     names = {_key_of(tool_run): str(tool_run) for tool_run in run.tool_runs}
     for key, count in Counter(map(_key_of, run.tool_runs)).items():
         if count > max(counts[key], 1):
-            yield f"the call {names[key]} was asked for {counts[key]} times and started {count} times"
+            yield f"the call {names[key]} was asked for {counts[key]} times but started {count} times"
     ended = Counter(_key_of(tool_run) for tool_run in run.tool_runs if tool_run.ended is not None)
     results = run.orchestrator.of_type("tool_result")
     succeeded = Counter(asked.get(result["tool_call_id"]) for result in results if result["success"])
     for key, count in succeeded.items():
         if key is not None and count > ended[key]:
-            yield f"the call {key[0]}({key[1].decode()}) has {count} results, and ended {ended[key]} times"
+            yield f"the call {key[0]}({key[1].decode()}) has {count} results but ended {ended[key]} times"
 
 
 def swallows_no_cancel(run: SimulatedRun) -> Iterator[str]:
-    """A tool that is cancelled raises the `Cancelled` that it got."""
+    """A tool that is cancelled lets `Cancelled` propagate."""
     for tool_run in run.tool_runs:
         if tool_run.swallowed:
             yield f"the tool {tool_run} swallowed a cancel"
 
 
 def restarts_after_cancels(run: SimulatedRun) -> Iterator[str]:
-    """An actor that was cancelled is started again."""
+    """A cancelled actor is restarted."""
     if run.plan.of(Kill, Signal, Freeze, Supersede):
         # The process may be killed, or its work may end, between the cancel and the restart.
         return
     for name, count in run.cancelled.items():
-        # The last cancel may reach an actor that is about to end, and several may come at one step.
+        # The last cancel may reach an actor that is about to end, and several cancels may come at one step.
         if run.restarts[name] < count - 1:
-            yield f"{name} was cancelled {count} times and restarted {run.restarts[name]} times"
+            yield f"{name} was cancelled {count} times but restarted {run.restarts[name]} times"
 
 
 def leaves_nothing(run: SimulatedRun) -> Iterator[str]:
-    """No task, journal or call is left when the job has ended."""
+    """When the job has ended, no task or call is left running, and no journal is left open."""
     if run.tasks_left:
-        yield f"{run.tasks_left} tasks are left"
+        yield f"tasks still running: {run.tasks_left}"
     if run.disk.open:
-        yield f"{run.disk.open} journals are left open"
+        yield f"journals still open: {run.disk.open}"
     running = [str(tool_run) for tool_run in run.tool_runs if tool_run.ended is None and not tool_run.cancelled]
     if running:
-        yield f"tools still run: {running}"
+        yield f"tools still running: {running}"
 
 
 def _asked(run: SimulatedRun) -> dict[str, Key | None]:
-    """The calls that the model asked for, by their ids; None stands for one that can't be run."""
+    """The calls that the model asked for, by their ids; None stands for a call that can't be run."""
     tools = {tool.name: tool for tool in run.job.tools}
     asked: dict[str, Key | None] = {}
     for messages in run.orchestrator.conversations():

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trioworker.testing.simulation.job import JobFactory
 
 CHUNK = 8
-"""Plans that a process is given at once."""
+"""Plans that a process gets at once."""
 GC_THRESHOLD = 100_000
 """Objects between two collections of garbage: some megabytes."""
 
@@ -37,7 +37,7 @@ class CheckedPlan:
 
     Attributes:
         plan: the plan.
-        broken: the invariants that it broke, one line each; a crash of the worker is one.
+        broken: the invariants that it broke, one line each; a crash of the worker counts as one.
     """
 
     plan: Plan
@@ -45,10 +45,10 @@ class CheckedPlan:
 
 
 def cancel_points(job: JobFactory) -> list[Plan]:
-    """One plan for each await of each actor in the job without faults, which cancels the actor there.
+    """One plan for each await of each actor in the job without faults; the plan cancels the actor there.
 
     Args:
-        job: returns the job, which is run once.
+        job: returns the job, which is run once to count the awaits.
     """
     steps = simulate(job).steps
     return [Plan(0, (Cancel(actor, step),)) for actor in ACTORS for step in range(steps[actor])]
@@ -66,7 +66,7 @@ def check_plans(job: JobFactory, plans: Iterable[Plan]) -> Iterator[CheckedPlan]
     """Run plans on all cores, and yield each, in order, with the invariants that it broke.
 
     Args:
-        job: returns the job. Other processes import it, so it must be at the top level of a module.
+        job: returns the job. Other processes import this function, so it must be at the top level of a module.
         plans: such as `cancel_points(job)` and `random_plans(job, range(200))`.
 
     Raises:
@@ -116,7 +116,7 @@ def _job(pickled: bytes) -> JobFactory:
 
 @contextmanager
 def _untraced() -> Generator[None]:
-    """Don't measure coverage in the processes: it would take three times as long and cover nothing new."""
+    """Don't measure coverage in the processes: they would take three times as long and cover nothing new."""
     kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("COVERAGE_")}
     try:
         yield
@@ -126,6 +126,6 @@ def _untraced() -> Generator[None]:
 
 def _prepare_process() -> None:
     logger.remove()
-    # A plan leaves little garbage; collecting it after each 700 objects takes a twentieth of the time.
+    # A plan leaves little garbage, but collecting it every 700 objects takes 5 % of the time.
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def delivers_all_events(run: SimulatedRun) -> Iterator[str]:
-    """Events arrive in order and without a gap, each with one body, and the last one is the result."""
+    """Events arrive in order and without a gap, repeats have the same body, and the last event is the result."""
     sent = [exchange for exchange in run.orchestrator.exchanges if exchange.path == "event"]
     handled = [exchange.body for exchange in sent if exchange.handled]
     first_seen = list(dict.fromkeys(event["data"]["seq"] for event in handled))
@@ -48,17 +48,17 @@ def sends_well_formed_conversations(run: SimulatedRun) -> Iterator[str]:
 
 
 def adds_follow_ups_once(run: SimulatedRun) -> Iterator[str]:
-    """A follow-up that was handed out is in the conversation, once."""
+    """A follow-up that was handed out is in the conversation exactly once."""
     for text, count in Counter(run.job.follow_ups.values()).items():
         joined = max((_occurrences(text, messages) for messages in run.orchestrator.conversations()), default=0)
         if joined > count:
-            yield f"the follow-up {text!r} joined {joined} times"
+            yield f"the follow-up {text!r} is in the conversation {joined} times"
         if not joined and _was_due(run, text):
             yield f"the follow-up {text!r} was lost"
 
 
 def _was_due(run: SimulatedRun, text: str) -> bool:
-    """Whether a request to the model was made after a follow-up was handed out, and no fault could lose it."""
+    """Whether the model was asked after a follow-up was handed out, and no fault could lose the follow-up."""
     polls = run.orchestrator.asked("prompt")
     if any(poll.fault for poll in polls) or run.plan.of(Kill, Outage, Fault, SlowNames, Freeze, Supersede):
         return False
@@ -71,7 +71,7 @@ def _was_due(run: SimulatedRun, text: str) -> bool:
 
 
 def _occurrences(text: str, messages: list[dict[str, str]]) -> int:
-    """How often a text is in a conversation, also as a part of a message that was merged from several."""
+    """How often a text is in a conversation, including as a part of a merged message."""
     return sum(
         f"{SEPARATOR}{message['content']}{SEPARATOR}".count(f"{SEPARATOR}{text}{SEPARATOR}")
         for message in messages

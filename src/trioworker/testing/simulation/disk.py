@@ -1,4 +1,4 @@
-"""A journal's storage whose process can be killed within a write; if the machine fails, what was not synced is lost."""
+"""A journal's storage. Its process can be killed during a write; if the machine fails, unsynced data is lost."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Disk:
     """What outlives the process.
 
     Attributes:
-        content: what was written, of which the first `synced` bytes survive a crash of the machine.
-        writes: how many there were, over all processes.
+        content: what was written; the first `synced` bytes survive a crash of the machine.
+        writes: the number of writes, over all processes.
         killed: whether the process was killed.
         lost_power: whether the machine crashed, too.
         open: the number of journals that the process has open.
@@ -48,7 +48,7 @@ class Disk:
             raise Killed
 
     def write(self, data: bytes) -> None:
-        """Append data, unless a kill comes before its end."""
+        """Append data, or only a part of it if the process is killed during this write."""
         self.check_alive()
         kill = self._kills.get(self.writes)
         self.writes += 1

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from trioworker.testing.simulation.job import SimulatedRun
 
 BOOTSTRAP = frozenset({"job", "credentials"})
-"""The requests of the first contact."""
+"""The paths of the bootstrap's requests."""
 
 
 def frozen_seconds(run: SimulatedRun) -> float:
@@ -31,14 +31,14 @@ def may_fail(run: SimulatedRun) -> bool:
             return True
         garbage += exchange.fault.kind in {"garbage", "delay"}
         if exchange.path in BOOTSTRAP and run.plan.of(Outage):
-            # The bootstrap has 60 s, which an outage and another fault use up together.
+            # The bootstrap has 60 s, which an outage and another fault can use up together.
             return True
     too_many_cancels = any(count > MAX_RESTARTS for count in run.cancelled.values())
     return garbage >= 2 or too_many_cancels or _machine_may_end_it(run)
 
 
 def _machine_may_end_it(run: SimulatedRun) -> bool:
-    """Whether it was stopped, frozen for longer than its time, or resumed by a clock that was set forward."""
+    """Whether it was stopped, was frozen for too long, or resumed after a boot with a clock that was set forward."""
     booted_anew = any(fault.power for fault in run.plan.all_of(Kill))
     set_forward = any(fault.seconds > 0 for fault in run.plan.all_of(ClockJump))
     frozen_too_long = frozen_seconds(run) > run.config.timeout / 2
@@ -46,7 +46,7 @@ def _machine_may_end_it(run: SimulatedRun) -> bool:
 
 
 def report_may_fail(run: SimulatedRun) -> bool:
-    """Whether a fault outlasted a shutdown that had only the grace; the next start of the same command reports."""
+    """Whether a fault outlasted a shutdown limited to the grace period; the next start of the same command reports."""
     outages = run.plan.all_of(Outage)
     if any(fault.at + fault.seconds + BACKOFF_LIMIT > run.ended_at for fault in outages):
         return True
@@ -55,7 +55,7 @@ def report_may_fail(run: SimulatedRun) -> bool:
     grace = run.config.grace
     began = run.signalled_at
     if began is None and run.plan.of(Kill) and run.plan.of(ClockJump):
-        # After a boot, a wall clock that was set forward leaves the job no time.
+        # After a boot, a wall clock that was set forward leaves no time for the job.
         began = run.ended_at - grace
     if began is None:
         return False

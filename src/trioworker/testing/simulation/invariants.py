@@ -54,12 +54,13 @@ def violations(run: SimulatedRun) -> list[str]:
 def assert_invariants(run: SimulatedRun) -> None:
     """Check what holds after any run, and the invariant of the job.
 
-    Every run ends in time with one accepted report, of success unless a fault excuses a failure. All events arrive, in
-    order. Each request to the model is well-formed, and each follow-up is in the conversation once. No call starts more
-    often than the model asked for it, no tool swallows a cancel, cancelled actors are restarted, and nothing is left.
+    Every run ends in time with one accepted report, which reports success unless a fault excuses a failure. All events
+    arrive, in order. Each request to the model is well-formed, and each follow-up is in the conversation once. No call
+    is started more often than the model asked for it, no tool swallows a cancel, cancelled actors are restarted, and no
+    task, call or open journal is left.
 
     Raises:
-        AssertionError: has a line for each broken invariant, and the one that repeats the run.
+        AssertionError: lists the broken invariants, one line each, and the line that repeats the run.
     """
     __tracebackhide__ = True
     broken = violations(run)

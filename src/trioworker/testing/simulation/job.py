@@ -1,4 +1,4 @@
-"""The job that a simulation runs, and what can be seen of a run from outside."""
+"""The job that a simulation runs, and the observable results of a run."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SimulatedJob:
-    """A job, its model and its tools, all fresh: a function without arguments returns a new one for each run.
+    """A job, its model and its tools. A function without arguments returns a new `SimulatedJob` for each run.
 
     Everything happens in virtual time, so the tools must be simulated, too: no processes, threads, sockets or files.
-    The processes of a run that is killed share the tools, as they share the outside world. Without faults, the job
-    must succeed.
+    If a process is killed, the next process of the run uses the same tools, just as it has the same outside world.
+    Without faults, the job must succeed.
 
     Attributes:
         script: the model's replies: `call("measure")`, `say("The job is complete.")`.
-        tools: in place of the built-in tools.
-        follow_ups: prompts for the running job, by the seconds after its start.
+        tools: the tools, instead of the built-in ones.
+        follow_ups: prompts for the running job, by the number of seconds after its start.
         config: fields of `WorkerConfig`, such as `{"max_iterations": 9}`.
-        answer: the message with which a successful job must end; None doesn't check it.
-        invariant: is called by `assert_invariants` with the run, and raises AssertionError for what is wrong with it.
+        answer: the message with which a successful job must end; if None, it isn't checked.
+        invariant: is called by `assert_invariants` with the run, and raises AssertionError if something is wrong.
     """
 
     script: Sequence[Turn]
@@ -49,7 +49,7 @@ JobFactory = Callable[[], SimulatedJob]
 
 @dataclass(kw_only=True)
 class SimulatedRun:
-    """A run of a job, of one process or more. All times are seconds after the start of the job.
+    """A run of a job, in one or more processes. All times are seconds after the start of the job.
 
     Attributes:
         job: the job.
@@ -65,14 +65,14 @@ class SimulatedRun:
         ended_at: when the last process ended.
         steps: the number of awaits of each actor.
         cancelled: how often each actor was cancelled by the plan.
-        restarts: how often each actor was started again.
-        fired: the signals, freezes and other starts that happened.
+        restarts: how often each actor was restarted.
+        fired: the signals, freezes and supersessions that happened.
         signalled_at: when the last signal came, None if none did.
-        signalled_in_vain: whether a signal came after the report was sent, which a fault kept from arriving.
-        was_signalled_last: whether it was the last process that got a signal.
+        signalled_in_vain: whether a signal came after a report was sent that a fault kept from arriving.
+        was_signalled_last: whether the last process got a signal.
         frozen_at_the_end: whether a process was frozen while it ended.
-        runaway: what had no end, empty if every process ended.
-        tasks_left: how many tasks the last process left.
+        runaway: what had no end; empty if every process ended.
+        tasks_left: how many tasks the last process left running.
     """
 
     job: SimulatedJob

@@ -1,7 +1,7 @@
-"""The notation of faults in a plan's text, such as `cancel:reasoner:20`, and of those of requests.
+"""The notation of faults in a plan's text, such as `cancel:reasoner:20`.
 
-`cut:12` is a fault of one request, by its number from 0; `cut:event` one of each request to a path; `cut:event@2` one
-of the third request to it; `cut:*` one of all requests."""
+For faults of requests, `cut:12` affects one request, by its number from 0; `cut:event`, each request to a path;
+`cut:event@2`, the third request to it; `cut:*`, all requests."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _PARSERS: dict[str, Callable[[str], object]] = {
     "float": float,
     "bool": lambda text: bool(int(text)),
 }
-"""By the annotation of a field."""
+"""The parser of a field's value, by the field's annotation."""
 
 
 def format_fault(fault: PlannedFault) -> str:
@@ -72,7 +72,7 @@ def parse_fault(text: str) -> PlannedFault:
         parsed = [_PARSERS[str(field.type)](value) for field, value in zip(fields(fault), values, strict=True)]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{text!r} is not a fault; a plan is as a failure prints it: '7 cut:12 kill:40:50:1'"
+            f"{text!r} is not a fault; write a plan as a failure prints it: '7 cut:12 kill:40:50:1'"
         ) from error
     return fault(*parsed)
 
@@ -87,11 +87,11 @@ def _parse_request_fault(kind: FaultKind, target: str, *values: str) -> Fault:
         case _, ():
             return Fault(kind=kind, path=path, request=request)
         case _:
-            raise ValueError(f"{kind} has not {len(values)} values")
+            raise ValueError(f"{kind} does not take {len(values)} values")
 
 
 def _format_target(fault: Fault) -> str:
-    """Which requests have a fault: `12`, `event`, `event@2` or `*`."""
+    """Which requests have the fault: `12`, `event`, `event@2` or `*`."""
     if fault.request is None:
         return fault.path or "*"
     return f"{fault.request}" if fault.path is None else f"{fault.path}@{fault.request}"

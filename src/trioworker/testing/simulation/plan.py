@@ -1,4 +1,4 @@
-"""Plans: a seed and a few faults, written as one line, from which a run can be repeated."""
+"""Plans: a seed and a few faults, written as one line that repeats the run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Plan:
     """What happens in a run. `str` writes it as one line, such as `7 cut:12 kill:40:50:1`, which `parse` reads.
 
     Attributes:
-        seed: of everything random: the order of tasks, and the jitter between retries.
+        seed: the seed for everything random: the order of tasks and the jitter between retries.
         faults: the faults.
 
     Raises:
@@ -39,7 +39,7 @@ class Plan:
 
     @staticmethod
     def parse(text: str) -> Plan:
-        """The plan of a line.
+        """The plan that a line describes.
 
         Raises:
             ValueError: the line is not a plan.

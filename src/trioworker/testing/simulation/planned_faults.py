@@ -1,4 +1,4 @@
-"""The faults of a plan, besides those of single requests (`trioworker.testing.Fault`)."""
+"""The faults of a plan, except those of requests (`trioworker.testing.Fault`)."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class Outage:
 
 @dataclass(frozen=True)
 class Kill:
-    """The process is killed within a write to its journal, and another one resumes the job.
+    """The process is killed during a write to its journal, and another one resumes the job.
 
     Attributes:
         write: the number of the write, from 0 over the whole run.
-        percent: how much of its bytes are written before.
-        power: whether the machine fails, too: what was not synced is lost.
+        percent: the share of its bytes that is written before the kill.
+        power: whether the machine fails, too: unsynced data is lost.
     """
 
     write: int
@@ -74,7 +74,7 @@ class SlowNames:
 
 @dataclass(frozen=True)
 class Signal:
-    """The process gets SIGTERM, if one runs then.
+    """The process that runs at that time, if any, gets SIGTERM.
 
     Attributes:
         at: seconds after the start of the job.
@@ -85,9 +85,9 @@ class Signal:
 
 @dataclass(frozen=True)
 class Freeze:
-    """The process is frozen for a while: all its deadlines and everything that it waits for come late.
+    """The process is frozen for a while: it notices all deadlines and events late.
 
-    The virtual clock jumps, so everything is late at once, which is harder than a real freeze.
+    The virtual clock jumps, so everything is late at once, which is harder to handle than a real freeze.
 
     Attributes:
         at: seconds after the start of the job.
@@ -113,7 +113,7 @@ class ClockJump:
 
 @dataclass(frozen=True)
 class Supersede:
-    """Another start asks for the job and disappears, so that the next start resumes it.
+    """Another start of the worker takes over the job and disappears; the next start resumes the job.
 
     Attributes:
         at: seconds after the start of the job.
@@ -123,5 +123,5 @@ class Supersede:
 
 
 TimedFault = Signal | Freeze | Supersede
-"""Faults that a task of the simulation causes at their time."""
+"""Faults that a task of the simulation causes at a given time."""
 PlannedFault = Fault | Cancel | Outage | Kill | SlowNames | ClockJump | TimedFault

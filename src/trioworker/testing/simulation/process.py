@@ -1,4 +1,4 @@
-"""One process of a simulated run: a trio program with a clock of its own, which a kill may end."""
+"""One process of a simulated run: a trio program with its own clock, which may be killed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class SimulatedProcess:
         self._watch.injector = self._cancel_injector
 
     def run(self) -> bool:
-        """Run it. Returns whether it was the last one: it wasn't killed, and no other start had the job."""
+        """Run it. Returns whether it was the last one: it was neither killed nor superseded."""
         run, injector = self._run, self._cancel_injector
         run.was_signalled_last = False
         self._world.epoch -= self._clock.current_time()
@@ -129,7 +129,7 @@ class SimulatedProcess:
             self._world.send_prompt(text)
 
     async def _cause(self, fault: TimedFault) -> None:
-        """Cause a fault at its time, unless that has passed."""
+        """Cause a fault at its time, unless that time has passed."""
         if not await self._sleep_until(fault.at):
             return
         run, world = self._run, self._world
@@ -148,8 +148,8 @@ class SimulatedProcess:
                 world.supersede()
 
     async def _sleep_until(self, at: float) -> bool:
-        """Wait until `at` seconds after the start of the job. Returns False if that has passed."""
-        # While a thread cleans up after an earlier process, the clock would jump to the time of what is planned.
+        """Wait until `at` seconds after the start of the job. Returns False if that time has passed."""
+        # While a thread cleans up after an earlier process, the clock would jump to the time of a planned fault.
         await self._world.contacted.wait()
         left = at - self._world.now()
         if left < 0:

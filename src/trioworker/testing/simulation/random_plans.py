@@ -1,4 +1,4 @@
-"""Plans of random faults, each from a seed, that fit the length of a job."""
+"""Plans of random faults, each made from a seed to fit the length of a job."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 TRANSIENT_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 FINAL_STATUSES = (400, 401, 403, 404, 410, 413, 422)
 DELAY = 400.0
-"""Seconds of a delayed answer: more than any request may take."""
+"""Seconds by which an answer is delayed: longer than any request may take."""
 LONGER = 1.25
-"""How much longer than a job without faults a plan may reach: faults prolong the job."""
+"""A plan spans up to so many times the length of the job without faults, since faults prolong the job."""
 
 Family = Literal["cancel", "network", "kill", "machine", "copies", "mixed"]
 FAMILIES: tuple[Family, ...] = ("cancel", "network", "kill", "machine", "copies", "mixed")
@@ -50,9 +50,9 @@ class JobSize:
 
 
 def random_plans(job: JobFactory, seeds: Iterable[int]) -> list[Plan]:
-    """One plan of random faults for each seed, within the length of the job, which is run once to measure it.
+    """One plan of random faults for each seed. The job is run once, so that the plans fit its length.
 
-    A seed gives the same plan as long as the job keeps its length; the text of a plan repeats a run at any time.
+    A seed gives the same plan as long as the job's length doesn't change; the text of a plan always repeats its run.
 
     Args:
         job: returns the job.
@@ -66,7 +66,7 @@ def random_plans(job: JobFactory, seeds: Iterable[int]) -> list[Plan]:
 
 
 def plan_from(seed: int, size: JobSize) -> Plan:
-    """The plan of a seed: faults of one family, or of all of them."""
+    """The plan of a seed, with faults of one family or of several."""
     rng = random.Random(seed)  # noqa: S311 - to repeat runs, not for secrets
     family = FAMILIES[seed % len(FAMILIES)]
     faults: list[PlannedFault] = []

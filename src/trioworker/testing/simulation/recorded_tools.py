@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trioworker.worker.tools.base import AnyTool, Parameters, ToolContext
 
 MAX_CANCELS = 1000
-"""How often one call may be cancelled at one time; a call that catches more is an endless loop, which is ended."""
+"""Cancels that one call may catch at one time: a call that catches more is an endless loop, and is ended."""
 
 
 @dataclass
@@ -30,9 +30,9 @@ class ToolRun:
         tool: the name of the tool.
         parameters: its parameters.
         started: seconds after the start of the job.
-        ended: the same; None if it was cancelled, or still runs.
+        ended: the same; None if it was cancelled or is still running.
         cancelled: whether it was cancelled.
-        swallowed: whether it was cancelled, and nevertheless returned, failed, or continued without end.
+        swallowed: whether it was cancelled, but returned, failed or continued endlessly.
     """
 
     tool: str
@@ -48,12 +48,12 @@ class ToolRun:
 
 
 def recorded(tools: Iterable[object], runs: list[ToolRun], now: Callable[[], float]) -> list[Any]:
-    """The tools, which add their runs to `runs`. What is not a tool stays as it is: the worker says what is wrong."""
+    """The tools, which add their runs to `runs`. Items that aren't tools stay as they are: the worker reports them."""
     return [_recorded(cast("AnyTool", tool), runs, now) if isinstance(tool, Tool) else tool for tool in tools]
 
 
 def _recorded(tool: AnyTool, runs: list[ToolRun], now: Callable[[], float]) -> AnyTool:
-    # The worker's errors name the class of a tool.
+    # The worker's error messages contain the name of a tool's class.
     return type(type(tool).__name__, (_RecordedTool,), {})(tool, runs, now)
 
 
@@ -90,18 +90,18 @@ class _RecordedTool(Tool[Any]):
 
 
 def _is_cancel(error: BaseException) -> bool:
-    """Whether it is a cancel, or has one in it, as that of a nursery."""
+    """Whether it is a Cancelled, or a group that contains one, such as a nursery's."""
     if isinstance(error, BaseExceptionGroup):
         return cast("BaseExceptionGroup[BaseException]", error).split(trio.Cancelled)[0] is not None
     return isinstance(error, trio.Cancelled)
 
 
 class _Call:
-    """Runs a coroutine, and sees which of its awaits were cancelled.
+    """Runs a coroutine, and notices which of its awaits are cancelled.
 
     Attributes:
-        was_cancelled: whether its last await was.
-        is_endless: it was ended, since it caught `MAX_CANCELS` cancels.
+        was_cancelled: whether its last await was cancelled.
+        is_endless: whether it was ended because it caught more than `MAX_CANCELS` cancels.
     """
 
     def __init__(self, coroutine: Coroutine[Any, Any, object]) -> None:
@@ -124,7 +124,7 @@ class _Call:
                 self._observe(received)
             return None
         finally:
-            # A tool that catches everything doesn't even let itself be closed.
+            # A tool that catches every exception can't be closed either.
             with suppress(RuntimeError):
                 self._coroutine.close()
 

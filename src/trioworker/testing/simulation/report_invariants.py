@@ -1,4 +1,4 @@
-"""Invariants of a job's end: in time, with one report, of success unless a fault excuses a failure."""
+"""Invariants of a job's end: it is in time, with one report, of success unless a fault excuses a failure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MARGIN = 1.0
 
 
 def ends_in_time(run: SimulatedRun) -> Iterator[str]:
-    """The last process returns an outcome, before the job's deadline or a signal's."""
+    """The last process returns an outcome before the deadline of the job or of a signal."""
     if run.runaway:
         yield f"the job never ends: {run.runaway}"
         return
@@ -26,20 +26,20 @@ def ends_in_time(run: SimulatedRun) -> Iterator[str]:
     kills = run.starts - 1
     limit = timeout + grace + kills * (RESTART_DELAY + grace) + frozen_seconds(run)
     if run.plan.of(Kill) and run.plan.of(ClockJump):
-        # A machine that boots with a wall clock that was set back doesn't know how long the job has run.
+        # A machine that boots with a clock that was set back doesn't know how long the job has run.
         limit += kills * timeout
     if run.ended_at > limit:
-        yield f"the job ended after {run.ended_at:.1f} s, at most {limit:.1f} s are allowed"
+        yield f"the job ended after {run.ended_at:.1f} s; at most {limit:.1f} s are allowed"
     if run.signalled_at is not None and run.outcome is not None:
         limit = run.signalled_at + grace + frozen_seconds(run)
         if run.was_signalled_last and run.ended_at > limit + MARGIN:
-            yield f"the job ended at {run.ended_at:.1f} s, {limit:.1f} s are allowed after the signal"
+            yield f"the job ended at {run.ended_at:.1f} s; after the signal, it must end by {limit:.1f} s"
     if run.outcome is None and not run.error:
         yield "the last process returned no outcome"
 
 
 def reports_once(run: SimulatedRun) -> Iterator[str]:
-    """One report is accepted, and nothing is answered after it."""
+    """One report is accepted, and no request succeeds after it."""
     accepted = len(run.orchestrator.reports)
     if accepted > 1:
         yield f"{accepted} reports were accepted"
@@ -51,17 +51,17 @@ def reports_once(run: SimulatedRun) -> Iterator[str]:
         later = exchanges[exchanges.index(handled[0]) + 1 :]
         extra = [exchange.path for exchange in later if exchange.status in range(200, 300)]
         if extra:
-            yield f"answered after the report: {extra}"
+            yield f"requests that succeeded after the report: {extra}"
     knows = run.outcome is None or run.outcome.reported or report_may_fail(run)
     if accepted and not knows:
-        yield "the report was accepted, and the worker does not know"
+        yield "the report was accepted, but the worker says that it wasn't"
 
 
 def claims_only_accepted_reports(run: SimulatedRun) -> Iterator[str]:
-    """A signal after the report was sent means that it arrived (contract, 'HTTP'), even if that attempt fails."""
+    """A report that was sent before a signal counts as accepted, even if the attempt fails (contract, 'HTTP')."""
     claimed = run.outcome is not None and run.outcome.reported
     if claimed and not run.orchestrator.reports and not run.signalled_in_vain:
-        yield "the worker says that it reported, and no report was accepted"
+        yield "the worker says that it reported, but no report was accepted"
 
 
 def succeeds(run: SimulatedRun) -> Iterator[str]:

@@ -26,26 +26,26 @@ RESTART_DELAY = 2.0
 """Seconds from the kill of a process to the start of the next."""
 _BUILTIN_CLASSES = frozenset(map(type, BUILTIN_TOOLS))
 MAX_STARTS = 12
-"""Processes of one run; a plan ends fewer."""
+"""Processes of one run; no plan kills so many."""
 
 
 def simulate(
     job: JobFactory, faults: Iterable[PlannedFault] | Plan | str = (), *, seed: int | None = None
 ) -> SimulatedRun:
-    """Run a job in virtual time, in one process after another, until one isn't killed.
+    """Run a job in virtual time, in one process after another until one ends by itself.
 
-    It starts trio itself, so it is called from a synchronous test. The same job, faults and seed make the same run.
+    It starts trio itself, so call it from a synchronous test. The same job, faults and seed give the same run.
 
     Args:
-        job: returns the job; it is called once, and must build everything anew.
-        faults: the faults; or a plan, with its seed; or the text of one, as a failure prints it.
-        seed: of the order of tasks and the jitter between retries, by default the plan's, else 0.
+        job: a function that returns a new job; it is called once.
+        faults: the faults; or a plan; or the text of a plan, as a failure prints it.
+        seed: the seed of the task order and the jitter between retries; by default the plan's, or else 0.
 
     Raises:
         ValueError: the text is not a plan, or a fault can't be planned.
         ConfigError: the configuration or a tool can't be used.
         TypeError: `job` is not a function that returns a `SimulatedJob`.
-        RuntimeError: it was called in a trio program.
+        RuntimeError: it was called inside `trio.run`.
     """
     if trio.lowlevel.in_trio_run():
         raise RuntimeError(
@@ -90,5 +90,7 @@ def _built(job: Callable[[], object]) -> SimulatedJob:
         raise TypeError(f"pass a function that returns a new SimulatedJob for each run, not {built!r:.80}")
     for tool in built.tools:
         if type(tool) in _BUILTIN_CLASSES:
-            raise ConfigError(f"the tool {tool.name} uses real files or processes; simulate it by a tool of that name")
+            raise ConfigError(
+                f"the tool {tool.name} uses real files or processes; simulate it with a tool of that name"
+            )
     return built

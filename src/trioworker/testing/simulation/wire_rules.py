@@ -1,4 +1,4 @@
-"""Rules for what a worker sends, whatever happened to it: conversations that every provider accepts, and events."""
+"""Rules for what a worker sends under any fault: conversations that every provider accepts, and events."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 def conversation_errors(messages: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """What a provider would refuse in a conversation that is sent to it; nothing if it is well-formed.
+    """What a provider would refuse in a conversation; nothing if it is well-formed.
 
-    One system message, at the start, then a user's, never two of a user in a row; content is a string, and not blank
-    without calls; each call has a valid name and an object as arguments, and is answered, in order, before any other
-    message; the last message isn't the assistant's.
+    The first message is the only system message, the second is a user's, and two user messages never follow each
+    other. Content is a string, which is blank only if there are calls. Each call has a valid name and an object as its
+    arguments, and is answered, in order, before any other message. The last message isn't the assistant's.
     """
     yield from _content_errors(messages)
     roles = [message["role"] for message in messages]
@@ -26,11 +26,11 @@ def conversation_errors(messages: Sequence[dict[str, Any]]) -> Iterator[str]:
     unanswered: list[str] = []
     for message in messages:
         if not isinstance(message["content"], str):
-            yield f"content {message['content']!r}"
+            yield f"content that is not a string: {message['content']!r}"
         if message["role"] == "tool":
             answered = message["tool_call_id"]
             if unanswered[:1] != [answered]:
-                yield f"an answer to no call, or out of order: {answered}, expected {unanswered[:1]}"
+                yield f"an answer to no call, or out of order: {answered}; expected {unanswered[:1]}"
             unanswered = [call for call in unanswered if call != answered]
             continue
         if unanswered:
@@ -47,17 +47,17 @@ def _content_errors(messages: Sequence[dict[str, Any]]) -> Iterator[str]:
     for message in messages:
         calls = message.get("tool_calls") or ()
         if not (str(message["content"]).strip() or calls):
-            yield f"a blank message of {message['role']}"
+            yield f"a blank message from {message['role']}"
         for name in (*(call["name"] for call in calls), message.get("name") or "valid"):
             if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}", name):
-                yield f"name {name!r}"
+                yield f"an invalid name: {name!r}"
         for call in calls:
             if not isinstance(call["arguments"], dict):
-                yield f"arguments {call['arguments']!r}"
+                yield f"arguments that are not an object: {call['arguments']!r}"
 
 
 def changed_events(events: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """The bodies of `POST event` that differ from an earlier one with the same `seq`: a repeat must not."""
+    """The events whose body differs from an earlier one with the same `seq`: a repeat must not differ."""
     sent: dict[int, dict[str, Any]] = {}
     for event in events:
         seq = event["data"]["seq"]

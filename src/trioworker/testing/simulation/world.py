@@ -27,9 +27,9 @@ LOOKUP_SECONDS = 5.0
 OPENED_AT = 1e9
 """The wall clock when the job starts, in seconds since the epoch."""
 LATENCY = 0.05
-"""Seconds that a request is under way."""
+"""Seconds of a request's latency."""
 THINKING = 1.0
-"""Seconds that the model takes for a reply."""
+"""Seconds that the model takes for each reply."""
 TRANSIENT_4XX = frozenset({408, 425, 429})
 
 
@@ -41,18 +41,18 @@ def is_final(status: int) -> bool:
 def is_refused_by_fault(exchange: Exchange) -> bool:
     """Whether a fault made the answer a refusal that no retry can change.
 
-    So it is with garbage in place of the reason for which a superseded start is refused.
+    Garbage instead of the reason counts, too: the refusal of a superseded start isn't recognized then.
     """
     by_fault = exchange.fault is not None and exchange.fault.kind in {"status", "garbage"}
     return by_fault and exchange.status is not None and is_final(exchange.status)
 
 
 class PersistentWorld(SimulatedOrchestrator):
-    """An orchestrator whose time continues from process to process, and which a killed process can't reach.
+    """An orchestrator whose time continues across processes, and which a killed process can't reach.
 
     Attributes:
         epoch: the seconds that earlier processes took.
-        contacted: set by the first request of a process.
+        contacted: set by the first request of each process.
         handed_out: when follow-ups were handed out, in seconds after the start of the job, by their content.
     """
 
@@ -84,7 +84,7 @@ class PersistentWorld(SimulatedOrchestrator):
         self._booted_at = self.epoch
 
     def is_reporting_in_vain(self) -> bool:
-        """Whether a report was sent and not answered, and a fault prevents that it is accepted."""
+        """Whether a report was sent but not answered yet, and has a fault."""
         return self._reporting and self.asked("complete")[-1].fault is not None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -110,6 +110,6 @@ class PersistentWorld(SimulatedOrchestrator):
             return Fault.refused()
         fault = super()._choose_fault(exchange)
         if fault is not None and is_final(fault.code) and exchange.path == "complete":
-            # An injected refusal of the report would look like the real one, which means that the report had arrived.
+            # The worker would take an injected refusal for a real one, which means that an earlier report arrived.
             return replace(fault, code=503)
         return fault
