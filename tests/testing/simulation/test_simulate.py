@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
 from chaos.reference import reference_job
-from support.weather import ANSWER, Measure, weather_job
+from support.weather import ANSWER, Measure, NoParameters, weather_job
 from trioworker import BUILTIN_TOOLS, ConfigError
 from trioworker.testing import (
+    DONE,
     Fault,
     Kill,
     Outage,
@@ -17,9 +18,13 @@ from trioworker.testing import (
     Signal,
     SimulatedJob,
     assert_invariants,
+    call,
     random_plans,
     simulate,
 )
+
+if TYPE_CHECKING:
+    from trioworker import ToolContext
 
 
 def test_job_without_faults_ends_with_its_answer() -> None:
@@ -53,6 +58,22 @@ def test_same_plan_makes_the_same_requests() -> None:
         for run in (simulate(reference_job, plan), simulate(reference_job, str(plan)))
     )
     assert first == second
+
+
+def test_virtual_time_waits_for_the_threads_that_work_on_a_long_output() -> None:
+    class Printing(Measure):
+        def __init__(self, lines: int) -> None:
+            self._lines = lines
+
+        async def run(self, parameters: NoParameters, context: ToolContext) -> object:
+            await super().run(parameters, context)
+            return "a line of output\n" * self._lines
+
+    def seconds(lines: int) -> float:
+        script = [call("measure"), call("measure"), call("measure"), DONE]
+        return simulate(lambda: SimulatedJob(script, tools=[Printing(lines)])).ended_at
+
+    assert seconds(lines=20_000) == pytest.approx(seconds(lines=1))
 
 
 def test_seed_replaces_that_of_the_plan() -> None:

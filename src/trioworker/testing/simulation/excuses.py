@@ -41,8 +41,11 @@ def _machine_may_end_it(run: SimulatedRun) -> bool:
     """Whether it was stopped, was frozen for too long, or resumed after a boot with a clock that was set forward."""
     booted_anew = any(fault.power for fault in run.plan.all_of(Kill))
     set_forward = any(fault.seconds > 0 for fault in run.plan.all_of(ClockJump))
-    frozen_too_long = frozen_seconds(run) > run.config.timeout / 2
-    return run.signalled_at is not None or frozen_too_long or (booted_anew and set_forward)
+    return run.signalled_at is not None or _was_frozen_too_long(run) or (booted_anew and set_forward)
+
+
+def _was_frozen_too_long(run: SimulatedRun) -> bool:
+    return frozen_seconds(run) > run.config.timeout / 2
 
 
 def report_may_fail(run: SimulatedRun) -> bool:
@@ -54,8 +57,8 @@ def report_may_fail(run: SimulatedRun) -> bool:
         return True
     grace = run.config.grace
     began = run.signalled_at
-    if began is None and run.plan.of(Kill) and run.plan.of(ClockJump):
-        # After a boot, a wall clock that was set forward leaves no time for the job.
+    if began is None and (_was_frozen_too_long(run) or (run.plan.of(Kill) and run.plan.of(ClockJump))):
+        # A freeze, or after a boot a wall clock that was set forward, leaves the job no time but the grace.
         began = run.ended_at - grace
     if began is None:
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from functools import cache
@@ -34,6 +35,21 @@ WORKSPACE = Path("/")
 """Simulated tools use no files, so any directory will do."""
 
 
+class RealTime(trio.abc.Instrument):
+    """Holds a virtual clock while a thread works, such as one that saves a long output: it would jump meanwhile."""
+
+    def __init__(self, clock: MockClock) -> None:
+        self._clock = clock
+        self._held = False
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - the interface
+        """Notice that the step has started a thread, or was the first one after its end."""
+        has_thread = trio.testing.active_thread_count() > 0
+        if has_thread != self._held:
+            self._held = has_thread
+            self._clock.autojump_threshold = math.inf if has_thread else 0
+
+
 class SimulatedProcess:
     """One process of a run."""
 
@@ -61,7 +77,8 @@ class SimulatedProcess:
         self._world.epoch -= self._clock.current_time()
         seed_scheduling(run.plan.seed + run.starts)
         try:
-            trio.run(self._main, clock=self._clock, instruments=[self._cancel_injector, self._watch])
+            instruments = [self._cancel_injector, self._watch, RealTime(self._clock)]
+            trio.run(self._main, clock=self._clock, instruments=instruments)
         except (Killed, SupersededError):
             return False
         except trio.TrioInternalError:
