@@ -11,6 +11,7 @@ from support.weather import Measure, NoParameters, weather_job
 from trioworker.testing import (
     DONE,
     Fault,
+    Freeze,
     Kill,
     Plan,
     SimulatedJob,
@@ -196,6 +197,14 @@ def test_job_that_fails_because_of_a_fault_breaks_no_invariant() -> None:
     plan = Plan(0, (Fault.status(400, path="llm"),))
     assert broken_by(weather_job, plan) == ""
     assert not simulate(weather_job, plan).orchestrator.reports[0]["success"]
+
+
+def test_report_of_a_job_frozen_beyond_its_deadline_may_be_answered_too_late() -> None:
+    plan = Plan(0, (Freeze(2.0, 700.0), Fault.delay(400.0, path="complete")))
+    assert broken_by(weather_job, plan) == ""
+    run = simulate(weather_job, plan)
+    assert run.outcome is not None
+    assert not run.outcome.reported
 
 
 def test_invariant_without_a_message_is_named() -> None:
