@@ -1,8 +1,8 @@
 """The share of each actor in the samples of a worker.
 
-What counts is the worker's own work on the job: the samples in which a task was running, from the first of an actor to
-the last. Outside of that, the program is imported, and its main task opens the job or closes it. The samples of trio's
-loop belong to no task: those between two steps, and those in which it waits for events. Threads aren't sampled.
+Only the worker's own work on the job counts: the samples in which a task was running, from the first sample of an actor
+to the last. Before and after that, the program is imported, and its main task opens or closes the job. The samples of
+trio's loop belong to no task: those between two steps, and those in which it waits for events. Threads aren't sampled.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ACTORS = (REASONER, EXECUTOR, SHIPPER, POLLER)
 Record = tuple["Sequence[str]", float]
-"""A sample as pyinstrument saves it: the stack from its root, and the seconds since the sample before."""
+"""A sample as pyinstrument saves it: the stack from its root, and the seconds since the previous sample."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +28,7 @@ class ActorShares:
     """Samples of a worker, and their time in seconds, by actor, or by the name of another task.
 
     Attributes:
-        samples: how many there are.
+        samples: their number.
         seconds: their time.
         loop: samples of trio's loop, without a task.
         before_and_after: samples before the first one of an actor, and after the last.
@@ -41,7 +41,7 @@ class ActorShares:
 
     @property
     def attributed(self) -> float:
-        """The part of the samples that belong to an actor."""
+        """The share of the samples that belong to an actor."""
         return sum(self.samples[actor] for actor in ACTORS) / max(1, self.samples.total())
 
     def __str__(self) -> str:
@@ -55,7 +55,7 @@ class ActorShares:
                 f"{'':<60} {'samples':>8} {'ms':>8}",
                 *rows,
                 f"{self.attributed:.1%} of {self.samples.total()} samples belong to an actor by name.",
-                "Counted are those in which a task ran, from the first step of an actor to the last. Not counted:",
+                "The samples are those in which a task ran, from the first step of an actor to the last. Not counted:",
                 f"{self.loop} in trio's loop; {self.before_and_after} while the program started, opened the job, "
                 "closed it and exited.",
             ]
@@ -76,6 +76,6 @@ def actor_shares(records: Sequence[Record]) -> ActorShares:
 
 
 def _name(stack: Sequence[str]) -> str:
-    """The actor or task of a sample; the loop for one outside of any task."""
+    """The actor or task of a sample, or the loop for a sample outside any task."""
     parts = (frame.split("\0") for frame in stack)
     return next((name for name, file, *_ in parts if file == ACTOR_FILE), LOOP)

@@ -1,4 +1,4 @@
-"""The worker with pyinstrument in it: each sample has a frame that names the actor whose step was interrupted.
+"""The worker under pyinstrument: each sample has a frame that names the actor whose step was interrupted.
 
 python -m benchmarks.sampled_worker SESSION INTERVAL worker …, where SESSION is the file for the samples.
 """
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from pyinstrument.stack_sampler import AsyncState
 
 ACTOR_FILE = "<actor>"
-"""The file of the frames that name an actor."""
+"""The file name of the frames that name an actor."""
 LOOP = "event loop"
-"""The name in samples in which trio was between two tasks."""
+"""The name for samples in which trio was between two tasks."""
 LOOP_FUNCTION = "unrolled_run"
 """trio's loop, which calls each task."""
 

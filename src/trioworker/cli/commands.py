@@ -116,7 +116,7 @@ COMMANDS: Mapping[str, Command] = {
         "show what a running worker's tasks wait for",
         ("trioworker tree --health-socket /run/worker.sock",),
         notes=(
-            "Prints each task with its actor, where it waits and for how long; also while a computation runs.",
+            "Prints each task with its actor, where it waits and for how long, even while a computation runs.",
             VARIABLES,
         ),
         exit_codes=TREE_EXIT_CODES,

@@ -146,4 +146,4 @@ ATTACHABLE = Option(
     "let py-spy, perf and all other programs of the same user read the worker's memory",
     group=OBSERVABILITY,
 )
-"""For a worker that a person profiles, so not an option of a fleet's jobs."""
+"""For a worker that a person profiles, so it isn't an option of a fleet's jobs."""

@@ -1,4 +1,4 @@
-"""A finished span as a program sees it that runs the job."""
+"""A finished span, for the program that runs the job."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ NANOSECONDS = 1_000_000_000
 
 
 class FinishedSpan(msgspec.Struct, frozen=True, kw_only=True):
-    """What took time in a job, when it has ended. A trace contains the same spans.
+    """An operation of a job that has ended. A trace contains the same spans.
 
-    As in a trace, there are names, numbers and ids, never what the model, a tool or a user wrote.
+    As in a trace, a span contains names, numbers and ids, never what the model, a tool or a user wrote.
 
     Attributes:
         id: the span's number in this job and process; for a stall, its start in nanoseconds.
-        parent: the id of the span that it was opened in, if any. A parent finishes after its children.
-        kind: `job`, `actor`, `llm`, `tool`, `request`, `retry` or `wait`; or `stall`, a time for which the event loop
-            was held, in real time, with the `stack` among its attributes.
-        name: such as `POST event` or a tool's name.
+        parent: the id of the span in which it was opened, if any. A parent finishes after its children.
+        kind: `job`, `actor`, `llm`, `tool`, `request`, `retry` or `wait`; or `stall`, a period of real time in which
+            the event loop was held, with the `stack` among its attributes.
+        name: its name, such as `POST event` or a tool's name.
         track: the actor that it belongs to, or `job`.
-        start: in seconds of `time.perf_counter`.
-        duration: in seconds.
-        attributes: those known at the start.
-        results: those known at the end.
-        error: the type of the exception that ended it, if one did, other than a cancel.
+        start: its start, in seconds of `time.perf_counter`.
+        duration: its duration in seconds.
+        attributes: the attributes that are known at the start.
+        results: the attributes that are known only at the end.
+        error: the name of the type of the exception that ended it, if any; None for a cancel.
         cancelled: whether a cancel ended it.
     """
 
@@ -62,7 +62,7 @@ class FinishedSpanSink:
         raise NotImplementedError
 
     def span_ended(self, span: RecordedSpan) -> None:
-        """Deliver it, as copies that the receiver may change."""
+        """Deliver a copy, which the receiver may change."""
         results = dict(span.results)
         cancelled = span.cancelled and bool(results.pop("cancelled"))
         self.deliver(

@@ -1,7 +1,7 @@
 """Asks a worker over its health socket, from another process.
 
-What a client asks for is in the name of its own socket, so that the worker reads nothing and answers at once. The
-clients don't import trio: health checks are started every few seconds, and a plain socket is enough.
+The name of the client's own socket says what it asks for, so the worker reads nothing and answers at once. The clients
+don't import trio: health checks are started every few seconds, and a plain socket is enough.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HEALTHY, UNHEALTHY = 0, 1
 TIMEOUT = 5.0
 """Seconds after which a worker that does not answer counts as hung; its event loop is never blocked for that long."""
 TREE_CLIENT = b"\0trioworker-tree-"
-"""Starts the name of a socket that asks for the task tree: an abstract one, which isn't a file (unix(7))."""
+"""Prefix of the name of a socket that asks for the task tree: an abstract name, which isn't a file (unix(7))."""
 
 
 class UnhealthyError(Exception):

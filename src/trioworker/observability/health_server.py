@@ -42,7 +42,7 @@ ACCEPT_RETRY_DELAY = 1.0
 async def serve_health(
     path: Path | None, read: Callable[[], Health], actors: Collection[str] = ()
 ) -> AsyncGenerator[None]:
-    """Serve what `read` returns at `path` while the block runs, and the task tree, with the `actors` by their names.
+    """Serve what `read` returns, and the task tree, at `path` while the block runs. `actors` are names of tasks.
 
     Nothing is served without a path, or if the socket can't be created, which is logged.
     """

@@ -1,8 +1,7 @@
 """A tracer that records: it tracks which span is the parent of which, and passes everything on to its sinks.
 
 The current span is a context variable, so a task that is started within a span has it as its parent. While there is no
-sink, only the few spans that last are tracked, those of the job and its actors: a sink that is added later needs them
-as parents.
+sink, only the spans of the job and its actors are tracked: a sink that is added later needs them as parents.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class RecordedSpan(Span):
         attributes: those known at the start.
         results: those known at the end.
         error: the type of the exception that left the span, if one did, other than a cancel.
-        cancelled: a cancel left the span; `results` says so, too.
+        cancelled: whether a cancel ended the span; `results` says so, too.
     """
 
     __slots__ = (
@@ -91,7 +90,7 @@ class RecordedSpan(Span):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # ContextVar.reset would fail: a caller may leave a context manager in another context than it entered it in.
+        # ContextVar.reset would fail: a caller may enter and exit a context manager in different contexts.
         _current.set(self._outer)
         if self.ended_at:
             return
@@ -146,9 +145,9 @@ class RecordingTracer(Tracer):
     """A tracer that records into each of its sinks.
 
     Attributes:
-        sinks: replaced, never changed in place: a sink may be added or removed while a span is passed on.
+        sinks: the sinks; the tuple is replaced, since a sink may be added or removed while a span is passed on.
         ids: the numbers of the spans to come.
-        on_use: called when a sink was added or removed, with whether there is one.
+        on_use: called when a sink was added or removed, with whether there are any.
     """
 
     __slots__ = (
@@ -190,7 +189,7 @@ class RecordingTracer(Tracer):
             self.end_job()
 
     def end_job(self) -> None:
-        """End the job's span: the job has ended, though its program may not have left it."""
+        """End the job's span: the job has ended, although the program may not have left `open_job` yet."""
         self._job.__exit__(None, None, None)
         self._ended = True
         while self._at_end:
@@ -203,17 +202,17 @@ class RecordingTracer(Tracer):
         return RecordedSpan(self, kind, self._clean(name), track, self.clean_attributes(attributes))
 
     def add(self, sink: Sink) -> None:
-        """Pass on to this sink, too, what is recorded from now on."""
+        """Pass what is recorded from now on to this sink, too."""
         self.sinks = (*self.sinks, sink)
         self.on_use(True)
 
     def remove(self, sink: Sink) -> None:
-        """Pass nothing more on to this sink."""
+        """Pass nothing more to this sink."""
         self.sinks = tuple(other for other in self.sinks if other is not sink)
         self.on_use(bool(self.sinks))
 
     def when_ended(self, call: Callable[[], None]) -> None:
-        """Call this function when the job's span has ended; at once, if it has."""
+        """Call this function when the job's span has ended, or at once if it already has."""
         if self._ended:
             call()
         else:
@@ -228,7 +227,7 @@ class RecordingTracer(Tracer):
         self.mark(name, track, time.perf_counter_ns(), attributes)
 
     def mark(self, name: str, track: str, at: int, attributes: dict[str, Attribute]) -> None:
-        """Record an event of an earlier time, in nanoseconds of `perf_counter_ns`."""
+        """Record an event at an earlier time, given in nanoseconds of `perf_counter_ns`."""
         name, attributes = self._clean(name), self.clean_attributes(attributes)
         for sink in self.sinks:
             sink.instant(name, track, at, attributes)
@@ -274,7 +273,7 @@ class RecordingTracer(Tracer):
 
 
 def track_of(context: Context) -> str:
-    """The track of the current span of another task, by its context."""
+    """The track of another task's current span, which its context contains."""
     span = context.get(_current)
     return span.track if span else DEFAULT_TRACK
 

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from trioworker.observability.recording import RecordingTracer
 
 MAX_WAITING_SPANS = 8192
-"""Spans that wait for the consumer of a stream: a few MB, more than a busy job finishes in a minute."""
+"""Spans that may wait for the consumer of a stream: a few MB, more than a busy job finishes in a minute."""
 
 
 class SpanObserver(FinishedSpanSink):
-    """Calls a function with each finished span until it raises. That is logged once, and never reaches the job."""
+    """Calls a function with each finished span until it raises. The exception is logged, and never reaches the job."""
 
     def __init__(self, observe: Callable[[FinishedSpan], object]) -> None:
         self._observe: Callable[[FinishedSpan], object] | None = observe
@@ -39,7 +39,7 @@ class SpanObserver(FinishedSpanSink):
 class SpanStream(FinishedSpanSink):
     """The finished spans of a job, as an asynchronous iterator that ends with the job.
 
-    Up to 8,192 spans wait for the consumer; while so many wait, further spans are lost and counted.
+    Up to 8,192 spans wait for the consumer; further spans are lost and counted.
 
     Attributes:
         lost: the number of lost spans.
@@ -62,7 +62,7 @@ class SpanStream(FinishedSpanSink):
             raise StopAsyncIteration from end
 
     def close(self) -> None:
-        """Stop recording for this stream, as `contextlib.closing` does on leaving a loop early."""
+        """Stop recording for this stream. To leave a loop early, use `contextlib.closing`."""
         self._tracer.remove(self)
         self._out.close()
 
@@ -74,6 +74,6 @@ class SpanStream(FinishedSpanSink):
             self.lost += 1
 
     def _end(self) -> None:
-        """End the iteration, after the spans that wait."""
+        """End the iteration after the waiting spans."""
         self._tracer.remove(self)
         self._in.close()

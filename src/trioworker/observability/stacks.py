@@ -1,6 +1,6 @@
-"""Stacks for people: what a thread's event loop runs right now, and places in the code as `file:line function`.
+"""Readable stacks: what a thread's event loop runs right now, and places in the code as `file:line function`.
 
-Nothing of this needs the event loop: another thread can look while the loop is held by a computation.
+None of this needs the event loop: another thread can look while a computation holds the loop.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from types import FrameType
 
 MAX_PLACE = 120
-"""Characters of a place: longer names are cut."""
+"""Characters of a place; longer ones are cut."""
 MAX_STACK = 16
 """Innermost places of a stack that are shown."""
 
 LOOP = "unrolled_run"
-"""trio's generator that runs the tasks: it is in the stack while a task runs, and isn't while trio waits."""
+"""trio's generator that runs the tasks: it is in the stack while a task runs, but not while trio waits."""
 TRIO = frozenset({"trio", "outcome"})
 LIBRARIES = TRIO | {"anyio", "sniffio", "httpx", "httpcore", "h11", "contextlib"} | sys.stdlib_module_names
 """Top-level modules in which a task waits on behalf of its caller."""
@@ -33,7 +33,7 @@ class Step(NamedTuple):
     Attributes:
         task: None if trio itself is at work.
         number: how many steps the task has made; two looks with the same task and number see the same step.
-        frames: those of the step, innermost first.
+        frames: the frames of the step, innermost first.
     """
 
     task: trio.lowlevel.Task | None
@@ -46,7 +46,7 @@ class Step(NamedTuple):
 
 
 def running_step(thread: int) -> Step | None:
-    """The step that the event loop in the thread runs; None while the loop waits, and if none runs there."""
+    """The step that the event loop in the thread runs; None if the loop waits, or if there is no loop."""
     frames: list[FrameType] = []
     frame = sys._current_frames().get(thread)  # pyright: ignore[reportPrivateUsage] - documented
     while frame is not None:
@@ -74,8 +74,8 @@ def stack_of(step: Step) -> tuple[str, ...]:
 def waiting_places(task: trio.lowlevel.Task, limit: int) -> tuple[str, ...]:
     """Where a task waits, and below that where each file was entered, innermost first.
 
-    The functions between those say little: a request waits in five functions of one file. Frames of libraries are left
-    out, unless there are no others.
+    The functions in between say little: a request waits in five functions of one file. Frames of libraries are left
+    out unless there are no others.
     """
     frames = list(task.iter_await_frames())[::-1]
     shown = [(frame, line) for frame, line in frames if _top_module(frame) not in LIBRARIES] or frames[:1]
@@ -85,7 +85,7 @@ def waiting_places(task: trio.lowlevel.Task, limit: int) -> tuple[str, ...]:
 
 
 def place(frame: FrameType, line: int) -> str:
-    """`file:line function`; the file's path starts at its top-level package, and within this one below it."""
+    """`file:line function`. The path starts with the top-level package, which is left out if it is this one."""
     code = frame.f_code
     file = _path(str(frame.f_globals.get("__name__", "")), code.co_filename)
     return f"{file}:{line} {code.co_qualname.replace('<locals>.', '')}"[:MAX_PLACE]

@@ -1,14 +1,14 @@
 """Marks in the trace for each time that a computation held the event loop, with the stack that held it.
 
-A trio instrument notes when the loop begins to run tasks, and a thread compares this time 20 times per second. So the
-event loop isn't woken, and one hook per iteration is the only cost for it: about 1 µs. The thread looks at the stack
-only if the time is older than `LIMIT`, and once per time: the loop is held, or it waits. Times are real, also if the
-run's clock is a virtual one.
+A trio instrument notes when the loop begins to run tasks, and a thread checks this time 20 times per second. The event
+loop isn't woken for it, and its only cost is one hook per iteration: about 1 µs. The thread looks at the stack only if
+the time is older than `LIMIT`, and once per iteration: either the loop is held, or it waits. Times are real, even if
+the run's clock is virtual.
 
-Time in which the process didn't run is no stall of the loop: after a SIGSTOP, or on a machine without a free CPU, the
-thread may wake late though the process used no CPU. Such a pause is subtracted. If the thread wakes in time while the
-loop's thread waits for a CPU, that wait counts. If the thread wakes late because a
-library holds the interpreter's lock, the process used the CPU, and the time counts.
+Time in which the process didn't run isn't a stall: after a SIGSTOP, or on a machine without a free CPU, the thread may
+wake late although the process used no CPU. Such a pause is subtracted. If the thread wakes in time while the loop's
+thread waits for a CPU, that wait counts. If the thread wakes late because a library holds the GIL, the process used the
+CPU, and the time counts.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ LIMIT = 0.05
 TICK = 0.05
 """Seconds between two looks; no more than `LIMIT`, so that none is missed."""
 PRECISION = 0.05
-"""Share of a stall's duration between two looks for its end."""
+"""The time between two looks for a stall's end, as a share of its duration so far."""
 MIN_PAUSE = 0.002
-"""Seconds between two looks for the end, at least."""
+"""Minimum number of seconds between two looks for the end."""
 LATE = 0.025
-"""Seconds after which a pause that ends late means that the process may not have run."""
+"""Seconds by which a pause must end late to suggest that the process didn't run."""
 MAX_UNREPORTED = 100
 """Stalls that wait to be recorded; the oldest are dropped."""
 THREAD_NAME = "stall-watcher"
 
 
 class Stall(NamedTuple):
-    """Began at a time of `perf_counter_ns`, and took that many seconds."""
+    """A stall: `began` is a time of `perf_counter_ns`."""
 
     began: int
     seconds: float
@@ -58,15 +58,15 @@ class Stall(NamedTuple):
 
 
 class StallWatcher(trio.abc.Instrument):
-    """Finds the stalls of the event loop that attaches it."""
+    """Finds the stalls of the event loop in which it is created."""
 
     def __init__(self, recorder: RecordingTracer) -> None:
-        """`recorder` is what the stalls are recorded into."""
+        """`recorder` records the stalls."""
         self._recorder = recorder
         self._loop_thread = threading.get_ident()
         self._token = trio.lowlevel.current_trio_token()
         self._began = 0
-        # A lock, which costs half as much to wait for as an event.
+        # A lock: waiting for it costs half as much as waiting for an event.
         self._stop = threading.Lock()
         self._stopped = False
         self._found: deque[Stall] = deque(maxlen=MAX_UNREPORTED)
@@ -128,10 +128,10 @@ class StallWatcher(trio.abc.Instrument):
             if not began or began == idle:
                 pause = TICK
             elif age - lost > LIMIT:
-                # Only now, since it costs more than the rest of the look.
+                # Only now, because it costs more than the other checks.
                 step = running_step(self._loop_thread)
                 if self._began != began:
-                    pass  # what was seen is the next iteration
+                    pass  # the step belongs to a later iteration
                 elif step is None:
                     idle, pause = began, TICK
                 else:

@@ -1,8 +1,8 @@
-"""The tasks of a trio run as a tree, with where and for how long each of them waits.
+"""The tasks of a trio run as a tree: where each of them waits, and for how long.
 
-trio doesn't record when a task last ran, and an instrument that does costs 0.8 µs per step. So `LastSteps` looks
-at the tasks' counters of steps once per second, which costs nothing between two looks: the times are short by at most
-one second. It may be called in any thread: what trio changes meanwhile is copied in one operation of the interpreter.
+trio doesn't record when a task last ran, and an instrument that does costs 0.8 µs per step. Instead, `LastSteps` looks
+at the tasks' step counters once per second, which costs nothing between two looks; the times are short by at most one
+second. It may be called in any thread: what trio may change meanwhile is copied in one operation of the interpreter.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from trioworker.observability.stacks import Step
 
 MAX_NAME = 120
-"""Characters of a task's name: longer ones are cut."""
+"""Characters of a task's name; longer names are cut."""
 MAX_PLACES = 4
-"""Places of a waiting task."""
+"""Places that are shown for a waiting task."""
 MAX_LOOKED_AT = 2_000
-"""Tasks that a look counts, and children of a nursery that are sorted: about 2 ms for that many."""
+"""Tasks that one look covers, and children of a nursery that are sorted: about 2 ms."""
 
 
 class LastSteps:
-    """When each task last ran, as far as the looks can tell, and since when the same step holds the event loop."""
+    """When each task last ran, as far as the looks can tell, and since when one step has held the event loop."""
 
     def __init__(self, root: trio.lowlevel.Task, thread: int) -> None:
         """`root` is the run's root task, and `thread` the identifier of the thread of its event loop."""
@@ -40,7 +40,7 @@ class LastSteps:
         self._held: tuple[Step, float] | None = None
 
     def look(self) -> Step | None:
-        """Look at all tasks, and return the step that runs."""
+        """Look at all tasks, and return the running step, if any."""
         now = time.monotonic()
         step = running_step(self._thread)
         if step is None:
@@ -57,11 +57,11 @@ class LastSteps:
         return step
 
     def held(self) -> float:
-        """For how many seconds the step that the last look saw has held the loop, at least."""
+        """For at least how many seconds the step that the last look saw has held the loop."""
         return 0.0 if self._held is None else time.monotonic() - self._held[1]
 
     def waited(self, task: trio.lowlevel.Task) -> float | None:
-        """Seconds since the task last ran, at least; None for a task that no look has seen."""
+        """A lower bound of the seconds since the task last ran; None for a task that no look has seen."""
         seen = self._seen.get(task)
         return None if seen is None else round(time.monotonic() - seen[1], 1)
 
@@ -81,11 +81,11 @@ def read_tree(steps: LastSteps, actors: Collection[str], running: Step | None) -
 
     Args:
         steps: knows how long the tasks have waited.
-        actors: the names of tasks that are actors; the tasks below one belong to it.
-        running: the step that holds the event loop, if any; None if the event loop itself asks.
+        actors: the names of tasks that are actors; the tasks below an actor belong to it.
+        running: the step that holds the event loop, if any; None if the event loop itself is the caller.
     """
     lines: list[TaskLine] = []
-    # Each entry is a task, or None for a nested nursery; with its level and its actor.
+    # Each entry is a task, or None for a nested nursery, with its level and its actor.
     left: list[tuple[trio.lowlevel.Task | None, int, str]] = [
         (task, 0, "") for task, _, _ in _below(steps.root, 0, "") if task is not None
     ]

@@ -1,4 +1,4 @@
-"""Opens the tracer of a job, which records to a file, to a collector, for the program that runs the job, or nowhere.
+"""Opens the tracer of a job. It records to a file, to a collector, for the program that runs the job, or nowhere.
 
 The modules of these destinations are imported only when they are needed.
 """
@@ -39,7 +39,7 @@ async def open_tracer(
 
     Args:
         trace: the file to write, if any.
-        job_id: the job's.
+        job_id: the job's id.
         redact: applied to every recorded text.
         on_span: called with each finished span.
 
@@ -82,7 +82,7 @@ async def _measured(tracer: RecordingTracer) -> AsyncGenerator[None]:
 
 @contextmanager
 def _stalls_watched(tracer: RecordingTracer) -> Generator[None]:
-    """Watch for stalls while there is a sink: a program may ask for `job.spans()` at any time."""
+    """Watch for stalls while there is a sink: a program may call `job.spans()` at any time."""
     watching: list[ExitStack] = []
 
     def switch(used: bool) -> None:

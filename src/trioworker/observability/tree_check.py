@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_TASKS = 200
-"""Tasks in a response, which then fits into the socket's buffer; the worker of a job has about twenty."""
+"""Tasks in a response, so that it fits into the socket's buffer; the worker of a job has about twenty."""
 MAX_RESPONSE_BYTES = 512 * 1024
 """More than a worker ever sends: each task has a name and a few places, each of at most 160 characters."""
 MAX_DEPTH = 40
@@ -29,11 +29,11 @@ class TaskLine(msgspec.Struct, frozen=True, kw_only=True):
     """A task, or a nursery that is nested in one of the same task.
 
     Attributes:
-        depth: its level in the tree; it belongs to the closest line before it with a lower one.
-        name: the task's, empty for a nursery.
+        depth: its level in the tree; its parent is the closest line before it with a lower level.
+        name: the task's name, empty for a nursery.
         actor: the actor that it belongs to, if any.
-        waited: seconds since it last ran, at least; None if it runs, or if that isn't known.
-        running: whether it runs: it holds the loop, or is the one that answers.
+        waited: a lower bound of the seconds since it last ran; None if it is running, or if that isn't known.
+        running: whether it is running: it holds the loop, or answers the request.
         places: where it waits, as `file:line function`, innermost first.
     """
 
@@ -46,7 +46,7 @@ class TaskLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """A computation that holds the event loop: its task, its stack, and for how many seconds, at least."""
+    """A computation that holds the event loop: its task, its stack, and a lower bound of the seconds."""
 
     task: str
     actor: str
@@ -76,7 +76,7 @@ def check_tree(path: Path) -> int:
 
 
 def render(tree: TaskTree) -> Iterator[str]:
-    """The lines to print; their texts aren't safe for a terminal yet."""
+    """The lines to print, not yet escaped for a terminal."""
     yield f"process {tree.pid}: {sum(bool(task.name) for task in tree.tasks)} tasks"
     if tree.hold is not None:
         hold = tree.hold

@@ -1,11 +1,11 @@
 """The thread that answers `trioworker tree` while the event loop can't, because a computation holds it.
 
-It shares the health socket with the event loop, which answers whenever it runs. A client that still waits to be
-accepted after `HANDOVER` seconds, while one step holds the loop, is accepted by the thread: it gets the tree as it was
-and the stack that holds the loop. A client that asks for the health is passed on to the loop: a worker that hangs stays
-unhealthy.
+The thread shares the health socket with the event loop, which answers whenever it runs. If a client still waits to be
+accepted after `HANDOVER` seconds, while one step holds the loop, the thread accepts it. A client that asks for the tree
+gets it, with the stack that holds the loop. A client that asks for the health is passed on to the loop, so a worker
+that hangs is unhealthy.
 
-It costs about 0.2 ms of CPU per second.
+The thread costs about 0.2 ms of CPU per second.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 LOOK_INTERVAL = 1.0
 """Seconds between two looks at the tasks: the precision of how long each has waited."""
 HANDOVER = 0.25
-"""Seconds that the event loop has to accept a client."""
+"""Seconds within which the event loop has to accept a client."""
 MAX_PASSED_ON = 32
-"""Clients that wait for the event loop at most; the thread then accepts no others until it is back."""
+"""Clients that may wait for the event loop; with so many, the thread accepts no others until the loop runs again."""
 SEND_TIMEOUT = 0.5
-"""Seconds to send a response, which fits into the socket's buffer."""
+"""Time limit in seconds for sending a response, which fits into the socket's buffer."""
 NAME = "loop-watcher"
 
 
@@ -62,7 +62,7 @@ class TreeThread:
 
     @contextmanager
     def running(self) -> Generator[None]:
-        """Run the thread within the block, if the machine can start one."""
+        """Run the thread during the block, if the machine can start one."""
         try:
             self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             self._thread.start()
@@ -123,5 +123,5 @@ class TreeThread:
 
 
 def is_tree_client(address: object) -> bool:
-    """Whether the address of a client is one that asks for the tree."""
+    """Whether the address is that of a client that asks for the tree."""
     return isinstance(address, bytes) and address.startswith(TREE_CLIENT)

@@ -107,7 +107,7 @@ class RunningJob:
         return outcome_of(self.job, self._meter.metrics(ended=True), self.services.safety.redact)
 
     def spans(self) -> SpanStream:
-        """The spans that finish from now on, as in a trace: an asynchronous iterator that ends with the job."""
+        """An asynchronous iterator over the spans that finish from now on, as in a trace; it ends with the job."""
         return SpanStream(self.services.tracer)
 
     def stop(self, reason: str) -> None:

@@ -132,7 +132,7 @@ def seal_outbox(job: Job, events: Events, metrics: Metrics, stop_reason: str | N
 
 
 def seal_unreported(job: Job, events: Events, metrics: Metrics, stop_reason: str | None) -> None:
-    """Decide the outcome of a job whose end could not be reported, and log that; do nothing if it was reported."""
+    """Decide the outcome of a job whose end could not be reported, and log it; do nothing if it was reported."""
     if not job.report_accepted:
         seal_outbox(job, events, metrics, stop_reason)
         logger.error("job {}: its end could not be reported", job.job_id)

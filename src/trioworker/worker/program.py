@@ -103,11 +103,11 @@ def run_program(
 
 
 def _exposure(running: RunningJob) -> str:
-    """Who can read the memory of an attachable worker: Landlock confines tracing to its own domain."""
+    """Who can read the memory of an attachable worker: a process under Landlock can trace only those in its domain."""
     exposed = "can read this worker's memory, with the job's token and credentials"
     if running.services.sandbox.landlock:
         return f"other programs of this user {exposed}; the job's commands, which are in the sandbox, can't"
-    return f"all programs of this user {exposed}, and so can the job's commands: no Landlock confines them"
+    return f"all programs of this user {exposed}, and so can the job's commands, because there is no Landlock"
 
 
 async def _run_until_signalled(

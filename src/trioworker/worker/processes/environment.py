@@ -103,7 +103,7 @@ def child_environment(
 def forget_token(*, attachable: bool = False) -> None:
     """Wipe the token from our environment and `/proc`, and deny other processes of this user access to our memory.
 
-    Call it as soon as the configuration has been read. Idempotent. With `attachable`, they have access to our memory.
+    Call it as soon as the configuration has been read. Idempotent. With `attachable`, they can read our memory.
     """
     wipe_variables(TOKEN_VARIABLES)
     if attachable:
