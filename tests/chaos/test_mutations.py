@@ -208,7 +208,7 @@ def test_superseded_worker_that_continues_is_caught(monkeypatch: pytest.MonkeyPa
     assert is_caught([Plan(0, (Supersede(9.0),))])
 
 
-def test_time_of_a_resumed_job_by_the_wall_clock_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resumed_job_that_measures_time_by_the_wall_clock_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def by_the_wall_clock(since: Moment, now: Moment, *, limit: float) -> float:
         return min(now.wall - since.wall, limit)
 

@@ -1,4 +1,4 @@
-"""`--attachable`: who can read the worker's memory with the option, and without."""
+"""`--attachable`: who can read the worker's memory with the option and without it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 USER = AS_OTHER_USER if os.getuid() == 0 else ()
-"""Not root, who can read all memory."""
+"""Not root, which can read all memory."""
 READ_PARENT = (
     "head -c 0 /proc/$PPID/mem 2> refusal && echo reached > refusal; mv refusal seen; "
     "while [ ! -e go ]; do sleep 0.05; done"

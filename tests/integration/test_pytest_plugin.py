@@ -1,4 +1,4 @@
-"""The pytest plugin in programs of its own: in parallel processes, and as its extra installs it."""
+"""The pytest plugin in separate programs: in parallel processes, and as its extra installs it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_failing_subtests_arrive_from_parallel_processes(project: Path) -> None:
 
 
 @pytest.mark.skipif("TRIOWORKER_TEST_INSTALL" not in os.environ, reason="slow: set TRIOWORKER_TEST_INSTALL")
-def test_extra_installs_all_that_the_page_needs(project: Path) -> None:
+def test_extra_installs_everything_that_the_page_needs(project: Path) -> None:
     assert len((project / "test_pool.py").read_text().splitlines()) < 40
     install = INSTALLATION.replace("trioworker", str(ROOT))
     installed = run(project, f"{sys.executable} -m venv env && env/bin/{install}")

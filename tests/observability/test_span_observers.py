@@ -77,14 +77,14 @@ async def test_spans_are_the_observed_ones_and_end_with_the_job(
         before = len(observed)
         streamed = [span async for span in job.spans()]
         outcome = await job.wait()
-        # The job has ended, although its program has not left it.
+        # The job has ended, although the program has not left `open_job`.
         assert [span async for span in job.spans()] == []
     assert outcome.success
     assert streamed == observed[before:]
     assert streamed[-1].kind == "job"
 
 
-async def test_spans_asked_for_in_the_middle_of_the_job_are_on_the_track_of_their_actor(
+async def test_spans_requested_during_the_job_are_on_the_track_of_their_actor(
     world: SimulatedOrchestrator, workspace: Path, autojump_clock: MockClock
 ) -> None:
     observed: list[FinishedSpan] = []
@@ -135,7 +135,7 @@ async def test_observer_that_raises_is_logged_once_and_does_not_affect_the_job(
     assert "cret" not in "".join(lines)
 
 
-async def test_observer_can_neither_change_the_trace_nor_another_observation(
+async def test_observer_can_change_neither_the_trace_nor_the_spans_of_another_observer(
     world: SimulatedOrchestrator, workspace: Path, tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     def vandalize(span: FinishedSpan) -> None:
@@ -150,7 +150,7 @@ async def test_observer_can_neither_change_the_trace_nor_another_observation(
     assert {span.results["status"] for span in streamed if span.name == "POST event"} == {200}
 
 
-async def test_slow_consumer_loses_the_spans_that_find_no_room() -> None:
+async def test_slow_consumer_loses_the_spans_beyond_the_limit() -> None:
     tracer = RecordingTracer([], str)
     with tracer.job("job-1"):
         spans = SpanStream(tracer)

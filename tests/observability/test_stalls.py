@@ -59,14 +59,14 @@ class MarkSink:
 
 @pytest.fixture(autouse=True)
 def no_collection() -> Iterator[None]:
-    """A collection of garbage is a stall, too."""
+    """A garbage collection is a stall, too."""
     gc.disable()
     yield
     gc.enable()
 
 
 def compute(seconds: float) -> None:
-    """Compute for so many seconds of CPU time: what other processes take isn't part of a stall."""
+    """Compute for this many seconds of CPU time: the time of other processes isn't part of a stall."""
     end = time.thread_time() + seconds
     while time.thread_time() < end:
         pass
@@ -101,7 +101,7 @@ async def test_blocking_call_is_marked() -> None:
     assert any("test_stalls.py" in attributes["stack"].splitlines()[0] for _, attributes in marks)
 
 
-async def test_machine_that_starts_no_thread_has_no_marks_and_one_line_at_debug(
+async def test_machine_that_cannot_start_threads_has_no_marks_and_logs_one_debug_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(_: threading.Thread) -> None:

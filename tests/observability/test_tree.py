@@ -136,7 +136,7 @@ async def test_health_is_not_answered_while_the_loop_is_held_but_right_after_it(
         await trio.lowlevel.checkpoint()
         client = threading.Thread(target=wait_for_health)
         client.start()
-        # The tree is asked for later than the health, so the thread has passed the health's client on.
+        # The tree is requested after the health, so the thread has already passed the health client on.
         in_threads(lambda: (time.sleep(0.1), ask(path), early.append(answered.is_set())))()
         await trio.to_thread.run_sync(client.join)
     assert (early, answered.is_set()) == ([False], True)
@@ -155,7 +155,7 @@ async def test_tree_is_cut_to_a_number_of_tasks(path: Path) -> None:
     assert len(response) < 128 * 1024
 
 
-async def test_machine_that_starts_no_thread_still_serves_tree_and_health(
+async def test_machine_that_cannot_start_threads_still_serves_tree_and_health(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: threading.Thread) -> None:
@@ -223,7 +223,9 @@ def test_control_characters_in_names_are_escaped(path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("response", [b"", b"hello\n", msgspec.json.encode(HEALTH), b"{}" * 500_000])
-def test_response_that_is_no_tree_is_one_line(path: Path, capsys: pytest.CaptureFixture[str], response: bytes) -> None:
+def test_response_that_is_not_a_tree_is_an_error_in_one_line(
+    path: Path, capsys: pytest.CaptureFixture[str], response: bytes
+) -> None:
     respond_once(path, response)
     assert main(["tree", "--health-socket", str(path)]) == 1
     captured = capsys.readouterr()

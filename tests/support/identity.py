@@ -1,4 +1,4 @@
-"""What identifies the job of the simulated orchestrator, for tests that need no orchestrator."""
+"""The id, token and URL of the simulated orchestrator's job, for tests that need no orchestrator."""
 
 from __future__ import annotations
 

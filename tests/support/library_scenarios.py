@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Defect:
-    """What is known to go wrong.
+    """A known defect of a library.
 
     Attributes:
-        message: is in the error of each failure: nothing else may fail.
-        cause: the line of code that does it, and why, for the reader.
+        message: a part of the error of each failure; nothing else may fail.
+        cause: the defective line of code and the reason, for the reader.
     """
 
     message: str
@@ -39,11 +39,11 @@ class Scenario:
     defect: Defect | None = None
 
     async def body(self) -> None:
-        """Build a world and use the library."""
+        """Create everything that is needed, and use the library."""
         raise NotImplementedError
 
     async def check(self) -> None:
-        """Raise AssertionError if the library doesn't hold what it promises, whatever was cancelled."""
+        """Raise AssertionError if the library breaks a promise, whatever was cancelled."""
 
     @property
     def version(self) -> str:
@@ -59,10 +59,10 @@ class Scenario:
 
 
 def verify(scenario: Scenario) -> None:
-    """Check that exactly the known defect shows.
+    """Check that exactly the known defect is found.
 
     Raises:
-        AssertionError: something else failed, or it is repaired.
+        AssertionError: something else failed, or the defect is fixed.
     """
     report = scenario.run()
     if scenario.defect is None:

@@ -1,4 +1,4 @@
-"""A network in memory, below trio's sockets: libraries run their real code, in virtual time, without real sockets."""
+"""An in-memory network below trio's sockets: libraries run their real code, in virtual time, without real sockets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Address = tuple[str, int]
 
 
 class MemoryNetwork(trio.abc.SocketFactory, trio.abc.HostnameResolver):
-    """All connections of one run. `open_sockets` is what somebody has forgotten to close."""
+    """All connections of one run. `open_sockets` are those that nobody has closed."""
 
     def __init__(self) -> None:
         self.listeners: dict[int, MemorySocket] = {}
@@ -42,7 +42,7 @@ class MemoryNetwork(trio.abc.SocketFactory, trio.abc.HostnameResolver):
         return made
 
     def listen(self, port: int) -> trio.SocketListener:
-        """Accept connections to this port, of any host."""
+        """Accept connections to this port of any host."""
         listening = self.add(MemorySocket(self, ("10.0.0.1", port)))
         listening.listen()
         return trio.SocketListener(listening)
@@ -84,7 +84,7 @@ class Pipe:
         self._changed = trio.lowlevel.ParkingLot()
 
     async def send(self, data: bytes | memoryview) -> int:
-        """Put in what there is place for, at least one byte; return how much."""
+        """Write as much as there is room for, at least one byte; return the number of bytes."""
         await self._wait_until(lambda: len(self.data) < CAPACITY_BYTES or self.broken or self.ended)
         if self.ended:
             raise OSError(errno.EBADF, "closed")
@@ -96,7 +96,7 @@ class Pipe:
         return len(sent)
 
     async def receive(self, size: int) -> bytes:
-        """Take what there is, at most `size` bytes; nothing after the end."""
+        """Read what there is, at most `size` bytes; nothing after the end."""
         await self._wait_until(lambda: self.data or self.ended or self.broken)
         if self.broken:
             raise OSError(errno.EBADF, "closed")
@@ -159,7 +159,7 @@ class MemorySocket(trio.socket.SocketType):
 
     async def connect(self, address: Any) -> None:
         if isinstance(address, (str, bytes)):
-            # A Unix socket connects at once: what has succeeded isn't undone by a cancel.
+            # A Unix socket connects at once: a cancel doesn't undo what has succeeded.
             await trio.lowlevel.checkpoint_if_cancelled()
             await trio.lowlevel.cancel_shielded_checkpoint()
             address = ("", int(address))

@@ -1,7 +1,7 @@
 """Runs some functions so that a cancel from outside reaches only a part of them.
 
-A matrix with named scopes cancels each only at its own checkpoints. Here, the victims are cancelled at those of the
-others, too: just when another gives back what a victim waits for.
+A matrix with named scopes cancels each scope only at its own checkpoints. Here, the victims are also cancelled at the
+checkpoints of other tasks, such as one that has just released what a victim waits for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
 LIMIT_SECONDS = 1000
-"""Of virtual time, for all that a cancel from outside doesn't reach."""
+"""Seconds of virtual time for everything that a cancel from outside doesn't reach."""
 
 
 async def run_beside(
@@ -22,7 +22,7 @@ async def run_beside(
     survivors: Sequence[Callable[[], Awaitable[object]]],
     services: Sequence[Callable[[], Awaitable[object]]] = (),
 ) -> None:
-    """Run all of them until the victims and survivors have ended. A cancel from outside reaches the victims only.
+    """Run all of them until the victims and survivors have ended. A cancel from outside reaches only the victims.
 
     Raises:
         trio.TooSlowError: the survivors or the services took more than LIMIT_SECONDS.

@@ -1,4 +1,4 @@
-"""A small simulated job: it measures the temperature. Its defects are those of the tools that a test gives it."""
+"""A small simulated job that measures the temperature. Its only defects are those of the tools that a test adds."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def weather_job(tool: Tool[Any] | None = None, **more: Any) -> SimulatedJob:
 
 
 def broken_job() -> SimulatedJob:
-    """A job that needs a temperature which its tool never measures."""
+    """A job that needs a temperature that its tool never measures."""
     return SimulatedJob([call("measure"), say(ANSWER, expect='"celsius": 20')], tools=[Measure()])
 
 
 def job_in_need_of_its_network() -> SimulatedJob:
-    """A job that has an invariant which outages break."""
+    """A job with an invariant that outages break."""
 
     def no_outage(run: SimulatedRun) -> None:
         assert not run.plan.of(Outage), "the network failed"

@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 
 def assert_well_formed(messages: Iterable[dict[str, Any]]) -> None:
-    """No provider refuses this conversation for its form."""
+    """Check that no provider refuses this conversation for its form."""
     assert list(conversation_errors(list(messages))) == []

@@ -33,7 +33,7 @@ async def outcomes(orchestrator: SimulatedOrchestrator, *paths: str) -> list[int
     return found
 
 
-def test_equal_faults_are_equal_and_have_one_hash() -> None:
+def test_faults_with_equal_values_are_equal_and_have_the_same_hash() -> None:
     one, other = (Fault.status(503, headers={"Retry-After": "2"}, path="event", request=3) for _ in range(2))
     assert one == other
     assert {one, other} == {one}
@@ -138,12 +138,12 @@ async def test_path_includes_the_paths_below_it_only(autojump_clock: MockClock) 
     assert await outcomes(orchestrator, "llm/complete", "llm/complete_with_tools", "prompt") == [500, 500, 204]
 
 
-async def test_first_fault_that_fits_is_taken(autojump_clock: MockClock) -> None:
+async def test_first_matching_fault_is_used(autojump_clock: MockClock) -> None:
     faults = [Fault.status(500, path="job"), Fault.status(501, request=0), Fault.status(502)]
     assert await outcomes(SimulatedOrchestrator(faults=faults), "job", "prompt") == [500, 502]
 
 
-async def test_chosen_fault_comes_before_the_list(autojump_clock: MockClock) -> None:
+async def test_chosen_fault_takes_precedence_over_the_list(autojump_clock: MockClock) -> None:
     orchestrator = SimulatedOrchestrator(faults=[Fault.status(500)])
     orchestrator.fault = lambda exchange: Fault.refused() if exchange.path == "job" else None
     assert await outcomes(orchestrator, "job", "prompt") == ["ConnectError", 500]

@@ -29,14 +29,14 @@ def test_known_failure_is_expected() -> None:
     verify(leak)
 
 
-def test_failure_beside_the_known_one_is_reported() -> None:
+def test_failure_in_addition_to_the_known_one_is_reported() -> None:
     leak = Leak()
     leak.defect = Defect("something else", "no finally")
     with pytest.raises(AssertionError, match="still held"):
         verify(leak)
 
 
-def test_repaired_defect_is_reported() -> None:
+def test_fixed_defect_is_reported() -> None:
     class Repaired(Leak):
         defect = Defect("still held", "no finally")
 

@@ -36,15 +36,15 @@ def wrong(function: Any, *arguments: object, **options: object) -> str:
     return str(caught.value)
 
 
-def test_text_of_the_wrong_type_is_named() -> None:
+def test_text_of_the_wrong_type_is_named_in_the_error() -> None:
     assert wrong(say, 5) == "say: Expected `str | null`, got `int` - at `$.content`"
 
 
-def test_negative_delay_is_named() -> None:
+def test_negative_delay_is_named_in_the_error() -> None:
     assert wrong(say, "x", delay=-1) == "say: Expected `float` >= 0.0 - at `$.delay`"
 
 
-def test_unknown_option_is_named() -> None:
+def test_unknown_option_is_named_in_the_error() -> None:
     assert wrong(reply, call("x"), dely=1) == "reply: Object contains unknown field `dely`"
 
 
@@ -62,7 +62,7 @@ def test_text_among_the_calls_of_a_reply_is_refused() -> None:
 
 
 @pytest.mark.parametrize("script", [["The job is complete."], [DONE, call]], ids=["text", "a function"])
-def test_item_that_is_no_turn_is_refused_when_the_orchestrator_is_made(script: list[Any]) -> None:
+def test_item_that_is_not_a_turn_is_refused_when_the_orchestrator_is_created(script: list[Any]) -> None:
     message = wrong(SimulatedOrchestrator, script)
     assert message.startswith(f"script: item {len(script)}, ")
     assert message.endswith(" is not a turn; make it with call(…), say(…) or reply(…)")
@@ -70,11 +70,11 @@ def test_item_that_is_no_turn_is_refused_when_the_orchestrator_is_made(script: l
 
 
 @pytest.mark.parametrize("script", [DONE, "The job is complete."], ids=["a turn", "text"])
-def test_script_that_is_no_list_is_refused(script: Any) -> None:
+def test_script_that_is_not_a_list_is_refused(script: Any) -> None:
     assert "is not a list of turns; write [call(" in wrong(SimulatedOrchestrator, script)
 
 
-def test_script_that_is_replaced_is_checked_as_well() -> None:
+def test_replaced_script_is_checked_as_well() -> None:
     orchestrator = SimulatedOrchestrator()
     wrong_script: Any = ["The job is complete."]
     with pytest.raises(TypeError, match="script: item 1"):

@@ -1,4 +1,4 @@
-"""The simulated orchestrator: the contract's answers, the model, and what a test can wait for."""
+"""The simulated orchestrator: the answers of the contract, the model, and what a test can wait for."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ async def test_repeated_event_is_kept_once(autojump_clock: MockClock) -> None:
     assert [event["data"]["seq"] for event in orchestrator.events] == [0, 1]
 
 
-async def test_request_that_was_sent_is_handled_although_the_worker_left(autojump_clock: MockClock) -> None:
+async def test_sent_request_is_handled_although_the_worker_is_cancelled(autojump_clock: MockClock) -> None:
     orchestrator = SimulatedOrchestrator(latency=2.0)
     async with client(orchestrator) as caller:
         with trio.move_on_after(0.5):
@@ -239,7 +239,7 @@ async def test_received_counts_from_one() -> None:
 # Exchanges
 
 
-async def test_exchange_has_the_request_and_shows_what_matters(autojump_clock: MockClock) -> None:
+async def test_exchange_has_the_request_and_a_short_repr(autojump_clock: MockClock) -> None:
     orchestrator = SimulatedOrchestrator(faults=[Fault.reset_after(path="complete")])
     event = {"event_type": "status", "data": {"seq": 0, "message": "m" * 200}}
     async with client(orchestrator) as caller:

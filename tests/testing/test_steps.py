@@ -1,4 +1,4 @@
-"""`Steps`: which actor took how many steps, and how long they were."""
+"""`Steps`: how many steps each actor took, and how long they were."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOLD = 0.02
 
 
 async def step(times: int) -> None:
-    """Take so many steps: the last one ends the task."""
+    """Take this many steps: the last one ends the task."""
     for _ in range(times - 1):
         await trio.lowlevel.checkpoint()
 
@@ -77,7 +77,7 @@ def test_actors_may_be_given_by_the_names_of_their_functions() -> None:
     assert {one.actor for one in steps.all()} == {"family", "writer", "other"}
 
 
-def test_time_that_holds_the_loop_is_its_actors() -> None:
+def test_time_for_which_the_loop_is_held_belongs_to_the_actor() -> None:
     steps = run((hold, "slow"), (step, "quick", 3))
     slow = steps.of("slow")
     assert slow.longest >= HOLD
@@ -98,7 +98,7 @@ def test_table_is_printed_at_the_end_of_the_run(capsys: pytest.CaptureFixture[st
     assert len(rows) == len(steps.all())
 
 
-async def test_instrument_that_is_attached_within_a_step_counts_from_the_next_one() -> None:
+async def test_instrument_that_is_attached_during_a_step_counts_from_the_next_one() -> None:
     steps = Steps()
     trio.lowlevel.add_instrument(steps)
     async with trio.open_nursery() as nursery:
@@ -116,11 +116,11 @@ async def test_steps_of_a_job_are_those_of_its_actors(workspace: Path, autojump_
     assert all(steps.of(name).count > 1 for name in job.actors)
 
 
-def test_it_is_an_instrument_of_the_command_line() -> None:
+def test_steps_can_be_attached_by_the_command_line() -> None:
     assert isinstance(load_instrument("trioworker.testing:Steps"), Steps)
 
 
-def test_its_module_needs_only_trio() -> None:
+def test_module_of_steps_needs_only_trio() -> None:
     program = "import sys; from trioworker.testing import Steps; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     ours = {name for name in loaded if name.startswith("trioworker")}

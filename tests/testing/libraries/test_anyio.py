@@ -20,7 +20,7 @@ class Messages(Scenario):
 
     library = "anyio"
     size = 0
-    # anyio #729 describes the same of receive_nowait. trio's channels pass: see test_trio.py.
+    # anyio #729 describes the same for receive_nowait. trio's channels pass: see test_trio.py.
     defect = Defect(
         "received",
         "streams/memory.py, send: a receiver still takes the item of a sender that was cancelled and hasn't run since,"
@@ -36,7 +36,7 @@ class Messages(Scenario):
                 [lambda: self.produce(send.clone(), 1), lambda: self.consume(receive.clone())],
                 [lambda: self.produce(send.clone(), 2), lambda: self.consume(receive.clone())],
             )
-            # What is still in the buffer was sent, too.
+            # What is still in the buffer counts as sent, too.
             try:
                 while True:
                     self.got.append(receive.receive_nowait())
@@ -99,7 +99,7 @@ class Locks(Scenario):
 
 
 class Connections(Scenario):
-    """Connections are closed, also of a connect that is cancelled."""
+    """Connections are closed, even if connecting is cancelled."""
 
     library = "anyio"
 

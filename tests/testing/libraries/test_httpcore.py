@@ -118,7 +118,7 @@ class WaitForSlot(PoolScenario):
 
     def __init__(self, library: Any) -> None:
         super().__init__(library)
-        # The fork has repaired it: it drops connections that were never connected and that no request waits for.
+        # The fork has fixed it: it drops connections that were never connected and that no request waits for.
         self.defect = WAIT_LEAK if library is httpcore else None
 
     async def body(self) -> None:
@@ -145,7 +145,7 @@ class UnixSocket(PoolScenario):
 
 
 class Handshake(PoolScenario):
-    """A TLS handshake that the server takes part in no further than to close the connection."""
+    """A TLS handshake in which the server only closes the connection."""
 
     url = "https://example/"
     defect = HANDSHAKE_LEAK

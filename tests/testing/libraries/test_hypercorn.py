@@ -19,7 +19,7 @@ from support.memory_network import CAPACITY_BYTES, MemoryNetwork
 from support.survivors import run_beside
 
 STOP_SECONDS = 60
-"""Of virtual time, after which a cancelled server hangs."""
+"""Seconds of virtual time after which a cancelled server counts as hung."""
 
 
 class ServerScenario(Scenario):
@@ -69,7 +69,7 @@ class ServerScenario(Scenario):
 
 
 class NextClient(ServerScenario):
-    """A client that is cancelled: the server goes on to serve another, and the next one."""
+    """A client that is cancelled: the server continues to serve another one, and the next one."""
 
 
 class ClientOfHTTP2(ServerScenario):

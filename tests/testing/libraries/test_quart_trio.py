@@ -22,7 +22,7 @@ from support.survivors import run_beside
 
 
 class AppScenario(Scenario):
-    """An application that counts what it has open. Its functions are asynchronous: others would run in threads."""
+    """An application that counts what it has open. Its functions are asynchronous: synchronous ones run in threads."""
 
     library = "quart-trio"
     path = "/work"
@@ -101,7 +101,7 @@ class Requests(AppScenario):
 
 
 class Streams(AppScenario):
-    """The same with a body that is made while it is sent."""
+    """The same with a body that is generated while it is sent."""
 
     path = "/stream"
 

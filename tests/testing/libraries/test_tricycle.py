@@ -97,7 +97,7 @@ class Services(Scenario):
                 try:
                     await trio.sleep(1)
                 finally:
-                    # The service still runs here, though everything is cancelled.
+                    # The service is still running here, although everything is cancelled.
                     with trio.move_on_after(50) as limit:
                         limit.shield = True
                         await self.use(send)

@@ -1,4 +1,4 @@
-"""trio itself: what the other libraries are measured by."""
+"""trio itself: the standard for the other libraries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Messages(Scenario):
                 [lambda: self.produce(send.clone(), 1), lambda: self.consume(receive.clone())],
                 [lambda: self.produce(send.clone(), 2), lambda: self.consume(receive.clone())],
             )
-            # What is still in the buffer was sent, too.
+            # What is still in the buffer counts as sent, too.
             try:
                 while True:
                     self.got.append(receive.receive_nowait())
@@ -87,7 +87,7 @@ class Locks(Scenario):
 
 
 class Connections(Scenario):
-    """A server and its clients: connections are closed, also of a connect that is cancelled."""
+    """A server and its clients: connections are closed, even if connecting is cancelled."""
 
     library = "trio"
 

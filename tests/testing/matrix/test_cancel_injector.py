@@ -1,4 +1,4 @@
-"""The instrument that counts the steps of groups and cancels them."""
+"""The instrument that counts the steps of groups of tasks, and cancels the groups."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_steps_of_children_count_and_continue_over_runs() -> None:
         assert steps == {"actor": 3 * runs}
 
 
-def test_cancel_is_called_at_the_number_and_counted_if_it_was_made() -> None:
+def test_cancel_is_called_at_the_planned_number_and_counted_if_made() -> None:
     calls: list[str] = []
 
     def cancel(name: str, _: trio.lowlevel.Task) -> bool:
@@ -62,7 +62,7 @@ def test_runaway_is_noticed_once() -> None:
     assert len(calls) == 1
 
 
-def test_exception_is_kept() -> None:
+def test_exception_of_a_function_is_kept() -> None:
     def fail(_: trio.lowlevel.Task) -> list[str]:
         raise ValueError
 
@@ -71,7 +71,7 @@ def test_exception_is_kept() -> None:
     assert isinstance(injector.error, ValueError)
 
 
-def test_reason_is_given_where_cancel_takes_one() -> None:
+def test_reason_is_passed_if_cancel_takes_one() -> None:
     def with_reason(*, reason: str | None = None) -> None: ...
 
     def without() -> None: ...

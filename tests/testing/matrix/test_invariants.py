@@ -28,7 +28,7 @@ def kind(failure: Failure) -> str:
     return type(failure.error).__name__
 
 
-def test_unexpected_exception() -> None:
+def test_unexpected_exception_is_reported() -> None:
     async def body() -> None:
         try:
             await trio.sleep(1)
@@ -38,7 +38,7 @@ def test_unexpected_exception() -> None:
     assert found(body) == {None: "ValueError"}
 
 
-def test_exceptions_that_are_allowed_pass_in_groups_too() -> None:
+def test_allowed_exceptions_pass_also_in_groups() -> None:
     async def fail(error: Exception) -> None:
         await trio.lowlevel.cancel_shielded_checkpoint()
         raise error
@@ -55,7 +55,7 @@ def test_exceptions_that_are_allowed_pass_in_groups_too() -> None:
     assert "ValueError" not in failures[0].reason
 
 
-def test_swallowed_cancel() -> None:
+def test_swallowed_cancel_is_reported() -> None:
     async def body() -> None:
         with suppress(BaseException):
             await trio.sleep(1)
@@ -63,7 +63,7 @@ def test_swallowed_cancel() -> None:
     assert found(body) == {0: "SwallowedCancelError"}
 
 
-def test_cancel_swallowed_with_a_group() -> None:
+def test_cancel_swallowed_with_a_group_is_reported() -> None:
     async def fail() -> None:
         try:
             await trio.sleep(1)
@@ -98,7 +98,7 @@ def test_time_out_inside_is_not_a_swallowed_cancel() -> None:
     assert found(body) == {}
 
 
-def test_escaped_cancel() -> None:
+def test_escaped_cancel_is_reported() -> None:
     async def body() -> None:
         kept: BaseException | None = None
         with trio.CancelScope() as scope:
@@ -114,7 +114,7 @@ def test_escaped_cancel() -> None:
     assert found(body) == {None: "EscapedCancelError"}
 
 
-def test_system_task_left() -> None:
+def test_system_task_that_is_left_is_reported() -> None:
     async def body() -> None:
         trio.lowlevel.spawn_system_task(trio.sleep_forever, name="forgotten")
         await trio.sleep(1)
@@ -125,7 +125,7 @@ def test_system_task_left() -> None:
 
 
 @pytest.mark.parametrize("shield", [False, True])
-def test_deadlock_names_who_waits_where_and_ends(shield: bool) -> None:
+def test_deadlock_is_ended_and_names_the_waiting_tasks_and_places(shield: bool) -> None:
     async def wait_for_nobody(event: trio.Event) -> None:
         with trio.CancelScope(shield=shield):
             await event.wait()
@@ -140,14 +140,14 @@ def test_deadlock_names_who_waits_where_and_ends(shield: bool) -> None:
     assert "test_invariants.py:" in str(failure.error)
 
 
-def test_deadlock_of_a_task_that_cannot_be_cancelled_ends() -> None:
+def test_deadlock_of_a_task_that_cannot_be_cancelled_is_ended() -> None:
     async def body() -> None:
         await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
 
     assert found(body) == {None: "DeadlockError"}
 
 
-def test_deadlock_of_the_invariant() -> None:
+def test_deadlock_of_the_invariant_is_reported() -> None:
     async def body() -> None:
         await trio.sleep(1)
 
@@ -168,7 +168,7 @@ def test_invariant_that_returns_false_fails() -> None:
     assert cancel_matrix(body, invariant=lambda: None).failures == ()
 
 
-def test_shielded_system_task_does_not_hold_the_run() -> None:
+def test_shielded_system_task_does_not_delay_the_end_of_the_run() -> None:
     async def wait() -> None:
         with trio.CancelScope(shield=True):
             await trio.sleep_forever()
@@ -180,7 +180,7 @@ def test_shielded_system_task_does_not_hold_the_run() -> None:
     assert found(body) == {None: "TaskLeftError"}
 
 
-def test_lock_that_is_not_released() -> None:
+def test_lock_that_is_not_released_is_reported() -> None:
     async def use(lock: trio.Lock) -> None:
         await lock.acquire()
         await trio.sleep(1)
@@ -208,7 +208,7 @@ def test_lock_that_is_not_released() -> None:
     assert found(body) == {0: "DeadlockError", 1: "DeadlockError"}
 
 
-def test_cancel_swallowed_in_a_loop_ends() -> None:
+def test_cancel_swallowed_in_a_loop_is_reported_and_the_run_ends() -> None:
     async def body() -> None:
         try:
             await trio.sleep(1)
@@ -220,7 +220,7 @@ def test_cancel_swallowed_in_a_loop_ends() -> None:
     assert found(body) == {0: "RunawayError"}
 
 
-def test_retry_without_end_is_reported() -> None:
+def test_endless_retry_is_reported() -> None:
     async def body() -> None:
         try:
             await trio.sleep(1)
@@ -237,7 +237,7 @@ def test_error_that_a_channel_loses_is_found_by_an_invariant() -> None:
 
     async def work() -> None:
         send, _ = trio.open_memory_channel[int](0)
-        # In a cancelled scope, leaving it raises Cancelled in place of the error.
+        # In a cancelled scope, leaving this block raises Cancelled instead of the error.
         async with send:
             try:
                 await trio.sleep(1)
@@ -260,7 +260,7 @@ def test_error_that_a_channel_loses_is_found_by_an_invariant() -> None:
 
 
 @pytest.mark.parametrize("kind_of_resource", ["send", "receive"])
-def test_memory_channel_that_stays_open(kind_of_resource: str) -> None:
+def test_memory_channel_that_stays_open_is_reported(kind_of_resource: str) -> None:
     async def body() -> None:
         send, receive = trio.open_memory_channel[int](1)
         channel = must_be_closed(send if kind_of_resource == "send" else receive)
@@ -270,7 +270,7 @@ def test_memory_channel_that_stays_open(kind_of_resource: str) -> None:
     assert found(body) == {0: "NotClosedError"}
 
 
-def test_resource_with_a_function_that_tells_whether_it_is_closed() -> None:
+def test_open_resource_is_found_by_its_is_closed_function() -> None:
     async def body() -> None:
         opened = must_be_closed([1], is_closed=lambda: not opened)
         await trio.sleep(1)
@@ -290,7 +290,7 @@ def test_resources_outside_of_a_matrix_are_returned() -> None:
     receive.close()
 
 
-def test_coroutine_that_is_never_awaited() -> None:
+def test_coroutine_that_is_never_awaited_is_reported() -> None:
     async def body() -> None:
         try:
             await trio.sleep(1)
@@ -301,7 +301,7 @@ def test_coroutine_that_is_never_awaited() -> None:
     assert found(body) == {0: "StrayError"}
 
 
-def test_exception_in_an_async_generator_that_is_closed_late() -> None:
+def test_exception_in_an_async_generator_that_is_closed_late_is_reported() -> None:
     async def numbers() -> AsyncIterator[int]:
         try:
             yield 1
@@ -329,7 +329,7 @@ def test_exception_of_a_predicate_is_not_lost() -> None:
     assert kind(failure) == "ZeroDivisionError"
 
 
-def test_interrupt_in_a_predicate_gets_through() -> None:
+def test_interrupt_in_a_predicate_propagates() -> None:
     async def body() -> None:
         await trio.sleep(1)
 

@@ -1,4 +1,4 @@
-"""Runs of the cancel matrix repeat, and seeds change the order of tasks."""
+"""Runs of the cancel matrix are repeatable, and seeds change the order of tasks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def orders(plan: str) -> list[int]:
     return winners
 
 
-def test_order_of_tasks_depends_on_the_seed_only() -> None:
+def test_order_of_tasks_depends_only_on_the_seed() -> None:
     assert orders("seed:3") == orders("seed:3")
     assert len({tuple(orders(f"seed:{seed}")) for seed in range(8)}) > 1
 
@@ -64,7 +64,7 @@ def test_scheduling_of_others_is_restored() -> None:
     assert [first, winner()] == expected
 
 
-def test_second_matrix_at_once_is_refused() -> None:
+def test_concurrent_matrix_is_refused() -> None:
     errors: list[str] = []
 
     def run_another() -> None:

@@ -128,7 +128,7 @@ def test_checkpoint_outside_cancels_all_scopes_of_the_name_and_one_inside_its_ow
     assert reach("a") == {("b",)}
 
 
-def test_slot_lost_by_a_cancel_between_giving_and_waking_takes_a_checkpoint_of_the_giver() -> None:
+def test_slot_lost_by_a_cancel_before_its_receiver_wakes_is_found_at_a_checkpoint_of_the_giver() -> None:
     async def body() -> None:
         given, taken = trio.Event(), trio.Event()
 
@@ -172,7 +172,7 @@ def test_scope_that_is_never_opened_is_refused() -> None:
 
 
 @pytest.mark.parametrize("scopes", ["service", ["service", "service"]])
-def test_name_alone_or_twice_is_one_scope(scopes: str | list[str]) -> None:
+def test_single_string_or_repeated_name_is_one_scope(scopes: str | list[str]) -> None:
     assert cancel_matrix(serve, scopes=scopes).checkpoints == 3
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a test file with the plugin, and with no other one that isn't named."""
+    """Runs a test file with the plugin, and with no other plugins except those named."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makeconftest(f"pytest_plugins = [{PLUGIN!r}]")
 

@@ -30,7 +30,7 @@ def test_failure_shows_the_cancelled_line_and_the_failing_one(run: Run) -> None:
     )
 
 
-def test_failure_shows_where_a_task_felt_the_cancel(run: Run) -> None:
+def test_failure_shows_where_cancelled_was_raised(run: Run) -> None:
     source = """
         import pytest
         import trio
@@ -81,7 +81,7 @@ def test_command_is_relative_to_the_folder_of_the_session(
     result.stdout.fnmatch_lines(["repeat: pytest ../test_it.py::test_pool --trio-chaos=*"])
 
 
-def test_command_names_the_plugin_if_the_command_line_did(
+def test_command_names_the_plugin_if_the_command_line_does(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
@@ -106,7 +106,7 @@ def test_output_is_shown_only_when_a_run_is_repeated(run: Run) -> None:
     assert "\na pool\n" in run(source, "--trio-chaos=cancel:0").stdout.str()
 
 
-def test_failures_are_bounded_and_one_of_each_line_comes_first(run: Run) -> None:
+def test_many_failures_are_limited_and_one_per_line_of_code_comes_first(run: Run) -> None:
     source = """
         import pytest
         import trio
@@ -138,7 +138,7 @@ def test_program_that_fails_without_a_cancel_is_one_failure(run: Run) -> None:
     )
 
 
-def test_failure_in_a_task_is_shown_without_its_groups(run: Run) -> None:
+def test_failure_in_a_task_is_shown_without_exception_groups(run: Run) -> None:
     source = """
         import pytest
         import trio

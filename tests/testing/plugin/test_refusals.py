@@ -80,7 +80,7 @@ def test_fixture_of_one_run_is_refused(run: Run, fixture: str, reason: str) -> N
     ],
     ids=["synchronous", "positional", "unknown", "hypothesis", "unittest"],
 )
-def test_test_that_cannot_be_run_is_refused_in_one_line(run: Run, test: str, reason: str) -> None:
+def test_unsupported_test_is_refused_in_one_line(run: Run, test: str, reason: str) -> None:
     imports = (
         "from unittest import IsolatedAsyncioTestCase as TestCase\n"
         "import pytest\nfrom hypothesis import given\nfrom hypothesis.strategies import integers\n"

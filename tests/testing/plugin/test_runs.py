@@ -1,4 +1,4 @@
-"""Which tests the pytest plugin runs, beside which plugins, and what becomes of the item."""
+"""Which tests the pytest plugin runs, alongside which plugins, and the outcome of the item."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_other_plan_passes(run: Run) -> None:
     ],
     ids=["none", "pytest-trio", "trio_mode", "anyio", "pytest-trio and anyio"],
 )
-def test_plugin_runs_the_test_beside_other_plugins(run: Run, plugins: tuple[str, ...]) -> None:
+def test_plugin_runs_the_test_alongside_other_plugins(run: Run, plugins: tuple[str, ...]) -> None:
     assert len(set(failed(run(LEAK, *plugins)))) == 1
     result = run(PASSES, *plugins)
     assert result.parseoutcomes().keys() == {"passed"}
@@ -184,7 +184,7 @@ def test_plugin_is_loaded_by_its_entry_point_and_imports_no_trio(pytester: pytes
     pytester.runpytest_subprocess("--strict-markers", *no_others).assert_outcomes(passed=1)
 
 
-def test_plugin_may_be_named_though_its_entry_point_loads_it(pytester: pytest.Pytester) -> None:
+def test_plugin_may_be_named_although_its_entry_point_loads_it(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(f"{PASSES}\n    pytest_plugins = [{PLUGIN!r}]")
     pytester.makeconftest(f"pytest_plugins = [{PLUGIN!r}]")
     pytester.runpytest_subprocess("--strict-markers", "-p", PLUGIN).assert_outcomes(passed=1)

@@ -109,7 +109,7 @@ def test_tool_that_sleeps_often_swallows_nothing() -> None:
     assert broken_by(lambda: weather_job(Polling()), Plan()) == ""
 
 
-def test_own_time_limit_of_a_tool_is_not_taken_for_a_swallowed_cancel() -> None:
+def test_time_limit_inside_a_tool_is_not_a_swallowed_cancel() -> None:
     class Limited(Measure):
         async def run(self, parameters: NoParameters, context: ToolContext) -> object:
             with trio.move_on_after(0.5):
@@ -207,7 +207,7 @@ def test_report_of_a_job_frozen_beyond_its_deadline_may_be_answered_too_late() -
     assert not run.outcome.reported
 
 
-def test_invariant_without_a_message_is_named() -> None:
+def test_broken_invariant_without_a_message_is_reported() -> None:
     def wrong(run: SimulatedRun) -> None:
         raise AssertionError
 

@@ -37,7 +37,7 @@ def test_job_without_faults_ends_with_its_answer() -> None:
     assert run.tool_runs[0].ended == pytest.approx(run.tool_runs[0].started + 1)
 
 
-def test_process_that_is_killed_is_started_again_with_the_same_tools() -> None:
+def test_killed_process_is_restarted_with_the_same_tools() -> None:
     run = simulate(weather_job, [Fault.cut(request=5), Outage(2, 60), Kill(write=20), Signal(90.0)], seed=7)
     assert_invariants(run)
     assert run.starts == 2
@@ -76,7 +76,7 @@ def test_virtual_time_waits_for_the_threads_that_work_on_a_long_output() -> None
     assert seconds(lines=20_000) == pytest.approx(seconds(lines=1))
 
 
-def test_seed_replaces_that_of_the_plan() -> None:
+def test_seed_overrides_the_seed_of_the_plan() -> None:
     assert simulate(weather_job, Plan(3), seed=4).plan == Plan(4)
     assert simulate(weather_job, "3 cut:2").plan == Plan(3, (Fault.cut(request=2),))
 
@@ -106,7 +106,7 @@ def test_what_is_not_a_function_that_returns_a_job_is_refused(job: object) -> No
         simulate(job)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - the defect
 
 
-def test_builtin_tool_is_refused_since_it_is_not_simulated() -> None:
+def test_builtin_tool_is_refused_because_it_is_not_simulated() -> None:
     with pytest.raises(ConfigError, match="the tool shell uses real files or processes"):
         simulate(lambda: SimulatedJob([], tools=BUILTIN_TOOLS))
 
@@ -124,6 +124,6 @@ def test_error_about_a_tool_names_its_class() -> None:
         simulate(lambda: weather_job(Nameless()))
 
 
-async def test_simulation_inside_of_trio_is_refused() -> None:
+async def test_simulation_inside_trio_is_refused() -> None:
     with pytest.raises(RuntimeError, match="call it from a synchronous test"):
         simulate(weather_job)
