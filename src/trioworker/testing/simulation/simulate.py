@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import trio
-
 from trioworker.errors import ConfigError
+from trioworker.testing.matrix.internals import is_in_run
 from trioworker.testing.matrix.scheduling import restored_scheduling
 from trioworker.testing.simulation.disk import Disk
 from trioworker.testing.simulation.job import SimulatedJob, SimulatedRun
@@ -47,7 +46,7 @@ def simulate(
         TypeError: `job` is not a function that returns a `SimulatedJob`.
         RuntimeError: it was called inside `trio.run`.
     """
-    if trio.lowlevel.in_trio_run():
+    if is_in_run():
         raise RuntimeError(
             "simulate starts trio itself: call it from a synchronous test, which pytest-trio doesn't run"
         )
