@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ import trio
 
 from support.library_scenarios import Defect, Scenario, verify
 from support.memory_network import MemoryNetwork
+from support.memory_servers import received_request
 from support.survivors import run_beside
 
 KEPT = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -59,18 +61,12 @@ class PoolScenario(Scenario):
         await trio.serve_listeners(self.respond, [self.network.listen(80)])
 
     async def respond(self, stream: trio.abc.Stream) -> None:
-        received = b""
-        try:
-            while chunk := await stream.receive_some():
-                received += chunk
-                if received.endswith(b"\r\n\r\n"):
-                    received = b""
-                    await trio.sleep(1)
-                    await stream.send_all(self.response)
-                    if self.response is CLOSED:
-                        return
-        except trio.BrokenResourceError:
-            pass
+        with suppress(trio.BrokenResourceError):
+            while await received_request(stream):
+                await trio.sleep(1)
+                await stream.send_all(self.response)
+                if self.response is CLOSED:
+                    return
 
     async def get(self) -> None:
         response = await self.pool.request("GET", self.url, extensions=POOL_TIMEOUT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ import trio
 
 from support.library_scenarios import Defect, Scenario, verify
 from support.memory_network import MemoryNetwork
+from support.memory_servers import received_request
 from support.survivors import run_beside
 
 # Loading the certificates takes longer than all the rest.
@@ -36,20 +38,14 @@ class ClientScenario(Scenario):
         await trio.serve_listeners(self.respond, [self.network.listen(80)])
 
     async def respond(self, stream: trio.abc.Stream) -> None:
-        received = b""
-        try:
-            while chunk := await stream.receive_some():
-                received += chunk
-                if received.endswith(b"\r\n\r\n"):
-                    received = b""
-                    await trio.sleep(1)
-                    await stream.send_all(HEAD + b"Connection: close\r\n" * self.closing + b"\r\none")
-                    await trio.sleep(1)
-                    await stream.send_all(b"two")
-                    if self.closing:
-                        return
-        except trio.BrokenResourceError:
-            pass
+        with suppress(trio.BrokenResourceError):
+            while await received_request(stream):
+                await trio.sleep(1)
+                await stream.send_all(HEAD + b"Connection: close\r\n" * self.closing + b"\r\none")
+                await trio.sleep(1)
+                await stream.send_all(b"two")
+                if self.closing:
+                    return
 
     async def get(self) -> None:
         assert (await self.client.get("http://server/")).text == "onetwo"

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import httpcore2
 import pytest
 import trio
-from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.config import Config
-from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import WorkerContext
 
 from support.library_scenarios import Defect, Scenario, verify
 from support.memory_network import CAPACITY_BYTES, MemoryNetwork
+from support.memory_servers import hypercorn_handler
 from support.survivors import run_beside
 
 STOP_SECONDS = 60
@@ -49,10 +45,7 @@ class ServerScenario(Scenario):
             self.running -= 1
 
     async def serve(self) -> None:
-        config = Config()
-        config.errorlog = None
-        handler = partial(TCPServer, ASGIWrapper(self.app), config, WorkerContext(None), {})
-        await trio.serve_listeners(handler, [self.network.listen(80)])
+        await trio.serve_listeners(hypercorn_handler(self.app), [self.network.listen(80)])
 
     async def get(self) -> None:
         async with httpcore2.AsyncConnectionPool(http1=not self.http2, http2=self.http2) as pool:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import httpcore2
 import pytest
 import quart
 import trio
-from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.config import Config
-from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import WorkerContext
 from quart_trio import QuartTrio
 
 from support.library_scenarios import Defect, Scenario, verify
 from support.memory_network import MemoryNetwork
+from support.memory_servers import hypercorn_handler
 from support.survivors import run_beside
 
 
@@ -80,10 +76,7 @@ class AppScenario(Scenario):
             self.open -= 1
 
     async def serve(self) -> None:
-        config = Config()
-        config.errorlog = None
-        handler = partial(TCPServer, ASGIWrapper(self.app), config, WorkerContext(None), {})
-        await trio.serve_listeners(handler, [self.network.listen(80)])
+        await trio.serve_listeners(hypercorn_handler(self.app), [self.network.listen(80)])
 
     async def get(self) -> None:
         async with httpcore2.AsyncConnectionPool() as pool:
