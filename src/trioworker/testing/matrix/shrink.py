@@ -18,7 +18,7 @@ def random_plans(count: int, checkpoints: Mapping[str, int], *, several: bool) -
     """Plans with the seeds 1 to `count`, most of them with one or several cancels at random checkpoints."""
     names = sorted(name for name, number in checkpoints.items() if number)
     for seed in range(1, count + 1):
-        rng = random.Random(seed)  # noqa: S311
+        rng = random.Random(seed)  # noqa: S311 - a seed has to repeat the plan
         cancels: set[PlannedCancel] = set()
         wanted = rng.randint(0, MAX_CANCELS)
         for _ in range(wanted if several else min(1, wanted)):

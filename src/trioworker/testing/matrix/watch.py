@@ -65,7 +65,7 @@ class Watch(trio.abc.Instrument):
         """Remember which tasks are trio's own."""
         self._own = internals.all_tasks() - {trio.lowlevel.current_task()}
 
-    def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002
+    def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002 - the interface
         """Notice that no task has run since the last iteration: the clock has jumped, or nothing happens any more."""
         if self.injector is None:
             return
