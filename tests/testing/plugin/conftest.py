@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from support.pytest_sessions import Run
 
 
+@pytest.fixture(autouse=True)
+def ordinary_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the variables that change what pytest prints: on a CI server, its summary repeats each failure in full."""
+    for name in ("CI", "BUILD_NUMBER", "PYTEST_ADDOPTS", "PY_COLORS", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a test file with the plugin, and with no other plugins except those named."""

@@ -71,6 +71,13 @@ def test_printed_command_repeats_the_failure_only(run: Run, pytester: pytest.Pyt
     assert failed(again) == failed(run(LEAK))
 
 
+def test_summary_on_a_ci_server_has_the_command_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    result = run(LEAK)
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*= short test summary info =*", "SUBFAILED?cancel:*", "repeat: pytest test_it.py::*"])
+
+
 def test_command_is_relative_to_the_folder_of_the_session(
     run: Run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
