@@ -135,6 +135,17 @@ async def test_observer_that_raises_is_logged_once_and_does_not_affect_the_job(
     assert "cret" not in "".join(lines)
 
 
+async def test_asynchronous_observer_is_refused_before_the_job_is_fetched(
+    world: SimulatedOrchestrator, workspace: Path
+) -> None:
+    async def observe(span: FinishedSpan) -> None:
+        raise AssertionError(span)
+
+    with pytest.raises(TypeError, match="on_span can't be an async function"):
+        await run_job(world.config(workspace), transport=world, on_span=observe)
+    assert not world.exchanges
+
+
 async def test_observer_can_change_neither_the_trace_nor_the_spans_of_another_observer(
     world: SimulatedOrchestrator, workspace: Path, tmp_path: Path, autojump_clock: MockClock
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Self
 
 import trio
@@ -22,6 +23,9 @@ class SpanObserver(FinishedSpanSink):
     """Calls a function with each finished span until it raises. The exception is logged, and never reaches the job."""
 
     def __init__(self, observe: Callable[[FinishedSpan], object]) -> None:
+        """Raises TypeError for an asynchronous function, which nobody would await."""
+        if inspect.iscoroutinefunction(observe):
+            raise TypeError("on_span can't be an async function; iterate over job.spans() instead")
         self._observe: Callable[[FinishedSpan], object] | None = observe
 
     def deliver(self, span: FinishedSpan) -> None:

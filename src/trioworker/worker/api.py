@@ -100,6 +100,7 @@ async def open_job(
             sandbox is unavailable.
         RefusedError: the orchestrator doesn't know the job, or refuses the token.
         UnreachableError: it can't be reached.
+        TypeError: `on_span` is an async function.
     """
     redact = SafetyLayer(Redactor(token=config.token)).redact
     recorder = None if recorder is None else GuardedRecorder(recorder)
