@@ -34,6 +34,16 @@ def _state_home() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _ordinary_terminal() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    """Remove what the user's terminal or a CI server sets for the output of programs."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PY_COLORS"):
+            patch.delenv(name, raising=False)
+        patch.setenv("TERM", "xterm-256color")
+        yield
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
     """An empty workspace."""

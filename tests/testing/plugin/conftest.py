@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def ordinary_output(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove the variables that change what pytest prints: on a CI server, its summary repeats each failure in full."""
-    for name in ("CI", "BUILD_NUMBER", "PYTEST_ADDOPTS", "PY_COLORS", "FORCE_COLOR"):
+    for name in ("CI", "BUILD_NUMBER", "PYTEST_ADDOPTS"):
         monkeypatch.delenv(name, raising=False)
 
 
