@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import stat
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,7 +14,6 @@ from loguru import logger
 from support.identity import JOB_ID, TOKEN
 from support.tools import Log, Probe
 from trioworker import JobOutcome, RefusedError, open_job, run_job
-from trioworker.cli.main import main
 from trioworker.observability.health_check import Health
 from trioworker.testing import DONE, Fault, SimulatedOrchestrator, call, reply
 
@@ -247,70 +243,3 @@ async def test_missing_folder_does_not_fail_the_job(
     outcome, warning = await run_with_warning(workspace, path / "deeper", log)
     assert outcome.success
     assert "No such file or directory" in warning
-
-
-def test_path_that_is_too_long_for_a_socket_is_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["health", "--health-socket", "/" + "x" * 107]) == 2
-    assert "is not a path of at most 107 bytes" in capsys.readouterr().err
-    # One byte less is valid, but there is no worker.
-    assert main(["health", "--health-socket", "/" + "x" * 106]) == 1
-
-
-def test_health_requires_a_socket(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TRIOWORKER_HEALTH_SOCKET", raising=False)
-    assert main(["health"]) == 2
-    assert "--health-socket is missing: give it, or set TRIOWORKER_HEALTH_SOCKET" in capsys.readouterr().err
-
-
-class RespondingProcess:
-    """A process that listens at the socket and sends the same response to any client."""
-
-    def __init__(self, path: Path, answer: bytes) -> None:
-        code = (
-            "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.bind(sys.argv[1])\n"
-            "s.listen()\nprint(flush=True)\n"
-            "c, _ = s.accept()\nc.sendall(sys.argv[2].encode())"
-        )
-        self._process = subprocess.Popen([sys.executable, "-c", code, path, answer], stdout=subprocess.PIPE)
-        assert self._process.stdout is not None
-        self._process.stdout.readline()
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-
-LINE = b'{"state":"working","job_id":"j","iteration":3,"idle":40.0,"tools":[],"actors":{}}'
-
-
-@pytest.mark.parametrize(("limit", "code"), [([], 0), (["--max-idle", "41"], 0), (["--max-idle", "39"], 1)])
-def test_worker_without_progress_for_longer_than_max_idle_is_unhealthy(
-    path: Path, capsys: pytest.CaptureFixture[str], limit: list[str], code: int
-) -> None:
-    with RespondingProcess(path, LINE + b"\n"):
-        assert main(["health", "--health-socket", str(path), *limit]) == code
-    captured = capsys.readouterr()
-    assert captured.out == LINE.decode() + "\n"
-    assert captured.err == ("trioworker: no progress for 40 s, over --max-idle 39\n" if code else "")
-
-
-@pytest.mark.parametrize("answer", [b"", b"hello\n", b'{"state":"dancing"}\n', b"{}" * 50_000])
-def test_response_of_something_else_is_unhealthy(path: Path, capsys: pytest.CaptureFixture[str], answer: bytes) -> None:
-    with RespondingProcess(path, answer):
-        assert main(["health", "--health-socket", str(path)]) == 1
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err == f"trioworker: the response at {path} is not from a worker of this version\n"
-
-
-def test_health_imports_neither_trio_nor_httpx(path: Path) -> None:
-    code = (
-        "import sys\nfrom trioworker.cli.main import main\ncode = main(['health', '--health-socket', sys.argv[1]])\n"
-        "print(code, *{'trio', 'httpx', 'h11', 'loguru', 'asyncio', 'ssl'} & set(sys.modules))"
-    )
-    ended = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
-    assert ended.stdout == "1\n"
-    assert ended.stderr == f"trioworker: no worker answers at {path}: {os.strerror(2)}; is one running?\n"

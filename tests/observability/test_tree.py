@@ -7,12 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-import socket
-import subprocess
-import sys
 import threading
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +16,6 @@ import pytest
 import trio
 import trio.testing
 
-from trioworker.cli.main import main
 from trioworker.observability.health_check import Health
 from trioworker.observability.health_client import request
 from trioworker.observability.health_server import serve_health
@@ -191,53 +186,3 @@ def test_a_tree_is_printed_with_branches_and_durations() -> None:
         "└─ (nested nursery)",
         "   └─ last: running",
     ]
-
-
-def respond_once(path: Path, response: bytes) -> threading.Thread:
-    """A program that listens at the path and sends this to its first client."""
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path))
-    listener.listen()
-
-    def respond() -> None:
-        with listener:
-            client, _ = listener.accept()
-            with client, suppress(BrokenPipeError, ConnectionResetError):
-                client.sendall(response)
-
-    thread = threading.Thread(target=respond)
-    thread.start()
-    return thread
-
-
-def test_control_characters_in_names_are_escaped(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    name = "\x1b]0;title\x07\nprocess 1: 0 tasks" + "x" * 1000
-    tree = TaskTree(pid=7, tasks=(TaskLine(depth=0, name=name, running=True),))
-    thread = respond_once(path, msgspec.json.encode(tree))
-    assert main(["tree", "--health-socket", str(path)]) == 0
-    thread.join()
-    first, second = capsys.readouterr().out.splitlines()
-    assert first == "process 7: 1 tasks"
-    assert second.startswith("\\x1b]0;title\\x07\\nprocess 1: 0 tasksxxx")
-    assert len(second) <= 401
-
-
-@pytest.mark.parametrize("response", [b"", b"hello\n", msgspec.json.encode(HEALTH), b"{}" * 500_000])
-def test_response_that_is_not_a_tree_is_an_error_in_one_line(
-    path: Path, capsys: pytest.CaptureFixture[str], response: bytes
-) -> None:
-    respond_once(path, response)
-    assert main(["tree", "--health-socket", str(path)]) == 1
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err == f"trioworker: the response at {path} is not from a worker of this version\n"
-
-
-def test_tree_imports_neither_trio_nor_httpx(path: Path) -> None:
-    code = (
-        "import sys\nfrom trioworker.cli.main import main\ncode = main(['tree', '--health-socket', sys.argv[1]])\n"
-        "print(code, *{'trio', 'httpx', 'h11', 'loguru', 'asyncio', 'ssl'} & set(sys.modules))"
-    )
-    ended = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
-    assert ended.stdout == "1\n"
-    assert ended.stderr == f"trioworker: no worker answers at {path}: {os.strerror(2)}; is one running?\n"
