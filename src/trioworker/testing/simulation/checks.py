@@ -17,8 +17,9 @@ from loguru import logger
 
 from trioworker.testing.simulation.invariants import violations
 from trioworker.testing.simulation.plan import Plan
-from trioworker.testing.simulation.planned_faults import ACTORS, Cancel
+from trioworker.testing.simulation.planned_faults import Cancel
 from trioworker.testing.simulation.simulate import simulate
+from trioworker.worker.lifecycle import ACTORS
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trioworker.testing.faults import Fault
-from trioworker.worker.lifecycle import EXECUTOR, POLLER, REASONER, SHIPPER
-
-ACTORS = (POLLER, REASONER, EXECUTOR, SHIPPER)
-"""The names of a job's actors."""
+from trioworker.worker.lifecycle import ACTORS
 
 
 @dataclass(frozen=True)

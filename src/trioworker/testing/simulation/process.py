@@ -18,11 +18,12 @@ from trioworker.testing.matrix.cancel_injector import CancelInjector
 from trioworker.testing.matrix.scheduling import seed_scheduling
 from trioworker.testing.matrix.watch import Watch
 from trioworker.testing.simulation.disk import DiskStorage, Killed
-from trioworker.testing.simulation.planned_faults import ACTORS, Cancel, Freeze, Signal, Supersede
+from trioworker.testing.simulation.planned_faults import Cancel, Freeze, Signal, Supersede
 from trioworker.testing.simulation.recorded_tools import recorded
 from trioworker.testing.steps import OTHER, actor_of
 from trioworker.worker.api import open_job
 from trioworker.worker.cancellation import StopRequest
+from trioworker.worker.lifecycle import ACTORS
 from trioworker.worker.state.journal import Journal, check_owner
 
 if TYPE_CHECKING:

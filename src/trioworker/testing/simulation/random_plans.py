@@ -10,7 +10,6 @@ from trioworker.testing.faults import Fault
 from trioworker.testing.simulation.notation import REQUEST_FAULTS
 from trioworker.testing.simulation.plan import Plan
 from trioworker.testing.simulation.planned_faults import (
-    ACTORS,
     Cancel,
     ClockJump,
     Freeze,
@@ -21,6 +20,7 @@ from trioworker.testing.simulation.planned_faults import (
     Supersede,
 )
 from trioworker.testing.simulation.simulate import simulate
+from trioworker.worker.lifecycle import ACTORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
