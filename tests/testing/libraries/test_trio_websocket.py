@@ -58,20 +58,18 @@ class CancelledClient(WebSocketScenario):
     )
 
 
-class ConnectedClient(WebSocketScenario):
-    """One user of a connected client: the connection can still be used, and closed."""
+class ConnectedScenario(WebSocketScenario):
+    """One user of a connected client, after whom the client uses the connection itself."""
 
     async def body(self) -> None:
         self.start()
         connected, left = trio.Event(), trio.Event()
         sockets: list[trio_websocket.WebSocketConnection] = []
 
-        async def talk() -> None:
+        async def user() -> None:
             try:
                 await connected.wait()
-                for message in self.sent:
-                    await sockets[0].send_message(message)
-                    await sockets[0].get_message()
+                await self.use(sockets[0])
             finally:
                 left.set()
 
@@ -80,14 +78,32 @@ class ConnectedClient(WebSocketScenario):
                 sockets.append(socket)
                 connected.set()
                 await left.wait()
-                await socket.send_message("last")
-                while await socket.get_message() != "last":
-                    pass
+                await self.use_afterwards(socket)
 
-        await run_beside([talk], [client], [self.serve])
+        await run_beside([user], [client], [self.serve])
+
+    async def use(self, socket: trio_websocket.WebSocketConnection) -> None:
+        raise NotImplementedError
+
+    async def use_afterwards(self, socket: trio_websocket.WebSocketConnection) -> None:
+        raise NotImplementedError
 
 
-class CancelledPing(WebSocketScenario):
+class ConnectedClient(ConnectedScenario):
+    """The connection can still be used, and closed."""
+
+    async def use(self, socket: trio_websocket.WebSocketConnection) -> None:
+        for message in self.sent:
+            await socket.send_message(message)
+            await socket.get_message()
+
+    async def use_afterwards(self, socket: trio_websocket.WebSocketConnection) -> None:
+        await socket.send_message("last")
+        while await socket.get_message() != "last":
+            pass
+
+
+class CancelledPing(ConnectedScenario):
     """A ping that is cancelled can be sent again."""
 
     defect = Defect(
@@ -95,27 +111,12 @@ class CancelledPing(WebSocketScenario):
         "_impl.py, ping: `_pings` keeps the payload of a ping that was cancelled, until a later pong",
     )
 
-    async def body(self) -> None:
-        self.start()
-        connected, left = trio.Event(), trio.Event()
-        sockets: list[trio_websocket.WebSocketConnection] = []
+    async def use(self, socket: trio_websocket.WebSocketConnection) -> None:
+        await socket.ping(b"alive")
 
-        async def ping() -> None:
-            try:
-                await connected.wait()
-                await sockets[0].ping(b"alive")
-            finally:
-                left.set()
-
-        async def client() -> None:
-            async with trio_websocket.open_websocket("server", 80, "/", use_ssl=False) as socket:
-                sockets.append(socket)
-                connected.set()
-                await left.wait()
-                await trio.sleep(10)
-                await socket.ping(b"alive")
-
-        await run_beside([ping], [client], [self.serve])
+    async def use_afterwards(self, socket: trio_websocket.WebSocketConnection) -> None:
+        await trio.sleep(10)
+        await socket.ping(b"alive")
 
 
 class ServerCloses(WebSocketScenario):
