@@ -35,7 +35,7 @@ def test_missing_module_of_the_users_own_is_not_explained(name: str | None) -> N
         ("starlette", "local", ["local", "x", "--llm", "script:turns.yaml"]),
         ("yaml", "local", ["orchestrator", "--llm", "script:turns.yaml"]),
         ("ray", "ray", ["fleet", "jobs.jsonl", "--engine", "ray"]),
-        ("lightkube", "kubernetes", ["fleet", "jobs.jsonl", "--engine", "kubernetes", "--image", "x"]),
+        ("yaml", "kubernetes", ["fleet", "jobs.jsonl", "--engine", "kubernetes", "--image", "x"]),
     ],
 )
 def test_program_without_an_extra_is_one_line(module: str, extra: str, arguments: list[str], tmp_path: Path) -> None:

@@ -41,6 +41,12 @@ class RecordingObserver:
     def ended(self, job: FleetJob, result: Result) -> None:
         self.seen.append(("ended", job.job_id))
 
+    def notify(self, text: str) -> None:
+        self.seen.append(("notify", text))
+
+    def waiting(self, job: FleetJob, reason: str | None) -> None:
+        self.seen.append(("waiting", f"{job.job_id}: {reason}"))
+
     def not_started(self, job: FleetJob, reason: str) -> None:
         self.seen.append(("not started", job.job_id))
 

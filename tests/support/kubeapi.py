@@ -9,6 +9,8 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from trioworker.fleet.kubernetes.manifests import JOB_LABEL
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -85,9 +87,9 @@ class KubeApi:
         return _status(404, "NotFound") if deleted is None else JSONResponse(deleted)
 
     async def _pods(self, request: Request) -> Response:
-        selector = dict(part.split("=") for part in request.query_params["labelSelector"].split(","))
-        name = selector["batch.kubernetes.io/job-name"]
-        pods = [self._pod(name, number, code) for number, code in enumerate(self.codes)]
+        selector = request.query_params["labelSelector"]
+        jobs = [job for job in self.of("Job") if job["metadata"]["labels"][JOB_LABEL] in selector]
+        pods = [self._pod(job, number, code) for job in jobs for number, code in enumerate(self.codes)]
         return JSONResponse({"apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": pods})
 
     async def _read_log(self, request: Request) -> Response:
@@ -103,7 +105,7 @@ class KubeApi:
         condition = {"type": "Failed", "status": "True", "reason": reason, "message": message}
         return {"failed": failed, "conditions": [condition]}
 
-    def _pod(self, job: str, number: int, code: int) -> dict[str, Any]:
+    def _pod(self, job: dict[str, Any], number: int, code: int) -> dict[str, Any]:
         terminated = {"exitCode": code, "finishedAt": f"2026-01-01T00:00:{10 + number}Z"}
         status = {
             "name": "worker",
@@ -116,7 +118,7 @@ class KubeApi:
         return {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": f"{job}-{number}"},
+            "metadata": {"name": f"{job['metadata']['name']}-{number}", "labels": job["metadata"]["labels"]},
             "spec": {"nodeName": f"node-{number}", "containers": [{"name": "worker"}]},
             "status": {"containerStatuses": [status]},
         }

@@ -31,7 +31,6 @@ class ScriptedEngine:
     """
 
     name = "scripted"
-    retries = False
 
     def __init__(self, *ends: Attempt) -> None:
         self.ends = ends

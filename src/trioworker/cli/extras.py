@@ -8,7 +8,6 @@ EXTRAS = {
     "local": ("starlette", "hypercorn", "rich", "markdown_it", "yaml"),
     "otel": ("opentelemetry",),
     "ray": ("ray",),
-    "kubernetes": ("lightkube",),
 }
 """The modules that each extra installs."""
 

@@ -171,6 +171,8 @@ FLEET = (
     Option(
         "address", "ADDRESS", str, "", "ray: address of the cluster", default_help="RAY_ADDRESS, or a local cluster"
     ),
-    Option("namespace", "NAME", str, "default", "kubernetes: namespace of the Jobs"),
+    Option("kubeconfig", "FILE", path, "", "kubernetes: how to log in", default_help="as kubectl"),
+    Option("context", "NAME", str, "", "kubernetes: context of the kubeconfig", default_help="its current one"),
+    Option("namespace", "NAME", str, "", "kubernetes: namespace of the Jobs", default_help="the context's"),
     Option("image", "IMAGE", str, "", "kubernetes: image of the worker"),
 )

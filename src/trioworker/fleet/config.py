@@ -24,7 +24,9 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
     cpu: float
     memory: str
     address: str | None
-    namespace: str
+    kubeconfig: Path | None
+    context: str | None
+    namespace: str | None
     image: str | None
     admin_token: str | None
     """The secret of the orchestrator at `orchestrator_url`, for asking how jobs of lost workers ended."""

@@ -42,6 +42,14 @@ class Observer(Protocol):
         """The job has its final result."""
         ...
 
+    def notify(self, text: str) -> None:
+        """Something that concerns more than one job, such as an outage."""
+        ...
+
+    def waiting(self, job: FleetJob, reason: str | None) -> None:
+        """The job's worker can't start for a reason that may pass; None: it has started."""
+        ...
+
     def not_started(self, job: FleetJob, reason: str) -> None:
         """The job could not be started; a rerun tries it again."""
         ...
@@ -77,6 +85,11 @@ class Display:
         if not result.success and result.message:
             text += f": {_reason(result.message)}"
         self._count(text)
+
+    def waiting(self, job: FleetJob, reason: str | None) -> None:
+        """See `Observer`."""
+        if reason is not None:
+            self.notify(f"{_name(job)} is waiting: {_reason(reason)}")
 
     def not_started(self, job: FleetJob, reason: str) -> None:
         """See `Observer`."""

@@ -21,7 +21,8 @@ REPORTED = (SUCCEEDED, FAILED, STOPPED)
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """How one worker ended. Without an `exit_code` it was lost: it was killed, its node died, or it never started.
 
-    `count` is the number of workers that the engine itself started. The tokens are those of the whole job.
+    `count` is the number of workers that the engine itself started, and `is_last` whether it has used up the attempts.
+    The tokens are those of the whole job.
     """
 
     exit_code: int | None
@@ -30,6 +31,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None = None
     node: str | None = None
     count: int = 1
+    is_last: bool = False
     input_tokens: int | None = None
     output_tokens: int | None = None
 
@@ -39,10 +41,9 @@ class NotStartedError(Exception):
 
 
 class Engine(Protocol):
-    """Starts workers. With `retries`, it restarts lost workers itself, and the scheduler doesn't."""
+    """Starts workers."""
 
     name: str
-    retries: bool
 
     async def run(self, job: FleetJob, stopping: trio.Event) -> Attempt:
         """Run a worker for `job` to its end.
@@ -52,6 +53,7 @@ class Engine(Protocol):
 
         Raises:
             NotStartedError: no worker can be started for the job.
+            ConfigError: no worker can be started for any job.
         """
         ...
 

@@ -36,7 +36,6 @@ class ProcessEngine:
     """Starts worker processes. With `logs`, a folder, each job has a log file there, which its attempts append to."""
 
     name = "process"
-    retries = False
 
     def __init__(self, logs: Path | None, death_signal: signal.Signals) -> None:
         self._logs = logs

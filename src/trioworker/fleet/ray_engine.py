@@ -29,7 +29,6 @@ class RayEngine:
     """Starts tasks that reserve `cpu` processors each."""
 
     name = "ray"
-    retries = False
 
     def __init__(self, ray: Any, cpu: float) -> None:
         from trioworker.fleet import ray_task

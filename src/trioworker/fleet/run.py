@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from trioworker.fleet.config import FleetConfig
+    from trioworker.fleet.display import Observer
     from trioworker.fleet.engine import Engine
     from trioworker.fleet.jobs import FleetJob
 
@@ -66,14 +68,19 @@ def _run_jobs(config: FleetConfig) -> int:
 async def _run(config: FleetConfig, jobs: Sequence[FleetJob], results: Results) -> int:
     timeout = httpx.Timeout(10.0)
     admin = None if config.admin_token is None else (config.orchestrator_url, config.admin_token)
-    async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client, _engine(config, len(jobs)) as engine:
-        job_status = HttpJobStatusClient(client, admin)
+    async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client:
         return await run_session(
-            jobs, engine, job_status, results, Stop(), parallel=config.parallel, attempts=config.attempts
+            jobs,
+            partial(_engine, config, len(jobs)),
+            HttpJobStatusClient(client, admin),
+            results,
+            Stop(),
+            parallel=config.parallel,
+            attempts=config.attempts,
         )
 
 
-def _engine(config: FleetConfig, jobs: int) -> AbstractAsyncContextManager[Engine]:
+def _engine(config: FleetConfig, jobs: int, observer: Observer) -> AbstractAsyncContextManager[Engine]:
     match config.engine:
         case "process":
             from trioworker.fleet.process_engine import open_process_engine
@@ -84,19 +91,24 @@ def _engine(config: FleetConfig, jobs: int) -> AbstractAsyncContextManager[Engin
 
             return open_ray_engine(config.address, config.cpu)
         case "kubernetes":
-            from trioworker.fleet.kubernetes_engine import open_kubernetes_engine
-            from trioworker.fleet.manifests import PodSettings
+            from trioworker.fleet.kubernetes.engine import open_kubernetes_engine
+            from trioworker.fleet.kubernetes.manifests import PodSettings
 
             if config.image is None:
                 raise ConfigError("--image is missing: name the worker's image for --engine kubernetes")
             settings = PodSettings(
                 image=config.image,
-                namespace=config.namespace,
                 cpu=config.cpu,
                 memory=config.memory,
                 attempts=config.attempts,
             )
-            return open_kubernetes_engine(settings)
+            return open_kubernetes_engine(
+                settings,
+                kubeconfig=config.kubeconfig,
+                context=config.context,
+                namespace=config.namespace,
+                observer=observer,
+            )
 
 
 def _check_workspaces(path: Path, jobs: Sequence[FleetJob]) -> None:

@@ -65,7 +65,7 @@ class Scheduler:
         """Run the jobs that have no result yet.
 
         Raises:
-            ConfigError: the results can't be written.
+            ConfigError: the results can't be written, or the engine can't start workers.
         """
         try:
             await self._run_all(jobs)
@@ -147,7 +147,7 @@ class Scheduler:
                 return msgspec.structs.replace(attempt, exit_code=None, status="reported", message=message), count
             if self._stop.draining.is_set():
                 return None, count
-            if self._engine.retries or count >= self._attempts:
+            if attempt.is_last or count >= self._attempts:
                 return _exhausted(attempt), count
             self._observer.retried(job, count, attempt.message or "the worker was lost")
             await self._wait_before_retry(count)

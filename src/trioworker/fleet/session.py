@@ -18,8 +18,10 @@ from trioworker.supervision.nurseries import unwrap_single_exception
 from trioworker.supervision.stop_signals import open_stop_receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
+    from trioworker.fleet.display import Observer
     from trioworker.fleet.engine import Engine
     from trioworker.fleet.job_status import JobStatusClient
     from trioworker.fleet.jobs import FleetJob
@@ -33,7 +35,7 @@ TABLE_COLUMNS = 120
 
 async def run_session(
     jobs: Sequence[FleetJob],
-    engine: Engine,
+    open_engine: Callable[[Observer], AbstractAsyncContextManager[Engine]],
     job_status: JobStatusClient,
     results: Results,
     stop: Stop,
@@ -44,16 +46,12 @@ async def run_session(
 ) -> int:
     """Run the jobs that have no result, and return the exit code: 0 all succeeded, 1 some didn't, 4 stopped.
 
-    See `Scheduler` for the arguments.
+    `open_engine` gets what shows the jobs. See `Scheduler` for the other arguments.
     """
     columns = terminal_columns()
     earlier = [results.done[job.job_id] for job in jobs if job.job_id in results.done]
     progress = Progress(jobs, earlier, parallel, stop)
     display = Display(progress, columns=columns)
-    scheduler = Scheduler(
-        engine, job_status, results, display, stop, parallel=parallel, attempts=attempts, finish=finish
-    )
-    print_notice(_introduction(jobs, len(earlier), parallel))
     # Open until all workers have ended: otherwise a further signal would kill the fleet before them.
     with open_stop_receiver() as signals, unwrap_single_exception():
         async with trio.open_nursery() as nursery:
@@ -61,7 +59,12 @@ async def run_session(
             nursery.start_soon(
                 stop_on_signals, signals, stop, lambda: progress.running, display.notify, nursery.cancel_scope.cancel
             )
-            await scheduler.run(jobs)
+            async with open_engine(display) as engine:
+                print_notice(_introduction(jobs, len(earlier), parallel))
+                scheduler = Scheduler(
+                    engine, job_status, results, display, stop, parallel=parallel, attempts=attempts, finish=finish
+                )
+                await scheduler.run(jobs)
             nursery.cancel_scope.cancel()
     for line in table(jobs, results.done, progress.not_started, columns or TABLE_COLUMNS):
         sys.stderr.write(f"{line}\n")

@@ -43,8 +43,6 @@ T = TypeVar("T")
 class TaskEngine:
     """An `Engine`, and the `JobStatusClient` of its jobs: it has their database."""
 
-    retries = False
-
     def __init__(
         self,
         engine: Engine,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING
 
 import trio
@@ -96,7 +96,7 @@ async def _run_tasks(config: FleetConfig, tasks: Sequence[Task], backend: Backen
                     engine = TaskEngine(processes, store, by_id, stop, url=url, state_dir=config.state_dir, root=root)
                     code = await run_session(
                         list(jobs.values()),
-                        engine,
+                        lambda _: nullcontext(engine),
                         engine,
                         results,
                         stop,

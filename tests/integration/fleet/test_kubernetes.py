@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from support.fleets import OrchestratorForFleet
     from support.program import Program
 
-pytest.importorskip("lightkube", reason="the client is not installed: pip install 'trioworker[kubernetes]'")
 
 pytestmark = pytest.mark.integration
 

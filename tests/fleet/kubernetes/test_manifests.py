@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from trioworker.fleet.jobs import FleetJob
-from trioworker.fleet.manifests import PodSettings, job_manifest, secret_manifest
+from trioworker.fleet.kubernetes.manifests import PodSettings, job_manifest, secret_manifest
 
 JOB = FleetJob(
     job_id="123e4567-e89b-12d3-a456-426614174000",
@@ -17,11 +17,11 @@ JOB = FleetJob(
     workspace=None,
     worker_options=("--timeout=600",),
 )
-SETTINGS = PodSettings(image="registry.test/trioworker:1", namespace="jobs", cpu=0.5, memory="2Gi", attempts=4)
+SETTINGS = PodSettings(image="registry.test/trioworker:1", cpu=0.5, memory="2Gi", attempts=4)
 
 
 @pytest.mark.parametrize("version", ["1.31", "1.34", "1.36"])
-@pytest.mark.parametrize("manifest", [job_manifest(JOB, SETTINGS), secret_manifest(JOB, "jobs", "uid-1")])
+@pytest.mark.parametrize("manifest", [job_manifest(JOB, SETTINGS), secret_manifest(JOB, "uid-1")])
 def test_manifest_is_valid_by_the_published_schema(manifest: dict[str, Any], version: str) -> None:
     validate: Any = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate")
     validate.validate(manifest, version, strict=True)
@@ -53,7 +53,7 @@ def test_pod_is_restricted() -> None:
 
 
 def test_token_is_only_in_the_secret_which_the_job_owns() -> None:
-    manifest, secret = job_manifest(JOB, SETTINGS), secret_manifest(JOB, "jobs", "uid-1")
+    manifest, secret = job_manifest(JOB, SETTINGS), secret_manifest(JOB, "uid-1")
     assert "s3cret" not in json.dumps(manifest)
     assert secret["stringData"] == {"token": "s3cret"}
     (owner,) = secret["metadata"]["ownerReferences"]

@@ -26,7 +26,6 @@ class PodSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings that all pods of a fleet share. `cpu` is in cores, `memory` a quantity of Kubernetes."""
 
     image: str
-    namespace: str
     cpu: float
     memory: str
     attempts: int
@@ -37,13 +36,13 @@ def object_name(job: FleetJob) -> str:
     return f"trioworker-{job.job_id}"
 
 
-def secret_manifest(job: FleetJob, namespace: str, owner_uid: str) -> dict[str, Any]:
+def secret_manifest(job: FleetJob, owner_uid: str) -> dict[str, Any]:
     """Return the Secret with the token; it is deleted with its owner, the Job with the uid `owner_uid`."""
     owner = {"apiVersion": "batch/v1", "kind": "Job", "name": object_name(job), "uid": owner_uid}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {**_metadata(job, namespace), "ownerReferences": [owner]},
+        "metadata": {"name": object_name(job), "labels": _labels(job), "ownerReferences": [owner]},
         "type": "Opaque",
         "stringData": {"token": job.token},
     }
@@ -54,7 +53,7 @@ def job_manifest(job: FleetJob, settings: PodSettings) -> dict[str, Any]:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": _metadata(job, settings.namespace),
+        "metadata": {"name": object_name(job), "labels": _labels(job)},
         "spec": {
             "backoffLimit": settings.attempts - 1,
             "ttlSecondsAfterFinished": TTL_SECONDS,
@@ -114,10 +113,6 @@ def _container(job: FleetJob, settings: PodSettings) -> dict[str, Any]:
         },
         "volumeMounts": [{"name": name, "mountPath": path} for name, path in mounts],
     }
-
-
-def _metadata(job: FleetJob, namespace: str) -> dict[str, Any]:
-    return {"name": object_name(job), "namespace": namespace, "labels": _labels(job)}
 
 
 def _labels(job: FleetJob) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Runs workers as Jobs of a Kubernetes cluster (extra: `kubernetes`)."""

@@ -1,0 +1,180 @@
+"""The fields of the API's objects that the fleet reads. All others are skipped."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+import msgspec
+
+from trioworker.fleet.kubernetes.manifests import JOB_LABEL, LABEL
+
+ENDED = ("Complete", "Failed")
+"""Types of the conditions of a Job whose pods have all ended."""
+
+
+class _Object(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    pass
+
+
+class Owner(_Object, frozen=True):
+    """The object with which another one is deleted."""
+
+    uid: str
+
+
+class Metadata(_Object, frozen=True):
+    """What identifies an object. With a `deletion_timestamp`, its deletion is under way."""
+
+    name: str
+    uid: str = ""
+    labels: dict[str, str] = {}
+    owner_references: tuple[Owner, ...] = ()
+    deletion_timestamp: str | None = None
+
+
+class Condition(_Object, frozen=True):
+    """One fact about an object, such as that it has ended, or that it can't be scheduled."""
+
+    type: str
+    status: str
+    reason: str | None = None
+    message: str | None = None
+
+
+class JobStatus(_Object, frozen=True):
+    """What the Job controller has seen of the pods."""
+
+    failed: int = 0
+    succeeded: int = 0
+    conditions: tuple[Condition, ...] = ()
+
+
+class Job(_Object, frozen=True):
+    """A `batch/v1` Job."""
+
+    metadata: Metadata
+    status: JobStatus = JobStatus()
+
+    @property
+    def job_id(self) -> str | None:
+        """The id of the job that it runs; None if it isn't a fleet's."""
+        labels = self.metadata.labels
+        return labels.get(JOB_LABEL) if labels.get(LABEL) == "trioworker" else None
+
+    @property
+    def end(self) -> Condition | None:
+        """The condition with which it ended, or None if it hasn't."""
+        ends = (each for each in self.status.conditions if each.type in ENDED and each.status == "True")
+        return next(ends, None)
+
+
+class Secret(_Object, frozen=True):
+    """A Secret; `data` is in Base64."""
+
+    metadata: Metadata
+    data: dict[str, str] = {}
+
+
+class Terminated(_Object, frozen=True):
+    """How a container ended. `finished_at` is in RFC 3339, so later ones sort last."""
+
+    exit_code: int
+    reason: str | None = None
+    finished_at: str = ""
+
+
+class Waiting(_Object, frozen=True):
+    """Why a container doesn't run yet."""
+
+    reason: str | None = None
+    message: str | None = None
+
+
+class ContainerState(_Object, frozen=True):
+    """At most one is set."""
+
+    waiting: Waiting | None = None
+    terminated: Terminated | None = None
+
+
+class ContainerStatus(_Object, frozen=True):
+    """The state of one container of a pod."""
+
+    name: str
+    state: ContainerState = ContainerState()
+
+
+class PodStatus(_Object, frozen=True):
+    """What the node and the scheduler have said about a pod."""
+
+    phase: str = "Pending"
+    reason: str | None = None
+    message: str | None = None
+    conditions: tuple[Condition, ...] = ()
+    init_container_statuses: tuple[ContainerStatus, ...] = ()
+    container_statuses: tuple[ContainerStatus, ...] = ()
+
+
+class PodSpec(_Object, frozen=True):
+    """Where a pod runs."""
+
+    node_name: str | None = None
+
+
+class Pod(_Object, frozen=True):
+    """A pod."""
+
+    metadata: Metadata
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+    @property
+    def job_id(self) -> str | None:
+        """The id of the job that its worker runs."""
+        return self.metadata.labels.get(JOB_LABEL)
+
+    @property
+    def worker_end(self) -> Terminated | None:
+        """How its worker ended, or None if it hasn't."""
+        statuses = self.status.container_statuses
+        return next((each.state.terminated for each in statuses if each.name == "worker"), None)
+
+
+class InvolvedObject(_Object, frozen=True):
+    """What an event is about."""
+
+    kind: str = ""
+    name: str = ""
+
+
+class Event(_Object, frozen=True):
+    """Something that happened to an object, such as `FailedCreate`."""
+
+    metadata: Metadata
+    involved_object: InvolvedObject = InvolvedObject()
+    type: str = "Normal"
+    reason: str = ""
+    message: str = ""
+
+
+class ListMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """With `continue_`, the list has further chunks."""
+
+    continue_: str = msgspec.field(name="continue", default="")
+
+
+T = TypeVar("T", Job, Pod, Event)
+
+
+class ObjectList(_Object, Generic[T], frozen=True):
+    """A chunk of a list."""
+
+    metadata: ListMetadata = ListMetadata()
+    items: tuple[T, ...] = ()
+
+
+class Status(_Object, frozen=True):
+    """What the API answers in place of an object, such as a refusal."""
+
+    message: str = ""
+    reason: str = ""
