@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import httpx
 import msgspec
 import trio
 
+from trioworker.fleet.kubernetes.log_lines import split_lines
 from trioworker.fleet.kubernetes.manifests import JOB_LABEL, LABEL
 from trioworker.fleet.kubernetes.objects import Event, Job, ObjectList, Pod, Secret, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 
+    from trioworker.fleet.kubernetes.log_lines import LogLine
+
+REQUEST_TIMEOUT = 60.0
+"""Seconds for each step of a request."""
 RETRY_DELAY = 1.0
 """Seconds between attempts of a request."""
 TRANSIENT_STATUSES = (408, 425, 429, 500, 502, 503, 504)
@@ -96,6 +102,39 @@ class KubernetesClient:
         except RequestRefusedError:
             return b""
 
+    async def events(self, kind: Literal["Job", "Pod"], name: str | None = None) -> list[Event]:
+        """Return the warnings about the Jobs or pods of the namespace, or about one of them.
+
+        Without the right to list events, there are none.
+        """
+        selector = f"type=Warning,involvedObject.kind={kind}" + (f",involvedObject.name={name}" if name else "")
+        try:
+            content = await self._send("GET", f"{self._core}/events", params={"fieldSelector": selector})
+        except RequestRefusedError:
+            return []
+        return list(msgspec.json.decode(content, type=ObjectList[Event]).items)
+
+    @asynccontextmanager
+    async def follow_log(self, pod: str, since: str = "") -> AsyncGenerator[AsyncGenerator[LogLine]]:
+        """Open the worker's log from its beginning, or after the time `since` of a line; its lines follow as written.
+
+        The lines end when the worker does, and also when the connection fails: open the log again, unless the pod has
+        ended.
+
+        Raises:
+            RequestRefusedError: the pod is gone (404), or its worker hasn't started (400).
+        """
+        params = {"container": "worker", "follow": "true", "timestamps": "true"}
+        if since:
+            params["sinceTime"] = since
+        timeout = httpx.Timeout(REQUEST_TIMEOUT, read=None)
+        async with self._http.stream("GET", f"{self._core}/pods/{pod}/log", params=params, timeout=timeout) as response:
+            if not response.is_success:
+                await response.aread()
+                raise _refusal(response)
+            async with aclosing(split_lines(_received(response), since)) as lines:
+                yield lines
+
     async def _list(self, path: str, kind: type[Item], job_ids: Collection[str]) -> list[Item]:
         ordered = sorted(job_ids)
         found: list[Item] = []
@@ -140,6 +179,13 @@ class KubernetesClient:
             if response.status_code not in TRANSIENT_STATUSES:
                 raise _refusal(response)
             await trio.sleep(RETRY_DELAY)
+
+
+async def _received(response: httpx.Response) -> AsyncGenerator[bytes]:
+    """The parts of the body, up to where the connection fails."""
+    with suppress(httpx.TransportError):
+        async for chunk in response.aiter_bytes():
+            yield chunk
 
 
 def _refusal(response: httpx.Response) -> RequestRefusedError:

@@ -145,6 +145,7 @@ class InvolvedObject(_Object, frozen=True):
 
     kind: str = ""
     name: str = ""
+    uid: str = ""
 
 
 class Event(_Object, frozen=True):
@@ -155,6 +156,13 @@ class Event(_Object, frozen=True):
     type: str = "Normal"
     reason: str = ""
     message: str = ""
+    event_time: str | None = None
+    last_timestamp: str | None = None
+
+    @property
+    def time(self) -> str:
+        """When it happened last, in RFC 3339. The scheduler sets another field than the controllers."""
+        return self.last_timestamp or self.event_time or ""
 
 
 class ListMetadata(msgspec.Struct, frozen=True, kw_only=True):
