@@ -69,9 +69,9 @@ class Program:
         assert self._process is not None
         self._process.send_signal(number)
 
-    async def ended(self) -> Ended:
-        """Wait for the end."""
-        with trio.fail_after(WAIT_TIMEOUT):
+    async def ended(self, timeout: float = WAIT_TIMEOUT) -> Ended:  # noqa: ASYNC109 - a limit for a hanging program
+        """Wait for the end, for at most `timeout` seconds."""
+        with trio.fail_after(timeout):
             await self._done.wait()
         assert self._result is not None
         out, err = self._result.stdout.decode(), self._result.stderr.decode()
