@@ -1,10 +1,19 @@
-"""A fake Kubernetes API server over real HTTP, with responses as the API reference documents them."""
+"""A fake Kubernetes API that tests script: one namespace, its objects, and pods that end as a test says.
+
+It serves as an ASGI application: in-process by `httpx.ASGITransport`, also under virtual time, or over real HTTP.
+"""
 
 from __future__ import annotations
 
 import json
+import re
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import httpx
+import msgspec
+import trio
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -12,118 +21,294 @@ from starlette.routing import Route
 from trioworker.fleet.kubernetes.manifests import JOB_LABEL
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from starlette.requests import Request
 
+NAMESPACE = "jobs"
+KINDS = {"jobs": "Job", "secrets": "Secret", "pods": "Pod", "events": "Event"}
+START = datetime(2026, 1, 1, tzinfo=UTC)
 
-class KubeApi:
-    """Stores Jobs and Secrets. A Job has ended when it is first listed; `codes` are the exit codes of its pods.
+Object = dict[str, Any]
 
-    Without codes, it runs until it is deleted. The first `failing` requests are answered 503.
+
+class PodScript(msgspec.Struct, frozen=True, kw_only=True):
+    """How a pod ends: after `seconds` with `code` and `log`; `code` None: it runs until it is deleted.
+
+    `reason` and `message` are those of the container's end, `status` further fields of the pod's status. A pod whose
+    `node` is None never starts.
     """
 
-    def __init__(self, codes: tuple[int, ...], log: str = "", failing: int = 0) -> None:
-        self.objects: dict[tuple[str, str], dict[str, Any]] = {}
+    code: int | None = 0
+    log: str = ""
+    seconds: float = 1.0
+    node: str | None = "node-a"
+    reason: str | None = None
+    message: str | None = None
+    status: Object = {}
+
+
+class Failure(msgspec.Struct, kw_only=True):
+    """Answers the next `times` requests that match `pattern`, such as `POST .*/secrets`, in place of the API."""
+
+    pattern: re.Pattern[str]
+    status: int
+    body: str
+    headers: dict[str, str]
+    times: float
+
+
+class KubeApi:
+    """The API. A Job's pods follow the scripts one after another; the last one repeats.
+
+    Attributes:
+        objects: the Jobs, Secrets, Pods and Events by kind and name; tests may add, change and remove some.
+        requests: all requests, as `METHOD path`.
+        scripts: those of single jobs, by the job's id; other jobs have the scripts given to the constructor.
+        deletion_seconds: how long a Job that is deleted stays, with a deletionTimestamp.
+    """
+
+    def __init__(self, *scripts: PodScript) -> None:
+        self.objects: dict[tuple[str, str], Object] = {}
         self.requests: list[str] = []
-        self.codes = codes
-        self._log = log
-        self._failing = failing
+        self.scripts: dict[str, tuple[PodScript, ...]] = {}
+        self.deletion_seconds = 0.0
+        self._default: tuple[PodScript, ...] = scripts or (PodScript(log=outcome()),)
+        self._logs: dict[str, str] = {}
+        self._gone_at: dict[str, float] = {}
+        self._failures: list[Failure] = []
+        self._count = 0
+        self._began: float | None = None
+
+    def client(self) -> httpx.AsyncClient:
+        """A client in this process."""
+        transport = httpx.ASGITransport(self.app(), raise_app_exceptions=True)
+        return httpx.AsyncClient(transport=transport, base_url="http://kubernetes.test")
 
     def app(self) -> Starlette:
-        batch, core = "/apis/batch/v1/namespaces/jobs/jobs", "/api/v1/namespaces/jobs"
-        return Starlette(
-            routes=[
-                Route(batch, self._create, methods=["POST"]),
-                Route(batch, self._jobs, methods=["GET"]),
-                Route(batch + "/{name}", self._job, methods=["GET"]),
-                Route(batch + "/{name}", self._delete, methods=["DELETE"]),
-                Route(core + "/secrets", self._create, methods=["POST"]),
-                Route(core + "/pods", self._pods, methods=["GET"]),
-                Route(core + "/pods/{name}/log", self._read_log, methods=["GET"]),
-            ]
-        )
+        """The API as an application."""
+        routes = [
+            Route(
+                f"{prefix}/namespaces/{NAMESPACE}/{{kind:str}}{{name:path}}",
+                self._answer,
+                methods=["GET", "POST", "DELETE"],
+            )
+            for prefix in ("/apis/batch/v1", "/api/v1")
+        ]
+        return Starlette(routes=routes)
 
     def kubeconfig(self, path: Path, url: str) -> None:
+        """Write a kubeconfig for the API at this URL."""
         config = {
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "c",
             "clusters": [{"name": "c", "cluster": {"server": url}}],
             "users": [{"name": "u", "user": {"token": "kube-token"}}],
-            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": "jobs"}}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": NAMESPACE}}],
         }
         path.write_text(json.dumps(config))
 
-    def of(self, kind: str) -> list[dict[str, Any]]:
+    def of(self, kind: str) -> list[Object]:
+        """Return the objects of a kind as they are now."""
+        self._advance()
         return [item for (each, _), item in self.objects.items() if each == kind]
 
-    async def _create(self, request: Request) -> Response:
-        self.requests.append(f"{request.method} {request.url.path}")
-        if self._failing:
-            self._failing -= 1
-            return _status(503, "ServiceUnavailable")
-        item = await request.json()
-        key = (item["kind"], item["metadata"]["name"])
-        if key in self.objects:
+    def fail(
+        self,
+        status: int,
+        body: str = "",
+        *,
+        pattern: str = "",
+        headers: Mapping[str, str] | None = None,
+        times: float = 1,
+    ) -> None:
+        """Answer the next requests that match with this status; `times` may be infinite. See `recover`.
+
+        Without a body, the answer is the API's own `Status`.
+        """
+        self._failures.append(
+            Failure(pattern=re.compile(pattern), status=status, body=body, headers=dict(headers or {}), times=times)
+        )
+
+    def recover(self) -> None:
+        """Answer all requests again."""
+        self._failures.clear()
+
+    def add(self, item: Object) -> Object:
+        """Store an object as the API does: with a uid, a resourceVersion and its time."""
+        self._count += 1
+        meta: Object = {"uid": f"uid-{self._count}", "resourceVersion": str(self._count), "namespace": NAMESPACE}
+        item["metadata"] = {**meta, "creationTimestamp": self._time(), **item["metadata"]}
+        self.objects[item["kind"], item["metadata"]["name"]] = item
+        return item
+
+    def delete(self, kind: str, name: str) -> None:
+        """Delete an object with those that it owns; a Job goes when its deletion is over."""
+        item = self.objects[kind, name]
+        if kind != "Job" or not self.deletion_seconds:
+            self._remove(kind, name)
+        elif name not in self._gone_at:
+            item["metadata"]["deletionTimestamp"] = self._time()
+            self._gone_at[name] = trio.current_time() + self.deletion_seconds
+
+    async def _answer(self, request: Request) -> Response:
+        kind, path = KINDS.get(request.path_params["kind"], ""), request.path_params["name"].strip("/")
+        line = f"{request.method} {request.url.path}"
+        self.requests.append(line)
+        self._advance()
+        await trio.lowlevel.checkpoint()
+        for failure in self._failures:
+            if failure.times > 0 and failure.pattern.match(line):
+                failure.times -= 1
+                if not failure.body:
+                    return _status(failure.status, "Scripted", headers=failure.headers)
+                return PlainTextResponse(failure.body, failure.status, failure.headers)
+        name, _, sub = path.partition("/")
+        if request.method == "POST":
+            return self._create(await request.json())
+        if not name:
+            return self._list(kind, request.query_params.get("labelSelector", ""))
+        if (kind, name) not in self.objects:
+            return _status(404, "NotFound")
+        if sub == "log":
+            lines = self._logs.get(name, "").splitlines(keepends=True)
+            return PlainTextResponse("".join(lines[-int(request.query_params.get("tailLines", "1000000")) :]))
+        if request.method == "GET":
+            return JSONResponse(self.objects[kind, name])
+        return self._delete(kind, name, await request.body())
+
+    def _create(self, item: Object) -> Response:
+        if (item["kind"], item["metadata"]["name"]) in self.objects:
             return _status(409, "AlreadyExists")
-        item["metadata"]["uid"] = f"uid-{len(self.objects)}"
-        self.objects[key] = item
-        return JSONResponse(item, 201)
+        if item["kind"] == "Secret":
+            # As over the wire: the API encodes it.
+            item["data"] = {name: _base64(value) for name, value in item.pop("stringData", {}).items()}
+        return JSONResponse(self.add(item), 201)
 
-    async def _jobs(self, request: Request) -> Response:
-        items = [{**job, "status": self._job_status()} for job in self.of("Job")]
-        return JSONResponse({"apiVersion": "batch/v1", "kind": "JobList", "metadata": {}, "items": items})
+    def _list(self, kind: str, selector: str) -> Response:
+        items = [item for item in self.of(kind) if _is_selected(item["metadata"].get("labels", {}), selector)]
+        return JSONResponse({"kind": f"{kind}List", "metadata": {"resourceVersion": str(self._count)}, "items": items})
 
-    async def _job(self, request: Request) -> Response:
-        job = self.objects.get(("Job", request.path_params["name"]))
-        return _status(404, "NotFound") if job is None else JSONResponse(job)
+    def _delete(self, kind: str, name: str, body: bytes) -> Response:
+        options: Object = json.loads(body) if body else {}
+        expected = options.get("preconditions", {}).get("uid")
+        if expected not in {None, self.objects[kind, name]["metadata"]["uid"]}:
+            return _status(409, "Conflict")
+        item = self.objects[kind, name]
+        self.delete(kind, name)
+        return JSONResponse(item)
 
-    async def _delete(self, request: Request) -> Response:
-        self.requests.append(f"{request.method} {request.url.path}")
-        name = request.path_params["name"]
-        self.objects.pop(("Secret", name), None)
-        deleted = self.objects.pop(("Job", name), None)
-        return _status(404, "NotFound") if deleted is None else JSONResponse(deleted)
+    def _remove(self, kind: str, name: str) -> None:
+        removed = self.objects.pop((kind, name))
+        self._gone_at.pop(name, None)
+        for key, item in list(self.objects.items()):
+            if any(owner["uid"] == removed["metadata"]["uid"] for owner in item["metadata"].get("ownerReferences", [])):
+                self.objects.pop(key, None)
 
-    async def _pods(self, request: Request) -> Response:
-        selector = request.query_params["labelSelector"]
-        jobs = [job for job in self.of("Job") if job["metadata"]["labels"][JOB_LABEL] in selector]
-        pods = [self._pod(job, number, code) for job in jobs for number, code in enumerate(self.codes)]
-        return JSONResponse({"apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": pods})
+    def _advance(self) -> None:
+        """Do what the controllers and nodes have done by now."""
+        now = trio.current_time()
+        for name, at in list(self._gone_at.items()):
+            if now >= at:
+                self._remove("Job", name)
+        for (kind, _), item in list(self.objects.items()):
+            if kind == "Job" and "template" in item.get("spec", {}):
+                self._run_pods(item, now)
 
-    async def _read_log(self, request: Request) -> Response:
-        return PlainTextResponse(self._log)
+    def _run_pods(self, job: Object, now: float) -> None:
+        """Start and end the pods of a Job, by its rules: exit codes that end it, and the number of failures."""
+        status: Object = job.setdefault("status", {})
+        name, labels = job["metadata"]["name"], job["spec"]["template"]["metadata"]["labels"]
+        scripts = self.scripts.get(labels[JOB_LABEL], self._default)
+        while not status.get("conditions"):
+            number: int = status.get("failed", 0)
+            script = scripts[min(number, len(scripts) - 1)]
+            pod = self.objects.get(("Pod", f"{name}-{number}")) or self._create_pod(job, number, script)
+            if script.node is None or not self._has_started(pod, job, script):
+                break
+            ends_at = pod["startedAt"] + script.seconds
+            if script.code is None or now < ends_at:
+                break
+            end: Object = {"exitCode": script.code, "finishedAt": self._time(ends_at)}
+            end |= {key: value for key in ("reason", "message") if (value := getattr(script, key)) is not None}
+            pod["status"]["phase"] = "Failed" if script.code else "Succeeded"
+            pod["status"]["containerStatuses"][0]["state"] = {"terminated": end}
+            _count_end(job, script.code)
+            if not status.get("conditions"):
+                self._create_pod(job, number + 1, scripts[min(number + 1, len(scripts) - 1)], at=ends_at)
+        status["active"] = 0 if status.get("conditions") else 1
 
-    def _job_status(self) -> dict[str, Any]:
-        if not self.codes:
-            return {"active": 1}
-        failed = sum(code != 0 for code in self.codes)
-        if self.codes[-1] == 0:
-            return {"succeeded": 1, "failed": failed, "conditions": [{"type": "Complete", "status": "True"}]}
-        reason, message = "PodFailurePolicy", "Container worker failed with an exit code of the rules"
-        condition = {"type": "Failed", "status": "True", "reason": reason, "message": message}
-        return {"failed": failed, "conditions": [condition]}
-
-    def _pod(self, job: dict[str, Any], number: int, code: int) -> dict[str, Any]:
-        terminated = {"exitCode": code, "finishedAt": f"2026-01-01T00:00:{10 + number}Z"}
-        status = {
-            "name": "worker",
-            "image": "i",
-            "imageID": "i",
-            "ready": False,
-            "restartCount": 0,
-            "state": {"terminated": terminated},
+    def _create_pod(self, job: Object, number: int, script: PodScript, at: float | None = None) -> Object:
+        name, uid = job["metadata"]["name"], job["metadata"]["uid"]
+        self._logs[f"{name}-{number}"] = script.log
+        waiting = {"name": "worker", "state": {"waiting": {"reason": "ContainerCreating"}}}
+        meta = {
+            "name": f"{name}-{number}",
+            "labels": {**job["spec"]["template"]["metadata"]["labels"], "batch.kubernetes.io/controller-uid": uid},
+            "ownerReferences": [{"kind": "Job", "name": name, "uid": uid, "controller": True}],
         }
-        return {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": f"{job['metadata']['name']}-{number}", "labels": job["metadata"]["labels"]},
-            "spec": {"nodeName": f"node-{number}", "containers": [{"name": "worker"}]},
-            "status": {"containerStatuses": [status]},
-        }
+        status = {"phase": "Pending", "containerStatuses": [waiting], **script.status}
+        spec = {} if script.node is None else {"nodeName": script.node}
+        return self.add({"kind": "Pod", "metadata": meta, "spec": spec, "status": status, "mayStartAt": at})
+
+    def _has_started(self, pod: Object, job: Object, script: PodScript) -> bool:
+        """Start the container, unless its Secret is missing."""
+        if "startedAt" in pod:
+            return True
+        state = pod["status"]["containerStatuses"][0]["state"]
+        if ("Secret", job["metadata"]["name"]) not in self.objects:
+            state["waiting"] = {"reason": "CreateContainerConfigError", "message": "its secret was not found"}
+            return False
+        pod["startedAt"] = trio.current_time() if pod["mayStartAt"] is None else pod["mayStartAt"]
+        pod["status"]["phase"] = "Running"
+        pod["status"]["containerStatuses"][0]["state"] = {"running": {"startedAt": self._time(pod["startedAt"])}}
+        return True
+
+    def _time(self, at: float | None = None) -> str:
+        if self._began is None:
+            self._began = trio.current_time()
+        seconds = (trio.current_time() if at is None else at) - self._began
+        return f"{START + timedelta(seconds=int(seconds)):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _status(code: int, reason: str) -> JSONResponse:
+def outcome(status: str = "completed", message: str = "done") -> str:
+    """The line with which a worker ends that has reported."""
+    line = {"status": status, "success": status == "completed", "message": message, "iterations": 1, "reported": True}
+    return json.dumps({**line, "metrics": {}}) + "\n"
+
+
+def _count_end(job: Object, code: int) -> None:
+    status, spec = job["status"], job["spec"]
+    if code == 0:
+        status["succeeded"] = 1
+        status["conditions"] = [{"type": "Complete", "status": "True"}]
+        return
+    status["failed"] = status.get("failed", 0) + 1
+    reason = message = ""
+    for rule in spec.get("podFailurePolicy", {}).get("rules", []):
+        if rule["action"] == "FailJob" and code in rule.get("onExitCodes", {}).get("values", []):
+            reason, message = "PodFailurePolicy", f"Container worker failed with exit code {code}, which ends the Job"
+    if not reason and status["failed"] > spec.get("backoffLimit", 6):
+        reason, message = "BackoffLimitExceeded", "Job has reached the specified backoff limit"
+    if reason:
+        status["conditions"] = [{"type": "Failed", "status": "True", "reason": reason, "message": message}]
+
+
+def _is_selected(labels: Mapping[str, str], selector: str) -> bool:
+    """Whether a selector such as `a=b,c in (d,e)` selects an object with these labels."""
+    for key, operator, value in re.findall(r"([^\s,=()]+)\s*(=|in)\s*(\([^)]*\)|[^,]+)", selector):
+        allowed = value.strip("()").split(",") if operator == "in" else [value]
+        if labels.get(key) not in {each.strip() for each in allowed}:
+            return False
+    return True
+
+
+def _base64(text: str) -> str:
+    return b64encode(text.encode()).decode()
+
+
+def _status(code: int, reason: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     body = {"apiVersion": "v1", "kind": "Status", "status": "Failure", "message": reason, "reason": reason}
-    return JSONResponse({**body, "code": code}, code)
+    return JSONResponse({**body, "code": code}, code, headers)
