@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trioworker.fleet.engine import Attempt
+from trioworker.protocol.exit_codes import STOPPED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -28,9 +29,11 @@ class ScriptedEngine:
         started: the ids of the jobs, one for each attempt.
         given: the jobs as the engine got them.
         on_start: awaited with each job when its worker starts.
+        left: what `left_behind` returns.
     """
 
     name = "scripted"
+    stop_timeout = 40.0
 
     def __init__(self, *ends: Attempt) -> None:
         self.ends = ends
@@ -38,10 +41,15 @@ class ScriptedEngine:
         self.given: list[FleetJob] = []
         self.running = 0
         self.max_running = 0
+        self.left: str | None = None
         self.on_start: Callable[[FleetJob], Awaitable[None]] | None = None
 
+    def left_behind(self) -> str | None:
+        """See `Engine`."""
+        return self.left
+
     async def run(self, job: FleetJob, stopping: trio.Event) -> Attempt:
-        """See `Engine`. A stopped worker ends with exit code 4."""
+        """See `Engine`. A stopped worker ends with exit code 4, unless the script says so itself."""
         self.started.append(job.job_id)
         self.given.append(job)
         self.running += 1
@@ -51,6 +59,5 @@ class ScriptedEngine:
         with trio.move_on_after(1) as scope:
             await stopping.wait()
         self.running -= 1
-        if not scope.cancelled_caught:
-            return ended(4)
-        return self.ends[min(self.started.count(job.job_id), len(self.ends)) - 1]
+        end = self.ends[min(self.started.count(job.job_id), len(self.ends)) - 1]
+        return end if scope.cancelled_caught or end.exit_code == STOPPED else ended(STOPPED)

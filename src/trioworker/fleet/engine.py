@@ -44,6 +44,8 @@ class Engine(Protocol):
     """Starts workers."""
 
     name: str
+    stop_timeout: float
+    """Seconds from the cancelling of a fleet to its end: workers that are still running then are left behind."""
 
     async def run(self, job: FleetJob, stopping: trio.Event) -> Attempt:
         """Run a worker for `job` to its end.
@@ -55,6 +57,10 @@ class Engine(Protocol):
             NotStartedError: no worker can be started for the job.
             ConfigError: no worker can be started for any job.
         """
+        ...
+
+    def left_behind(self) -> str | None:
+        """What may still run if the fleet ends now, where, and how to continue or remove it; None: nothing."""
         ...
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 MAX_OUTPUT_BYTES = 6 * MAX_KEPT_OUTPUT_BYTES + 64 * 1024
 """Bytes read from the end of a worker's output. The last line is the report, up to six times as long in JSON."""
+RESULT_TIMEOUT = 30.0
+"""Seconds for what follows a worker's end, such as asking the orchestrator for the outcome."""
 FILES = 64
 FILES_PER_WORKER = 8
 """Output, log, lock, process and, for a task, about four connections to our orchestrator."""
@@ -36,6 +38,7 @@ class ProcessEngine:
     """Starts worker processes. With `logs`, a folder, each job has a log file there, which its attempts append to."""
 
     name = "process"
+    stop_timeout = STOP_TIMEOUT + RESULT_TIMEOUT
 
     def __init__(self, logs: Path | None, death_signal: signal.Signals) -> None:
         self._logs = logs
@@ -58,6 +61,10 @@ class ProcessEngine:
             finally:
                 kill_worker(process)
             return attempt_from_exit(process.returncode, read_tail(out), read_tail(err), self._node)
+
+    def left_behind(self) -> str | None:
+        """See `Engine`. Workers don't outlive a cancel of `run`."""
+        return None
 
     def _log(self, job: FleetJob) -> IO[bytes]:
         if self._logs is None:

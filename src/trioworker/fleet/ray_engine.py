@@ -29,6 +29,7 @@ class RayEngine:
     """Starts tasks that reserve `cpu` processors each."""
 
     name = "ray"
+    stop_timeout = TASK_STOP_TIMEOUT + 15.0
 
     def __init__(self, ray: Any, cpu: float) -> None:
         from trioworker.fleet import ray_task
@@ -58,6 +59,10 @@ class RayEngine:
         except self._ray.exceptions.RayError as error:
             # The text of the exception has many lines about files of the cluster; its type is enough.
             return Attempt(exit_code=None, message=f"the node or its process was lost: {type(error).__name__}")
+
+    def left_behind(self) -> str | None:
+        """See `Engine`. A cancel of `run` cancels the task."""
+        return None
 
     async def _stop(self, reference: Any, stopping: trio.Event, waiting: trio.CancelScope) -> None:
         await stopping.wait()

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import trio
 
+from trioworker.errors import ConfigError, WorkerError
 from trioworker.fleet.display import Display, terminal_columns
 from trioworker.fleet.progress import Progress
 from trioworker.fleet.scheduler import Scheduler
-from trioworker.fleet.stopping import stop_on_signals
+from trioworker.fleet.stopping import quit_after, stop_on_signals
 from trioworker.fleet.table import table
 from trioworker.observability.notices import print_notice
 from trioworker.protocol.exit_codes import FAILED, STOPPED, SUCCEEDED
-from trioworker.supervision.nurseries import unwrap_single_exception
+from trioworker.supervision.nurseries import first_exception
 from trioworker.supervision.stop_signals import open_stop_receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from trioworker.fleet.display import Observer
@@ -47,19 +49,25 @@ async def run_session(
     """Run the jobs that have no result, and return the exit code: 0 all succeeded, 1 some didn't, 4 stopped.
 
     `open_engine` gets what shows the jobs. See `Scheduler` for the other arguments.
+
+    Raises:
+        ConfigError: no worker can be started; the message says what may still run.
     """
     columns = terminal_columns()
     earlier = [results.done[job.job_id] for job in jobs if job.job_id in results.done]
     progress = Progress(jobs, earlier, parallel, stop)
     display = Display(progress, columns=columns)
+    opened: list[Engine] = []
     # Open until all workers have ended: otherwise a further signal would kill the fleet before them.
-    with open_stop_receiver() as signals, unwrap_single_exception():
+    with open_stop_receiver() as signals, _naming_what_is_left(opened):
         async with trio.open_nursery() as nursery:
+            quit_now = nursery.cancel_scope.cancel
             nursery.start_soon(display.run)
-            nursery.start_soon(
-                stop_on_signals, signals, stop, lambda: progress.running, display.notify, nursery.cancel_scope.cancel
-            )
+            nursery.start_soon(stop_on_signals, signals, stop, lambda: progress.running, display.notify, quit_now)
             async with open_engine(display) as engine:
+                opened.append(engine)
+                stop_timeout = engine.stop_timeout
+                nursery.start_soon(quit_after, stop_timeout, stop, display.notify, quit_now)
                 print_notice(_introduction(jobs, len(earlier), parallel))
                 scheduler = Scheduler(
                     engine, job_status, results, display, stop, parallel=parallel, attempts=attempts, finish=finish
@@ -68,7 +76,11 @@ async def run_session(
             nursery.cancel_scope.cancel()
     for line in table(jobs, results.done, progress.not_started, columns or TABLE_COLUMNS):
         sys.stderr.write(f"{line}\n")
-    return summarize(jobs, results, progress.not_started)
+    code = summarize(jobs, results, progress.not_started)
+    for engine in opened:
+        if (left := engine.left_behind()) is not None:
+            print_notice(left)
+    return code
 
 
 def summarize(jobs: Sequence[FleetJob], results: Results, not_started: Mapping[str, str]) -> int:
@@ -96,6 +108,27 @@ def is_finished(jobs: Sequence[FleetJob], results: Results) -> bool:
     if finished:
         print_notice(f"nothing is left: {_counted(jobs)} with a result in {results.path}")
     return finished
+
+
+@contextmanager
+def _naming_what_is_left(opened: Sequence[Engine]) -> Generator[None]:
+    """Raise one error for those of several jobs, with what the engine that was opened leaves behind."""
+    try:
+        yield
+    except (WorkerError, BaseExceptionGroup) as raised:
+        error = _worker_error(raised)
+        left = next((text for engine in opened if (text := engine.left_behind()) is not None), None)
+        if error is None or (error is raised and left is None):
+            raise
+        raise (error if left is None else ConfigError(f"{error}; {left}")) from raised
+
+
+def _worker_error(raised: WorkerError | BaseExceptionGroup) -> WorkerError | None:
+    """The error, or the first one of a group without any other errors; None if the group has some."""
+    if isinstance(raised, WorkerError):
+        return raised
+    failures, others = raised.split(WorkerError)
+    return first_exception(failures) if failures is not None and others is None else None
 
 
 def _introduction(jobs: Sequence[FleetJob], earlier: int, parallel: int) -> str:

@@ -1,4 +1,4 @@
-"""Stops a fleet step by step: starts no more workers, then cancels the running ones, then kills them."""
+"""Stops a fleet step by step: starts no more workers, then cancels the running ones, then quits."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import signal
 from typing import TYPE_CHECKING
 
 import trio
+
+from trioworker.observability.terminal_text import duration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -38,7 +40,7 @@ async def stop_on_signals(
     stop: Stop,
     running: Callable[[], int],
     notify: Callable[[str], None],
-    kill: Callable[[], None],
+    quit_now: Callable[[], None],
 ) -> None:
     """Go one step further at each Ctrl-C. Other signals cancel at once: a service manager doesn't wait for long.
 
@@ -47,16 +49,24 @@ async def stop_on_signals(
         stop: the state that the engine and the scheduler follow.
         running: returns how many jobs run.
         notify: shows a line.
-        kill: ends the workers at once; their jobs aren't reported, and a rerun resumes them.
+        quit_now: ends the fleet; see `Engine.left_behind` for its workers. A rerun continues their jobs.
     """
     async for number in signals:
         count = running()
         if stop.cancelling.is_set():
-            notify("killing the workers; a rerun continues their jobs")
-            kill()
+            notify(f"quitting with {count} running")
+            quit_now()
         elif stop.draining.is_set() or number != signal.SIGINT:
-            notify(f"stopping: cancelling {count} running; press Ctrl-C again to kill")
+            notify(f"stopping: cancelling {count} running; press Ctrl-C again to quit at once")
             stop.cancel()
         else:
             notify(f"stopping: starting no more, waiting for {count} running; press Ctrl-C again to cancel")
             stop.drain()
+
+
+async def quit_after(seconds: float, stop: Stop, notify: Callable[[str], None], quit_now: Callable[[], None]) -> None:
+    """Quit `seconds` after the fleet was cancelled: a cluster that doesn't answer can't stop its workers."""
+    await stop.cancelling.wait()
+    await trio.sleep(seconds)
+    notify(f"quitting: not all workers have stopped within {duration(seconds)}")
+    quit_now()

@@ -56,6 +56,7 @@ class TaskEngine:
     ) -> None:
         """`tasks` by the ids of their jobs; `url` is our orchestrator's; `root` is the folder of new workspaces."""
         self.name = engine.name
+        self.stop_timeout = engine.stop_timeout
         self._engine = engine
         self._store = store
         self._tasks = tasks
@@ -82,6 +83,10 @@ class TaskEngine:
             view = await self._call(self._store.view, job.job_id)
             lock.ended = view is not None and view.ended is not None
         return attempt if view is None else _with_tokens(attempt, view)
+
+    def left_behind(self) -> str | None:
+        """See `Engine`."""
+        return self._engine.left_behind()
 
     async def _run_locked(self, job: FleetJob, view: JobView | None, stopping: trio.Event) -> Attempt:
         """Run a worker. `view` is the job before that, None if it is new."""

@@ -1,0 +1,94 @@
+"""How a run of a fleet ends early, and what it says about the workers that it leaves behind."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from support.scripted_engine import ScriptedEngine, ended
+from trioworker.errors import ConfigError
+from trioworker.fleet.jobs import FleetJob
+from trioworker.fleet.results import Results
+from trioworker.fleet.session import run_session
+from trioworker.fleet.stopping import Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+    from trioworker.fleet.engine import Attempt
+
+JOBS = [
+    FleetJob(job_id=f"job-{n}", token="t", orchestrator_url="http://x", workspace=None, worker_options=())
+    for n in range(3)
+]
+LEFT = "2 Jobs may still run in the namespace jobs"
+
+
+class NoStatus:
+    """A `JobStatusClient` of an orchestrator that doesn't answer."""
+
+    async def fetch_outcome(self, job: FleetJob) -> Attempt | None:
+        await trio.lowlevel.checkpoint()
+        return None
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Iterator[Results]:
+    with Results(tmp_path / "results.jsonl") as results:
+        yield results
+
+
+async def session_of(engine: ScriptedEngine, results: Results, stop: Stop) -> int:
+    return await run_session(JOBS, lambda _: nullcontext(engine), NoStatus(), results, stop, parallel=3, attempts=1)
+
+
+async def hang(job: FleetJob) -> None:
+    await trio.sleep_forever()
+
+
+async def test_cancelled_fleet_ends_although_its_workers_do_not(
+    results: Results, autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine, stop = ScriptedEngine(), Stop()
+    engine.on_start, engine.left = hang, LEFT
+    started_at = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(session_of, engine, results, stop)
+        await trio.sleep(1)
+        stop.cancel()
+    assert trio.current_time() - started_at == pytest.approx(1 + engine.stop_timeout)
+    err = capsys.readouterr().err
+    assert "quitting: not all workers have stopped within 40 s\n" in err
+    assert err.endswith(
+        f"3 jobs: 0 succeeded, 0 did not, 3 left; run the same command to continue\ntrioworker: {LEFT}\n"
+    )
+
+
+async def test_fleet_that_ends_by_itself_leaves_nothing_behind(
+    results: Results, autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await session_of(ScriptedEngine(ended(0)), results, Stop()) == 0
+    assert capsys.readouterr().err.endswith("3 jobs: 3 succeeded, 0 did not\n")
+
+
+@pytest.mark.parametrize("left", [None, LEFT])
+async def test_refusal_is_one_error_that_says_what_may_still_run(
+    results: Results, autojump_clock: MockClock, left: str | None
+) -> None:
+    engine = ScriptedEngine()
+    engine.left = left
+
+    async def refuse(job: FleetJob) -> None:
+        await trio.lowlevel.checkpoint()
+        raise ConfigError("the namespace jobs doesn't exist")
+
+    engine.on_start = refuse
+    with pytest.raises(ConfigError) as caught:
+        await session_of(engine, results, Stop())
+    assert str(caught.value) == "the namespace jobs doesn't exist" + (f"; {LEFT}" if left else "")
