@@ -149,6 +149,23 @@ async def test_cancel_stops_the_running_workers_and_the_next_run_continues(
     assert sorted(results.done) == engine.started
 
 
+@pytest.mark.parametrize(
+    ("is_stopped", "message"),
+    [(True, "Execution stopped: the fleet was stopped"), (False, "Execution stopped: stopped by SIGTERM")],
+)
+async def test_result_names_the_fleet_as_what_stopped_the_worker(
+    results: Results, autojump_clock: MockClock, is_stopped: bool, message: str
+) -> None:
+    stopped = Attempt(exit_code=4, status="cancelled", success=False, message="Execution stopped: stopped by SIGTERM")
+    engine, stop = ScriptedEngine(stopped), Stop()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scheduler_of(engine, FixedStatus(), results, stop=stop).run, jobs(1))
+        await trio.sleep(0.5)
+        if is_stopped:
+            stop.cancel()
+    assert results.done["job-0"].message == message
+
+
 async def test_drain_waits_for_the_running_workers_and_the_next_run_continues(
     results: Results, autojump_clock: MockClock
 ) -> None:

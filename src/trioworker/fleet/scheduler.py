@@ -113,7 +113,7 @@ class Scheduler:
             exit_code=attempt.exit_code,
             status=attempt.status,
             success=attempt.success,
-            message=attempt.message,
+            message=self._message(attempt),
             seconds=round(trio.current_time() - started_at, 3),
             attempts=count,
             engine=self._engine.name,
@@ -128,6 +128,12 @@ class Scheduler:
         self._observer.ended(job, result)
         if self._finish is not None:
             await self._finish(job, result)
+
+    def _message(self, attempt: Attempt) -> str | None:
+        """The attempt's message. A worker that the fleet has stopped knows only the signal."""
+        if attempt.message is None or attempt.exit_code != STOPPED or not self._stop.cancelling.is_set():
+            return attempt.message
+        return attempt.message.replace("stopped by SIGTERM", "the fleet was stopped")
 
     async def _run_until_final(self, job: FleetJob) -> tuple[Attempt | None, int]:
         """Return the last attempt, or None if the fleet is stopped before the outcome is known; and their number."""
