@@ -153,16 +153,10 @@ async def test_an_invalid_new_job_is_refused(body: dict[str, Any], status: int) 
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        ({"Host": "evil.example"}, 403),
-        ({"Host": "127.0.0.1.evil.example"}, 403),
-        ({"Host": "evil.example:50051"}, 403),
-        ({"Host": "[bad"}, 403),
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null"}, 403),
         ({"Content-Type": "text/plain"}, 415),
         ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
-        ({"Host": "localhost:50051"}, 201),
-        ({"Host": "[::1]:50051"}, 201),
         ({"Origin": "http://localhost:3000"}, 201),
         ({"Content-Type": "application/json; charset=utf-8"}, 201),
     ],
@@ -175,28 +169,20 @@ async def test_a_foreign_web_page_cannot_create_jobs(headers: dict[str, str], st
         assert response.status_code == status
 
 
-async def test_a_foreign_host_header_cannot_read_jobs() -> None:
-    async with orchestrator() as server:
-        worker = await ended_job(server)
-        for path in ("/jobs", f"/jobs/{worker.id}", f"/jobs/{worker.id}/events"):
-            assert (await server.client.get(path, headers={"Host": "rebound.example"})).status_code == 403
-
-
-async def test_remote_workers_are_accepted_but_not_remote_management() -> None:
+async def test_workers_and_programs_with_the_secret_connect_from_another_address() -> None:
     address = _external_address()
     if address is None:
         pytest.skip("this machine has only loopback addresses")
     async with orchestrator(host="0.0.0.0") as server:  # noqa: S104 - the test needs an external address
-        port = server.url.rpartition(":")[2]
-        here = f"http://127.0.0.1:{port}"
-        created = await server.client.post(f"{here}/jobs", json={"description": "x"})
+        url = f"http://{address}:{server.url.rpartition(':')[2]}"
+        created = await server.client.post(f"{url}/jobs", json={"description": "x"})
         job: dict[str, str] = created.json()
-        headers = {"Authorization": f"Bearer {job['token']}", "Host": "127.0.0.1"}
+        headers = {"Authorization": f"Bearer {job['token']}"}
 
         assert created.status_code == 201
-        assert (await server.client.get(f"http://{address}:{port}/jobs", headers=headers)).status_code == 403
-        worker_response = await server.client.get(f"http://{address}:{port}/worker/{job['id']}/job", headers=headers)
-        assert worker_response.status_code == 200
+        assert (await server.client.get(f"{url}/jobs", headers=headers)).status_code == 401
+        assert (await server.client.get(f"{url}/openapi.json")).status_code == 403
+        assert (await server.client.get(f"{url}/worker/{job['id']}/job", headers=headers)).status_code == 200
 
 
 def _external_address() -> str | None:

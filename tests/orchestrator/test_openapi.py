@@ -151,7 +151,7 @@ async def errors_of(caller: Caller, route: ApiRoute) -> None:
     unauthorized = await caller.send(route, headers={"Authorization": "Bearer wrong"})
     assert (unauthorized.status_code == 401) == (route.access in {"secret", "job token"})
     if 403 in route.errors:
-        await caller.send(route, headers={"Host": "evil.example"})
+        await caller.send(route, headers={"Origin": "https://evil.example"})
     if "{job_id}" in route.path:
         unknown = await caller.send_for("00000000-0000-4000-8000-000000000000", "token", route)
         assert unknown.status_code == 404

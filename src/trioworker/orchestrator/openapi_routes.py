@@ -18,8 +18,8 @@ from trioworker.protocol.wire import (
 )
 
 Access = Literal["secret", "job token", "this machine", "anyone"]
-"""Who may send a request: programs of this machine that know the secret, the job's worker, programs of this machine
-without the secret, or anyone who can connect."""
+"""Who may send a request: programs that know the secret, the job's worker, programs of this machine without the
+secret, or anyone who can connect."""
 
 TEXT, EVENT_STREAM, ANY_JSON = "text/plain", "text/event-stream", "application/json"
 """Responses without a struct, by their media type."""
@@ -27,7 +27,7 @@ TEXT, EVENT_STREAM, ANY_JSON = "text/plain", "text/event-stream", "application/j
 ERRORS = {
     400: "The path, a header or the body isn't text or JSON, or is out of bounds.",
     401: "The secret or the job's token is missing or wrong, or the job has ended.",
-    403: "The request comes from another machine, or from the web page of another site.",
+    403: "The request comes from another machine without a secret, or from the web page of another site.",
     404: "There is no such job.",
     408: "The body did not arrive within 60 s.",
     409: "The job has ended, or belongs to a worker that was started later (`superseded`).",
