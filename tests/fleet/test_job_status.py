@@ -24,9 +24,11 @@ class Requests:
     def __init__(self, **answers: httpx.Response) -> None:
         self.answers = answers
         self.seen: list[tuple[str, str]] = []
+        self.servers: list[str] = []
         self.client = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.servers.append(str(request.url.copy_with(path="")).rstrip("/"))
         self.seen.append((request.url.path, request.headers["authorization"]))
         return self.answers.get(request.url.path.split("/")[1], httpx.Response(401))
 
@@ -38,12 +40,20 @@ async def test_the_secret_gets_the_report() -> None:
     assert requests.seen == [("/jobs/job", f"Bearer {SECRET}")]
 
 
+async def test_the_fleet_reaches_the_orchestrator_at_another_url_than_the_workers() -> None:
+    requests = Requests(jobs=httpx.Response(200, json=REPORT))
+    client = HttpJobStatusClient(requests.client, (ORCHESTRATOR, SECRET))
+    outcome = await client.fetch_outcome(job("http://orchestrator.jobs.svc:50051"))
+    assert outcome == Attempt(exit_code=1, status="failed", success=False, message="no way")
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:50052", "http://other.test"])
 async def test_no_other_orchestrator_gets_the_secret(url: str) -> None:
-    requests = Requests()
+    requests = Requests(jobs=httpx.Response(404))
     client = HttpJobStatusClient(requests.client, (ORCHESTRATOR, SECRET))
     assert await client.fetch_outcome(job(url)) == "revoked"
-    assert requests.seen == [("/worker/job/job", "Bearer token-of-the-job")]
+    assert requests.seen == [("/jobs/job", f"Bearer {SECRET}"), ("/worker/job/job", "Bearer token-of-the-job")]
+    assert requests.servers == [ORCHESTRATOR, url]
 
 
 @pytest.mark.parametrize("admin", [None, (ORCHESTRATOR, "wrong-secret")])
@@ -63,3 +73,20 @@ async def test_a_wrong_secret_is_one_line_however_many_jobs_are_looked_up(capsys
     assert line == (
         f"trioworker: {ORCHESTRATOR}: the orchestrator's secret is wrong, so ended jobs can't be looked up; correct it"
     )
+
+
+async def test_an_orchestrator_that_cannot_be_reached_is_one_line_per_outage(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    reachable = False
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if not reachable:
+            raise httpx.ConnectError("All connection attempts failed")
+        return httpx.Response(200, json=REPORT)
+
+    client = HttpJobStatusClient(httpx.AsyncClient(transport=httpx.MockTransport(answer)), (ORCHESTRATOR, SECRET))
+    for reachable in (False, False, True, False):
+        assert (await client.fetch_outcome(job()) is None) == (not reachable)
+    line = f"trioworker: {ORCHESTRATOR}: ended jobs can't be looked up: All connection attempts failed"
+    assert capsys.readouterr().err.splitlines() == [line] * 2

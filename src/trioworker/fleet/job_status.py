@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Protocol
 
+import httpx
 import msgspec
 import trio
 
 from trioworker.fleet.engine import Attempt
 from trioworker.observability.notices import print_notice
+from trioworker.protocol.certificates import certificate_problem
 from trioworker.protocol.exit_codes import FAILED, STOPPED, SUCCEEDED
 
 if TYPE_CHECKING:
-    import httpx
-
     from trioworker.fleet.jobs import FleetJob
 
 REQUEST_TIMEOUT = 10.0
@@ -55,48 +55,59 @@ class JobStatusClient(Protocol):
 class HttpJobStatusClient:
     """Asks the management API of the orchestrator (`GET /jobs/ID`); if it is unavailable, tries the job's token.
 
-    `admin` is the URL of the orchestrator and its secret, which is sent to no other server.
+    `admin` is the URL at which the fleet reaches the orchestrator and its secret, which is sent to no other server.
+    Workers may reach the same orchestrator at another URL, so it is asked about each job.
     """
 
     def __init__(self, client: httpx.AsyncClient, admin: tuple[str, str] | None = None) -> None:
         self._client = client
-        self._admin_url, self._admin_token = admin or ("", "")
+        url, self._admin_token = admin or ("", "")
+        self._admin_url = url.rstrip("/")
         self._limit = trio.CapacityLimiter(MAX_CONCURRENT_REQUESTS)
+        self._unreachable = False
 
     async def fetch_outcome(self, job: FleetJob) -> Attempt | Literal["revoked"] | None:
         """See `JobStatusClient`."""
-        base = job.orchestrator_url.rstrip("/")
         async with self._limit:
-            managed = None
-            if self._admin_token and base == self._admin_url.rstrip("/"):
-                managed = await self._get(f"{base}/jobs/{job.job_id}", self._admin_token)
-            if managed is not None and managed.status_code == 401 and self._admin_token:
-                print_notice(
-                    f"{base}: the orchestrator's secret is wrong, so ended jobs can't be looked up; correct it"
-                )
-                self._admin_token = ""
-            if managed is not None and managed.status_code == 200:
-                try:
-                    view = _view.decode(managed.content)
-                except (msgspec.DecodeError, UnicodeDecodeError):
-                    view = None
-                if view is not None:
-                    report = view.report
-                    if report is None:
-                        return None
-                    return attempt_from_report(view.state, success=report.success, message=report.message)
-            fetched = await self._get(f"{base}/worker/{job.job_id}/job", job.token)
-            return "revoked" if fetched is not None and fetched.status_code in REVOKED_STATUSES else None
+            view = await self._view(job) if self._admin_token else None
+            if view is not None:
+                report = view.report
+                if report is None:
+                    return None
+                return attempt_from_report(view.state, success=report.success, message=report.message)
+            url = f"{job.orchestrator_url.rstrip('/')}/worker/{job.job_id}/job"
+            fetched = await self._get(url, job.token)
+            revoked = isinstance(fetched, httpx.Response) and fetched.status_code in REVOKED_STATUSES
+            return "revoked" if revoked else None
 
-    async def _get(self, url: str, token: str) -> httpx.Response | None:
-        import httpx
+    async def _view(self, job: FleetJob) -> _View | None:
+        answer = await self._get(f"{self._admin_url}/jobs/{job.job_id}", self._admin_token)
+        if isinstance(answer, str):
+            if not self._unreachable:
+                print_notice(f"{self._admin_url}: ended jobs can't be looked up: {answer}")
+            self._unreachable = True
+            return None
+        self._unreachable = False
+        if answer.status_code == 401 and self._admin_token:
+            print_notice(
+                f"{self._admin_url}: the orchestrator's secret is wrong, so ended jobs can't be looked up; correct it"
+            )
+            self._admin_token = ""
+        if answer.status_code != 200:
+            return None
+        try:
+            return _view.decode(answer.content)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
 
+    async def _get(self, url: str, token: str) -> httpx.Response | str:
+        """The answer, or why there is none."""
         with trio.move_on_after(REQUEST_TIMEOUT):
             try:
                 return await self._client.get(url, headers={"Authorization": f"Bearer {token}"})
-            except httpx.HTTPError:
-                return None
-        return None
+            except httpx.HTTPError as error:
+                return certificate_problem(error) or str(error) or type(error).__name__
+        return f"no answer within {REQUEST_TIMEOUT:g} s"
 
 
 def attempt_from_report(state: str, *, success: bool, message: str | None) -> Attempt:

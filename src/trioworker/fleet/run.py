@@ -6,12 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 import trio
 
 from trioworker.errors import ConfigError
-from trioworker.fleet.job_status import HttpJobStatusClient
 from trioworker.fleet.jobs import read_jobs
+from trioworker.fleet.management import check_secret_stays_private, open_job_status
 from trioworker.fleet.results import Results
 from trioworker.fleet.session import is_finished, run_session, summarize
 from trioworker.fleet.stopping import Stop
@@ -49,6 +48,8 @@ def run_fleet(config: FleetConfig) -> int:
 
 
 def _run_jobs(config: FleetConfig) -> int:
+    if config.admin_token is not None:
+        check_secret_stays_private(config.orchestrator_url)
     jobs = read_jobs(
         config.jobs,
         orchestrator_url=config.orchestrator_url,
@@ -66,13 +67,11 @@ def _run_jobs(config: FleetConfig) -> int:
 
 
 async def _run(config: FleetConfig, jobs: Sequence[FleetJob], results: Results) -> int:
-    timeout = httpx.Timeout(10.0)
-    admin = None if config.admin_token is None else (config.orchestrator_url, config.admin_token)
-    async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client:
+    async with open_job_status(config.orchestrator_url, config.admin_token) as job_status:
         return await run_session(
             jobs,
             partial(_engine, config, len(jobs)),
-            HttpJobStatusClient(client, admin),
+            job_status,
             results,
             Stop(),
             parallel=config.parallel,
