@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 
 from trioworker.cli.main import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 JOB_ID = "123e4567-e89b-12d3-a456-426614174000"
 
@@ -72,6 +76,11 @@ BAD_USAGE: list[tuple[list[str], dict[str, str], str]] = [
         {"TRIOWORKER_LLM": "script:x"},
         "--workspace is for jobs of an orchestrator",
     ),
+    (
+        ["fleet", "/nonexistent/jobs.jsonl", "--orchestrator-url", "http://orchestrator:50051"],
+        {"TRIOWORKER_ORCHESTRATOR_ADMIN_TOKEN": "0123456789abcdef"},
+        "--orchestrator-url http://orchestrator:50051: plain HTTP would show the orchestrator's secret",
+    ),
     (["fleet"], {}, "the following arguments are required: FILE; see trioworker fleet --help"),
     (["fleet", "/nonexistent/jobs.jsonl"], {}, "/nonexistent/jobs.jsonl: No such file or directory"),
 ]
@@ -113,3 +122,29 @@ def test_bad_usage_is_one_line_and_exit_code_2(
     assert out == ""
     assert err.startswith(f"trioworker: {message}")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        # An id that isn't one shows that the line was read as a job.
+        ('{"job_id": "x", "token": "t"}', "1: job_id: 'x' is not a UUID"),
+        ('{"task": ""}', "1: `task` is empty; describe what to do"),
+        ("", " contains no tasks; give each one a line of JSON"),
+    ],
+)
+def test_the_first_line_says_whether_the_exported_model_is_for_the_fleet(
+    line: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRIOWORKER_LLM", "script:x")
+    path = tmp_path / "lines.jsonl"
+    path.write_text(f"{line}\n")
+    assert main(["fleet", str(path)]) == 2
+    assert f"{path}:{message}" in capsys.readouterr().err
+
+
+def test_a_model_that_is_given_contradicts_jobs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text(f'{{"job_id": "{JOB_ID}", "token": "t"}}\n')
+    assert main(["fleet", str(path), "--llm", "script:x"]) == 2
+    assert f"{path}:1: a job of an orchestrator, which --llm can't run" in capsys.readouterr().err

@@ -177,7 +177,7 @@ def fleet(parsed: argparse.Namespace) -> int:
     values = resolve(option_table.FLEET, vars(parsed), os.environ)
     token_file = values.pop("orchestrator_admin_token_file")
     values["admin_token"] = admin_token("--orchestrator-admin-token-file", token_file)
-    from trioworker.fleet.lines import STDIN, results_path
+    from trioworker.fleet.lines import STDIN, results_path, starts_with_a_job
 
     jobs = STDIN if parsed.jobs == "-" else path(parsed.jobs)
     values["results"] = results_path(jobs, values["results"])
@@ -187,7 +187,7 @@ def fleet(parsed: argparse.Namespace) -> int:
     values["state_dir"] = values["state_dir"] or user_state_dir(os.environ)
     values["api_key_variable"] = values.pop("api_key_env")
     # Variables may be set for other subcommands: only an option contradicts another one.
-    if values["engine"] != "process" and parsed.llm is None:
+    if parsed.llm is None and (values["engine"] != "process" or starts_with_a_job(jobs)):
         values["llm"] = None
     if values["llm"] and parsed.workspace is None:
         values["workspace"] = None

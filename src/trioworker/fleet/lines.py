@@ -71,6 +71,18 @@ def is_descriptor(path: Path) -> bool:
     return str(path).startswith(("/dev/", "/proc/"))
 
 
+def starts_with_a_job(path: Path) -> bool:
+    """Whether the first line of a file is a job of an orchestrator. False if it can't be read, or only once."""
+    if is_descriptor(path):
+        return False
+    try:
+        for _, fields in read_lines(path):
+            return "token" in fields
+    except ConfigError:
+        pass
+    return False
+
+
 def stem(path: Path) -> str:
     """The name without `.jsonl`. Any other ending is kept, so that `batch.1` and `batch.2` stay different."""
     return path.name.removesuffix(SUFFIX) or path.name
