@@ -9,7 +9,6 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-import httpx
 import trio
 
 from trioworker.fleet.engine import Attempt, attempt_from_exit
@@ -150,14 +149,7 @@ async def open_kubernetes_engine(
         ConfigError: no cluster is configured, or it refuses.
     """
     cluster = find_cluster(kubeconfig, context)
-    async with httpx.AsyncClient(
-        base_url=cluster.server,
-        verify=cluster.tls,
-        auth=cluster.auth,
-        proxy=cluster.proxy,
-        timeout=REQUEST_TIMEOUT,
-        trust_env=False,
-    ) as http:
+    async with cluster.connect(REQUEST_TIMEOUT) as http:
         client = KubernetesClient(http, namespace or cluster.namespace or "default", observer.notify)
         engine = KubernetesEngine(client, settings, observer)
         async with trio.open_nursery() as nursery:
