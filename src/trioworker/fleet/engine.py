@@ -21,8 +21,9 @@ REPORTED = (SUCCEEDED, FAILED, STOPPED)
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """How one worker ended. Without an `exit_code` it was lost: it was killed, its node died, or it never started.
 
-    `count` is the number of workers that the engine itself started, and `is_last` whether it has used up the attempts.
-    The tokens are those of the whole job.
+    `count` is the number of workers that were started, which may be several for one call of `run`. `is_last` is whether
+    the engine has used up the attempts; None: it doesn't count them, so the scheduler does. `had_predecessors`: workers
+    that may have reported the job ran before this one, unknown to the scheduler. The tokens are those of the whole job.
     """
 
     exit_code: int | None
@@ -31,7 +32,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None = None
     node: str | None = None
     count: int = 1
-    is_last: bool = False
+    is_last: bool | None = None
+    had_predecessors: bool = False
     input_tokens: int | None = None
     output_tokens: int | None = None
 

@@ -45,7 +45,12 @@ FIRST_FIELD = b'{"job_id":"'
 
 
 class Results:
-    """The results of one fleet, locked against other fleets. A context manager."""
+    """The results of one fleet, locked against other fleets. A context manager.
+
+    Attributes:
+        done: the results by the job's id.
+        is_rerun: whether the file existed: an earlier fleet has run some of the jobs.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open or create the file; an incomplete last line, left by a crash, is dropped.
@@ -54,6 +59,7 @@ class Results:
             ConfigError: it can't be written, isn't a file of results, or is locked by another fleet.
         """
         self._path = path
+        self.is_rerun = path.exists()
         try:
             # Other users must not read the messages of jobs.
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)

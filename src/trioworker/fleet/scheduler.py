@@ -137,23 +137,24 @@ class Scheduler:
 
     async def _run_until_final(self, job: FleetJob) -> tuple[Attempt | None, int]:
         """Return the last attempt, or None if the fleet is stopped before the outcome is known; and their number."""
-        count, lost = 0, False
+        # The fleet that was killed may have lost workers that had reported.
+        count, lost = 0, self._results.is_rerun
         while True:
             attempt = await self._engine.run(job, self._stop.cancelling)
             count += attempt.count
             if attempt.exit_code in FINAL:
                 return attempt, count
             # A refused token means that the job was reported only if a worker was lost before: otherwise it is wrong.
-            lost = lost or attempt.exit_code != NO_ORCHESTRATOR or attempt.count > 1
+            lost = lost or attempt.exit_code != NO_ORCHESTRATOR or attempt.had_predecessors
             outcome = await self._job_status.fetch_outcome(job)
             if isinstance(outcome, Attempt):
                 return msgspec.structs.replace(outcome, node=attempt.node), count
             if outcome == "revoked" and lost:
-                message = "a lost attempt has reported the job; the orchestrator has its outcome"
+                message = "an earlier worker has reported the job; the orchestrator has its outcome"
                 return msgspec.structs.replace(attempt, exit_code=None, status="reported", message=message), count
             if self._stop.draining.is_set():
                 return None, count
-            if attempt.is_last or count >= self._attempts:
+            if count >= self._attempts if attempt.is_last is None else attempt.is_last:
                 return _exhausted(attempt), count
             self._observer.retried(job, count, attempt.message or "the worker was lost")
             await self._wait_before_retry(count)
