@@ -231,7 +231,8 @@ class KubeApi:
             ends_at = pod["startedAt"] + script.seconds
             if script.code is None or now < ends_at:
                 break
-            end: Object = {"exitCode": script.code, "finishedAt": self._time(ends_at)}
+            times = {"startedAt": self._time(pod["startedAt"]), "finishedAt": self._time(ends_at)}
+            end: Object = {"exitCode": script.code, "reason": "Error" if script.code else "Completed", **times}
             end |= {key: value for key in ("reason", "message") if (value := getattr(script, key)) is not None}
             pod["status"]["phase"] = "Failed" if script.code else "Succeeded"
             pod["status"]["containerStatuses"][0]["state"] = {"terminated": end}

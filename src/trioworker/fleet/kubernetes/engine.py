@@ -1,21 +1,25 @@
-"""Runs workers as Kubernetes Jobs: creates them, polls them together, deletes them on a stop.
+"""Runs workers as Kubernetes Jobs, whose pods the cluster restarts by the rules of the Job.
 
-The cluster restarts pods by the rules of the Job. A fleet that was killed and is run again finds its Jobs by their
-names, and waits for them.
+A fleet that was killed and is run again finds its Jobs by their names, and waits for them, or reads how they ended.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import msgspec
 import trio
 
-from trioworker.fleet.engine import Attempt, attempt_from_exit
-from trioworker.fleet.kubernetes.client import KubernetesClient, RequestRefusedError
+from trioworker.fleet.engine import REPORTED, Attempt
+from trioworker.fleet.kubernetes.client import KubernetesClient
+from trioworker.fleet.kubernetes.job_creation import JobCreator
 from trioworker.fleet.kubernetes.kubeconfig import find_cluster
-from trioworker.fleet.kubernetes.manifests import job_manifest, object_name, secret_manifest
-from trioworker.protocol.exit_codes import FAILED, STOPPED, SUCCEEDED
+from trioworker.fleet.kubernetes.manifests import GRACE_SECONDS
+from trioworker.fleet.kubernetes.pod_outcome import DEADLINE_EXCEEDED, read_outcome
+from trioworker.fleet.kubernetes.poll import POLL_INTERVAL, JobPoller
+from trioworker.supervision.nurseries import cancelled_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -23,115 +27,103 @@ if TYPE_CHECKING:
 
     from trioworker.fleet.display import Observer
     from trioworker.fleet.jobs import FleetJob
+    from trioworker.fleet.kubernetes.job_creation import Placed
     from trioworker.fleet.kubernetes.manifests import PodSettings
-    from trioworker.fleet.kubernetes.objects import Job, Pod
+    from trioworker.fleet.kubernetes.objects import Job
+    from trioworker.fleet.kubernetes.poll import Watch
 
-POLL_INTERVAL = 2.0
-"""Seconds between requests for all Jobs."""
 REQUEST_TIMEOUT = 60.0
 """Seconds for an answer of the API server."""
-CONFLICT = 409
-STATUS_BY_EXIT_CODE = {SUCCEEDED: "completed", FAILED: "failed", STOPPED: "cancelled"}
-"""The status to assume if the pod's log, with the outcome, is gone."""
-LOG_LINES = 20
+PODS_TIMEOUT = GRACE_SECONDS + 30.0
+"""Seconds for the pods of a deleted Job to end."""
 
 
 class KubernetesEngine:
-    """Creates Jobs in one namespace. `poll_jobs` must run in another task."""
+    """Runs the pods of one fleet in one namespace. `poll_jobs` must run in another task."""
 
     name = "kubernetes"
 
     def __init__(self, client: KubernetesClient, settings: PodSettings, observer: Observer) -> None:
         self._client = client
-        self._observer = observer
-        self._settings = settings
-        self._waiting: dict[str, tuple[trio.Event, list[Job]]] = {}
+        self._attempts = settings.attempts
+        self._creator = JobCreator(client, settings, observer)
+        self._poller = JobPoller(client)
+        self._used: Counter[str] = Counter()
+        """How many attempts this fleet has used, by the job's id."""
+        self._read: dict[str, Job] = {}
+        """The ended Jobs that had no outcome, by the job's id."""
 
     async def run(self, job: FleetJob, stopping: trio.Event) -> Attempt:
-        """See `Engine`."""
-        ended, seen = trio.Event(), list["Job"]()
-        made = await self._create_objects(job)
-        self._waiting[job.job_id] = (ended, seen)
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._stop, made, stopping, nursery.cancel_scope)
-                await ended.wait()
-                nursery.cancel_scope.cancel()
-            if not ended.is_set():
-                return Attempt(exit_code=None, message="its Job was deleted when the fleet was stopped")
-            return await self._read(job, seen[0])
-        finally:
-            del self._waiting[job.job_id]
+        """See `Engine`. The Job is deleted when the fleet is stopped; after a cancel it runs on, for a rerun."""
+        async with cancelled_after(stopping.wait):
+            return await self._run(job)
+        return await self._stop(job)
 
     async def poll_jobs(self) -> None:
-        """Poll all Jobs until cancelled, and wake the tasks whose Job has ended."""
-        while True:
-            await trio.sleep(POLL_INTERVAL)
-            # Jobs that are created during the request may be missing in the response.
-            expected = set(self._waiting)
-            found = {job.job_id: job for job in await self._client.jobs(expected)}
-            for job_id in expected & set(self._waiting):
-                ended, seen = self._waiting[job_id]
-                job = found.get(job_id)
-                if job is not None and job.end is not None:
-                    seen.append(job)
-                    ended.set()
+        """Look at all Jobs until cancelled, and wake the tasks whose Job has ended or is gone."""
+        await self._poller.run()
 
-    async def _create_objects(self, job: FleetJob) -> Job:
-        """Create the Job and its Secret, unless an earlier run of the fleet has."""
-        try:
-            made = await self._client.create_job(job_manifest(job, self._settings))
-        except RequestRefusedError as error:
-            if error.status != CONFLICT:
-                raise
-            made = await self._client.job(object_name(job))
-            if made is None:
-                raise
-        try:
-            await self._client.create_secret(secret_manifest(job, made.metadata.uid))
-        except RequestRefusedError as error:
-            if error.status != CONFLICT:
-                raise
-        return made
-
-    async def _stop(self, made: Job, stopping: trio.Event, running: trio.CancelScope) -> None:
-        """Delete the Job when the fleet is stopped; its pod gets SIGTERM, and time to report."""
-        await stopping.wait()
-        await self._client.delete_job(made)
-        while True:
-            if await self._client.job(made.metadata.name) is None:
-                running.cancel()
-            await trio.sleep(POLL_INTERVAL)
-
-    async def _read(self, job: FleetJob, ended: Job) -> Attempt:
-        """Read the outcome of the last pod of a finished Job."""
-        pods = [(pod, pod.worker_end) for pod in await self._client.pods([job.job_id])]
-        count = max(1, ended.status.failed + ended.status.succeeded)
-        ends = [(pod, end) for pod, end in pods if end is not None]
-        if not ends:
-            if ended.status.succeeded:
-                return Attempt(exit_code=0, status="completed", success=True, count=count)
-            return Attempt(exit_code=None, message=_reason(ended), count=count, is_last=True)
-        # In a Job that succeeded, the pod that did; otherwise the last one that failed.
-        if ended.status.succeeded:
-            pod, end = min(ends, key=lambda one: one[1].exit_code != 0)
-        else:
-            pod, end = max(ends, key=lambda one: one[1].finished_at)
-        return await self._read_pod(pod, end.exit_code, ended, count)
-
-    async def _read_pod(self, pod: Pod, code: int, ended: Job, count: int) -> Attempt:
-        out = await self._client.last_lines(pod.metadata.name, LOG_LINES)
-        # Above 128: the container was killed by a signal.
-        attempt = attempt_from_exit(code if code < 128 else 128 - code, out, b"", pod.spec.node_name)
-        return Attempt(
-            exit_code=code if code < 128 else None,
-            status=attempt.status or STATUS_BY_EXIT_CODE.get(code),
-            success=code == 0 if attempt.success is None else attempt.success,
-            message=attempt.message or _reason(ended),
-            node=attempt.node,
-            count=count,
-            is_last=True,
+    async def _run(self, job: FleetJob) -> Attempt:
+        if (read := self._read.pop(job.job_id, None)) is not None:
+            await self._creator.delete(job, read)
+        placed = await self._creator.place(job, max(1, self._attempts - self._used[job.job_id]))
+        watch = await self._poller.watch(job.job_id, placed.job)
+        attempt = await (
+            self._read_deleted(job, placed, watch) if watch.is_gone else self._read_ended(job, placed, watch)
         )
+        if placed.is_new and not watch.was_disrupted:
+            return attempt
+        # Workers that are gone may have reported the job.
+        return msgspec.structs.replace(attempt, had_predecessors=True)
+
+    async def _read_ended(self, job: FleetJob, placed: Placed, watch: Watch) -> Attempt:
+        """Read the outcome. Without one, the next call of `run` creates another Job, if there are attempts left."""
+        attempt = await read_outcome(self._client, job.job_id, watch.job)
+        self._used[job.job_id] += _counted(watch.job) - _counted(placed.job)
+        if placed.job.end is not None and attempt.exit_code not in REPORTED:
+            # The attempts were another fleet's. Also an option that its worker refused may be corrected by now.
+            attempt = msgspec.structs.replace(attempt, exit_code=None, is_last=False)
+        else:
+            exceeded = watch.job.end is not None and watch.job.end.reason == DEADLINE_EXCEEDED
+            attempt = msgspec.structs.replace(attempt, is_last=exceeded or self._is_used_up(job))
+        if not attempt.is_last:
+            self._read[job.job_id] = watch.job
+        return attempt
+
+    async def _read_deleted(self, job: FleetJob, placed: Placed, watch: Watch) -> Attempt:
+        """Wait for the pods, which may still report the job. The scheduler then asks the orchestrator."""
+        with trio.move_on_after(PODS_TIMEOUT):
+            while True:
+                if not await self._has_pods(job, watch.job):
+                    break
+                await trio.sleep(POLL_INTERVAL)
+        if placed.job.metadata.deletion_timestamp is None:
+            self._used[job.job_id] += 1
+        return Attempt(
+            exit_code=None,
+            message="its Job was deleted",
+            count=_counted(watch.job) + watch.job.status.active,
+            is_last=self._is_used_up(job),
+        )
+
+    async def _stop(self, job: FleetJob) -> Attempt:
+        """Delete the Job; its pod gets SIGTERM, and time to report. If it has ended, read its outcome instead."""
+        with trio.move_on_after(PODS_TIMEOUT):
+            found = await self._creator.find(job)
+            if found is not None and found.end is not None:
+                return await read_outcome(self._client, job.job_id, found)
+            if found is not None:
+                await self._creator.delete(job, found)
+            return Attempt(exit_code=None, message="its Job was deleted when the fleet was stopped")
+        return Attempt(exit_code=None, message="its Job is being deleted; its pod may still run")
+
+    async def _has_pods(self, job: FleetJob, deleted: Job) -> bool:
+        """Whether pods of a deleted Job are left, also orphans, which have no owner; not those of another Job."""
+        pods = [pod.metadata for pod in await self._client.pods([job.job_id])]
+        return any(pod.is_owned_by(deleted.metadata) or not pod.owner_references for pod in pods)
+
+    def _is_used_up(self, job: FleetJob) -> bool:
+        return self._used[job.job_id] >= self._attempts
 
 
 @asynccontextmanager
@@ -158,6 +150,6 @@ async def open_kubernetes_engine(
             nursery.cancel_scope.cancel()
 
 
-def _reason(job: Job) -> str:
-    reasons = (f"{each.reason}: {each.message}" for each in job.status.conditions if each.reason)
-    return next(reasons, "its pod was deleted")
+def _counted(job: Job) -> int:
+    """How many pods count as attempts by the rules of the Job."""
+    return job.status.failed + job.status.succeeded

@@ -61,12 +61,13 @@ def job_manifest(job: FleetJob, settings: PodSettings) -> dict[str, Any]:
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {
                 "rules": [
-                    # A pod that is evicted, or whose node dies, doesn't count as an attempt.
-                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                    # The first rule that matches holds: an evicted worker that has reported must not be replaced.
                     {
                         "action": "FailJob",
                         "onExitCodes": {"containerName": "worker", "operator": "In", "values": list(FINAL)},
                     },
+                    # A pod that is evicted, or whose node dies, doesn't count as an attempt.
+                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
                 ]
             },
             "template": {

@@ -31,6 +31,15 @@ class Metadata(_Object, frozen=True):
     owner_references: tuple[Owner, ...] = ()
     deletion_timestamp: str | None = None
 
+    @property
+    def job_id(self) -> str | None:
+        """The id of the job that it belongs to; None if it isn't a fleet's."""
+        return self.labels.get(JOB_LABEL) if self.labels.get(LABEL) == "trioworker" else None
+
+    def is_owned_by(self, owner: Metadata) -> bool:
+        """Whether it is deleted with `owner`."""
+        return any(each.uid == owner.uid for each in self.owner_references)
+
 
 class Condition(_Object, frozen=True):
     """One fact about an object, such as that it has ended, or that it can't be scheduled."""
@@ -42,8 +51,10 @@ class Condition(_Object, frozen=True):
 
 
 class JobStatus(_Object, frozen=True):
-    """What the Job controller has seen of the pods."""
+    """What the Job controller has seen of the pods. Those that its rules ignore are in none of the numbers."""
 
+    active: int = 0
+    terminating: int = 0
     failed: int = 0
     succeeded: int = 0
     conditions: tuple[Condition, ...] = ()
@@ -58,8 +69,7 @@ class Job(_Object, frozen=True):
     @property
     def job_id(self) -> str | None:
         """The id of the job that it runs; None if it isn't a fleet's."""
-        labels = self.metadata.labels
-        return labels.get(JOB_LABEL) if labels.get(LABEL) == "trioworker" else None
+        return self.metadata.job_id
 
     @property
     def end(self) -> Condition | None:
@@ -72,15 +82,27 @@ class Secret(_Object, frozen=True):
     """A Secret; `data` is in Base64."""
 
     metadata: Metadata
-    data: dict[str, str] = {}
+    data: dict[str, bytes] = {}
+
+    @property
+    def token(self) -> str:
+        """The job's token."""
+        return self.data.get("token", b"").decode(errors="replace")
 
 
 class Terminated(_Object, frozen=True):
-    """How a container ended. `finished_at` is in RFC 3339, so later ones sort last."""
+    """How a container ended. The times are in RFC 3339, so later ones sort last."""
 
     exit_code: int
     reason: str | None = None
-    finished_at: str = ""
+    message: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+
+    @property
+    def was_started(self) -> bool:
+        """Whether its program ran. A node that can't execute it sets the time 0."""
+        return self.started_at is not None and not self.started_at.startswith("1970-")
 
 
 class Waiting(_Object, frozen=True):

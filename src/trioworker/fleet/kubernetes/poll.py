@@ -1,0 +1,74 @@
+"""Looks at all Jobs that the fleet waits for, together, until they have ended or are gone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+if TYPE_CHECKING:
+    from trioworker.fleet.kubernetes.client import KubernetesClient
+    from trioworker.fleet.kubernetes.objects import Job
+
+POLL_INTERVAL = 2.0
+"""Seconds between two looks."""
+
+
+class Watch:
+    """What the looks at one Job have shown.
+
+    Attributes:
+        job: the Job as it was last seen.
+        is_gone: whether it is deleted; one whose deletion is under way isn't gone yet.
+        was_disrupted: whether a pod was terminated while the Job ran: such pods aren't counted in its status.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.is_gone = False
+        self.was_disrupted = False
+        self._over = trio.Event()
+        if job.end is not None:
+            self._over.set()
+
+    def look(self, found: Job | None) -> None:
+        """Take in a look at the Job of this name."""
+        if found is None or found.metadata.uid != self.job.metadata.uid:
+            self.is_gone = True
+            self._over.set()
+            return
+        self.job = found
+        self.was_disrupted = self.was_disrupted or found.status.terminating > 0
+        if found.end is not None:
+            self._over.set()
+
+    async def wait(self) -> None:
+        """Wait until the Job has ended or is gone."""
+        await self._over.wait()
+
+
+class JobPoller:
+    """Makes the requests for all watches. `run` must run in another task."""
+
+    def __init__(self, client: KubernetesClient) -> None:
+        self._client = client
+        self._watches: dict[str, Watch] = {}
+
+    async def watch(self, job_id: str, job: Job) -> Watch:
+        """Wait until the Job of `job_id` has ended or is gone."""
+        watch = self._watches[job_id] = Watch(job)
+        try:
+            await watch.wait()
+        finally:
+            del self._watches[job_id]
+        return watch
+
+    async def run(self) -> None:
+        """Look at the Jobs until cancelled."""
+        while True:
+            await trio.sleep(POLL_INTERVAL)
+            # Jobs that are created during the request may be missing in the answer.
+            watches = dict(self._watches)
+            found = {job.metadata.name: job for job in await self._client.jobs(watches)}
+            for watch in watches.values():
+                watch.look(found.get(watch.job.metadata.name))
