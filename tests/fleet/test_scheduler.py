@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
-from support.fleets import RecordingObserver
+from support.fleets import FixedStatus, RecordingObserver
 from support.scripted_engine import LOST, ScriptedEngine, ended
 from trioworker.errors import ConfigError
 from trioworker.fleet.engine import Attempt, NotStartedError
@@ -49,19 +49,6 @@ def scheduler_of(
         parallel=parallel,
         attempts=attempts,
     )
-
-
-class FixedStatus:
-    """A `JobStatusClient` that always returns the same."""
-
-    def __init__(self, answer: Attempt | Literal["revoked"] | None = None) -> None:
-        self.answer: Attempt | Literal["revoked"] | None = answer
-        self.asked = 0
-
-    async def fetch_outcome(self, job: FleetJob) -> Attempt | Literal["revoked"] | None:
-        self.asked += 1
-        await trio.lowlevel.checkpoint()
-        return self.answer
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import trio
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.program import Ended
+    from trioworker.fleet.engine import Attempt
     from trioworker.fleet.jobs import FleetJob
     from trioworker.fleet.results import Result
     from trioworker.testing import Turn
@@ -52,6 +53,23 @@ class RecordingObserver:
 
     def left(self, job: FleetJob) -> None:
         self.seen.append(("left", job.job_id))
+
+
+class FixedStatus:
+    """A `JobStatusClient` that always returns the same, and keeps the times at which it was asked."""
+
+    def __init__(self, answer: Attempt | Literal["revoked"] | None = None) -> None:
+        self.answer: Attempt | Literal["revoked"] | None = answer
+        self.times: list[float] = []
+
+    @property
+    def asked(self) -> int:
+        return len(self.times)
+
+    async def fetch_outcome(self, job: FleetJob) -> Attempt | Literal["revoked"] | None:
+        self.times.append(trio.current_time())
+        await trio.lowlevel.checkpoint()
+        return self.answer
 
 
 class OrchestratorForFleet:

@@ -9,7 +9,7 @@ import json
 import re
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import msgspec
@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from support.kubepods import Object, PodScript, count_end, outcome
 from trioworker.fleet.kubernetes.manifests import JOB_LABEL
 
 if TYPE_CHECKING:
@@ -29,24 +30,6 @@ if TYPE_CHECKING:
 NAMESPACE = "jobs"
 KINDS = {"jobs": "Job", "secrets": "Secret", "pods": "Pod", "events": "Event"}
 START = datetime(2026, 1, 1, tzinfo=UTC)
-
-Object = dict[str, Any]
-
-
-class PodScript(msgspec.Struct, frozen=True, kw_only=True):
-    """How a pod ends: after `seconds` with `code` and `log`; `code` None: it runs until it is deleted.
-
-    `reason` and `message` are those of the container's end, `status` further fields of the pod's status. A pod whose
-    `node` is None never starts.
-    """
-
-    code: int | None = 0
-    log: str = ""
-    seconds: float = 1.0
-    node: str | None = "node-a"
-    reason: str | None = None
-    message: str | None = None
-    status: Object = {}
 
 
 class Failure(msgspec.Struct, kw_only=True):
@@ -137,12 +120,10 @@ class KubeApi:
         self._failures.clear()
 
     def add(self, item: Object) -> Object:
-        """Store an object as the API does: with a uid, a resourceVersion and its time."""
-        self._count += 1
-        meta: Object = {"uid": f"uid-{self._count}", "resourceVersion": str(self._count), "namespace": NAMESPACE}
-        item["metadata"] = {**meta, "creationTimestamp": self._time(), **item["metadata"]}
-        self.objects[item["kind"], item["metadata"]["name"]] = item
-        return item
+        """Create an object as the API does: with a uid, a resourceVersion and its time, and Secrets in Base64."""
+        stored = self._store(item)
+        self._advance()
+        return stored
 
     def delete(self, kind: str, name: str) -> None:
         """Delete an object with those that it owns; a Job goes when its deletion is over."""
@@ -152,6 +133,15 @@ class KubeApi:
         elif name not in self._gone_at:
             item["metadata"]["deletionTimestamp"] = self._time()
             self._gone_at[name] = trio.current_time() + self.deletion_seconds
+
+    def _store(self, item: Object) -> Object:
+        self._count += 1
+        if item["kind"] == "Secret":
+            item["data"] = {name: _base64(value) for name, value in item.pop("stringData", {}).items()}
+        meta: Object = {"uid": f"uid-{self._count}", "resourceVersion": str(self._count), "namespace": NAMESPACE}
+        item["metadata"] = {**meta, "creationTimestamp": self._time(), **item["metadata"]}
+        self.objects[item["kind"], item["metadata"]["name"]] = item
+        return item
 
     async def _answer(self, request: Request) -> Response:
         kind, path = KINDS.get(request.path_params["kind"], ""), request.path_params["name"].strip("/")
@@ -167,7 +157,10 @@ class KubeApi:
                 return PlainTextResponse(failure.body, failure.status, failure.headers)
         name, _, sub = path.partition("/")
         if request.method == "POST":
-            return self._create(await request.json())
+            item = await request.json()
+            if (item["kind"], item["metadata"]["name"]) in self.objects:
+                return _status(409, "AlreadyExists")
+            return JSONResponse(self.add(item), 201)
         if not name:
             return self._list(kind, request.query_params.get("labelSelector", ""))
         if (kind, name) not in self.objects:
@@ -178,14 +171,6 @@ class KubeApi:
         if request.method == "GET":
             return JSONResponse(self.objects[kind, name])
         return self._delete(kind, name, await request.body())
-
-    def _create(self, item: Object) -> Response:
-        if (item["kind"], item["metadata"]["name"]) in self.objects:
-            return _status(409, "AlreadyExists")
-        if item["kind"] == "Secret":
-            # As over the wire: the API encodes it.
-            item["data"] = {name: _base64(value) for name, value in item.pop("stringData", {}).items()}
-        return JSONResponse(self.add(item), 201)
 
     def _list(self, kind: str, selector: str) -> Response:
         items = [item for item in self.of(kind) if _is_selected(item["metadata"].get("labels", {}), selector)]
@@ -231,12 +216,10 @@ class KubeApi:
             ends_at = pod["startedAt"] + script.seconds
             if script.code is None or now < ends_at:
                 break
-            times = {"startedAt": self._time(pod["startedAt"]), "finishedAt": self._time(ends_at)}
-            end: Object = {"exitCode": script.code, "reason": "Error" if script.code else "Completed", **times}
-            end |= {key: value for key in ("reason", "message") if (value := getattr(script, key)) is not None}
             pod["status"]["phase"] = "Failed" if script.code else "Succeeded"
-            pod["status"]["containerStatuses"][0]["state"] = {"terminated": end}
-            _count_end(job, script.code)
+            ends = script.terminated(self._time(pod["startedAt"]), self._time(ends_at))
+            pod["status"]["containerStatuses"] = ends
+            count_end(job, script)
             if not status.get("conditions"):
                 self._create_pod(job, number + 1, scripts[min(number + 1, len(scripts) - 1)], at=ends_at)
         status["active"] = 0 if status.get("conditions") else 1
@@ -252,7 +235,7 @@ class KubeApi:
         }
         status = {"phase": "Pending", "containerStatuses": [waiting], **script.status}
         spec = {} if script.node is None else {"nodeName": script.node}
-        return self.add({"kind": "Pod", "metadata": meta, "spec": spec, "status": status, "mayStartAt": at})
+        return self._store({"kind": "Pod", "metadata": meta, "spec": spec, "status": status, "mayStartAt": at})
 
     def _has_started(self, pod: Object, job: Object, script: PodScript) -> bool:
         """Start the container, unless its Secret is missing."""
@@ -272,29 +255,6 @@ class KubeApi:
             self._began = trio.current_time()
         seconds = (trio.current_time() if at is None else at) - self._began
         return f"{START + timedelta(seconds=int(seconds)):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def outcome(status: str = "completed", message: str = "done") -> str:
-    """The line with which a worker ends that has reported."""
-    line = {"status": status, "success": status == "completed", "message": message, "iterations": 1, "reported": True}
-    return json.dumps({**line, "metrics": {}}) + "\n"
-
-
-def _count_end(job: Object, code: int) -> None:
-    status, spec = job["status"], job["spec"]
-    if code == 0:
-        status["succeeded"] = 1
-        status["conditions"] = [{"type": "Complete", "status": "True"}]
-        return
-    status["failed"] = status.get("failed", 0) + 1
-    reason = message = ""
-    for rule in spec.get("podFailurePolicy", {}).get("rules", []):
-        if rule["action"] == "FailJob" and code in rule.get("onExitCodes", {}).get("values", []):
-            reason, message = "PodFailurePolicy", f"Container worker failed with exit code {code}, which ends the Job"
-    if not reason and status["failed"] > spec.get("backoffLimit", 6):
-        reason, message = "BackoffLimitExceeded", "Job has reached the specified backoff limit"
-    if reason:
-        status["conditions"] = [{"type": "Failed", "status": "True", "reason": reason, "message": message}]
 
 
 def _is_selected(labels: Mapping[str, str], selector: str) -> bool:

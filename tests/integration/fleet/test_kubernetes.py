@@ -9,7 +9,8 @@ import pytest
 import trio
 
 from support.fleets import open_orchestrator, results_of
-from support.kubeapi import KubeApi, PodScript, outcome
+from support.kubeapi import KubeApi
+from support.kubepods import PodScript, outcome
 from support.program import ran
 from trioworker.orchestrator.server import bind, serve
 
