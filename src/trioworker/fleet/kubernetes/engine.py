@@ -142,7 +142,7 @@ async def open_kubernetes_engine(
     """
     cluster = find_cluster(kubeconfig, context)
     async with cluster.connect(REQUEST_TIMEOUT) as http:
-        client = KubernetesClient(http, namespace or cluster.namespace or "default", observer.notify)
+        client = KubernetesClient(http, namespace or cluster.namespace or "default", observer.notify, cluster.source)
         engine = KubernetesEngine(client, settings, observer)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(engine.poll_jobs)

@@ -16,6 +16,12 @@ class _Object(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     pass
 
 
+class AnyObject(_Object, frozen=True):
+    """What the API answers where its content doesn't matter. Without a `kind`, an answer isn't that of the API."""
+
+    kind: str
+
+
 class Owner(_Object, frozen=True):
     """The object with which another one is deleted."""
 
@@ -197,14 +203,22 @@ T = TypeVar("T", Job, Pod, Event)
 
 
 class ObjectList(_Object, Generic[T], frozen=True):
-    """A chunk of a list."""
+    """A chunk of a list. `items` has no default: without it, an answer isn't that of the API."""
 
+    items: tuple[T, ...] | None
     metadata: ListMetadata = ListMetadata()
-    items: tuple[T, ...] = ()
+
+
+class StatusDetails(_Object, frozen=True):
+    """What a status is about; `kind` is that of the path, such as `jobs`, or `namespaces`."""
+
+    kind: str = ""
 
 
 class Status(_Object, frozen=True):
-    """What the API answers in place of an object, such as a refusal."""
+    """What the API answers in place of an object, such as a refusal. `status` is `Success` or `Failure`."""
 
+    status: str
     message: str = ""
     reason: str = ""
+    details: StatusDetails | None = None

@@ -1,0 +1,204 @@
+"""What it means that the Kubernetes API refuses a request or doesn't answer: whether it may pass. Pure functions."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import httpx
+import msgspec
+import trio
+
+from trioworker.fleet.kubernetes.objects import Status
+from trioworker.worker.client.exchange import parse_retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_MESSAGE = 500
+"""Characters of the API's message in an error."""
+LOG = "GET log"
+"""The operation whose failures may be those of a node."""
+EVENTS = "GET events"
+"""The operation that a fleet can do without."""
+UNTRUSTED = "UntrustedCertificate"
+"""The reason of a failure: the server's certificate isn't trusted."""
+WRONG_SERVER = "check the server in {source}"
+WRONG_OBJECT = "correct --image, --cpu, --memory or the pod template"
+
+
+class Meaning(Enum):
+    """What a failure means for the same request later on."""
+
+    OUTAGE = "it passes: the API is overloaded or down"
+    QUOTA = "it passes when other objects are deleted"
+    LOGIN = "it passes if the API has just been started; otherwise the login is wrong"
+    RIGHTS = "it passes if the API has just been started; otherwise a right is missing"
+    FINAL = "it doesn't pass, whatever the object"
+    OBJECT = "it doesn't pass for this object"
+
+
+class Failure(NamedTuple):
+    """One failed attempt of a request.
+
+    `text` says what happened, as in "the API TEXT"; `remedy` what to do if it stays; `retry_after` is in seconds. An
+    outage `is_general` if it concerns all requests, not only those of its operation.
+    """
+
+    meaning: Meaning
+    text: str
+    remedy: str = ""
+    retry_after: float = 0.0
+    is_general: bool = False
+    status: int = 0
+    reason: str = ""
+    message: str = ""
+
+
+class RequestRefusedError(Exception):
+    """The API refused a request because of its object, such as one that exists already or no longer.
+
+    Attributes:
+        status: the HTTP status.
+        reason: the API's name for it, such as `AlreadyExists`, or "".
+    """
+
+    def __init__(self, message: str, status: int, reason: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+def failure_of_response(operation: str, response: httpx.Response) -> Failure:
+    """Judge a response other than a success. `operation` is a method and a kind of object, such as `POST jobs`."""
+    status = _decode(response)
+    retry_after = parse_retry_after(response.headers.get("retry-after"))
+    code, name = response.status_code, status.reason if status else ""
+    message = _one_line(status.message if status else _text(response)) or response.reason_phrase
+    meaning, remedy = _judge(operation, code, message, status)
+    if operation == EVENTS and meaning in {Meaning.RIGHTS, Meaning.FINAL}:
+        meaning = Meaning.OBJECT
+    if meaning is Meaning.QUOTA:
+        # Without the name of the object: one line is for all.
+        message = message.partition("is forbidden: ")[2] or message
+    return Failure(
+        meaning,
+        f"answers {code} ({message})" if message else f"answers {code}",
+        remedy,
+        retry_after,
+        is_general=status is None or retry_after > 0,
+        status=code,
+        reason=name,
+        message=message,
+    )
+
+
+def failure_of_error(operation: str, error: Exception) -> Failure:
+    """Judge an exception of httpx, or a `trio.TooSlowError`."""
+    if isinstance(error, httpx.LocalProtocolError):
+        # Its message would show the header, and so the token.
+        return Failure(Meaning.FINAL, "can't be asked: a request has an invalid header", "check the token in {source}")
+    if operation == LOG and isinstance(error, httpx.ReadTimeout):
+        message = "the node doesn't answer"
+        return Failure(Meaning.OBJECT, message, status=504, message=message)
+    untrusted = next((each for each in _chain(error) if isinstance(each, ssl.SSLCertVerificationError)), None)
+    if untrusted is not None:
+        text = f"isn't trusted ({untrusted.verify_message})"
+        remedy = "correct the server or its certificate authority in {source}"
+        return Failure(Meaning.OUTAGE, text, remedy, is_general=True, reason=UNTRUSTED)
+    return Failure(Meaning.OUTAGE, f"can't be reached ({_cause(error)})", WRONG_SERVER, is_general=True)
+
+
+def failure_of_body(operation: str) -> Failure:
+    """Judge a success whose body isn't what was asked for: it is cut off, or another program has answered."""
+    return Failure(Meaning.OUTAGE, f"answers {operation} with something else", WRONG_SERVER)
+
+
+def _judge(operation: str, code: int, message: str, status: Status | None) -> tuple[Meaning, str]:
+    match code:
+        case _ if operation == LOG and status is not None and (code in {400, 404} or "/containerLogs/" in message):
+            return Meaning.OBJECT, ""
+        case 408 | 425 | 429:
+            return Meaning.OUTAGE, ""
+        case _ if code >= 500:
+            return Meaning.OUTAGE, WRONG_SERVER
+        case 401:
+            return Meaning.LOGIN, "log in again, or correct the user in {source}"
+        case 403:
+            return _judge_forbidden(message, status)
+        case 404:
+            return _judge_missing(message, status)
+        case 409 if operation.startswith("POST ") and status is not None and status.reason == "Conflict":
+            # Others have changed the same quota at the same time.
+            return Meaning.OUTAGE, ""
+        case 409 | 410:
+            return Meaning.OBJECT, ""
+        case 400 | 413 | 422 if operation.startswith("POST "):
+            return Meaning.FINAL, WRONG_OBJECT
+        case _:
+            return Meaning.FINAL, WRONG_SERVER
+
+
+def _judge_forbidden(message: str, status: Status | None) -> tuple[Meaning, str]:
+    """Judge a 403: of the authorization, of a quota, of an admission policy, or of something in front of the API."""
+    if "exceeded quota: " in message or "status unknown for quota: " in message:
+        return Meaning.QUOTA, ""
+    if "failed quota: " in message:
+        return Meaning.FINAL, "the quota demands values that the Job doesn't set; set them in the pod template"
+    if status is None or " cannot " in message:
+        return Meaning.RIGHTS, "grant the right, or name another namespace with --namespace"
+    if "being terminated" in message:
+        return Meaning.FINAL, "the namespace is being deleted; name another one with --namespace"
+    return Meaning.FINAL, "a policy of the cluster forbids the object; change the pod template or ask an administrator"
+
+
+def _judge_missing(message: str, status: Status | None) -> tuple[Meaning, str]:
+    """Judge a 404: of an object, of the namespace, or of a path that a starting API or another program doesn't know."""
+    kind = status.details.kind if status is not None and status.details is not None else ""
+    if kind == "namespaces" or message.startswith("namespaces "):
+        return Meaning.FINAL, "create the namespace, or name another one with --namespace"
+    return (Meaning.OBJECT, "") if kind else (Meaning.RIGHTS, WRONG_SERVER)
+
+
+def _decode(response: httpx.Response) -> Status | None:
+    """Return the API's Status, or None if something in front of the API has answered."""
+    try:
+        return msgspec.json.decode(response.content, type=Status)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _text(response: httpx.Response) -> str:
+    """Return a text body. HTML is for browsers: its status line says enough."""
+    content = response.content[: 4 * MAX_MESSAGE].decode(errors="replace")
+    is_markup = "html" in response.headers.get("content-type", "").lower() or content.lstrip().startswith(("<", "{"))
+    return "" if is_markup else content
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 1] + "…"
+
+
+def _cause(error: Exception) -> str:
+    """Describe an exception by the operating system's words, which httpx hides."""
+    if isinstance(error, httpx.TimeoutException | trio.TooSlowError):
+        return "no answer in time"
+    for each in _chain(error):
+        if isinstance(each, OSError) and not isinstance(each, ssl.SSLError) and each.errno is not None:
+            # trio puts the address into `strerror`. Name lookups have errors of their own, below 0.
+            return os.strerror(each.errno) if each.errno > 0 else str(each.strerror)
+    return _one_line(str(error)) or type(error).__name__
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and what caused it, innermost last."""
+    yield error
+    if isinstance(error, BaseExceptionGroup):
+        for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+            yield from _chain(each)
+    cause = error.__cause__ or error.__context__
+    if cause is not None:
+        yield from _chain(cause)

@@ -1,0 +1,112 @@
+"""Decides when a request that failed is sent again, and when a failure stops the fleet."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from trioworker.errors import ConfigError
+from trioworker.fleet.kubernetes.outages import MAX_DELAY, MAX_QUOTA_DELAY, Gate, Outages
+from trioworker.fleet.kubernetes.refusals import UNTRUSTED, Failure, Meaning, RequestRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+    from contextlib import AbstractContextManager
+
+    from trioworker.fleet.kubernetes.outages import Streak
+
+MAX_CONCURRENT = 20
+"""Requests at the same time: a fleet of a thousand jobs must not overload the API."""
+START_PATIENCE = 30.0
+"""Seconds until an API that has never answered is unreachable."""
+PATIENCE = 30.0
+"""Seconds for which a login or a right that was granted before may be missing: the API server was started again."""
+FIRST_PATIENCE = 5.0
+"""The same, if it was never granted: most likely the user doesn't have it. An API server that starts knows the rights
+after a second.
+"""
+
+
+class Retries:
+    """What the requests of a client share: gates, at which all wait, and what the API has granted before."""
+
+    def __init__(self, api: str, source: str, notify: Callable[[str], None]) -> None:
+        """`api` names the API and `source` the kubeconfig, in messages; `notify` shows a line."""
+        self._api = api
+        self._source = source
+        self._outages = Outages(notify, api)
+        self._slots = trio.Semaphore(MAX_CONCURRENT)
+        self._general = Gate()
+        self._gates: defaultdict[str, Gate] = defaultdict(Gate)
+        self._has_answered = False
+        self._granted: set[str] = set()
+
+    def request(self) -> AbstractContextManager[Streak]:
+        """Track a request, from its first attempt until it succeeds or is given up."""
+        return self._outages.request()
+
+    async def wait(self, operation: str) -> None:
+        """Wait until a request may be sent."""
+        gate = self._gates[operation]
+        while trio.current_time() < (opens_at := max(self._general.opens_at, gate.opens_at)):  # noqa: ASYNC110 - it moves
+            await trio.sleep_until(opens_at)
+
+    @asynccontextmanager
+    async def turn(self, operation: str) -> AsyncGenerator[None]:
+        """Wait until a request may be sent, and hold one of the slots while it is."""
+        while True:
+            await self.wait(operation)
+            async with self._slots:
+                # While it waited for the slot, another one may have failed.
+                if self._general.is_open and self._gates[operation].is_open:
+                    yield
+                    return
+
+    def succeeded(self, operation: str) -> None:
+        """Take note that the API has granted a request."""
+        self._has_answered = True
+        self._granted.add(operation)
+        self._general.succeeded()
+        self._gates[operation].succeeded()
+
+    def failed(self, operation: str, failure: Failure, streak: Streak, started_at: float) -> None:
+        """Judge a failed attempt, which was started at `started_at`. Return if the request is to be sent again.
+
+        Raises:
+            RequestRefusedError: the API refuses the request because of its object.
+            ConfigError: it refuses such requests, or could never be reached.
+        """
+        if failure.meaning is Meaning.OBJECT:
+            self.succeeded(operation)
+            raise RequestRefusedError(failure.message, failure.status, failure.reason)
+        if failure.meaning is Meaning.FINAL or (failure.reason == UNTRUSTED and not self._has_answered):
+            raise self._error(failure)
+        self._has_answered = self._has_answered or 0 < failure.status < 500
+        self._outages.failed(streak, failure.meaning, started_at)
+        patience = self._patience(operation, failure.meaning)
+        deadline = None if patience is None else streak.since + patience
+        if deadline is not None and trio.current_time() >= deadline:
+            raise self._error(failure)
+        gate = self._general if failure.is_general else self._gates[operation]
+        maximum = MAX_QUOTA_DELAY if failure.meaning is Meaning.QUOTA else MAX_DELAY
+        opens = gate.close(failure.retry_after, maximum=maximum, limit=deadline)
+        bound = "" if patience is None else f" for up to {patience:g} s"
+        self._outages.announce(streak, f"{failure.text}; waiting{bound}", opens)
+
+    def _patience(self, operation: str, meaning: Meaning) -> float | None:
+        """Return for how many seconds a failure may last, or None without a limit."""
+        match meaning:
+            case Meaning.RIGHTS:
+                return PATIENCE if operation in self._granted else FIRST_PATIENCE
+            case Meaning.LOGIN:
+                return PATIENCE if self._granted else FIRST_PATIENCE
+            case Meaning.OUTAGE if not self._has_answered:
+                return START_PATIENCE
+            case _:
+                return None
+
+    def _error(self, failure: Failure) -> ConfigError:
+        return ConfigError(f"{self._api} {failure.text}; {failure.remedy.format(source=self._source)}")
