@@ -135,6 +135,68 @@ async def test_terminal_has_a_line_that_is_redrawn_each_second_and_removed(autoj
     ]
 
 
+async def test_jobs_with_the_same_reason_share_a_line_until_their_number_doubles(autojump_clock: MockClock) -> None:
+    out = io.StringIO()
+    display = Display(Progress(JOBS, [], 20, Stop()), out)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(display.run)
+        await trio.sleep(0.5)
+        for number, each in enumerate(JOBS):
+            display.started(each)
+            if number < 7:
+                display.waiting(each, f"0/{number + 2} nodes are available: insufficient cpu")
+        display.waiting(JOBS[8], 'Back-off pulling image "a:1"\nfurther')
+        await trio.sleep(60)
+        display.waiting(JOBS[9], 'Back-off pulling image "a:2"')
+        for each in JOBS[10:16]:
+            display.waiting(each, "0/9 nodes are available: insufficient cpu")
+        await trio.sleep(60)
+        display.waiting(JOBS[16], "0/10 nodes are available: insufficient cpu")
+        await trio.sleep(60)
+        nursery.cancel_scope.cancel()
+    assert out.getvalue().splitlines() == [
+        "trioworker: 7 jobs are waiting: 0/8 nodes are available: insufficient cpu",
+        'trioworker: Task 8 is waiting: Back-off pulling image "a:1"',
+        'trioworker: Task 9 is waiting: Back-off pulling image "a:2"',
+        "trioworker: 14 jobs are waiting: 0/10 nodes are available: insufficient cpu",
+    ]
+
+
+async def test_reason_that_comes_and_goes_has_a_line_every_30_seconds(autojump_clock: MockClock) -> None:
+    out = io.StringIO()
+    display = Display(Progress(JOBS, [], 20, Stop()), out)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(display.run)
+        display.started(JOBS[0])
+        for second in range(95):
+            display.waiting(JOBS[0], "insufficient cpu" if second % 4 < 2 else None)
+            await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert len(out.getvalue().splitlines()) == 4
+
+
+async def test_live_line_counts_the_waiting_jobs_and_names_the_others(autojump_clock: MockClock) -> None:
+    progress = Progress(JOBS, [], 4, Stop())
+    for each in JOBS[:4]:
+        progress.start(each)
+    progress.waits.set(JOBS[0], "insufficient cpu")
+    progress.waits.set(JOBS[1], "insufficient cpu")
+    progress.waits.set(JOBS[2], "no such image")
+    assert progress.line(80) == "0/20 · 3 waiting: insufficient cpu · Task 3 0 s"
+    progress.waits.set(JOBS[0], None)
+    progress.end(JOBS[1], result(1))
+    assert progress.line(80) == "1/20 · about 50 s left · 1 waiting: no such image · Task 0 0 s, Task 3 0 s"
+
+
+async def test_table_of_a_stopped_fleet_says_what_its_jobs_waited_for(autojump_clock: MockClock) -> None:
+    progress = Progress(JOBS[:2], [], 2, Stop())
+    progress.start(JOBS[0])
+    progress.waits.set(JOBS[0], "insufficient cpu")
+    progress.end(JOBS[0])
+    lines = table(JOBS[:2], {}, progress.not_started, 80, progress.waits.reasons)
+    assert lines[1:] == ["Task 0  left         waiting: insufficient cpu", "Task 1  left"]
+
+
 def test_table_fits_the_width_and_escapes_control_characters() -> None:
     jobs = [job(0, "Fix\nit"), job(1, "漢字" * 30), job(2), job(3)]
     done = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
+from trioworker.fleet.waits import MAX_REASON
 from trioworker.observability.bounded_stream import BoundedStream
 from trioworker.observability.terminal_text import duration, first_line, fit
 from trioworker.protocol.control_characters import escape_line
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 REDRAW_INTERVAL = 1.0
 """Seconds between two drawings of the live line."""
 DEFAULT_COLUMNS = 80
-MAX_REASON = 300
-"""Characters of a reason in a line."""
 CLEAR_LINE = "\r\x1b[K"
 
 
@@ -88,8 +87,7 @@ class Display:
 
     def waiting(self, job: FleetJob, reason: str | None) -> None:
         """See `Observer`."""
-        if reason is not None:
-            self.notify(f"{_name(job)} is waiting: {_reason(reason)}")
+        self._progress.waits.set(job, reason)
 
     def not_started(self, job: FleetJob, reason: str) -> None:
         """See `Observer`."""
@@ -114,11 +112,11 @@ class Display:
             self._stream.write(CLEAR_LINE)
 
     async def run(self) -> None:
-        """Redraw the live line, until cancelled."""
-        if self._columns is None:
-            return
+        """Redraw the live line and say which jobs wait, until cancelled."""
         try:
             while True:
+                for line in self._progress.waits.news():
+                    self.notify(line)
                 self._draw()
                 await trio.sleep(REDRAW_INTERVAL)
         finally:

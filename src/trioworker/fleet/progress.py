@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
+from trioworker.fleet.waits import Waits
 from trioworker.observability.terminal_text import duration, first_line, fit
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Progress:
         self._running: dict[str, _Running] = {}
         self.not_started: dict[str, str] = {}
         """The reasons why jobs could not be started, by id."""
+        self.waits = Waits()
 
     @property
     def running(self) -> int:
@@ -54,6 +56,8 @@ class Progress:
     def end(self, job: FleetJob, result: Result | None = None, reason: str | None = None) -> None:
         """The job has a result, or could not be started for a reason; with neither, a rerun continues it."""
         del self._running[job.job_id]
+        if result is not None or reason is not None:
+            self.waits.set(job, None)
         if result is not None:
             self._seconds.append(result.seconds)
         elif reason is not None:
@@ -77,8 +81,12 @@ class Progress:
         parts = [f"{self.ended}/{self.total}"]
         if (rest := self.rest()) is not None:
             parts.append(rest)
+        if (waiting := self.waits.summary(self._running)) is not None:
+            parts.append(waiting)
         now = trio.current_time()
-        oldest = sorted(self._running.values(), key=lambda each: each.since)
+        reasons = self.waits.reasons
+        started = [each for job_id, each in self._running.items() if job_id not in reasons]
+        oldest = sorted(started, key=lambda each: each.since)
         parts.append(", ".join(f"{fit(each.name, 40)} {duration(int(now - each.since))}" for each in oldest))
         return fit(" · ".join(filter(None, parts)), width)
 

@@ -74,7 +74,7 @@ async def run_session(
                 )
                 await scheduler.run(jobs)
             nursery.cancel_scope.cancel()
-    for line in table(jobs, results.done, progress.not_started, columns or TABLE_COLUMNS):
+    for line in table(jobs, results.done, progress.not_started, columns or TABLE_COLUMNS, progress.waits.reasons):
         sys.stderr.write(f"{line}\n")
     code = summarize(jobs, results, progress.not_started)
     for engine in opened:

@@ -30,13 +30,20 @@ HEAD = _Row("TASK", "STATE", "TIME", "TOKENS", "ANSWER OR REASON")
 
 
 def table(
-    jobs: Sequence[FleetJob], done: Mapping[str, Result], not_started: Mapping[str, str], columns: int
+    jobs: Sequence[FleetJob],
+    done: Mapping[str, Result],
+    not_started: Mapping[str, str],
+    columns: int,
+    waiting: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """The lines of the table, each at most `columns` cells wide; control characters are escaped."""
+    """The lines of the table, each at most `columns` cells wide; control characters are escaped.
+
+    `not_started` are the reasons of jobs that could not be started, `waiting` those of jobs that waited for it.
+    """
     shown = jobs
     if len(jobs) > MAX_ROWS:
         shown = [job for job in jobs if job.job_id not in done or not done[job.job_id].success]
-    rows = [HEAD, *(_row(job, done.get(job.job_id), not_started) for job in shown[:MAX_ROWS])]
+    rows = [HEAD, *(_row(job, done.get(job.job_id), not_started, waiting or {}) for job in shown[:MAX_ROWS])]
     # Jobs of a foreign orchestrator: only that knows the tokens.
     if not any(row.tokens for row in rows[1:]):
         rows = [row._replace(tokens="") for row in rows]
@@ -48,11 +55,13 @@ def table(
     return [*lines, f"… and {hidden} more"] if hidden and lines else lines
 
 
-def _row(job: FleetJob, result: Result | None, not_started: Mapping[str, str]) -> _Row:
+def _row(job: FleetJob, result: Result | None, not_started: Mapping[str, str], waiting: Mapping[str, str]) -> _Row:
     name = first_line(job.name)
     if result is None:
-        reason = not_started.get(job.job_id)
-        return _Row(name, "left" if reason is None else "not started", "", "", first_line(reason or ""))
+        if (reason := not_started.get(job.job_id)) is not None:
+            return _Row(name, "not started", "", "", first_line(reason))
+        reason = waiting.get(job.job_id)
+        return _Row(name, "left", "", "", "" if reason is None else f"waiting: {first_line(reason)}")
     tokens = None if result.input_tokens is None else result.input_tokens + (result.output_tokens or 0)
     return _Row(
         name,
