@@ -162,17 +162,20 @@ async def test_jobs_with_the_same_reason_share_a_line_until_their_number_doubles
     ]
 
 
-async def test_reason_that_comes_and_goes_has_a_line_every_30_seconds(autojump_clock: MockClock) -> None:
+async def test_reason_that_comes_and_goes_has_one_line_per_job(autojump_clock: MockClock) -> None:
     out = io.StringIO()
     display = Display(Progress(JOBS, [], 20, Stop()), out)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(display.run)
         display.started(JOBS[0])
         for second in range(95):
-            display.waiting(JOBS[0], "insufficient cpu" if second % 4 < 2 else None)
+            display.waiting(JOBS[second // 52], "insufficient cpu" if second % 4 < 2 else None)
             await trio.sleep(1)
         nursery.cancel_scope.cancel()
-    assert len(out.getvalue().splitlines()) == 4
+    assert out.getvalue().splitlines() == [
+        "trioworker: Task 0 is waiting: insufficient cpu",
+        "trioworker: Task 1 is waiting: insufficient cpu",
+    ]
 
 
 async def test_live_line_counts_the_waiting_jobs_and_names_the_others(autojump_clock: MockClock) -> None:

@@ -106,6 +106,7 @@ def _engine(config: FleetConfig, jobs: int, observer: Observer) -> AbstractAsync
                 kubeconfig=config.kubeconfig,
                 context=config.context,
                 namespace=config.namespace,
+                logs=config.logs,
                 observer=observer,
             )
 

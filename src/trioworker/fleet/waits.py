@@ -11,7 +11,7 @@ import trio
 from trioworker.observability.terminal_text import first_line, fit
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from trioworker.fleet.jobs import FleetJob
 
@@ -22,6 +22,15 @@ MAX_REASON = 300
 _NUMBER = re.compile(r'("[^"]*")|\d[\w.]*')
 
 
+class _Announced:
+    """What was said about a reason: which jobs had it, how many at last, and when."""
+
+    def __init__(self) -> None:
+        self.jobs: set[str] = set()
+        self.count = 0
+        self.at = -REPEAT_INTERVAL
+
+
 class Waits:
     """Reasons that differ only in numbers, such as `0/2 nodes` and `0/3 nodes`, are the same one.
 
@@ -30,7 +39,7 @@ class Waits:
 
     def __init__(self) -> None:
         self._waiting: dict[str, tuple[str, str]] = {}
-        self._announced: dict[str, tuple[int, float]] = {}
+        self._announced: dict[str, _Announced] = {}
 
     @property
     def reasons(self) -> Mapping[str, str]:
@@ -46,20 +55,28 @@ class Waits:
 
     def news(self) -> list[str]:
         """Return the lines that have become due since the last call."""
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for name, reason in self._waiting.values():
-            groups.setdefault(_key(reason), []).append((name, reason))
-        self._announced = {key: (count if key in groups else 0, at) for key, (count, at) in self._announced.items()}
+        groups: dict[str, list[str]] = {}
+        for job_id, (_, reason) in self._waiting.items():
+            groups.setdefault(kind_of(reason), []).append(job_id)
+        for key in self._announced.keys() - groups:
+            self._announced[key].count = 0
+        return [self._line(group) for key, group in groups.items() if self._is_due(key, group)]
+
+    def _is_due(self, key: str, group: Sequence[str]) -> bool:
+        announced = self._announced.setdefault(key, _Announced())
         now = trio.current_time()
-        lines: list[str] = []
-        for key, group in groups.items():
-            count, at = self._announced.get(key, (0, -REPEAT_INTERVAL))
-            if len(group) >= max(1, 2 * count) and now >= at + REPEAT_INTERVAL:
-                self._announced[key] = (len(group), now)
-                name, reason = group[-1]
-                who = f"{fit(name, 80)} is" if len(group) == 1 else f"{len(group)} jobs are"
-                lines.append(f"{who} waiting: {reason}")
-        return lines
+        if announced.jobs.issuperset(group) or len(group) < 2 * announced.count:
+            return False
+        if now < announced.at + REPEAT_INTERVAL:
+            return False
+        announced.jobs.update(group)
+        announced.count, announced.at = len(group), now
+        return True
+
+    def _line(self, group: Sequence[str]) -> str:
+        name, reason = self._waiting[group[-1]]
+        who = f"{fit(name, 80)} is" if len(group) == 1 else f"{len(group)} jobs are"
+        return f"{who} waiting: {reason}"
 
     def summary(self, job_ids: Collection[str]) -> str | None:
         """Say how many of these jobs wait, and the most frequent reason: `37 waiting: 0/2 nodes are available`."""
@@ -70,6 +87,6 @@ class Waits:
         return f"{len(reasons)} waiting: {fit(most_frequent, 60)}"
 
 
-def _key(reason: str) -> str:
-    """Replace the numbers of a reason. What is in quotes, such as the name of an image, stays."""
+def kind_of(reason: str) -> str:
+    """The reason without its numbers. What is in quotes, such as the name of an image, stays."""
     return _NUMBER.sub(lambda match: match[1] or "#", reason)

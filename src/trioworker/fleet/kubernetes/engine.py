@@ -6,7 +6,7 @@ A fleet that was killed and is run again finds its Jobs by their names, and wait
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,10 +16,13 @@ from trioworker.fleet.engine import REPORTED, Attempt
 from trioworker.fleet.kubernetes.client import KubernetesClient
 from trioworker.fleet.kubernetes.job_creation import JobCreator
 from trioworker.fleet.kubernetes.kubeconfig import find_cluster
-from trioworker.fleet.kubernetes.manifests import GRACE_SECONDS
+from trioworker.fleet.kubernetes.leftovers import describe_leftovers, kubectl
+from trioworker.fleet.kubernetes.logs import open_live_logs
+from trioworker.fleet.kubernetes.manifests import GRACE_SECONDS, object_name
 from trioworker.fleet.kubernetes.pod_outcome import DEADLINE_EXCEEDED, read_outcome
+from trioworker.fleet.kubernetes.pod_looks import PodLooks
 from trioworker.fleet.kubernetes.poll import POLL_INTERVAL, JobPoller
-from trioworker.supervision.nurseries import cancelled_after
+from trioworker.supervision.nurseries import cancelled_after, unwrap_single_exception
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from trioworker.fleet.display import Observer
     from trioworker.fleet.jobs import FleetJob
     from trioworker.fleet.kubernetes.job_creation import Placed
+    from trioworker.fleet.kubernetes.logs import LiveLogs
     from trioworker.fleet.kubernetes.manifests import PodSettings
     from trioworker.fleet.kubernetes.objects import Job
     from trioworker.fleet.kubernetes.poll import Watch
@@ -42,12 +46,26 @@ class KubernetesEngine:
     """Runs the pods of one fleet in one namespace. `poll_jobs` must run in another task."""
 
     name = "kubernetes"
+    stop_timeout = PODS_TIMEOUT + 15.0
 
-    def __init__(self, client: KubernetesClient, settings: PodSettings, observer: Observer) -> None:
+    def __init__(
+        self,
+        client: KubernetesClient,
+        settings: PodSettings,
+        observer: Observer,
+        *,
+        logs: LiveLogs | None = None,
+        kubectl: str = "kubectl",
+    ) -> None:
+        """`logs` copies the logs of the pods; `kubectl` begins the commands that people are told."""
         self._client = client
+        self._kubectl = kubectl
+        self._may_run: dict[str, str] = {}
+        """The names of the Jobs that aren't known to have ended, by the jobs' ids."""
+        self._looks = PodLooks(client, observer, logs)
         self._attempts = settings.attempts
         self._creator = JobCreator(client, settings, observer)
-        self._poller = JobPoller(client)
+        self._poller = JobPoller(client, self._looks.look)
         self._used: Counter[str] = Counter()
         """How many attempts this fleet has used, by the job's id."""
         self._read: dict[str, Job] = {}
@@ -56,18 +74,32 @@ class KubernetesEngine:
     async def run(self, job: FleetJob, stopping: trio.Event) -> Attempt:
         """See `Engine`. The Job is deleted when the fleet is stopped; after a cancel it runs on, for a rerun."""
         async with cancelled_after(stopping.wait):
-            return await self._run(job)
+            attempt = await self._run(job)
+            self._may_run.pop(job.job_id, None)
+            return attempt
         return await self._stop(job)
+
+    def left_behind(self) -> str | None:
+        """See `Engine`."""
+        return describe_leftovers(self._may_run.values(), self._client.namespace, self._kubectl)
+
+    async def close(self) -> None:
+        """Complete the copies of logs."""
+        await self._looks.close()
 
     async def poll_jobs(self) -> None:
         """Look at all Jobs until cancelled, and wake the tasks whose Job has ended or is gone."""
-        await self._poller.run()
+        with unwrap_single_exception():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._looks.run)
+                await self._poller.run()
 
     async def _run(self, job: FleetJob) -> Attempt:
         if (read := self._read.pop(job.job_id, None)) is not None:
             await self._creator.delete(job, read)
         placed = await self._creator.place(job, max(1, self._attempts - self._used[job.job_id]))
-        watch = await self._poller.watch(job.job_id, placed.job)
+        self._may_run[job.job_id] = placed.job.metadata.name
+        watch = await self._poller.watch(job, placed.job)
         attempt = await (
             self._read_deleted(job, placed, watch) if watch.is_gone else self._read_ended(job, placed, watch)
         )
@@ -111,10 +143,14 @@ class KubernetesEngine:
         with trio.move_on_after(PODS_TIMEOUT):
             found = await self._creator.find(job)
             if found is not None and found.end is not None:
-                return await read_outcome(self._client, job.job_id, found)
+                attempt = await read_outcome(self._client, job.job_id, found)
+                self._may_run.pop(job.job_id, None)
+                return attempt
             if found is not None:
                 await self._creator.delete(job, found)
+            self._may_run.pop(job.job_id, None)
             return Attempt(exit_code=None, message="its Job was deleted when the fleet was stopped")
+        self._may_run[job.job_id] = object_name(job)
         return Attempt(exit_code=None, message="its Job is being deleted; its pod may still run")
 
     async def _has_pods(self, job: FleetJob, deleted: Job) -> bool:
@@ -133,9 +169,12 @@ async def open_kubernetes_engine(
     kubeconfig: Path | None,
     context: str | None,
     namespace: str | None,
+    logs: Path | None,
     observer: Observer,
 ) -> AsyncGenerator[KubernetesEngine]:
     """Connect to the cluster of the kubeconfig, or to that of the pod that this process runs in.
+
+    With `logs`, a folder, the logs of the pods are copied there.
 
     Raises:
         ConfigError: no cluster is configured, or it refuses.
@@ -143,10 +182,13 @@ async def open_kubernetes_engine(
     cluster = find_cluster(kubeconfig, context)
     async with cluster.connect(REQUEST_TIMEOUT) as http:
         client = KubernetesClient(http, namespace or cluster.namespace or "default", observer.notify, cluster.source)
-        engine = KubernetesEngine(client, settings, observer)
-        async with trio.open_nursery() as nursery:
+        copies = nullcontext() if logs is None else open_live_logs(client, logs, observer.notify)
+        command = kubectl(kubeconfig, context, client.namespace)
+        async with copies as live_logs, trio.open_nursery() as nursery:
+            engine = KubernetesEngine(client, settings, observer, logs=live_logs, kubectl=command)
             nursery.start_soon(engine.poll_jobs)
             yield engine
+            await engine.close()
             nursery.cancel_scope.cancel()
 
 

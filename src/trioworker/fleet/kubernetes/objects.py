@@ -35,6 +35,7 @@ class Metadata(_Object, frozen=True):
     uid: str = ""
     labels: dict[str, str] = {}
     owner_references: tuple[Owner, ...] = ()
+    creation_timestamp: str = ""
     deletion_timestamp: str | None = None
 
     @property
@@ -56,6 +57,12 @@ class Condition(_Object, frozen=True):
     message: str | None = None
 
 
+class JobSpec(_Object, frozen=True):
+    """What a Job is to do. A queue such as Kueue suspends it until there is room."""
+
+    suspend: bool = False
+
+
 class JobStatus(_Object, frozen=True):
     """What the Job controller has seen of the pods. Those that its rules ignore are in none of the numbers."""
 
@@ -63,6 +70,7 @@ class JobStatus(_Object, frozen=True):
     terminating: int = 0
     failed: int = 0
     succeeded: int = 0
+    ready: int = 0
     conditions: tuple[Condition, ...] = ()
 
 
@@ -70,6 +78,7 @@ class Job(_Object, frozen=True):
     """A `batch/v1` Job."""
 
     metadata: Metadata
+    spec: JobSpec = JobSpec()
     status: JobStatus = JobStatus()
 
     @property
@@ -118,10 +127,15 @@ class Waiting(_Object, frozen=True):
     message: str | None = None
 
 
+class Running(_Object, frozen=True):
+    """A container runs."""
+
+
 class ContainerState(_Object, frozen=True):
     """At most one is set."""
 
     waiting: Waiting | None = None
+    running: Running | None = None
     terminated: Terminated | None = None
 
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import trio
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from trioworker.fleet.jobs import FleetJob
     from trioworker.fleet.kubernetes.client import KubernetesClient
     from trioworker.fleet.kubernetes.objects import Job
 
@@ -50,17 +53,19 @@ class Watch:
 class JobPoller:
     """Makes the requests for all watches. `run` must run in another task."""
 
-    def __init__(self, client: KubernetesClient) -> None:
+    def __init__(self, client: KubernetesClient, looked: Callable[[Mapping[FleetJob, Job]], None]) -> None:
+        """`looked` is called after each look with the Jobs that were found."""
         self._client = client
-        self._watches: dict[str, Watch] = {}
+        self._looked = looked
+        self._watches: dict[FleetJob, Watch] = {}
 
-    async def watch(self, job_id: str, job: Job) -> Watch:
-        """Wait until the Job of `job_id` has ended or is gone."""
-        watch = self._watches[job_id] = Watch(job)
+    async def watch(self, job: FleetJob, made: Job) -> Watch:
+        """Wait until `made`, the Job of `job`, has ended or is gone."""
+        watch = self._watches[job] = Watch(made)
         try:
             await watch.wait()
         finally:
-            del self._watches[job_id]
+            del self._watches[job]
         return watch
 
     async def run(self) -> None:
@@ -69,6 +74,7 @@ class JobPoller:
             await trio.sleep(POLL_INTERVAL)
             # Jobs that are created during the request may be missing in the answer.
             watches = dict(self._watches)
-            found = {job.metadata.name: job for job in await self._client.jobs(watches)}
+            found = {job.metadata.name: job for job in await self._client.jobs([each.job_id for each in watches])}
             for watch in watches.values():
                 watch.look(found.get(watch.job.metadata.name))
+            self._looked({job: watch.job for job, watch in self._watches.items() if not watch.is_gone})

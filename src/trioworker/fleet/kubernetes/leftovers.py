@@ -1,0 +1,37 @@
+"""The Jobs that may still run when a fleet ends early, and how to continue or delete them."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from trioworker.fleet.kubernetes.manifests import LABEL
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+MAX_NAMES = 5
+"""Jobs that are named in the command that deletes them."""
+
+
+def kubectl(kubeconfig: Path | None, context: str | None, namespace: str) -> str:
+    """Return the beginning of a command for the namespace of a fleet."""
+    options = (
+        ("--kubeconfig", None if kubeconfig is None else str(kubeconfig)),
+        ("--context", context),
+        ("-n", namespace),
+    )
+    return shlex.join(["kubectl", *(text for name, value in options if value is not None for text in (name, value))])
+
+
+def describe_leftovers(names: Collection[str], namespace: str, command: str) -> str | None:
+    """Say what the Jobs with these names may still do. `command` is the beginning of a kubectl command."""
+    if not names:
+        return None
+    jobs, them = ("1 Job", "it") if len(names) == 1 else (f"{len(names)} Jobs", "them")
+    if len(names) <= MAX_NAMES:
+        delete = f"delete {them}: {command} delete job {' '.join(sorted(names))}"
+    else:
+        delete = f"delete all Jobs of fleets there: {command} delete job -l {LABEL}=trioworker"
+    return f"{jobs} may still run in the namespace {namespace}; run the same command to continue, or {delete}"
