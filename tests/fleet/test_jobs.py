@@ -58,6 +58,16 @@ def test_line_overrides_the_command_line(tmp_path: Path) -> None:
         (line(options={"job-id": OTHER}), "options: 'job-id' is unknown"),
         (line(options={"timeout": -1}), "options.timeout: '-1' is not a number of seconds over 0"),
         (line(job_id=OTHER.upper()), "is a duplicate"),
+        (line(image=""), "image: '' is not the name of an image"),
+        (line(image="a b"), "image: 'a b' is not the name of an image"),
+        (line(resources={"gpu": 1}), "resources: 'gpu' is unknown; name cpu, memory, ephemeral-storage, or a device"),
+        (line(resources={"cpu": "2 cores"}), "resources: cpu: '2 cores' is not a quantity of Kubernetes, such as 500m"),
+        (line(resources={"cpu": -1}), "resources: cpu: '-1' is not a quantity"),
+        (line(resources={"memory": "4GB"}), "resources: memory: '4GB' is not a quantity"),
+        (line(resources={"memory": "512m"}), "resources: memory: '512m' is not an amount of memory, such as 512Mi"),
+        (line(resources={"nvidia.com/gpu": 0.5}), "resources: nvidia.com/gpu: '0.5' is not a whole number"),
+        (line(resources={"cpu": True}), "Expected `int | float | str`, got `bool`"),
+        (line(resources=["cpu"]), "Expected `object`, got `array`"),
         ("\xff", "not UTF-8; save the file as UTF-8"),
     ],
 )
@@ -78,6 +88,13 @@ def test_answer_of_the_orchestrator_is_a_line(tmp_path: Path) -> None:
     path.write_text(json.dumps({"id": ID, "token": "s3cret", "title": "Fix it"}) + "\n")
     (job,) = read(path)
     assert (job.job_id, job.token, job.title, job.name) == (ID, "s3cret", "Fix it", "Fix it")
+
+
+def test_line_may_have_an_image_and_resources(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.jsonl"
+    path.write_text(line(image="registry.test/gpu:1", resources={"cpu": 2, "memory": "4Gi", "nvidia.com/gpu": 1}))
+    (job,) = read(path)
+    assert (job.image, job.resources) == ("registry.test/gpu:1", {"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "1"})
 
 
 def test_file_without_jobs_is_an_error(tmp_path: Path) -> None:

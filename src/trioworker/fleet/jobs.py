@@ -8,6 +8,7 @@ import msgspec
 
 from trioworker.errors import ConfigError
 from trioworker.fleet.lines import at_line, convert, read_lines
+from trioworker.fleet.resources import check_resources
 from trioworker.protocol import values
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ class FleetJob(msgspec.Struct, frozen=True, kw_only=True):
     title: str | None = None
     fleet: str | None = None
     """The fleet's id, if this is the job of a task."""
+    image: str | None = None
+    """The image of its worker; None: that of the fleet."""
+    resources: dict[str, str] = {}
+    """What its worker needs, by the names and quantities of Kubernetes, instead of the fleet's."""
 
     @property
     def name(self) -> str:
@@ -49,6 +54,8 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True):
     orchestrator_url: str | None = None
     workspace: str | None = None
     options: dict[str, str | int | float] = {}
+    image: str | None = None
+    resources: dict[str, str | int | float] = {}
 
 
 def read_jobs(path: Path, *, orchestrator_url: str, workspace: str | None, worker_options: Parsers) -> list[FleetJob]:
@@ -83,7 +90,23 @@ def _job(fields: dict[str, Any], orchestrator_url: str, workspace: str | None, w
         orchestrator_url=_parsed("orchestrator_url", line.orchestrator_url or orchestrator_url, values.http_url),
         workspace=None if where is None else where.replace("{job_id}", job_id),
         worker_options=parse_options(line.options, worker_options),
+        image=None if line.image is None else _parsed("image", line.image, _image),
+        resources=_resources(line.resources),
     )
+
+
+def _resources(resources: Mapping[str, str | float]) -> dict[str, str]:
+    try:
+        check_resources(resources)
+    except ValueError as error:
+        raise ValueError(f"resources: {error}") from error
+    return {name: str(quantity) for name, quantity in resources.items()}
+
+
+def _image(text: str) -> str:
+    if not text or not text.isprintable() or " " in text:
+        raise ValueError("the name of an image")
+    return text
 
 
 def _one_id(line: _Line) -> str:
