@@ -62,6 +62,8 @@ VALUES = {
     "parallel": "9",
     "attempts": "5",
     "cpu": "1.5",
+    "memory": "1Gi",
+    "dry-run": "on",
     "json": "on",
     "web": "true",
     "new": "on",

@@ -32,6 +32,8 @@ def config(folder: Path, **changed: Any) -> FleetConfig:
         "context": None,
         "namespace": None,
         "image": None,
+        "pod_template": None,
+        "dry_run": False,
         "admin_token": None,
         "llm": f"script:{folder / 'turns.json'}",
         "model": None,

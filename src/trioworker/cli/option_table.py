@@ -18,6 +18,7 @@ from trioworker.cli.values import (
     switch,
     whole,
 )
+from trioworker.fleet.resources import memory
 from trioworker.local.config import NEWEST
 from trioworker.protocol.values import http_url, job_id
 from trioworker.worker import config
@@ -167,7 +168,7 @@ FLEET = (
     ),
     Option("attempts", "N", whole(1, 100), "3", "maximum number of workers per job, if they are lost or can't report"),
     Option("cpu", "CORES", cores, "0.5", "ray, kubernetes: processors per worker"),
-    Option("memory", "SIZE", str, "2Gi", "kubernetes: memory per worker"),
+    Option("memory", "SIZE", memory, "2Gi", "kubernetes: memory per worker"),
     Option(
         "address", "ADDRESS", str, "", "ray: address of the cluster", default_help="RAY_ADDRESS, or a local cluster"
     ),
@@ -175,4 +176,6 @@ FLEET = (
     Option("context", "NAME", str, "", "kubernetes: context of the kubeconfig", default_help="its current one"),
     Option("namespace", "NAME", str, "", "kubernetes: namespace of the Jobs", default_help="the context's"),
     Option("image", "IMAGE", str, "", "kubernetes: image of the worker"),
+    Option("pod-template", "FILE", path, "", "kubernetes: YAML that the pods are made of"),
+    Option("dry-run", "", switch, "off", "kubernetes: print the objects as YAML, and create nothing"),
 )

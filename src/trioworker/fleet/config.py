@@ -28,6 +28,8 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
     context: str | None
     namespace: str | None
     image: str | None
+    pod_template: Path | None
+    dry_run: bool
     admin_token: str | None
     """The secret of the orchestrator at `orchestrator_url`, for asking how jobs of lost workers ended."""
     llm: str | None

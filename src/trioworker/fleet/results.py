@@ -115,23 +115,44 @@ class Results:
         content = bytearray()
         while chunk := os.read(self._file, 1 << 20):
             content += chunk
-        whole = content.rfind(b"\n") + 1
-        decoder = msgspec.json.Decoder(Result)
-        done: dict[str, Result] = {}
-        for number, line in enumerate(bytes(content[:whole]).removeprefix(BOM).splitlines(), start=1):
-            if not line.strip():
-                continue
-            try:
-                result = decoder.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise ConfigError(
-                    f"{self._path}:{number}: not a result of a fleet: {error}; name a new file"
-                ) from error
-            done[result.job_id] = result
-        # Truncate only now that the file is known to be ours; the partial line must look like a result, too.
+        done, whole = _parse(self._path, bytes(content))
+        # Truncate only now that the file is known to be ours.
         if whole < len(content):
-            partial = bytes(content[whole:]).removeprefix(BOM).strip()
-            if not partial.startswith(FIRST_FIELD[: len(partial)]):
-                raise ConfigError(f"{self._path}: not a file of results; name a new file")
             os.ftruncate(self._file, whole)
         return done
+
+
+def read_results(path: Path) -> dict[str, Result]:
+    """Return the results in a file, by the ids of their jobs, without opening it for a fleet; none if there is no file.
+
+    Raises:
+        ConfigError: it can't be read, or isn't a file of results.
+    """
+    try:
+        content = path.read_bytes() if path.is_file() or not path.exists() else None
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ConfigError(f"--results {path}: {error.strerror}; name a file that can be read") from error
+    if content is None:
+        raise ConfigError(f"--results {path}: not a regular file; name a file")
+    return _parse(path, content)[0]
+
+
+def _parse(path: Path, content: bytes) -> tuple[dict[str, Result], int]:
+    """Return the results and the number of bytes without an incomplete last line."""
+    whole = content.rfind(b"\n") + 1
+    decoder = msgspec.json.Decoder(Result)
+    done: dict[str, Result] = {}
+    for number, line in enumerate(content[:whole].removeprefix(BOM).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            result = decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}:{number}: not a result of a fleet: {error}; name a new file") from error
+        done[result.job_id] = result
+    partial = content[whole:].removeprefix(BOM).strip()
+    if not partial.startswith(FIRST_FIELD[: len(partial)]):
+        raise ConfigError(f"{path}: not a file of results; name a new file")
+    return done, whole

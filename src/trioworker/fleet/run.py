@@ -35,7 +35,11 @@ def run_fleet(config: FleetConfig) -> int:
     """
     # No redaction: the fleet never logs a token or a worker's output.
     Logs("info", "text", lambda text: text)
-    if config.logs is not None:
+    if config.dry_run and (config.engine != "kubernetes" or config.llm is not None):
+        raise ConfigError(
+            "--dry-run prints the objects of --engine kubernetes; leave it out for another engine or --llm"
+        )
+    if config.logs is not None and not config.dry_run:
         try:
             config.logs.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -58,6 +62,12 @@ def _run_jobs(config: FleetConfig) -> int:
     )
     if config.engine == "process":
         _check_workspaces(config.jobs, jobs)
+    if config.engine != "kubernetes":
+        _refuse_pod_fields(config, jobs)
+    if config.dry_run:
+        from trioworker.fleet.kubernetes.dry_run import print_objects
+
+        return print_objects(config, jobs)
     with Results(config.results) as results:
         if is_finished(jobs, results):
             return summarize(jobs, results, {})
@@ -70,7 +80,7 @@ async def _run(config: FleetConfig, jobs: Sequence[FleetJob], results: Results) 
     async with open_job_status(config.orchestrator_url, config.admin_token) as job_status:
         return await run_session(
             jobs,
-            partial(_engine, config, len(jobs)),
+            partial(_engine, config, jobs),
             job_status,
             results,
             Stop(),
@@ -79,30 +89,22 @@ async def _run(config: FleetConfig, jobs: Sequence[FleetJob], results: Results) 
         )
 
 
-def _engine(config: FleetConfig, jobs: int, observer: Observer) -> AbstractAsyncContextManager[Engine]:
+def _engine(config: FleetConfig, jobs: Sequence[FleetJob], observer: Observer) -> AbstractAsyncContextManager[Engine]:
     match config.engine:
         case "process":
             from trioworker.fleet.process_engine import open_process_engine
 
-            return open_process_engine(config.logs, min(config.parallel, jobs))
+            return open_process_engine(config.logs, min(config.parallel, len(jobs)))
         case "ray":
             from trioworker.fleet.ray_engine import open_ray_engine
 
             return open_ray_engine(config.address, config.cpu)
         case "kubernetes":
             from trioworker.fleet.kubernetes.engine import open_kubernetes_engine
-            from trioworker.fleet.kubernetes.manifests import PodSettings
+            from trioworker.fleet.kubernetes.settings import pod_settings
 
-            if config.image is None:
-                raise ConfigError("--image is missing: name the worker's image for --engine kubernetes")
-            settings = PodSettings(
-                image=config.image,
-                cpu=config.cpu,
-                memory=config.memory,
-                attempts=config.attempts,
-            )
             return open_kubernetes_engine(
-                settings,
+                pod_settings(config, jobs),
                 kubeconfig=config.kubeconfig,
                 context=config.context,
                 namespace=config.namespace,
@@ -119,3 +121,14 @@ def _check_workspaces(path: Path, jobs: Sequence[FleetJob]) -> None:
         if folder in seen:
             raise ConfigError(f"{path}: jobs share the workspace {folder}; give --workspace DIR/{{job_id}}")
         seen.add(folder)
+
+
+def _refuse_pod_fields(config: FleetConfig, jobs: Sequence[FleetJob]) -> None:
+    """Refuse what only Kubernetes can do for a job."""
+    for job in jobs:
+        if job.image is not None or job.resources:
+            name = "resources" if job.image is None else "image"
+            raise ConfigError(
+                f"{config.jobs}: job {job.job_id} has `{name}`, which is for --engine kubernetes, not {config.engine}; "
+                "remove it"
+            )

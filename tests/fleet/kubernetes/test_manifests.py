@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
+from support.pod_security import violations
 from trioworker.fleet.jobs import FleetJob
 from trioworker.fleet.kubernetes.manifests import PodSettings, job_manifest, secret_manifest
 
@@ -33,6 +35,8 @@ def test_exit_codes_decide_whether_a_pod_is_replaced() -> None:
     spec = job_manifest(JOB, SETTINGS)["spec"]
     failing = [rule["onExitCodes"]["values"] for rule in spec["podFailurePolicy"]["rules"] if "onExitCodes" in rule]
     assert failing == [[1, 2, 4]]
+    # An evicted worker that has reported must not be replaced.
+    assert [rule["action"] for rule in spec["podFailurePolicy"]["rules"]] == ["FailJob", "Ignore"]
     assert spec["backoffLimit"] == 3
     # The API refuses a failure policy with any other.
     assert spec["template"]["spec"]["restartPolicy"] == "Never"
@@ -42,6 +46,7 @@ def test_exit_codes_decide_whether_a_pod_is_replaced() -> None:
 def test_pod_is_restricted() -> None:
     pod = job_manifest(JOB, SETTINGS)["spec"]["template"]["spec"]
     (container,) = pod["containers"]
+    assert violations(pod) == []
     assert pod["terminationGracePeriodSeconds"] == 30
     assert (pod["securityContext"]["runAsNonRoot"], pod["securityContext"]["runAsUser"]) == (True, 1000)
     assert container["securityContext"]["allowPrivilegeEscalation"] is False
@@ -50,6 +55,17 @@ def test_pod_is_restricted() -> None:
     assert container["resources"]["limits"] == {"cpu": "1000m", "memory": "2Gi"}
     assert container["args"][-1] == "--timeout=600"
     assert pod["automountServiceAccountToken"] is False
+
+
+def test_liveness_probe_asks_the_worker_at_its_socket() -> None:
+    elsewhere = msgspec.structs.replace(JOB, worker_options=("--health-socket=/tmp/h",))
+    for job, command in ((JOB, ["health"]), (elsewhere, ["health", "--health-socket=/tmp/h"])):
+        (container,) = job_manifest(job, SETTINGS)["spec"]["template"]["spec"]["containers"]
+        probe = container["livenessProbe"]
+        assert probe["exec"]["command"] == ["trioworker", *command]
+        # The default of 1 s would kill a busy worker.
+        assert probe["timeoutSeconds"] == 5
+        assert {"name": "TRIOWORKER_HEALTH_SOCKET", "value": "/dev/shm/trioworker-health.sock"} in container["env"]
 
 
 def test_token_is_only_in_the_secret_which_the_job_owns() -> None:

@@ -6,34 +6,28 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trioworker.protocol.exit_codes import BAD_USAGE, FAILED, STOPPED
-from trioworker.protocol.values import TOKEN_VARIABLE
+from trioworker.fleet.kubernetes.containers import complete_worker, helper, worker_defaults
+from trioworker.fleet.kubernetes.fixed import JOB_LABEL, LABEL, POD_FAILURE_POLICY, POD_REPLACEMENT_POLICY, object_name
+from trioworker.fleet.kubernetes.merging import merge
+from trioworker.fleet.kubernetes.pod_template import PodTemplate
 
 if TYPE_CHECKING:
     from trioworker.fleet.jobs import FleetJob
 
-LABEL = "app.kubernetes.io/name"
-JOB_LABEL = "trioworker.io/job-id"
 GRACE_SECONDS = 30
 """Seconds from SIGTERM to SIGKILL: a worker's shutdown takes 8 s by default."""
 TTL_SECONDS = 3600
 """Seconds that a finished Job is kept, so that a fleet that was interrupted can read its outcome."""
-FINAL = (FAILED, BAD_USAGE, STOPPED)
-"""Exit codes after which no other pod is started: the outcome was reported, or the command is wrong."""
 
 
 class PodSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings that all pods of a fleet share. `cpu` is in cores, `memory` a quantity of Kubernetes."""
 
-    image: str
+    image: str | None
     cpu: float
     memory: str
     attempts: int
-
-
-def object_name(job: FleetJob) -> str:
-    """Return the name of the job's objects."""
-    return f"trioworker-{job.job_id}"
+    template: PodTemplate = PodTemplate()
 
 
 def secret_manifest(job: FleetJob, owner_uid: str) -> dict[str, Any]:
@@ -50,70 +44,48 @@ def secret_manifest(job: FleetJob, owner_uid: str) -> dict[str, Any]:
 
 def job_manifest(job: FleetJob, settings: PodSettings) -> dict[str, Any]:
     """Return the Job. The Secret, which it owns, is created after it; the pod waits for that."""
+    template = settings.template
+    spec = {
+        "backoffLimit": settings.attempts - 1,
+        "ttlSecondsAfterFinished": TTL_SECONDS,
+        "podReplacementPolicy": POD_REPLACEMENT_POLICY,
+        "podFailurePolicy": POD_FAILURE_POLICY,
+    }
+    pod = {"metadata": _metadata(job, template.pod_metadata), "spec": _pod_spec(job, settings)}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": object_name(job), "labels": _labels(job)},
-        "spec": {
-            "backoffLimit": settings.attempts - 1,
-            "ttlSecondsAfterFinished": TTL_SECONDS,
-            # A terminating pod may still report: the next one must not start before it has ended.
-            "podReplacementPolicy": "Failed",
-            "podFailurePolicy": {
-                "rules": [
-                    # The first rule that matches holds: an evicted worker that has reported must not be replaced.
-                    {
-                        "action": "FailJob",
-                        "onExitCodes": {"containerName": "worker", "operator": "In", "values": list(FINAL)},
-                    },
-                    # A pod that is evicted, or whose node dies, doesn't count as an attempt.
-                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-                ]
-            },
-            "template": {
-                "metadata": {"labels": _labels(job)},
-                "spec": {
-                    "restartPolicy": "Never",
-                    "terminationGracePeriodSeconds": GRACE_SECONDS,
-                    "automountServiceAccountToken": False,
-                    "enableServiceLinks": False,
-                    "securityContext": {
-                        "runAsNonRoot": True,
-                        "runAsUser": 1000,
-                        "runAsGroup": 1000,
-                        "fsGroup": 1000,
-                        "seccompProfile": {"type": "RuntimeDefault"},
-                    },
-                    "containers": [_container(job, settings)],
-                    "volumes": [{"name": name, "emptyDir": {}} for name in ("workspace", "state", "tmp")],
-                },
-            },
-        },
+        "metadata": {"name": object_name(job), **_metadata(job, template.job_metadata)},
+        "spec": {**merge(spec, template.job_spec), "template": pod},
     }
 
 
-def _container(job: FleetJob, settings: PodSettings) -> dict[str, Any]:
-    workspace = job.workspace or "/workspace"
-    options = [f"--job-id={job.job_id}", f"--orchestrator-url={job.orchestrator_url}", f"--workspace={workspace}"]
-    mounts = (("workspace", workspace), ("state", "/var/lib/trioworker"), ("tmp", "/tmp"))  # noqa: S108 - the pod's own
-    return {
-        "name": "worker",
-        "image": settings.image,
-        "args": ["worker", *options, *job.worker_options],
-        "env": [
-            {"name": TOKEN_VARIABLE, "valueFrom": {"secretKeyRef": {"name": object_name(job), "key": "token"}}},
-        ],
-        "resources": {
-            "requests": {"cpu": f"{round(settings.cpu * 1000)}m", "memory": settings.memory},
-            "limits": {"cpu": f"{round(max(1.0, settings.cpu) * 1000)}m", "memory": settings.memory},
-        },
+def _pod_spec(job: FleetJob, settings: PodSettings) -> dict[str, Any]:
+    ours: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
         "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "runAsUser": 1000,
+            "runAsGroup": 1000,
+            "fsGroup": 1000,
+            "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "volumeMounts": [{"name": name, "mountPath": path} for name, path in mounts],
+        "containers": [worker_defaults(job, image=settings.image, cpu=settings.cpu, memory=settings.memory)],
+        "volumes": [{"name": name, "emptyDir": {}} for name in ("workspace", "state", "tmp")],
     }
+    pod = merge(ours, settings.template.pod_spec)
+    worker, *sidecars = pod["containers"]
+    pod["containers"] = [complete_worker(worker, job, pod["volumes"]), *(helper(each, job) for each in sidecars)]
+    if "initContainers" in pod:
+        pod["initContainers"] = [helper(each, job) for each in pod["initContainers"]]
+    return pod
+
+
+def _metadata(job: FleetJob, template: dict[str, Any]) -> dict[str, Any]:
+    return merge(merge({}, template), {"labels": _labels(job)})
 
 
 def _labels(job: FleetJob) -> dict[str, str]:

@@ -1,0 +1,54 @@
+"""`trioworker fleet --dry-run`: prints the objects of all jobs without a result, and contacts no cluster."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from trioworker.errors import ConfigError
+from trioworker.fleet.kubernetes.manifests import job_manifest, secret_manifest
+from trioworker.fleet.kubernetes.settings import pod_settings
+from trioworker.fleet.results import read_results
+from trioworker.observability.bounded_stream import BoundedStream
+from trioworker.observability.notices import print_notice
+from trioworker.protocol.exit_codes import SUCCEEDED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trioworker.fleet.config import FleetConfig
+    from trioworker.fleet.jobs import FleetJob
+
+PLACEHOLDER = "REDACTED"
+"""Stands for the token of each job."""
+UID = "00000000-0000-0000-0000-000000000000"
+"""Stands for the uid of the Job, which only the cluster knows."""
+WRITE_TIMEOUT = 60.0
+"""Seconds that a reader has for the objects of one job: text that waits too long would be dropped."""
+
+
+def print_objects(config: FleetConfig, jobs: Sequence[FleetJob]) -> int:
+    """Print the objects as YAML, with a placeholder for each token, and return the exit code.
+
+    Raises:
+        ConfigError: the settings or the results are unusable.
+    """
+    try:
+        from trioworker.fleet.kubernetes.yaml_text import to_yaml
+    except ImportError as error:
+        raise ConfigError("--dry-run needs PyYAML: pip install 'trioworker[kubernetes]'") from error
+    settings = pod_settings(config, jobs)
+    done = read_results(config.results)
+    left = [job for job in jobs if job.job_id not in done]
+    for job in left:
+        shown = msgspec.structs.replace(job, token=PLACEHOLDER)
+        objects = [job_manifest(shown, settings), secret_manifest(shown, UID)]
+        for each in objects if config.namespace else ():
+            each["metadata"]["namespace"] = config.namespace
+        sys.stdout.write(to_yaml(objects))
+        if isinstance(sys.stdout, BoundedStream):
+            sys.stdout.drain(WRITE_TIMEOUT)
+    print_notice(f"nothing was created: {len(left)} of {len(jobs)} jobs have no result in {config.results}")
+    return SUCCEEDED

@@ -1,0 +1,38 @@
+"""Reads the settings of a fleet's pods, and checks that each worker has an image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trioworker.errors import ConfigError
+from trioworker.fleet.kubernetes.manifests import PodSettings
+from trioworker.fleet.kubernetes.pod_template import PodTemplate, read_pod_template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trioworker.fleet.config import FleetConfig
+    from trioworker.fleet.jobs import FleetJob
+
+
+def pod_settings(config: FleetConfig, jobs: Iterable[FleetJob]) -> PodSettings:
+    """Return the settings of the fleet's pods.
+
+    Raises:
+        ConfigError: the template is unusable, or a worker has no image.
+    """
+    template = PodTemplate()
+    if config.pod_template is not None:
+        template = read_pod_template(config.pod_template, config.attempts)
+    if config.image is not None and template.image not in (None, config.image):
+        raise ConfigError(
+            f"--image {config.image}: --pod-template names another image for the worker, {template.image}; remove one"
+        )
+    image = template.image or config.image
+    missing = next((job for job in jobs if image is None and job.image is None), None)
+    if missing is not None:
+        raise ConfigError(
+            f"--image is missing: give it, or name the worker's image in --pod-template or in the line of job "
+            f"{missing.job_id}"
+        )
+    return PodSettings(image=image, cpu=config.cpu, memory=config.memory, attempts=config.attempts, template=template)

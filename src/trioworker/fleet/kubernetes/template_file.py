@@ -1,0 +1,69 @@
+"""Loads the YAML of a pod template."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, cast
+
+from trioworker.errors import ConfigError
+from trioworker.protocol.control_characters import escape_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def load_template(path: Path) -> dict[str, Any]:
+    """Return the mapping in the file.
+
+    Raises:
+        ConfigError: PyYAML isn't installed.
+        ValueError: the file can't be read, or isn't one mapping in YAML; the message says what is wrong.
+    """
+    try:
+        import yaml
+
+        from trioworker.orchestrator.backends.script_lines import repeated_key
+    except ImportError as error:
+        raise ConfigError("--pod-template needs PyYAML: pip install 'trioworker[kubernetes]'") from error
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{error.strerror}; name a file with a pod template") from error
+    except UnicodeDecodeError as error:
+        raise ValueError("not UTF-8; save the file as UTF-8") from error
+    try:
+        repeated = repeated_key(yaml.compose(text, yaml.SafeLoader))
+        content: Any = yaml.safe_load(text)
+        if repeated is not None:
+            raise ValueError(f"line {repeated.line}: a second `{escape_line(repeated.key[:80])}`; remove one")
+        _check_json(content, "")
+    except yaml.YAMLError as error:
+        raise ValueError(_invalid_yaml(error)) from error
+    except RecursionError as error:
+        raise ValueError("nested too deeply; use fewer levels") from error
+    if not isinstance(content, dict):
+        raise ValueError("not a pod template; write a mapping with `metadata` and `spec`")
+    return cast("dict[str, Any]", content)
+
+
+def _invalid_yaml(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    problem = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error)
+    line = "" if mark is None else f"line {mark.line + 1}: "
+    return f"{line}not YAML: {' '.join(problem.split())[:200]}; fix it there"
+
+
+def _check_json(value: Any, where: str) -> None:
+    """Refuse what YAML can contain and the API can't."""
+    if isinstance(value, dict):
+        for key, item in cast("dict[Any, Any]", value).items():
+            if not isinstance(key, str):
+                raise ValueError(f"{where}{escape_line(str(key)[:80])}: the name is not text; put it in quotes")
+            _check_json(item, f"{where}{escape_line(key[:80])}.")
+    elif isinstance(value, list):
+        for place, item in enumerate(cast("list[Any]", value)):
+            _check_json(item, f"{where[:-1]}[{place}].")
+    elif not isinstance(value, (str, int, float, type(None))) or (
+        isinstance(value, float) and not math.isfinite(value)
+    ):
+        raise ValueError(f"{where[:-1]}: is not JSON but {type(value).__name__}; put it in quotes if it is text")

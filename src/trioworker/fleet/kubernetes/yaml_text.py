@@ -1,0 +1,33 @@
+"""Writes objects as YAML that every parser reads alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+AMBIGUOUS = ("y", "Y", "n", "N")
+"""Texts that only some parsers read as booleans. What starts like a number may be one for some, such as 1e3."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes everything in full, without aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML passes it
+        return True
+
+
+def _text(_: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "'" if text[:1] in tuple("0123456789+-.") or text in AMBIGUOUS else None
+    return yaml.ScalarNode("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def to_yaml(objects: Sequence[dict[str, Any]]) -> str:
+    """Return the objects as documents of one stream."""
+    return yaml.dump_all(objects, Dumper=_Dumper, explicit_start=True, sort_keys=False, width=120)
