@@ -48,9 +48,9 @@ class SupersededError(OrchestratorError):
 
 
 class ReleasedError(OrchestratorError):
-    """The program that started this worker, and served its job, has ended.
+    """This worker stops without a report, and its job can be resumed.
 
-    This worker stops without a report, and its job can be resumed.
+    Either it was suspended, or the program that started it, and served its job, has ended.
     """
 
 

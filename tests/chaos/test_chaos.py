@@ -12,6 +12,7 @@ from trioworker.testing import (
     Plan,
     Signal,
     Supersede,
+    Suspend,
     assert_invariants,
     cancel_points,
     check_plans,
@@ -71,6 +72,11 @@ def test_job_that_gets_a_signal_reports_within_the_grace(at: float) -> None:
     assert run.outcome is not None
     assert run.outcome.reported
     assert run.ended_at <= at + run.config.grace
+
+
+def test_job_that_is_suspended_at_any_time_is_resumed_and_gives_the_answer() -> None:
+    moments = [0.02, *range(1, 24), 23.9, 23.93]
+    assert broken_invariants([Plan(0, (Suspend(at),)) for at in moments]) == {}
 
 
 def test_superseded_start_ends_and_the_next_one_gives_the_answer() -> None:

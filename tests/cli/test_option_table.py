@@ -69,6 +69,7 @@ VALUES = {
     "new": "on",
     "virtual-time": "1",
     "attachable": "on",
+    "on-sigterm": "suspend",
 }
 """A value of each option that doesn't take any text; none is a default."""
 
@@ -166,7 +167,15 @@ def test_defaults_of_a_worker_are_those_of_its_configuration(tmp_path: Path) -> 
     config = WorkerConfig(job_id=JOB_ID, token="t", workspace=tmp_path)
     own = {name: value for name, value in values.items() if name in WorkerConfig.__struct_fields__}
     assert own == {name: getattr(config, name) for name in own}
-    assert set(values) - set(own) == {"log_level", "log_format", "record", "instrument", "tool", "attachable"}
+    assert set(values) - set(own) == {
+        "log_level",
+        "log_format",
+        "record",
+        "instrument",
+        "tool",
+        "attachable",
+        "on_sigterm",
+    }
 
 
 def test_defaults_of_a_worker_are_the_contracts() -> None:

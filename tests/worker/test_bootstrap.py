@@ -103,13 +103,26 @@ async def test_stop_request_cancels_the_bootstrap_and_is_reported(workspace: Pat
     assert [report["success"] for report in world.reports] == [False]
 
 
-def test_listener_gets_an_earlier_stop_request_at_once_and_each_later_one() -> None:
-    stop = StopRequest()
-    reasons: list[str] = []
+class Requests:
+    """A job that keeps the requests that it gets."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def stop_on_signal(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+    def suspend(self, reason: str) -> None:
+        self.reasons.append(f"suspend: {reason}")
+
+
+def test_job_gets_an_earlier_stop_request_at_once_and_each_later_one() -> None:
+    stop, job = StopRequest(), Requests()
     stop.request("first")
-    stop.listen(reasons.append)
+    stop.pass_to(job)
     stop.request("second")
-    assert reasons == ["first", "second"]
+    stop.suspend("third")
+    assert job.reasons == ["first", "second", "suspend: third"]
     assert stop.reason == "first"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from trioworker.cli.options import Option, choice
-from trioworker.cli.run_options import ATTACHABLE, HEALTH_SOCKET, RUN
+from trioworker.cli.run_options import ATTACHABLE, HEALTH_SOCKET, ON_SIGTERM, RUN
 from trioworker.cli.values import (
     cores,
     directory,
@@ -54,7 +54,7 @@ TIME_FROM = Option(
 
 LOCAL_RUN = tuple(replace(option, default="warning") if option.name == "log-level" else option for option in RUN)
 """`local` prints the events, which say the same as the log at `info`."""
-WORKER = (JOB_ID, ORCHESTRATOR_URL, WORKSPACE, STATE_DIR, TIME_FROM, *RUN, ATTACHABLE)
+WORKER = (JOB_ID, ORCHESTRATOR_URL, WORKSPACE, STATE_DIR, TIME_FROM, ON_SIGTERM, *RUN, ATTACHABLE)
 LOCAL = (
     Option("llm", "SPEC", model_spec, None, "model: openai, openai:BASE_URL, script:FILE or replay:CASSETTE"),
     MODEL,

@@ -138,6 +138,15 @@ RUN = (
     replace(HEALTH_SOCKET, group=OBSERVABILITY),
 )
 """The options of a run, which `worker` and `local` share; `local` passes them on to its worker."""
+ON_SIGTERM = choice(
+    "on-sigterm",
+    "ACTION",
+    "end of a job on SIGTERM; a restart with --state-dir resumes a suspended one",
+    "report",
+    "suspend",
+    default="report",
+)
+"""For a worker whose job continues in another one, on a machine that is drained."""
 ATTACHABLE = Option(
     "attachable",
     "",

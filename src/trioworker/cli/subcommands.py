@@ -29,6 +29,9 @@ def worker(parsed: argparse.Namespace) -> int:
     values = resolve(option_table.WORKER, vars(parsed), os.environ)
     level, form, instrument = values.pop("log_level"), values.pop("log_format"), values.pop("instrument")
     cassette, tools, attachable = values.pop("record"), values.pop("tool") or (), values.pop("attachable")
+    suspend_on_sigterm = values.pop("on_sigterm") == "suspend"
+    if suspend_on_sigterm and values["state_dir"] is None:
+        raise ConfigError("--on-sigterm suspend: a restart resumes the job from its journal; give --state-dir, too")
     from trioworker.worker.config import WorkerConfig
 
     config = WorkerConfig(token=token(os.environ), **values)
@@ -49,6 +52,7 @@ def worker(parsed: argparse.Namespace) -> int:
         tools=tools,
         recording=recording,
         attachable=attachable,
+        suspend_on_sigterm=suspend_on_sigterm,
     )
 
 
@@ -192,7 +196,7 @@ def fleet(parsed: argparse.Namespace) -> int:
     if values["llm"] and parsed.workspace is None:
         values["workspace"] = None
     # A task's journal is in the fleet's own folder; that of another job, where its line says.
-    own = () if values["llm"] else (option_table.STATE_DIR,)
+    own = () if values["llm"] else (option_table.STATE_DIR, option_table.ON_SIGTERM)
     passed_on = {option.key: option.parse for option in (*own, *option_table.RUN)}
     from trioworker.fleet.config import FleetConfig
     from trioworker.fleet.run import run_fleet

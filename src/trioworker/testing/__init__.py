@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Signal,
         SlowNames,
         Supersede,
+        Suspend,
     )
     from trioworker.testing.simulation.random_plans import random_plans
     from trioworker.testing.simulation.recorded_tools import ToolRun
@@ -54,6 +55,7 @@ _HOMES = {
     "SlowNames": "simulation.planned_faults",
     "Steps": "steps",
     "Supersede": "simulation.planned_faults",
+    "Suspend": "simulation.planned_faults",
     "ToolRun": "simulation.recorded_tools",
     "Turn": "script",
     "assert_invariants": "simulation.invariants",
@@ -92,6 +94,7 @@ __all__ = [
     "SlowNames",
     "Steps",
     "Supersede",
+    "Suspend",
     "ToolRun",
     "Turn",
     "assert_invariants",

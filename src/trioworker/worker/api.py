@@ -125,7 +125,7 @@ async def open_job(
             open_or_resume(job, fetched, services, now=now, machine=machine)
             tracer.watch(("outbox", "follow-ups waiting", "calls to answer"), job.queue_lengths)
             running = health.running = RunningJob(job, services, deadline=deadline, extra_time=extra_time)
-            stop.listen(running.stop_on_signal)
+            stop.pass_to(running)
             with unwrap_single_exception():
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(running.run)

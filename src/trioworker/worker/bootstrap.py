@@ -43,7 +43,7 @@ UNKNOWN_JOB = wire.JobDescription(title="", description="")
 
 
 async def bootstrap(client: OrchestratorClient, job: Job, stop: StopRequest) -> FetchedJob:
-    """Fetch the job, then the credentials granted to it; a stop request cancels that.
+    """Fetch the job, then the credentials granted to it; a request to stop or suspend it cancels that.
 
     `GET job` completes before any other request: with it, this start asks for the job (contract, 'Starts'). A job
     whose journal says that its report was accepted needs no request. A job whose report was sent, and whose token the
@@ -53,12 +53,14 @@ async def bootstrap(client: OrchestratorClient, job: Job, stop: StopRequest) -> 
         RefusedError: the orchestrator doesn't know the job, or refuses the token.
         SupersededError: another worker was started for the job meanwhile.
         UnreachableError: it can't be reached.
+        ReleasedError: the job was suspended.
     """
     fetched = FetchedJob(description=UNKNOWN_JOB, has_ended=job.report_accepted)
 
     if not fetched.has_ended:
         async with cancelled_after(stop.wait):
             fetched = await _fetch(client, job)
+    stop.raise_if_suspended()
     return fetched
 
 

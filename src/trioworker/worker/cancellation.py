@@ -7,17 +7,18 @@ are moved from outside while one is in them: by a stop, by a signal, or by the s
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
-from trioworker.errors import RefusedError
+from trioworker.errors import RefusedError, ReleasedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
-    from trioworker.errors import ReleasedError, SupersededError
+    from trioworker.errors import SupersededError
+
+    Unreported = SupersededError | ReleasedError
 
 SHUTDOWN_TIMEOUT = 60.0
 """Seconds that the shutdown of a job that ended by itself may take (design, rule 7)."""
@@ -36,34 +37,65 @@ connection must not use up the time of the others.
 """
 
 
+class Stoppable(Protocol):
+    """What a `StopRequest` stops."""
+
+    def stop_on_signal(self, reason: str) -> None:
+        """See `RunningJob`."""
+        ...
+
+    def suspend(self, reason: str) -> None:
+        """See `RunningJob`."""
+        ...
+
+
 class StopRequest:
-    """A request to stop the job, from a signal or a caller; it may come before the job is fetched.
+    """A request to stop or suspend the job, from a signal or a caller; it may come before the job is fetched.
 
     Attributes:
-        reason: the reason of the first request, None until there is one.
+        reason: the reason of the first request to stop, None until there is one.
     """
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self._suspended_by: str | None = None
         self._requested = trio.Event()
-        self._listener: Callable[[str], None] | None = None
+        self._job: Stoppable | None = None
 
     def request(self, reason: str) -> None:
-        """Ask the job to stop. A further request calls the listener again, and keeps the first reason."""
+        """Ask the job to stop. A further request is passed on, and the first reason is kept."""
         self.reason = self.reason or reason
         self._requested.set()
-        if self._listener is not None:
-            self._listener(reason)
+        if self._job is not None:
+            self._job.stop_on_signal(reason)
 
-    def listen(self, listener: Callable[[str], None]) -> None:
-        """Call `listener` at each request from now on, and at once for one that came before."""
-        self._listener = listener
+    def suspend(self, reason: str) -> None:
+        """Ask the job to stop without a report, so that it can be resumed. It raises `ReleasedError`."""
+        if self.reason is None:
+            self._suspended_by = self._suspended_by or reason
+        self._requested.set()
+        if self._job is not None:
+            self._job.suspend(reason)
+
+    def pass_to(self, job: Stoppable) -> None:
+        """Pass all requests on to `job` from now on, and at once one that came before."""
+        self._job = job
         if self.reason is not None:
-            listener(self.reason)
+            job.stop_on_signal(self.reason)
+
+    def raise_if_suspended(self) -> None:
+        """Raise `ReleasedError` if the job was suspended before it was fetched: nothing has happened yet."""
+        if self._suspended_by is not None:
+            raise suspension(self._suspended_by)
 
     async def wait(self) -> None:
         """Wait for the first request."""
         await self._requested.wait()
+
+
+def suspension(reason: str) -> ReleasedError:
+    """The error of a suspended job."""
+    return ReleasedError(f"{reason}; its job was not reported, and the next worker with this --state-dir resumes it")
 
 
 class ReportDelivery:
@@ -114,7 +146,7 @@ class JobScopes:
         self._post = trio.CancelScope()
         self._poll = trio.CancelScope()
         self._polls_are_shielded = True
-        self._unreported: SupersededError | ReleasedError | None = None
+        self._unreported: Unreported | None = None
 
     def begin_shutdown(self) -> trio.CancelScope:
         """Limit the shutdown to `SHUTDOWN_TIMEOUT`, or the job's deadline plus the grace, and return `cleanup`."""
@@ -160,14 +192,23 @@ class JobScopes:
         self._polls_are_shielded = False
         self._poll.shield = False
 
-    def end_unreported(self, error: SupersededError | ReleasedError) -> None:
+    def leave_unreported(self, error: Unreported) -> None:
+        """Make this run end without a report once the posts are delivered: a later start of the job does the rest."""
+        self._unreported = self._unreported or error
+
+    def end_unreported(self, error: Unreported) -> None:
         """Cancel everything, without a record or a report: a later start of the job does the rest."""
-        self._unreported = error
+        self.leave_unreported(error)
         self.unshield_polls()
         self.shutdown.cancel()
 
+    @property
+    def is_unreported(self) -> bool:
+        """Whether this run ends without a report."""
+        return self._unreported is not None
+
     def raise_if_unreported(self) -> None:
-        """Raise the error of `end_unreported`, if that was called."""
+        """Raise the error with which this run ends without a report, if it does."""
         if self._unreported is not None:
             raise self._unreported
 

@@ -26,7 +26,7 @@ from trioworker.worker.actors.prompt_poller import PromptPoller
 from trioworker.worker.actors.publisher import Publisher
 from trioworker.worker.actors.reasoner import Reasoner
 from trioworker.worker.actors.tool_executor import ToolExecutor
-from trioworker.worker.cancellation import JobScopes, ReportDelivery
+from trioworker.worker.cancellation import JobScopes, ReportDelivery, suspension
 from trioworker.worker.outcome import JobOutcome, Meter, outcome_of, seal_outbox, seal_unreported
 from trioworker.worker.state.records import OutcomeDecided, ReportAccepted
 
@@ -48,6 +48,7 @@ class RunningJob:
         job: the state; read it, don't change it.
         services: what the actors work with; read it, don't change it.
         stop_reason: why the job was stopped, if it was.
+        suspended_by: why the job was suspended, if it was.
     """
 
     def __init__(self, job: Job, services: Services, *, deadline: float, extra_time: float = 0.0) -> None:
@@ -55,6 +56,7 @@ class RunningJob:
         self.job, self.services = job, services
         self.actors = {name: Actor(name, services.tracer) for name in ACTORS}
         self.stop_reason: str | None = None
+        self.suspended_by: str | None = None
         self._deadline, self._ended = deadline, trio.Event()
         self._scopes = JobScopes(deadline=deadline + extra_time, grace=services.config.grace)
         services.client.when_superseded(self._scopes.end_unreported)
@@ -67,7 +69,12 @@ class RunningJob:
         self._settled, self._settled_out = trio.open_memory_channel[TurnSettled](1)
 
     async def run(self) -> None:
-        """Run the job until its end is reported, `release`, or another start has it (`SupersededError`)."""
+        """Run the job until its end is reported or can't be.
+
+        Raises:
+            ReleasedError: it was released or suspended.
+            SupersededError: another start of the worker has it.
+        """
         if self.job.decided is not None:
             self._stop_work()
         if not self.job.report_accepted:
@@ -78,6 +85,9 @@ class RunningJob:
                     nursery.start_soon(self._supervise, EXECUTOR, self._executor, self._scopes.deadline, name=EXECUTOR)
                     nursery.start_soon(self._supervise, REASONER, self._reasoner, self._scopes.deadline, name=REASONER)
                     await self._shut_down_in_order()
+            # The deadline of the shutdown may have cut it off before it left a suspended job to the next start.
+            if (suspended := self._suspension) is not None:
+                self._scopes.leave_unreported(suspended)
             self._scopes.raise_if_unreported()
             seal_unreported(self.job, self.services.events, self._meter.metrics(), self.stop_reason)
         self.services.tracer.end_job()
@@ -92,8 +102,14 @@ class RunningJob:
         with self._scopes.begin_shutdown():
             await self.actors[POLLER].ended.wait()
             await self.actors[EXECUTOR].ended.wait()
-        # 3. The `result` event is queued, the last post.
-        seal_outbox(self.job, self.services.events, self._meter.metrics(), self.stop_reason)
+        self._scopes.unshield_polls()
+        # 3. The `result` event is queued, the last post. A suspended job has none.
+        if (suspended := self._suspension) is not None:
+            status = f"The worker was {self.suspended_by}; the next one resumes the job"
+            self.job.commit(self.services.events.status(status))
+            self._scopes.leave_unreported(suspended)
+        else:
+            seal_outbox(self.job, self.services.events, self._meter.metrics(), self.stop_reason)
         self.services.tracer.instant("shutdown")
         # 4. The shipper drains the outbox and sends `complete`. If it has failed, it is supervised once more.
         wake(self._posts, JobEnded())
@@ -125,12 +141,35 @@ class RunningJob:
         else:
             self.stop(reason)
 
+    def suspend(self, reason: str) -> None:
+        """Stop the work and deliver what was done, then end this run without a report; `run` raises `ReleasedError`.
+
+        The next start resumes the job. A job whose end is decided, or that was stopped before, is still reported.
+        Unlike `stop_on_signal`, this waits for the answer to a report that was sent.
+        """
+        if self.stop_reason is None and self.job.decided is None:
+            self.suspended_by = self.suspended_by or reason
+        self._scopes.shorten_deadline(self.services.config.grace)
+        self._stop_actors()
+
+    @property
+    def _suspension(self) -> ReleasedError | None:
+        """The error with which a suspended job ends, unless its end was decided meanwhile."""
+        if self.suspended_by is None or self.job.decided is not None:
+            return None
+        return suspension(self.suspended_by)
+
     def release(self, error: ReleasedError) -> None:
         """End this run without a decision or a report, so that the job can be resumed; `run` raises `error`."""
         self._scopes.end_unreported(error)
 
     def _stop_work(self) -> None:
-        self._scopes.unshield_polls()
+        # A suspended job needs the prompt that a poll may bring.
+        if self.suspended_by is None:
+            self._scopes.unshield_polls()
+        self._stop_actors()
+
+    def _stop_actors(self) -> None:
         for name in (REASONER, POLLER, EXECUTOR):
             self.actors[name].stop()
 

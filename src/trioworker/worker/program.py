@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ def run_program(
     tools: Sequence[str] = (),
     recording: AbstractContextManager[RecordingHooks | None],
     attachable: bool = False,
+    suspend_on_sigterm: bool = False,
 ) -> int:
     """Run a job and return the exit code.
 
@@ -61,9 +63,11 @@ def run_program(
         tools: tools in addition to the built-in ones, each as `MODULE:NAME`.
         recording: the recorder of the job, opened for as long as the job runs.
         attachable: let profilers of the same user attach.
+        suspend_on_sigterm: on SIGTERM, end without a report instead of reporting that the job was stopped.
 
     Raises:
-        WorkerError: those of `open_job`, and `ConfigError` for an unusable instrument or tool.
+        WorkerError: those of `open_job`, `ReleasedError` if the job was suspended or released, and `ConfigError` for
+            an unusable instrument or tool.
     """
     redactor = Redactor(token=config.token)
     logs = Logs(level, form, lambda text: redactor.redact(text).text)
@@ -89,6 +93,7 @@ def run_program(
                 all_tools,
                 recorder,
                 started,
+                suspend_on_sigterm,
                 clock=CatchUpClock(),
                 instruments=instruments,
             )
@@ -115,11 +120,12 @@ async def _run_until_signalled(
     tools: Sequence[AnyTool],
     recorder: RecordingHooks | None,
     started: Callable[[RunningJob], None],
+    suspend_on_sigterm: bool,
 ) -> JobOutcome:
     """Run a job to its end; a signal stops it. `started` is called once the job was fetched.
 
     Raises:
-        ReleasedError: on `RELEASE_SIGNAL`.
+        ReleasedError: on `RELEASE_SIGNAL`, or if SIGTERM suspended the job.
     """
     stop = StopRequest()
     opened: list[RunningJob] = []
@@ -131,7 +137,10 @@ async def _run_until_signalled(
                 continue
             name = signal_name(number)
             logger.info("{} received", name)
-            stop.request(f"stopped by {name}")
+            if number == signal.SIGTERM and suspend_on_sigterm:
+                stop.suspend(f"suspended by {name}")
+            else:
+                stop.request(f"stopped by {name}")
 
     with open_stop_receiver() as signals, unwrap_single_exception():
         async with trio.open_nursery() as nursery:

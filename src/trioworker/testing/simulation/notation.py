@@ -18,6 +18,7 @@ from trioworker.testing.simulation.planned_faults import (
     Signal,
     SlowNames,
     Supersede,
+    Suspend,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ _CLASSES: dict[str, type[Any]] = {
     "freeze": Freeze,
     "clock": ClockJump,
     "supersede": Supersede,
+    "suspend": Suspend,
 }
 _NAMES = {fault: name for name, fault in _CLASSES.items()}
 _PARSERS: dict[str, Callable[[str], object]] = {

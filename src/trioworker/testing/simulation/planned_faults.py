@@ -119,6 +119,17 @@ class Supersede:
     at: float
 
 
-TimedFault = Signal | Freeze | Supersede
+@dataclass(frozen=True)
+class Suspend:
+    """The process that runs at that time, if any, is suspended (`--on-sigterm suspend`); the next one resumes the job.
+
+    Attributes:
+        at: seconds after the start of the job.
+    """
+
+    at: float
+
+
+TimedFault = Signal | Freeze | Supersede | Suspend
 """Faults that a task of the simulation causes at a given time."""
 PlannedFault = Fault | Cancel | Outage | Kill | SlowNames | ClockJump | TimedFault

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import trio
 from trio.testing import MockClock
 
-from trioworker.errors import ConfigError, SupersededError, WorkerError
+from trioworker.errors import ConfigError, ReleasedError, SupersededError, WorkerError
 from trioworker.supervision.nurseries import unwrap_single_exception
 from trioworker.testing.matrix.cancel_injector import CancelInjector
 from trioworker.testing.matrix.scheduling import seed_scheduling
 from trioworker.testing.matrix.watch import Watch
 from trioworker.testing.simulation.disk import DiskStorage, Killed
-from trioworker.testing.simulation.planned_faults import Cancel, Freeze, Signal, Supersede
+from trioworker.testing.simulation.planned_faults import Cancel, Freeze, Signal, Supersede, Suspend
 from trioworker.testing.simulation.recorded_tools import recorded
 from trioworker.testing.steps import OTHER, actor_of
 from trioworker.worker.api import open_job
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 WORKSPACE = Path("/")
 """Simulated tools use no files, so any directory will do."""
+
+
+UNFINISHED = (Killed, SupersededError, ReleasedError)
+"""Ends of a process after which another one resumes the job."""
 
 
 class RealTime(trio.abc.Instrument):
@@ -72,7 +76,7 @@ class SimulatedProcess:
         self._watch.injector = self._cancel_injector
 
     def run(self) -> bool:
-        """Run it. Returns whether it was the last one: it was neither killed nor superseded."""
+        """Run it. Returns whether it was the last one: it was neither killed nor superseded nor suspended."""
         run, injector = self._run, self._cancel_injector
         run.was_signalled_last = False
         self._world.epoch -= self._clock.current_time()
@@ -80,13 +84,13 @@ class SimulatedProcess:
         try:
             instruments = [self._cancel_injector, self._watch, RealTime(self._clock)]
             trio.run(self._main, clock=self._clock, instruments=instruments)
-        except (Killed, SupersededError):
+        except UNFINISHED:
             return False
         except trio.TrioInternalError:
             if not self._watch.abandoned:
                 raise
         except BaseExceptionGroup as group:
-            if group.split((Killed, SupersededError))[1] is not None:
+            if group.split(UNFINISHED)[1] is not None:
                 raise
             return False
         finally:
@@ -106,11 +110,11 @@ class SimulatedProcess:
                 async with trio.open_nursery() as nursery:
                     for at, text in self._run.job.follow_ups.items():
                         nursery.start_soon(self._send_follow_up, at, text)
-                    for fault in self._run.plan.all_of(Signal, Freeze, Supersede):
+                    for fault in self._run.plan.all_of(Signal, Freeze, Supersede, Suspend):
                         nursery.start_soon(self._cause, fault)
                     await self._work()
                     nursery.cancel_scope.cancel()
-        except (ConfigError, SupersededError):
+        except (ConfigError, SupersededError, ReleasedError):
             raise
         except WorkerError as error:
             self._run.error = str(error)
@@ -164,6 +168,8 @@ class SimulatedProcess:
                 self._clock.jump(seconds)
             case Supersede():
                 world.supersede()
+            case Suspend():
+                self._stop.suspend("suspended by SIGTERM")
 
     async def _sleep_until(self, at: float) -> bool:
         """Wait until `at` seconds after the start of the job. Returns False if that time has passed."""

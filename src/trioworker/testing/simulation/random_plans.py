@@ -18,6 +18,7 @@ from trioworker.testing.simulation.planned_faults import (
     Signal,
     SlowNames,
     Supersede,
+    Suspend,
 )
 from trioworker.testing.simulation.simulate import simulate
 from trioworker.worker.lifecycle import ACTORS
@@ -99,6 +100,7 @@ def _machine(rng: random.Random, size: JobSize) -> list[PlannedFault]:
         Signal(_moment(rng, size)),
         Freeze(_moment(rng, size), rng.choice((1.0, 5.0, 20.0, 40.0, 700.0))),
         ClockJump(_moment(rng, size), rng.choice((-1e9, -3600.0, 3600.0, 1e9))),
+        Suspend(_moment(rng, size)),
     ]
 
 

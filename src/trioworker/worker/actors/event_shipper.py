@@ -34,7 +34,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class EventShipper:
-    """Delivers posts until the job has ended and its end is reported, or can't be."""
+    """Delivers posts until the job has ended and its end is reported, can't be, or isn't to be."""
 
     def __init__(
         self,
@@ -52,7 +52,10 @@ class EventShipper:
         self._delivery = delivery
 
     async def run(self) -> None:
-        """Drain the outbox whenever woken; once the job has ended, report it and return."""
+        """Drain the outbox whenever woken; once the job has ended, report it and return.
+
+        If this run ends without a report, return after the next attempt to drain: the next start delivers the rest.
+        """
         with self._posts:
             while True:
                 with self._scopes.drain():
@@ -60,12 +63,14 @@ class EventShipper:
                 if self._job.outbox_sealed:
                     await self._report()
                     return
+                if self._scopes.is_unreported:
+                    return
                 await self._wait_for_posts()
 
     async def _wait_for_posts(self) -> None:
         await self._posts.receive()
         # Most messages are about posts that were delivered together with earlier ones.
-        while not (self._job.outbox or self._job.outbox_sealed):
+        while not (self._job.outbox or self._job.outbox_sealed or self._scopes.is_unreported):
             await self._posts.receive()
         if not self._job.outbox_sealed:
             await trio.sleep(SHIP_DELAY)

@@ -38,7 +38,7 @@ class PostWaiting(WakeUp, frozen=True):
 
 
 class JobEnded(WakeUp, frozen=True):
-    """To the shipper, its last message: drain the outbox, and report."""
+    """To the shipper, its last message: drain the outbox, and report, unless the job was suspended."""
 
 
 M = TypeVar("M", bound=WakeUp)
