@@ -58,6 +58,11 @@ BAD_USAGE: list[tuple[list[str], dict[str, str], str]] = [
         )
         for command, text in (("local", ["x"]), ("orchestrator", []))
     ),
+    (
+        ["worker", "--job-id", JOB_ID],
+        {"TRIOWORKER_ON_SIGTERM": "suspend"},
+        "--on-sigterm suspend: a restart resumes the job from its journal; give --state-dir, too",
+    ),
     (["health"], {}, "--health-socket is missing: give it, or set TRIOWORKER_HEALTH_SOCKET"),
     (["tree"], {}, "--health-socket is missing: give it, or set TRIOWORKER_HEALTH_SOCKET"),
     # Variables that are meant for other subcommands aren't in the way.

@@ -98,7 +98,7 @@ async def test_worker_gets_a_job_a_workspace_and_the_state_folder(world: World, 
     (given,) = inner.given
     assert world.store.access(ID, given.token) == "granted"
     assert given.orchestrator_url == URL
-    assert given.worker_options == ("--timeout=9", f"--state-dir={world.state_dir}")
+    assert given.worker_options == ("--timeout=9", f"--state-dir={world.state_dir}", "--on-sigterm=report")
     description = world.store.description(ID)
     assert (description.title, description.description) == ("Fix it", "Fix it all.")
     assert description.project_dir == str(world.workspace)

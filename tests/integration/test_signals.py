@@ -56,6 +56,28 @@ async def test_signal_before_the_imports_cancels_the_job(store: Store, workspace
     assert job.model.requests == []
 
 
+async def test_worker_that_sigterm_suspends_is_resumed(store: Store, workspace: Path) -> None:
+    turns = [call("shell", command="echo first >> log"), call("shell", command=f"touch began; {WAIT}"), DONE]
+    options = ("--state-dir", str(workspace.parent / "state"), "--on-sigterm", "suspend")
+    async with real_job(store, workspace, turns, *options) as job:
+        await until((workspace / "began").exists)
+        job.program.signal(signal.SIGTERM)
+        suspended = await job.ended()
+
+        assert job.survivors() == {}
+        assert (suspended.code, job.view.ended) == (3, None)
+        assert suspended.err.splitlines()[-1].startswith("trioworker: suspended by SIGTERM; its job was not reported")
+        assert job.events[-1][1]["message"] == "The worker was suspended by SIGTERM; the next one resumes the job"
+
+        (workspace / "sent").touch()
+        async with job.start():
+            resumed = await job.ended()
+
+        assert job.report.success
+    assert resumed.code == 0, resumed.err
+    assert (workspace / "log").read_text() == "first\n"
+
+
 async def test_nohup_keeps_a_local_job_from_its_terminals_end(workspace: Path) -> None:
     script = workspace.parent / "turns.json"
     script.write_bytes(msgspec.json.encode([call("shell", command=WAIT), DONE]))

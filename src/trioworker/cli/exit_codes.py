@@ -5,7 +5,7 @@ exit codes:
   0  the job succeeded
   1  the job failed, and was reported
   2  bad usage or configuration
-  3  the orchestrator refused the worker or can't be reached, or the job was suspended
+  3  the orchestrator refuses or can't be reached, or the job was suspended
   4  stopped by a signal, and reported
   5  the end of the job could not be reported
   6  a replayed job differs from the recorded one

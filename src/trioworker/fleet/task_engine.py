@@ -93,7 +93,9 @@ class TaskEngine:
         token = await self._prepare(job, view)
         if token is None:
             return Attempt(exit_code=None, message="stopped before its start")
-        options = (*job.worker_options, f"--state-dir={self._state_dir}", *self._time_options[job.job_id])
+        # A task that is stopped is reported, whatever a variable says that was set for other workers.
+        own = (f"--state-dir={self._state_dir}", "--on-sigterm=report")
+        options = (*job.worker_options, *own, *self._time_options[job.job_id])
         attempt = await self._engine.run(
             msgspec.structs.replace(job, token=token, orchestrator_url=self._url, worker_options=options), stopping
         )

@@ -41,7 +41,8 @@ class WorkerProcess:
 
         `reported` returns whether the orchestrator has the job's report.
         """
-        self._options = options
+        # `stop` reports the job, whatever a variable says that was set for other workers.
+        self._options = (*options, "--on-sigterm=report")
         self._token = token
         self._reported = reported
         self._stderr = stderr
