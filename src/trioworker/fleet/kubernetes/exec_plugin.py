@@ -33,6 +33,8 @@ RENEW_BEFORE = 10.0
 """Seconds before a login expires in which it isn't used: it must be valid when the request arrives."""
 MIN_USE = 5.0
 """Seconds for which a login is used, even if it expires earlier: otherwise each request would run the plugin."""
+MAX_HINT = 300
+"""Characters of a plugin's `installHint` in an error."""
 _UPDATE = "update the plugin and the kubeconfig with your provider's tool"
 
 
@@ -76,10 +78,10 @@ class PluginLogin:
             raise config_error(
                 place, "exec.interactiveMode is Always, but a fleet can't answer questions; use another login"
             )
-        self._hint = f"; {config.install_hint.strip()}" if config.install_hint else ""
+        self._hint = f"; {' '.join(config.install_hint.split())[:MAX_HINT]}" if config.install_hint else ""
         self._place = f"{place}: the plugin {config.command}"
         variables = {each.name: each.value or "" for each in config.env or ()}
-        self._check_program(config.command, environ)
+        self._check_program(place, config.command, environ)
         self._version = version
         self._command = [config.command, *(config.args or ())]
         info = _info(place, version, cluster if config.provide_cluster_info else None)
@@ -93,14 +95,15 @@ class PluginLogin:
         except ValueError as error:
             raise LoginError(f"{self._place} {error}{self._hint}") from error
 
-    def _check_program(self, command: str, environ: Mapping[str, str]) -> None:
+    def _check_program(self, place: str, command: str, environ: Mapping[str, str]) -> None:
         try:
             found = shutil.which(command, path=environ.get("PATH", os.defpath))
         except ValueError:
             found = None
         if found is None:
             problem = "is not an executable file" if os.path.lexists(command) else "is not installed"
-            raise config_error(self._place, f"{problem}{self._hint or '; install it, or correct exec.command'}")
+            remedy = self._hint or "; install it, or correct exec.command"
+            raise config_error(place, f"the plugin {command} {problem}{remedy}")
 
     def _login(self, out: bytes) -> Login:
         """Return the login in the plugin's output.

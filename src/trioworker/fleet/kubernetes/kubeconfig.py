@@ -222,7 +222,7 @@ def _check_proxy(access: ClusterAccess, place: str) -> None:
     try:
         access.transport()
     except ImportError as error:
-        raise config_error(place, "a SOCKS proxy needs a package: pip install 'httpx[socks]'") from error
+        raise config_error(place, "a SOCKS proxy needs a package; pip install 'httpx[socks]'") from error
     except (ValueError, httpx.InvalidURL) as error:
         # The URL isn't quoted: it may contain a password.
         raise config_error(

@@ -243,8 +243,8 @@ def _decode(file: Path, content: bytes) -> _File:
     try:
         decoded = msgspec.convert(_load(file, content) or {}, _File)
     except msgspec.ValidationError as error:
-        problem, _, path = str(error).rstrip("`").partition(" - at `$")
-        place = path.lstrip(".") or "the file"
+        problem, _, path = str(error).partition(" - at `$")
+        place = path.strip(".`") or "the file"
         raise config_error(str(file), f"{place}: {problem[:1].lower()}{problem[1:]}; {_CORRECT}") from error
     except RecursionError as error:
         raise config_error(str(file), f"nested too deeply; {_CORRECT}") from error

@@ -72,6 +72,7 @@ async def _run(command: Sequence[str], environment: Mapping[str, str], out: _Out
         start_new_session=True,
         deliver_cancel=_kill,
     )
+    code = None
     try:
         with unwrap_single_exception():
             async with trio.open_nursery() as nursery:
@@ -82,10 +83,9 @@ async def _run(command: Sequence[str], environment: Mapping[str, str], out: _Out
                 nursery.start_soon(err.read, process.stderr, nursery.cancel_scope)
                 code = await process.wait()
                 nursery.cancel_scope.deadline = trio.current_time() + OUTPUT_GRACE
-                return code
     except OSError as error:
         raise ValueError(f"can't be run: {(error.strerror or str(error)).lower()}; reinstall it") from error
-    return None
+    return code
 
 
 def _code(code: int) -> str:

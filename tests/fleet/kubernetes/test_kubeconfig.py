@@ -1,0 +1,393 @@
+"""The cluster and the user that a kubeconfig names, and one line for each that is broken."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from support.kubeconfigs import SECRET, exec_user, forget_clusters, kubeconfig, plugin, write
+from support.tls import Authority
+from trioworker.errors import ConfigError
+from trioworker.fleet.kubernetes.kubeconfig import find_cluster
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trioworker.fleet.kubernetes.cluster_access import ClusterAccess
+
+PEM = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+
+
+@pytest.fixture(autouse=True)
+def _no_clusters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    forget_clusters(tmp_path / "home", monkeypatch)
+
+
+async def authorization(access: ClusterAccess) -> str | None:
+    return None if access.login is None else (await access.login.fetch()).authorization
+
+
+async def test_named_file_is_used_instead_of_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(write(tmp_path / "other", kubeconfig())))
+    file = write(tmp_path / "named", kubeconfig(cluster={"server": "https://named.test"}))
+    assert find_cluster(file, None).server == "https://named.test"
+
+
+async def test_variable_is_used_instead_of_the_users_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "home/.kube/config", kubeconfig(cluster={"server": "https://home.test"}))
+    assert find_cluster(None, None).server == "https://home.test"
+    monkeypatch.setenv("KUBECONFIG", str(write(tmp_path / "other", kubeconfig())))
+    access = find_cluster(None, None)
+    assert access.server == "https://kube.test:6443"
+    assert str(tmp_path / "other") in access.source
+    assert await authorization(access) == f"Bearer {SECRET}"
+
+
+async def test_first_of_several_files_that_sets_a_name_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = kubeconfig(user={"token": "first"}) | {"current-context": "", "clusters": None}
+    second = kubeconfig(cluster={"server": "https://second.test"}, context={"namespace": "second"})
+    third = kubeconfig(cluster={"server": "https://third.test"}) | {"current-context": "other"}
+    files = [write(tmp_path / name, config) for name, config in (("1", first), ("2", second), ("3", third))]
+    monkeypatch.setenv("KUBECONFIG", ":".join(["", str(tmp_path / "missing"), *map(str, files)]))
+    access = find_cluster(None, None)
+    assert (access.server, access.namespace) == ("https://second.test", None)
+    assert await authorization(access) == "Bearer first"
+
+
+async def test_context_option_chooses_the_cluster_the_user_and_the_namespace(tmp_path: Path) -> None:
+    config = kubeconfig(context={"namespace": "one"})
+    config["contexts"].append({"name": "d", "context": {"cluster": "l", "user": "v", "namespace": "two"}})
+    config["clusters"].append({"name": "l", "cluster": {"server": "https://l.test/prefix"}})
+    config["users"].append({"name": "v", "user": {"username": "me", "password": "word"}})
+    file = write(tmp_path / "config", config)
+    assert find_cluster(file, None).namespace == "one"
+    access = find_cluster(file, "d")
+    assert (access.server, access.namespace) == ("https://l.test/prefix", "two")
+    assert await authorization(access) == f"Basic {b64encode(b'me:word').decode()}"
+
+
+async def test_relative_paths_are_relative_to_their_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = Authority(tmp_path)
+    (tmp_path / "token").write_text("from-the-file\n")
+    config = kubeconfig(user={"tokenFile": "../token"}, cluster={"certificate-authority": "../authority.pem"})
+    write(tmp_path / "folder/config", config)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KUBECONFIG", "folder/config")
+    access = find_cluster(None, None)
+    assert access.tls.cert_store_stats()["x509_ca"] == 1
+    assert await authorization(access) == "Bearer from-the-file"
+    data = b64encode(authority.file.read_bytes()).decode()
+    file = write(tmp_path / "config", kubeconfig(cluster={"certificate-authority-data": data}))
+    assert find_cluster(file, None).tls.cert_store_stats()["x509_ca"] == 1
+
+
+async def test_json_indented_by_tabs_is_read(tmp_path: Path) -> None:
+    file = write(tmp_path / "config", json.dumps(kubeconfig(), indent="\t"))
+    assert find_cluster(file, None).server == "https://kube.test:6443"
+
+
+async def test_names_that_look_like_dates_are_text(tmp_path: Path) -> None:
+    file = write(tmp_path / "config", yaml.safe_dump(kubeconfig()).replace("name: c\n", "name: 2026-01-01\n"))
+    assert find_cluster(file, "2026-01-01").server == "https://kube.test:6443"
+
+
+async def test_no_login_is_sent_in_clear_text(tmp_path: Path) -> None:
+    file = write(tmp_path / "config", kubeconfig(cluster={"server": "http://kube.test"}))
+    assert find_cluster(file, None).login is None
+
+
+async def test_server_without_a_scheme_is_secure_if_its_certificate_is_configured(tmp_path: Path) -> None:
+    for cluster, scheme in (({}, "http"), ({"insecure-skip-tls-verify": True}, "https")):
+        file = write(tmp_path / "config", kubeconfig(cluster={"server": "kube.test:6443", **cluster}))
+        assert find_cluster(file, None).server == f"{scheme}://kube.test:6443"
+
+
+async def test_user_may_act_as_another_one(tmp_path: Path) -> None:
+    user = {"token": SECRET, "as": "root", "as-groups": ["a", "b"]}
+    access = find_cluster(write(tmp_path / "config", kubeconfig(user=user)), None)
+    groups = (("Impersonate-Group", "a"), ("Impersonate-Group", "b"))
+    assert access.impersonation == (("Impersonate-User", "root"), *groups)
+
+
+@pytest.mark.parametrize(
+    ("server", "cluster", "environment", "expected"),
+    [
+        ("https://kube.test", {}, {}, None),
+        ("https://kube.test", {"proxy-url": "http://p:1"}, {"HTTPS_PROXY": "http://q:1"}, "http://p:1"),
+        ("https://kube.test", {}, {"HTTPS_PROXY": "q:1"}, "http://q:1"),
+        ("https://kube.test", {}, {"HTTP_PROXY": "http://q:1"}, None),
+        ("https://kube.test", {}, {"HTTPS_PROXY": "http://q:1", "NO_PROXY": ".test"}, None),
+        ("https://10.1.2.3", {}, {"HTTPS_PROXY": "http://q:1", "NO_PROXY": "a, 10.0.0.0/8"}, None),
+        ("https://11.1.2.3", {}, {"HTTPS_PROXY": "http://q:1", "NO_PROXY": "a, 10.0.0.0/8"}, "http://q:1"),
+        ("https://127.0.0.1:6443", {}, {"HTTPS_PROXY": "http://q:1"}, None),
+    ],
+)
+async def test_proxy_is_that_of_the_cluster_or_of_the_environment(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    server: str,
+    cluster: dict[str, Any],
+    environment: dict[str, str],
+    expected: str | None,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    file = write(tmp_path / "config", kubeconfig(cluster={"server": server, **cluster}))
+    assert find_cluster(file, None).proxy == expected
+
+
+def pod(folder: Path, monkeypatch: pytest.MonkeyPatch, host: str) -> Path:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    folder.mkdir()
+    Authority(folder).file.rename(folder / "ca.crt")
+    (folder / "token").write_text("token-of-the-pod")
+    (folder / "namespace").write_text("space\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("host", "server"), [("10.0.0.1", "https://10.0.0.1:443"), ("fd00::1", "https://[fd00::1]:443")]
+)
+async def test_pod_without_a_kubeconfig_uses_its_service_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, server: str
+) -> None:
+    folder = pod(tmp_path / "account", monkeypatch, host)
+    access = find_cluster(None, None, folder)
+    assert (access.server, access.namespace) == (server, "space")
+    assert access.tls.cert_store_stats()["x509_ca"] == 1
+    assert await authorization(access) == "Bearer token-of-the-pod"
+    (folder / "token").write_text("rotated")
+    assert await authorization(access) == "Bearer rotated"
+
+
+def test_context_in_a_pod_without_a_kubeconfig_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = pod(tmp_path / "account", monkeypatch, "10.0.0.1")
+    with pytest.raises(ConfigError, match="--context 'c': there is no kubeconfig"):
+        find_cluster(None, "c", folder)
+
+
+def test_kubeconfig_in_a_pod_is_used_instead_of_its_service_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = pod(tmp_path / "account", monkeypatch, "10.0.0.1")
+    write(tmp_path / "home/.kube/config", kubeconfig())
+    assert find_cluster(None, None, folder).server == "https://kube.test:6443"
+
+
+def test_no_kubeconfig_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError) as raised:
+        find_cluster(None, None, tmp_path)
+    file = tmp_path / "home/.kube/config"
+    assert str(raised.value) == f"{file}: there is no kubeconfig; name one with --kubeconfig or KUBECONFIG"
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path}/a:{tmp_path}/b")
+    with pytest.raises(ConfigError, match=r"/a, .*/b: there is no kubeconfig"):
+        find_cluster(None, None, tmp_path)
+
+
+V1 = "client.authentication.k8s.io/v1"
+BROKEN: dict[str, tuple[object, str]] = {
+    "no-yaml": (f"users: [{{token: {SECRET}\n", "not valid YAML, line 2"),
+    "undefined-alias": (f"users: *{SECRET}\n", "not valid YAML, line 1"),
+    "bad-tag": ("users: !!timestamp x\n", "not valid YAML"),
+    "too-deep": ("[" * 600, "nested too deeply"),
+    "recursive": ("users: &a [*a]\n", "users[0]: expected `object`, got `array`"),
+    "text": (SECRET, "the file: expected `object`, got `str`"),
+    "another-kind": ({"kind": "Job"}, "a Job, not a kubeconfig"),
+    "empty": ("", "no cluster is configured there"),
+    "users-not-a-list": ({**kubeconfig(), "users": {"u": SECRET}}, "users: expected `array | null`, got `object`"),
+    "user-without-a-name": (
+        {**kubeconfig(), "users": [{"user": {}}]},
+        "users[0]: object missing required field `name`",
+    ),
+    "token-not-text": (kubeconfig({"token": 12}), "users[0].user.token: expected `str | null`, got `int`"),
+    "no-current-context": (
+        {**kubeconfig(), "current-context": None},
+        "current-context is not set; choose one with --con",
+    ),
+    "unknown-context": (
+        {**kubeconfig(), "current-context": "d"},
+        "current-context: there is no context 'd'; choose one",
+    ),
+    "no-contexts": ({**kubeconfig(), "contexts": None}, "there is no context 'c'; add a context"),
+    "no-cluster": (kubeconfig(context={"cluster": None}), "context 'c': cluster is missing"),
+    "unknown-cluster": (kubeconfig(context={"cluster": "l"}), "context 'c': there is no cluster 'l'"),
+    "unknown-user": (kubeconfig(context={"user": "v"}), "context 'c': there is no user 'v'"),
+    "no-server": (kubeconfig(cluster={"server": ""}), "cluster 'k': server is missing"),
+    "server-of-another-kind": (kubeconfig(cluster={"server": "ftp://x"}), "cluster 'k': server is not an http:// or"),
+    "server-with-a-password": (kubeconfig(cluster={"server": f"https://me:{SECRET}@x"}), "cluster 'k': server is not"),
+    "server-with-a-bad-port": (kubeconfig(cluster={"server": "https://x:99999"}), "cluster 'k': server is not"),
+    "server-with-a-bad-host": (kubeconfig(cluster={"server": "https://.x"}), "cluster 'k': server: not a valid host"),
+    "bad-server-name": (
+        kubeconfig(cluster={"tls-server-name": ".x"}),
+        "cluster 'k': tls-server-name: not a valid host",
+    ),
+    "bad-base64": (
+        kubeconfig(cluster={"certificate-authority-data": "%"}),
+        "cluster 'k': certificate-authority-data: not valid Base64",
+    ),
+    "bad-authority": (
+        kubeconfig(cluster={"certificate-authority-data": b64encode(PEM.encode()).decode()}),
+        "cluster 'k': certificate-authority: not PEM certificates",
+    ),
+    "missing-authority": (
+        kubeconfig(cluster={"certificate-authority": "/missing.pem"}),
+        "cluster 'k': certificate-authority /missing.pem: no such file or directory",
+    ),
+    "authority-not-verified": (
+        kubeconfig(cluster={"certificate-authority": "x", "insecure-skip-tls-verify": True}),
+        "exclude each other",
+    ),
+    "bad-proxy": (kubeconfig(cluster={"proxy-url": f"ftp://me:{SECRET}@x"}), "cluster 'k': proxy-url: not a usable"),
+    "socks-proxy": (kubeconfig(cluster={"proxy-url": "socks5://x:1"}), "pip install 'httpx[socks]'"),
+    "token-and-password": (kubeconfig({"token": SECRET, "username": "x"}), "user 'u': has a token and a password"),
+    "token-not-ascii": (kubeconfig({"token": f"{SECRET}é"}), "user 'u': token: not a token of printable ASCII"),
+    "missing-token-file": (kubeconfig({"tokenFile": "/missing"}), "tokenFile /missing: no such file or directory"),
+    "token-file-is-a-folder": (kubeconfig({"tokenFile": "/"}), "tokenFile /: is a directory"),
+    "token-file-with-a-nul": (kubeconfig({"tokenFile": "a\0b"}), "a\\x00b: not a valid path"),
+    "endless-token-file": (kubeconfig({"tokenFile": "/dev/zero"}), "tokenFile /dev/zero: larger than 4194304 bytes"),
+    "empty-token-file": (kubeconfig({"tokenFile": "/dev/null"}), "tokenFile /dev/null: a token of printable ASCII"),
+    "no-key": (kubeconfig({"client-certificate-data": "eA=="}), "user 'u': client-key is missing"),
+    "no-certificate": (kubeconfig({"client-key-data": "eA=="}), "user 'u': client-certificate is missing"),
+    "bad-certificate": (
+        kubeconfig({"client-certificate-data": "eA==", "client-key-data": "eA=="}),
+        "user 'u': client-certificate and client-key: not a certificate and its key, in PEM",
+    ),
+    "bad-key-base64": (
+        kubeconfig({"client-certificate-data": "eA==", "client-key-data": SECRET}),
+        "user 'u': client-key-data: not valid Base64",
+    ),
+    "auth-provider": (kubeconfig({"auth-provider": {"name": "gcp"}}), "user 'u': auth-provider 'gcp' was removed"),
+    "extra": (kubeconfig({"token": SECRET, "as-user-extra": {"a": ["b"]}}), "user 'u': as-user-extra is not supported"),
+    "impersonation": (
+        kubeconfig({"token": SECRET, "as": "a\nb"}),
+        "user 'u': as, as-uid or as-groups is not printable",
+    ),
+    "plugin-v1alpha1": (
+        kubeconfig(exec_user("x", apiVersion="client.authentication.k8s.io/v1alpha1")),
+        "user 'u': exec.apiVersion 'client.authentication.k8s.io/v1alpha1' is not supported",
+    ),
+    "plugin-without-a-version": (kubeconfig({"exec": {"command": "x"}}), "user 'u': exec.apiVersion is missing"),
+    "plugin-without-a-command": (kubeconfig({"exec": {"apiVersion": V1}}), "user 'u': exec.command is missing"),
+    "plugin-that-asks": (
+        kubeconfig(exec_user("sh", interactiveMode="Always")),
+        "user 'u': exec.interactiveMode is Always",
+    ),
+    "plugin-mode": (kubeconfig(exec_user("sh", interactiveMode="x")), "user 'u': exec.interactiveMode is not Never"),
+    "plugin-not-installed": (
+        kubeconfig(exec_user("no-such-plugin", installHint="Install it:\n  a b")),
+        "user 'u': the plugin no-such-plugin is not installed; Install it: a b",
+    ),
+    "plugin-not-executable": (kubeconfig(exec_user("/etc/passwd")), "the plugin /etc/passwd is not an executable file"),
+    "plugin-arguments": (kubeconfig(exec_user("sh", args="x")), "users[0].user.exec.args: expected `array | null`"),
+    "plugin-data": (
+        kubeconfig(
+            exec_user("sh", provideClusterInfo=True),
+            {"extensions": [{"name": "client.authentication.k8s.io/exec", "extension": {(1, 2): 3}}]},
+        )
+        | {"kind": ""},
+        "not valid YAML",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_kubeconfig_is_one_line_with_the_place_and_a_remedy(tmp_path: Path, name: str) -> None:
+    config, expected = BROKEN[name]
+    file = write(tmp_path / "config", config)
+    with pytest.raises(ConfigError) as raised:
+        find_cluster(file, None)
+    message = str(raised.value)
+    assert message.startswith(f"{file}: ")
+    assert expected in message
+    assert "; " in message
+    assert message.isprintable()
+    assert SECRET not in message
+
+
+def test_unknown_context_option_lists_the_known_ones(tmp_path: Path) -> None:
+    file = write(tmp_path / "config", kubeconfig())
+    with pytest.raises(ConfigError) as raised:
+        find_cluster(file, "d")
+    assert str(raised.value) == f"{file}: --context: there is no context 'd'; choose one with --context: 'c'"
+
+
+def test_unreadable_named_file_is_one_line(tmp_path: Path) -> None:
+    for file, reason in ((tmp_path / "missing", "no such file"), (tmp_path, "is a directory")):
+        with pytest.raises(ConfigError, match=f"{file}: {reason}"):
+            find_cluster(file, None)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+FULL = kubeconfig(
+    user={
+        **dict.fromkeys(("token", "tokenFile", "username", "password", "as", "as-uid"), SECRET),
+        **{f"client-{name}": SECRET for name in ("key", "key-data", "certificate", "certificate-data")},
+        **exec_user("sh", args=["x"], env=[{"name": "A", "value": "b"}], installHint="x", provideClusterInfo=True),
+        "as-groups": ["g"],
+        "auth-provider": {"name": "x"},
+    },
+    cluster={
+        **dict.fromkeys(("certificate-authority", "certificate-authority-data", "tls-server-name"), "x"),
+        "proxy-url": "http://x",
+        "insecure-skip-tls-verify": False,
+        "extensions": [{"name": "client.authentication.k8s.io/exec", "extension": {"a": 1}}],
+    },
+    context={"namespace": "n"},
+)
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Each container with each of its keys, in any depth."""
+    is_dict, is_list = hasattr(value, "keys"), hasattr(value, "append")
+    keys: list[Any] = list(value) if is_dict else list(range(len(value))) if is_list else []
+    return [(value, key) for key in keys] + [place for key in keys for place in places(value[key])]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_value_at_any_level_is_used_or_refused(tmp_path: Path, data: st.DataObject) -> None:
+    config: Any = json.loads(json.dumps(FULL))
+    for _ in range(data.draw(st.integers(1, 6))):
+        if not (found := places(config)):
+            break
+        container, key = data.draw(st.sampled_from(found))
+        if data.draw(st.booleans()):
+            del container[key]
+        else:
+            container[key] = data.draw(VALUES)
+    (tmp_path / "config").write_text(yaml.safe_dump(config))
+    refusal = ""
+    try:
+        find_cluster(tmp_path / "config", None)
+    except ConfigError as error:
+        refusal = str(error)
+    assert refusal.isprintable()
+    assert SECRET not in refusal.replace(f"{tmp_path}/{SECRET}", "")
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=200) | st.text(alphabet="{}[]:&*!|>-'\"\n\t #ab1", max_size=60).map(str.encode))
+def test_any_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "config").write_bytes(content)
+    with pytest.raises(ConfigError):
+        find_cluster(tmp_path / "config", None)
+
+
+def test_plugin_is_found_relative_to_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin(tmp_path / "folder/bin/plugin", "exit 0")
+    file = write(tmp_path / "folder/config", kubeconfig(exec_user("bin/plugin")))
+    monkeypatch.chdir("/")
+    assert find_cluster(file, None).login is not None
+    monkeypatch.setenv("PATH", str(tmp_path / "folder/bin"))
+    assert find_cluster(write(file, kubeconfig(exec_user("plugin"))), None).login is not None
