@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from support.kubepods import Object, PodScript, count_end, outcome
-from trioworker.fleet.kubernetes.manifests import JOB_LABEL
+from trioworker.fleet.kubernetes.fixed import JOB_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

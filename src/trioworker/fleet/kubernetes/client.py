@@ -10,8 +10,8 @@ import httpx
 import trio
 
 from trioworker.fleet.kubernetes.api_requests import ApiRequest, ApiRequests
+from trioworker.fleet.kubernetes.fixed import JOB_LABEL, LABEL
 from trioworker.fleet.kubernetes.log_lines import split_lines
-from trioworker.fleet.kubernetes.manifests import JOB_LABEL, LABEL
 from trioworker.fleet.kubernetes.objects import AnyObject, Event, Job, ObjectList, Pod, Secret
 from trioworker.fleet.kubernetes.refusals import EVENTS, LOG, RequestRefusedError
 

@@ -14,13 +14,14 @@ import trio
 
 from trioworker.fleet.engine import REPORTED, Attempt
 from trioworker.fleet.kubernetes.client import KubernetesClient
+from trioworker.fleet.kubernetes.fixed import object_name
 from trioworker.fleet.kubernetes.job_creation import JobCreator
 from trioworker.fleet.kubernetes.kubeconfig import find_cluster
 from trioworker.fleet.kubernetes.leftovers import describe_leftovers, kubectl
 from trioworker.fleet.kubernetes.logs import open_live_logs
-from trioworker.fleet.kubernetes.manifests import GRACE_SECONDS, object_name
-from trioworker.fleet.kubernetes.pod_outcome import DEADLINE_EXCEEDED, read_outcome
+from trioworker.fleet.kubernetes.manifests import GRACE_SECONDS
 from trioworker.fleet.kubernetes.pod_looks import PodLooks
+from trioworker.fleet.kubernetes.pod_outcome import DEADLINE_EXCEEDED, read_outcome
 from trioworker.fleet.kubernetes.poll import POLL_INTERVAL, JobPoller
 from trioworker.supervision.nurseries import cancelled_after, unwrap_single_exception
 

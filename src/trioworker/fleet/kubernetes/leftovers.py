@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from trioworker.fleet.kubernetes.manifests import LABEL
+from trioworker.fleet.kubernetes.fixed import LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Collection

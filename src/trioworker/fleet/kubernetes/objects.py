@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from trioworker.fleet.kubernetes.manifests import JOB_LABEL, LABEL
+from trioworker.fleet.kubernetes.fixed import JOB_LABEL, LABEL
 
 ENDED = ("Complete", "Failed")
 """Types of the conditions of a Job whose pods have all ended."""
