@@ -32,7 +32,7 @@ class FleetJob(msgspec.Struct, frozen=True, kw_only=True):
     """The fleet's id, if this is the job of a task."""
     image: str | None = None
     """The image of its worker; None: that of the fleet."""
-    resources: dict[str, str] = {}
+    resources: tuple[tuple[str, str], ...] = ()
     """What its worker needs, by the names and quantities of Kubernetes, instead of the fleet's."""
 
     @property
@@ -95,12 +95,12 @@ def _job(fields: dict[str, Any], orchestrator_url: str, workspace: str | None, w
     )
 
 
-def _resources(resources: Mapping[str, str | float]) -> dict[str, str]:
+def _resources(resources: Mapping[str, str | float]) -> tuple[tuple[str, str], ...]:
     try:
         check_resources(resources)
     except ValueError as error:
         raise ValueError(f"resources: {error}") from error
-    return {name: str(quantity) for name, quantity in resources.items()}
+    return tuple((name, str(quantity)) for name, quantity in resources.items())
 
 
 def _image(text: str) -> str:

@@ -210,7 +210,7 @@ def test_a_resource_that_the_template_sets_has_none_of_our_quantities(
 def test_resources_of_a_line_win_over_the_template(
     tmp_path: Path, template: str, needed: dict[str, str], requests: dict[str, str], limits: dict[str, str] | None
 ) -> None:
-    job = msgspec.structs.replace(JOB, resources=needed, image="line:1")
+    job = msgspec.structs.replace(JOB, resources=tuple(needed.items()), image="line:1")
     found = worker(tmp_path, template, job)
     assert (found["resources"]["requests"], found["resources"].get("limits")) == (requests, limits)
     assert found["image"] == "line:1"

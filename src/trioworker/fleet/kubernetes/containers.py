@@ -67,7 +67,7 @@ def complete_worker(worker: dict[str, Any], job: FleetJob, volumes: Sequence[dic
     if job.image is not None:
         complete["image"] = job.image
     if job.resources:
-        complete["resources"] = _with_resources(worker.get("resources", {}), job.resources)
+        complete["resources"] = _with_resources(worker.get("resources", {}), dict(job.resources))
     return complete
 
 
