@@ -260,6 +260,19 @@ spec:
     assert spec["template"]["spec"]["priorityClassName"] == "low"
 
 
+def test_attempts_that_are_left_limit_the_pods_whatever_the_template_says(tmp_path: Path) -> None:
+    fleet = settings(tmp_path, "{kind: Job, spec: {backoffLimit: 2}}")
+    again = msgspec.structs.replace(fleet, attempts=1)
+    assert [job_manifest(JOB, each)["spec"]["backoffLimit"] for each in (fleet, again)] == [2, 0]
+
+
+@pytest.mark.parametrize(("template", "grace"), [("{}", 30), ("spec: {terminationGracePeriodSeconds: 90}", 90)])
+def test_grace_is_that_of_the_template(tmp_path: Path, template: str, grace: int) -> None:
+    fleet = settings(tmp_path, template)
+    pod_spec = job_manifest(JOB, fleet)["spec"]["template"]["spec"]
+    assert fleet.grace_seconds == pod_spec["terminationGracePeriodSeconds"] == grace
+
+
 @pytest.mark.parametrize(
     "template",
     [
@@ -277,6 +290,10 @@ def test_kind_pod_and_pod_template_are_accepted(tmp_path: Path, template: str) -
     ("template", "why"),
     [
         ("spec: {restartPolicy: OnFailure}", "spec.restartPolicy: the fleet sets it; leave it out"),
+        (
+            "spec: {terminationGracePeriodSeconds: 0}",
+            "spec.terminationGracePeriodSeconds: is not a whole number over 0",
+        ),
         ("spec: {restartPolicy: null}", "spec.restartPolicy: the fleet sets it"),
         ("kind: Job\nspec: {backoffLimit: 6}", "spec.backoffLimit: --attempts sets it to 2; leave it out, or give"),
         ("kind: Job\nspec: {podFailurePolicy: {rules: []}}", "spec.podFailurePolicy: the fleet sets it"),

@@ -29,6 +29,11 @@ class PodSettings(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     template: PodTemplate = PodTemplate()
 
+    @property
+    def grace_seconds(self) -> int:
+        """Seconds from SIGTERM to SIGKILL: those of the template, or our default."""
+        return self.template.pod_spec.get("terminationGracePeriodSeconds") or GRACE_SECONDS
+
 
 def secret_manifest(job: FleetJob, owner_uid: str) -> dict[str, Any]:
     """Return the Secret with the token; it is deleted with its owner, the Job with the uid `owner_uid`."""
@@ -45,25 +50,25 @@ def secret_manifest(job: FleetJob, owner_uid: str) -> dict[str, Any]:
 def job_manifest(job: FleetJob, settings: PodSettings) -> dict[str, Any]:
     """Return the Job. The Secret, which it owns, is created after it; the pod waits for that."""
     template = settings.template
-    spec = {
+    fixed = {
         "backoffLimit": settings.attempts - 1,
-        "ttlSecondsAfterFinished": TTL_SECONDS,
         "podReplacementPolicy": POD_REPLACEMENT_POLICY,
         "podFailurePolicy": POD_FAILURE_POLICY,
     }
+    spec = merge({"ttlSecondsAfterFinished": TTL_SECONDS}, template.job_spec)
     pod = {"metadata": _metadata(job, template.pod_metadata), "spec": _pod_spec(job, settings)}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {"name": object_name(job), **_metadata(job, template.job_metadata)},
-        "spec": {**merge(spec, template.job_spec), "template": pod},
+        "spec": {**spec, **fixed, "template": pod},
     }
 
 
 def _pod_spec(job: FleetJob, settings: PodSettings) -> dict[str, Any]:
     ours: dict[str, Any] = {
         "restartPolicy": "Never",
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "terminationGracePeriodSeconds": settings.grace_seconds,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": {

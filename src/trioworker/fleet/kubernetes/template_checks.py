@@ -70,6 +70,11 @@ def check_job_spec(spec: dict[str, Any], where: str, attempts: int) -> None:
 def check_pod_spec(spec: dict[str, Any], where: str) -> None:
     """Check a pod's spec."""
     _check_fixed({"restartPolicy": "Never"}, spec, where)
+    grace = spec.get("terminationGracePeriodSeconds")
+    if grace is not None and (type(grace) is not int or grace < 1):
+        raise ValueError(
+            f"{where}.terminationGracePeriodSeconds: is not a whole number over 0; a worker needs about 10"
+        )
     for name in NAMED:
         _objects(spec, name, where)
     for kind in ("initContainers", "containers"):
