@@ -176,6 +176,6 @@ FLEET = (
     Option("context", "NAME", str, "", "kubernetes: context of the kubeconfig", default_help="its current one"),
     Option("namespace", "NAME", str, "", "kubernetes: namespace of the Jobs", default_help="the context's"),
     Option("image", "IMAGE", str, "", "kubernetes: image of the worker"),
-    Option("pod-template", "FILE", path, "", "kubernetes: YAML that the pods are made of"),
+    Option("pod-template", "FILE", path, "", "kubernetes: template of the pods, in YAML"),
     Option("dry-run", "", switch, "off", "kubernetes: print the objects as YAML, and create nothing"),
 )

@@ -122,8 +122,7 @@ async def test_client_uses_the_rights_of_the_role_and_no_others(autojump_clock: 
                     await method(**needed)
                 except Exception as error:
                     assert type(error).__module__.startswith("trioworker."), error  # noqa: PT017
-    assert used <= RIGHTS
-    assert RIGHTS - used <= {("events", "list")}
+    assert used == RIGHTS
 
 
 def right_of(request: httpx.Request) -> tuple[str, str]:
