@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,6 +11,7 @@ import httpx
 import msgspec
 import trio
 
+from trioworker.fleet.kubernetes.outages import MAX_DELAY
 from trioworker.fleet.kubernetes.refusals import Failure, failure_of_body, failure_of_error, failure_of_response
 from trioworker.fleet.kubernetes.retries import Retries
 
@@ -101,7 +103,7 @@ class ApiRequests:
                 await response.aclose()
 
     async def _repeat(self, request: ApiRequest, decode: Callable[[bytes], T | Failure]) -> T:
-        with self._retries.request() as streak:
+        with self._retries.request() as waiter:
             while True:
                 async with self._retries.turn(request.operation):
                     started_at = trio.current_time()
@@ -110,10 +112,10 @@ class ApiRequests:
                 if not isinstance(answer, Failure):
                     self._retries.succeeded(request.operation)
                     return answer
-                self._retries.failed(request.operation, answer, streak, started_at)
+                self._retries.failed(request.operation, answer, waiter, started_at)
 
     async def _open(self, request: ApiRequest) -> httpx.Response:
-        with self._retries.request() as streak:
+        with self._retries.request() as waiter:
             while True:
                 await self._retries.wait(request.operation)
                 started_at = trio.current_time()
@@ -129,7 +131,9 @@ class ApiRequests:
                     failure = failure_of_response(request.operation, response)
                 except httpx.RequestError as error:
                     failure = failure_of_error(request.operation, error)
-                self._retries.failed(request.operation, failure, streak, started_at)
+                self._retries.failed(request.operation, failure, waiter, started_at)
+                # Streams don't wait for each other: after an outage, not all at the same moment.
+                await trio.sleep(random.uniform(0, MAX_DELAY))  # noqa: S311 - not for security
 
     async def _attempt(self, request: ApiRequest) -> bytes | Failure:
         try:

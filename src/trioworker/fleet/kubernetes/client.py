@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import quote
 
@@ -174,6 +174,8 @@ class KubernetesClient:
 
 async def _received(response: httpx.Response) -> AsyncGenerator[bytes]:
     """The parts of the body, up to where the connection fails."""
-    with suppress(httpx.RequestError):
+    try:
         async for chunk in response.aiter_bytes():
             yield chunk
+    except httpx.RequestError:
+        return

@@ -31,53 +31,58 @@ ENDS = {
 
 
 class Gate:
-    """Holds requests back after one of them has failed: the others wait, too.
+    """Holds requests back after one of them has failed: the others wait, too. Then one of them tries.
 
     Attributes:
-        opens_at: when the next ones may be sent.
+        opens_at: when the next one may be sent.
+        since: when the first failure with the same meaning since the last success was started.
+        trial: held by the request that tries.
     """
 
     def __init__(self) -> None:
-        self._failures = 0
         self.opens_at = -float("inf")
+        self.since = 0.0
+        self.trial = trio.Lock()
+        self._meaning: Meaning | None = None
+        self._failures = 0
 
     @property
     def is_open(self) -> bool:
         """Whether a request may be sent."""
         return trio.current_time() >= self.opens_at
 
-    def close(self, retry_after: float, *, maximum: float, limit: float | None) -> float:
-        """Close it after a failure, and return when it opens.
+    @property
+    def is_failing(self) -> bool:
+        """Whether no request has succeeded since the last failure."""
+        return self._meaning is not None
 
-        `retry_after` is what the server asked for, 0 for nothing; `maximum` is that of the back-off, both in seconds;
-        `limit` is the time at which it opens at the latest.
-        """
-        # Requests that were under way together are one attempt.
+    def failed(self, meaning: Meaning, started_at: float) -> None:
+        """Take note of a failure, whose request was started at `started_at`."""
+        # Requests that were under way together count as one.
         self._failures += self.is_open
+        if meaning is not self._meaning:
+            self._meaning, self.since, self._failures = meaning, started_at, 1
+
+    def close(self, retry_after: float, limit: float | None) -> None:
+        """Close it after a failure: for `retry_after` seconds if the server asked for that; at most until `limit`."""
         jitter = 0.5 + random.random() / 2  # noqa: S311 - not for security
+        maximum = MAX_QUOTA_DELAY if self._meaning is Meaning.QUOTA else MAX_DELAY
         delay = min(maximum, INITIAL_DELAY * 2 ** min(self._failures - 1, 10)) * jitter
         if retry_after > 0:
             # Not all clients of the API at the same moment.
             delay = max(delay, min(retry_after, MAX_RETRY_AFTER) + jitter)
-        opens = trio.current_time() + delay
-        self.opens_at = max(self.opens_at, opens if limit is None else min(opens, limit))
-        return self.opens_at
+        opens_at = trio.current_time() + delay
+        self.opens_at = max(self.opens_at, opens_at if limit is None else min(opens_at, limit))
 
     def succeeded(self) -> None:
         """Start the back-off anew."""
-        self._failures = 0
+        self._meaning = None
 
 
-class Streak:
-    """The failures of one request with the same meaning, up to now.
+class Waiter:
+    """A request. `meaning` is that of its last failure."""
 
-    Attributes:
-        since: when the first of the attempts was started.
-    """
-
-    def __init__(self) -> None:
-        self.meaning: Meaning | None = None
-        self.since = 0.0
+    meaning: Meaning | None = None
 
 
 class Outages:
@@ -90,41 +95,39 @@ class Outages:
         """`api` names the API in the lines."""
         self._notify = notify
         self._api = api
-        self._failing: dict[Meaning, set[Streak]] = {meaning: set() for meaning in Meaning}
+        self._failing: dict[Meaning, set[Waiter]] = {meaning: set() for meaning in Meaning}
         self._announced: set[Meaning] = set()
 
     @contextmanager
-    def request(self) -> Generator[Streak]:
+    def request(self) -> Generator[Waiter]:
         """Track a request, from its first attempt until it succeeds or is given up."""
-        streak = Streak()
+        waiter = Waiter()
         try:
-            yield streak
+            yield waiter
         except BaseException:
-            self._leave(streak, over=False)
+            self._leave(waiter, over=False)
             raise
-        self._leave(streak, over=True)
+        self._leave(waiter, over=True)
 
-    def failed(self, streak: Streak, meaning: Meaning, started_at: float) -> None:
-        """Count a failed attempt of the request."""
-        if streak.meaning is not meaning:
+    def failed(self, waiter: Waiter, meaning: Meaning) -> None:
+        """Take note of a failed attempt of the request."""
+        if waiter.meaning is not meaning:
             # Whatever it is refused for now, the API is back.
-            self._leave(streak, over=streak.meaning is Meaning.OUTAGE)
-            streak.meaning, streak.since = meaning, started_at
-            self._failing[meaning].add(streak)
+            self._leave(waiter, over=waiter.meaning is Meaning.OUTAGE)
+            waiter.meaning = meaning
+            self._failing[meaning].add(waiter)
 
-    def announce(self, streak: Streak, text: str, next_attempt: float) -> None:
+    def announce(self, meaning: Meaning, text: str, gate: Gate) -> None:
         """Show the line `text` unless the failures may pass within `NOTICE_AFTER`, or it was shown before."""
-        meaning = streak.meaning
-        if meaning is None or meaning in self._announced or next_attempt - streak.since < NOTICE_AFTER:
-            return
-        self._announced.add(meaning)
-        self._notify(f"{self._api} {text}")
+        if meaning not in self._announced and gate.opens_at - gate.since >= NOTICE_AFTER:
+            self._announced.add(meaning)
+            self._notify(f"{self._api} {text}")
 
-    def _leave(self, streak: Streak, *, over: bool) -> None:
-        meaning = streak.meaning
+    def _leave(self, waiter: Waiter, *, over: bool) -> None:
+        meaning = waiter.meaning
         if meaning is None:
             return
-        self._failing[meaning].discard(streak)
+        self._failing[meaning].discard(waiter)
         if not self._failing[meaning] and meaning in self._announced:
             self._announced.discard(meaning)
             if over:

@@ -88,7 +88,7 @@ def failure_of_response(operation: str, response: httpx.Response) -> Failure:
         f"answers {code} ({message})" if message else f"answers {code}",
         remedy,
         retry_after,
-        is_general=status is None or retry_after > 0,
+        is_general=status is None or retry_after > 0 or meaning is Meaning.LOGIN,
         status=code,
         reason=name,
         message=message,
@@ -156,10 +156,11 @@ def _judge_forbidden(message: str, status: Status | None) -> tuple[Meaning, str]
 
 def _judge_missing(message: str, status: Status | None) -> tuple[Meaning, str]:
     """Judge a 404: of an object, of the namespace, or of a path that a starting API or another program doesn't know."""
-    kind = status.details.kind if status is not None and status.details is not None else ""
-    if kind == "namespaces" or message.startswith("namespaces "):
+    if status is None or status.reason != "NotFound" or "could not find the requested resource" in message:
+        return Meaning.RIGHTS, WRONG_SERVER
+    if message.startswith("namespaces ") or (status.details is not None and status.details.kind == "namespaces"):
         return Meaning.FINAL, "create the namespace, or name another one with --namespace"
-    return (Meaning.OBJECT, "") if kind else (Meaning.RIGHTS, WRONG_SERVER)
+    return Meaning.OBJECT, ""
 
 
 def _decode(response: httpx.Response) -> Status | None:
@@ -173,7 +174,9 @@ def _decode(response: httpx.Response) -> Status | None:
 def _text(response: httpx.Response) -> str:
     """Return a text body. HTML is for browsers: its status line says enough."""
     content = response.content[: 4 * MAX_MESSAGE].decode(errors="replace")
-    is_markup = "html" in response.headers.get("content-type", "").lower() or content.lstrip().startswith(("<", "{"))
+    is_markup = "html" in response.headers.get("content-type", "").lower() or content.lstrip().startswith(
+        ("<", "{", "[")
+    )
     return "" if is_markup else content
 
 

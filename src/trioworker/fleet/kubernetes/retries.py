@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import trio
 
 from trioworker.errors import ConfigError
-from trioworker.fleet.kubernetes.outages import MAX_DELAY, MAX_QUOTA_DELAY, Gate, Outages
+from trioworker.fleet.kubernetes.outages import Gate, Outages
 from trioworker.fleet.kubernetes.refusals import UNTRUSTED, Failure, Meaning, RequestRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from contextlib import AbstractContextManager
 
-    from trioworker.fleet.kubernetes.outages import Streak
+    from trioworker.fleet.kubernetes.outages import Waiter
 
 MAX_CONCURRENT = 20
 """Requests at the same time: a fleet of a thousand jobs must not overload the API."""
@@ -44,7 +44,7 @@ class Retries:
         self._has_answered = False
         self._granted: set[str] = set()
 
-    def request(self) -> AbstractContextManager[Streak]:
+    def request(self) -> AbstractContextManager[Waiter]:
         """Track a request, from its first attempt until it succeeds or is given up."""
         return self._outages.request()
 
@@ -56,12 +56,13 @@ class Retries:
 
     @asynccontextmanager
     async def turn(self, operation: str) -> AsyncGenerator[None]:
-        """Wait until a request may be sent, and hold one of the slots while it is."""
+        """Wait until a request may be sent, and hold one of the slots while it is. One at a time after a failure."""
         while True:
             await self.wait(operation)
-            async with self._slots:
-                # While it waited for the slot, another one may have failed.
-                if self._general.is_open and self._gates[operation].is_open:
+            failing = self._failing(operation)
+            async with nullcontext() if failing is None else failing.trial, self._slots:
+                # In the meantime, another request may have failed or succeeded.
+                if self._failing(operation) is failing and self._is_open(operation):
                     yield
                     return
 
@@ -72,7 +73,7 @@ class Retries:
         self._general.succeeded()
         self._gates[operation].succeeded()
 
-    def failed(self, operation: str, failure: Failure, streak: Streak, started_at: float) -> None:
+    def failed(self, operation: str, failure: Failure, waiter: Waiter, started_at: float) -> None:
         """Judge a failed attempt, which was started at `started_at`. Return if the request is to be sent again.
 
         Raises:
@@ -85,16 +86,22 @@ class Retries:
         if failure.meaning is Meaning.FINAL or (failure.reason == UNTRUSTED and not self._has_answered):
             raise self._error(failure)
         self._has_answered = self._has_answered or 0 < failure.status < 500
-        self._outages.failed(streak, failure.meaning, started_at)
-        patience = self._patience(operation, failure.meaning)
-        deadline = None if patience is None else streak.since + patience
-        if deadline is not None and trio.current_time() >= deadline:
-            raise self._error(failure)
+        self._outages.failed(waiter, failure.meaning)
         gate = self._general if failure.is_general else self._gates[operation]
-        maximum = MAX_QUOTA_DELAY if failure.meaning is Meaning.QUOTA else MAX_DELAY
-        opens = gate.close(failure.retry_after, maximum=maximum, limit=deadline)
+        gate.failed(failure.meaning, started_at)
+        patience = self._patience(operation, failure.meaning)
+        limit = None if patience is None else gate.since + patience
+        if limit is not None and trio.current_time() >= limit:
+            raise self._error(failure)
+        gate.close(failure.retry_after, limit)
         bound = "" if patience is None else f" for up to {patience:g} s"
-        self._outages.announce(streak, f"{failure.text}; waiting{bound}", opens)
+        self._outages.announce(failure.meaning, f"{failure.text}; waiting{bound}", gate)
+
+    def _failing(self, operation: str) -> Gate | None:
+        return next((gate for gate in (self._general, self._gates[operation]) if gate.is_failing), None)
+
+    def _is_open(self, operation: str) -> bool:
+        return self._general.is_open and self._gates[operation].is_open
 
     def _patience(self, operation: str, meaning: Meaning) -> float | None:
         """Return for how many seconds a failure may last, or None without a limit."""
