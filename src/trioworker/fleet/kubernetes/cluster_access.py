@@ -29,7 +29,7 @@ class ClusterAccess(msgspec.Struct, frozen=True, kw_only=True):
         proxy: the URL of the proxy to use.
         impersonation: the headers of a user as whom to act.
         namespace: that of the context or of the pod; None if neither names one.
-        source: where all this comes from, for messages.
+        source: the files that all this comes from, for messages.
     """
 
     server: str

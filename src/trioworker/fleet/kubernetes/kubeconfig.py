@@ -73,8 +73,8 @@ def find_cluster(
         )
     name, cluster, user, namespace = pod
     if context is not None:
-        raise ConfigError(f"--context {context!r}: there is no kubeconfig, only the {name}; omit the option")
-    return _use(Entry(name, cluster), Entry(name, user), namespace)
+        raise ConfigError(f"--context {context!r}: there is no kubeconfig, only {name}; omit the option")
+    return _use(Entry(name, cluster), Entry(name, user), namespace, source=name)
 
 
 def _choose_context(config: Kubeconfig, context: str | None) -> tuple[str, Context]:
@@ -100,10 +100,10 @@ def _access(config: Kubeconfig, place: str, context: Context) -> ClusterAccess:
     user = config.users.get(context.user) if context.user else Entry(place, User())
     if user is None:
         raise config_error(place, f"there is no user {context.user!r:.100} in {config.place}; add it, or log in again")
-    return _use(cluster, user, context.namespace)
+    return _use(cluster, user, context.namespace, source=config.place)
 
 
-def _use(cluster: Entry[Cluster], user: Entry[User], namespace: str | None) -> ClusterAccess:
+def _use(cluster: Entry[Cluster], user: Entry[User], namespace: str | None, *, source: str) -> ClusterAccess:
     server = _server(cluster)
     authority = _authority(cluster)
     access = ClusterAccess(
@@ -114,7 +114,7 @@ def _use(cluster: Entry[Cluster], user: Entry[User], namespace: str | None) -> C
         proxy=cluster.value.proxy_url or environment_proxy(server),
         impersonation=_impersonation(user),
         namespace=namespace or None,
-        source=cluster.place,
+        source=source,
     )
     _check_proxy(access, f"{cluster.place}: proxy-url" if cluster.value.proxy_url else "HTTPS_PROXY or HTTP_PROXY")
     return access

@@ -27,7 +27,7 @@ def account_of_pod(environ: Mapping[str, str], folder: Path) -> tuple[str, Clust
         server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
         certificate_authority=str(folder / "ca.crt"),
     )
-    return "service account of this pod", cluster, User(token_file=str(folder / "token")), _namespace(folder)
+    return "the service account of this pod", cluster, User(token_file=str(folder / "token")), _namespace(folder)
 
 
 def _namespace(folder: Path) -> str | None:
