@@ -172,9 +172,18 @@ FLEET = (
     Option(
         "address", "ADDRESS", str, "", "ray: address of the cluster", default_help="RAY_ADDRESS, or a local cluster"
     ),
-    Option("kubeconfig", "FILE", path, "", "kubernetes: how to log in", default_help="as kubectl"),
-    Option("context", "NAME", str, "", "kubernetes: context of the kubeconfig", default_help="its current one"),
-    Option("namespace", "NAME", str, "", "kubernetes: namespace of the Jobs", default_help="the context's"),
+    Option(
+        "kubeconfig",
+        "FILE",
+        path,
+        "",
+        "kubernetes: file with clusters and logins",
+        default_help="KUBECONFIG, ~/.kube/config or the pod's service account",
+    ),
+    Option("context", "NAME", str, "", "kubernetes: context of the kubeconfig", default_help="the current one"),
+    Option(
+        "namespace", "NAME", str, "", "kubernetes: namespace of the Jobs", default_help="that of the context or the pod"
+    ),
     Option("image", "IMAGE", str, "", "kubernetes: image of the worker"),
     Option("pod-template", "FILE", path, "", "kubernetes: template of the pods, in YAML"),
     Option("dry-run", "", switch, "off", "kubernetes: print the objects as YAML, and create nothing"),
