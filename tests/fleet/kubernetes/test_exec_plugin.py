@@ -107,6 +107,10 @@ FAILURES: dict[str, tuple[str, str]] = {
         "echo first >&2; echo 'no session' >&2; exit 3",
         "failed with exit code 3: no session; ",
     ),
+    "several-lines": (
+        "printf 'ERROR: not logged in.\\nPlease run:\\n  login\\n)\\n' >&2; exit 1",
+        "1: ERROR: not logged in; ",
+    ),
     "silent": ("exit 1", "failed with exit code 1: it printed no reason"),
     "signal": ("kill -9 $$", "failed with signal 9"),
     "not-json": (printing(f"token {SECRET}"), "printed no JSON"),

@@ -22,7 +22,7 @@ OUTPUT_GRACE = 1.0
 """Seconds in which output is read after a plugin has ended. A process that it left behind may keep the pipe open."""
 MAX_OUTPUT = 1024 * 1024
 MAX_ERROR_BYTES = 4096
-MAX_REASON = 300
+MAX_REASON = 500
 
 
 async def run_plugin(command: Sequence[str], environment: Mapping[str, str], limit: float = PLUGIN_TIMEOUT) -> bytes:
@@ -37,7 +37,7 @@ async def run_plugin(command: Sequence[str], environment: Mapping[str, str], lim
         if out.is_too_long or err.is_too_long:
             raise ValueError(f"printed more than {MAX_OUTPUT} bytes; see whether it is the right program")
         if code:
-            raise ValueError(f"failed with {_code(code)}: {_reason(err.content)}")
+            raise ValueError(f"failed with {_code(code)}: {_reason(err.content)}; log in with your provider's tool")
         return bytes(out.content)
     assert scope.cancelled_caught  # noqa: S101 - otherwise it has returned
     raise ValueError(f"did not end within {limit:g} s; run kubectl once, in case it waits for a login")
@@ -96,8 +96,11 @@ def _reason(err: bytearray) -> str:
     from trioworker.worker.redaction.secrets import Redactor
 
     text = bytes(err[-MAX_ERROR_BYTES:]).decode(errors="replace")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return Redactor().redact(lines[-1]).text[:MAX_REASON] if lines else "it printed no reason"
+    lines = [line.strip() for line in text.splitlines() if any(map(str.isalpha, line))]
+    # After the error, some print how to log in, in several lines.
+    errors = [line for line in lines if "error" in line.lower()]
+    chosen = (errors or lines or ["it printed no reason"])[-1]
+    return Redactor().redact(chosen).text[:MAX_REASON].rstrip(".")
 
 
 async def _kill(process: trio.Process) -> None:
