@@ -142,6 +142,8 @@ class Scheduler:
         while True:
             attempt = await self._engine.run(job, self._stop.cancelling)
             count += attempt.count
+            if attempt.exit_code == BAD_USAGE:
+                return msgspec.structs.replace(attempt, status="failed", success=False), count
             if attempt.exit_code in FINAL:
                 return attempt, count
             # A refused token means that the job was reported only if a worker was lost before: otherwise it is wrong.

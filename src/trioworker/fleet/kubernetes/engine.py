@@ -127,7 +127,7 @@ class KubernetesEngine:
         """Wait for the pods, which may still report the job. The scheduler then asks the orchestrator."""
         with trio.move_on_after(PODS_TIMEOUT):
             while True:
-                if not await self._has_pods(job, watch.job):
+                if not await self._has_workers(job, watch.job):
                     break
                 await trio.sleep(POLL_INTERVAL)
         if placed.job.metadata.deletion_timestamp is None:
@@ -154,10 +154,11 @@ class KubernetesEngine:
         self._may_run[job.job_id] = object_name(job)
         return Attempt(exit_code=None, message="its Job is being deleted; its pod may still run")
 
-    async def _has_pods(self, job: FleetJob, deleted: Job) -> bool:
-        """Whether pods of a deleted Job are left, also orphans, which have no owner; not those of another Job."""
-        pods = [pod.metadata for pod in await self._client.pods([job.job_id])]
-        return any(pod.is_owned_by(deleted.metadata) or not pod.owner_references for pod in pods)
+    async def _has_workers(self, job: FleetJob, deleted: Job) -> bool:
+        """Whether workers of a deleted Job run, also in orphans, which have no owner; not those of another Job."""
+        pods = [pod for pod in await self._client.pods([job.job_id]) if pod.worker_end is None]
+        owned = [pod.metadata.is_owned_by(deleted.metadata) or not pod.metadata.owner_references for pod in pods]
+        return any(owned)
 
     def _is_used_up(self, job: FleetJob) -> bool:
         return self._used[job.job_id] >= self._attempts
