@@ -70,6 +70,13 @@ async def test_final_exit_code_is_not_retried(results: Results, autojump_clock: 
     assert (len(engine.started), job_status.asked) == (1, 0)
 
 
+async def test_wrong_command_is_a_failure(results: Results, autojump_clock: MockClock) -> None:
+    wrong = Attempt(exit_code=2, message="no such option")
+    result = await run_one(ScriptedEngine(wrong), FixedStatus(), results)
+    assert (result.exit_code, result.status, result.success) == (2, "failed", False)
+    assert (result.message, result.attempts) == ("no such option", 1)
+
+
 @pytest.mark.parametrize("first", [ended(3), ended(5), LOST])
 async def test_other_exit_code_is_retried(results: Results, autojump_clock: MockClock, first: Attempt) -> None:
     result = await run_one(ScriptedEngine(first, first, ended(0)), FixedStatus(), results)
@@ -107,6 +114,33 @@ async def test_token_revoked_after_a_loss_means_reported(
 async def test_token_that_was_never_valid_means_refused(results: Results, autojump_clock: MockClock) -> None:
     result = await run_one(ScriptedEngine(ended(3)), FixedStatus("revoked"), results)
     assert (result.exit_code, result.status, result.attempts) == (3, "refused", 3)
+
+
+@pytest.mark.parametrize("had_predecessors", [False, True])
+async def test_token_refused_after_workers_of_another_fleet_means_reported(
+    results: Results, autojump_clock: MockClock, had_predecessors: bool
+) -> None:
+    refused = Attempt(exit_code=3, count=3, is_last=True, had_predecessors=had_predecessors)
+    result = await run_one(ScriptedEngine(refused), FixedStatus("revoked"), results)
+    assert (result.exit_code, result.status) == ((None, "reported") if had_predecessors else (3, "refused"))
+
+
+async def test_token_refused_in_a_rerun_means_reported(tmp_path: Path, autojump_clock: MockClock) -> None:
+    path = tmp_path / "results.jsonl"
+    path.touch()
+    with Results(path) as results:
+        result = await run_one(ScriptedEngine(ended(3)), FixedStatus("revoked"), results)
+    assert (result.exit_code, result.status) == (None, "reported")
+
+
+@pytest.mark.parametrize(("is_last", "attempts"), [(True, 1), (False, 4)])
+async def test_engine_may_count_the_attempts(
+    results: Results, autojump_clock: MockClock, is_last: bool, attempts: int
+) -> None:
+    lost = Attempt(exit_code=None, is_last=is_last)
+    engine = ScriptedEngine(lost, lost, lost, ended(0))
+    result = await run_one(engine, FixedStatus(), results, attempts=2)
+    assert (result.attempts, result.success) == (attempts, not is_last)
 
 
 async def test_each_job_runs_once_within_the_parallel_limit(results: Results, autojump_clock: MockClock) -> None:

@@ -138,11 +138,32 @@ class Cluster:
         async with self.fleet(jobs, orchestrator, *options, user=user, image=image) as program:
             return await program.ended(FLEET_TIMEOUT)
 
+    async def uids(self, kind: str) -> set[str]:
+        return {item["metadata"]["uid"] for item in await self.objects(kind)}
+
+    async def delete_all(self, kind: str) -> None:
+        """Delete the `jobs`, `secrets` or `pods` of the fleets at once, without time for the pods to end."""
+        path = f"{BATCH if kind == 'jobs' else CORE}/{kind}"
+        body = {"propagationPolicy": "Background", "gracePeriodSeconds": 0}
+        response = await self.admin.request("DELETE", path, params={"labelSelector": LABEL}, json=body)
+        response.raise_for_status()
+
+    @asynccontextmanager
+    async def foreign_job(self, name: str) -> AsyncGenerator[str]:
+        """A Job of somebody else, which is suspended; its uid."""
+        template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "other", "image": "other"}]}}
+        job = {"metadata": {"name": name}, "spec": {"suspend": True, "template": template}}
+        made = (await self.admin.post(f"{BATCH}/jobs", json=job)).raise_for_status().json()
+        try:
+            yield made["metadata"]["uid"]
+        finally:
+            with trio.move_on_after(10, shield=True):
+                await self.delete_job(name)
+
     async def clean(self) -> None:
         """Delete the Jobs of the fleets with their pods and Secrets, and wait until they are gone."""
-        for path in (f"{BATCH}/jobs", f"{CORE}/pods", f"{CORE}/secrets"):
-            body = {"propagationPolicy": "Background", "gracePeriodSeconds": 0}
-            await self.admin.request("DELETE", path, params={"labelSelector": LABEL}, json=body)
+        for kind in ("jobs", "pods", "secrets"):
+            await self.delete_all(kind)
         for kind in ("jobs", "pods", "secrets"):
             await self.wait_for(kind, lambda found: not found)
 

@@ -61,17 +61,16 @@ async def test_exit_code_without_an_outcome_and_a_revoked_token_is_reported(
     assert (result.exit_code, result.status, result.success, result.attempts) == (None, "reported", None, 1)
 
 
-@pytest.mark.parametrize(("code", "status"), [(2, "lost"), (3, "refused"), (5, "unreported"), (127, "lost")])
+@pytest.mark.parametrize(
+    ("code", "status", "attempts"), [(2, "failed", 1), (3, "refused", 3), (5, "unreported", 3), (127, "lost", 3)]
+)
 async def test_last_line_of_the_worker_is_the_message(
-    results: Results, autojump_clock: MockClock, code: int, status: str
+    results: Results, autojump_clock: MockClock, code: int, status: str, attempts: int
 ) -> None:
     log = 'trioworker: no such job\n{"event": "a line of a log in JSON"}\n\n'
     result = await result_of(results, PodScript(code=code, log=log))
     assert (result.exit_code, result.message) == (code, "no such job")
-    if code == 2:
-        assert result.attempts == 1
-    else:
-        assert (result.status, result.attempts) == (status, 3)
+    assert (result.status, result.success, result.attempts) == (status, False, attempts)
 
 
 EVICTED = {"reason": "Evicted", "message": "the node was low on memory"}
