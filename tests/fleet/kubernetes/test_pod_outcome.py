@@ -35,6 +35,14 @@ async def test_outcome_of_the_worker_is_the_result(
     assert (result.message, result.attempts, result.node) == ("its answer", 1, "node-a")
 
 
+async def test_outcome_counts_although_a_command_of_the_worker_used_up_the_memory(
+    results: Results, autojump_clock: MockClock
+) -> None:
+    script = PodScript(code=1, reason="OOMKilled", log=outcome("failed", "its answer"))
+    result = await result_of(results, script)
+    assert (result.exit_code, result.status, result.message) == (1, "failed", "its answer")
+
+
 @pytest.mark.parametrize("code", [0, 1, 4])
 async def test_exit_code_without_an_outcome_is_no_success_and_no_failure(
     results: Results, autojump_clock: MockClock, code: int

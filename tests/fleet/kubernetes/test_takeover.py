@@ -119,6 +119,7 @@ async def test_job_whose_deletion_is_under_way_is_made_again(results: Results, a
     assert result is not None
     assert result.status == "completed"
     assert 40 <= fleet.status.times[0] - began <= 44
+    assert ("waiting", "1: its Job is being deleted") in fleet.seen
     assert made not in uids(api, "Job")
 
 

@@ -31,6 +31,8 @@ DELETION_INTERVAL = 1.0
 """Seconds between two looks whether a deleted Job is gone."""
 SLOW_DELETION = 10.0
 """Seconds after which people are told of a deletion that isn't over."""
+BEING_DELETED = "its Job is being deleted"
+"""Why a job waits."""
 
 
 class Placed(NamedTuple):
@@ -96,7 +98,7 @@ class JobCreator:
                 break
             if not told and trio.current_time() >= started_at + SLOW_DELETION:
                 told = True
-                self._observer.waiting(job, f"the deletion of its Job {made.metadata.name} isn't over yet")
+                self._observer.waiting(job, BEING_DELETED)
             await trio.sleep(DELETION_INTERVAL)
         if told:
             self._observer.waiting(job, None)

@@ -18,6 +18,7 @@ LOG_LINES = 20
 DEADLINE_EXCEEDED = "DeadlineExceeded"
 """The reason of a Job, or of a pod, that has run for its activeDeadlineSeconds."""
 MAX_SIGNAL = 64
+"""The highest number of a signal of Linux."""
 
 
 class _Ended(NamedTuple):
@@ -67,9 +68,7 @@ async def _read_pod(client: KubernetesClient, pod: Pod, end: Terminated, conditi
 
 def _exit_code(end: Terminated) -> int:
     """The exit code, or the negative number of the signal by which the container was killed."""
-    if end.reason == "OOMKilled" or 128 < end.exit_code <= 128 + MAX_SIGNAL:
-        return 128 - max(end.exit_code, 129)
-    return end.exit_code
+    return 128 - end.exit_code if 128 < end.exit_code <= 128 + MAX_SIGNAL else end.exit_code
 
 
 def _message(pod: Pod, end: Terminated, condition: Condition | None, said: str | None) -> str:
