@@ -94,7 +94,10 @@ def test_line_may_have_an_image_and_resources(tmp_path: Path) -> None:
     path = tmp_path / "jobs.jsonl"
     path.write_text(line(image="registry.test/gpu:1", resources={"cpu": 2, "memory": "4Gi", "nvidia.com/gpu": 1}))
     (job,) = read(path)
-    assert (job.image, dict(job.resources)) == ("registry.test/gpu:1", {"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "1"})
+    assert (job.image, dict(job.resources)) == (
+        "registry.test/gpu:1",
+        {"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "1"},
+    )
 
 
 def test_file_without_jobs_is_an_error(tmp_path: Path) -> None:

@@ -14,12 +14,8 @@ import trio
 
 from trioworker.fleet.engine import REPORTED, Attempt
 from trioworker.fleet.kubernetes.client import KubernetesClient
-<<<<<<< HEAD
 from trioworker.fleet.kubernetes.fixed import object_name
-from trioworker.fleet.kubernetes.job_creation import JobCreator
-=======
 from trioworker.fleet.kubernetes.job_creation import BEING_DELETED, JobCreator
->>>>>>> f14deb8 (kubernetes: count an outcome although the container saw an out-of-memory kill)
 from trioworker.fleet.kubernetes.kubeconfig import find_cluster
 from trioworker.fleet.kubernetes.leftovers import describe_leftovers, kubectl
 from trioworker.fleet.kubernetes.logs import open_live_logs
@@ -64,14 +60,11 @@ class KubernetesEngine:
     ) -> None:
         """`logs` copies the logs of the pods; `kubectl` begins the commands that people are told."""
         self._client = client
-<<<<<<< HEAD
+        self._observer = observer
         self._kubectl = kubectl
         self._may_run: dict[str, str] = {}
         """The names of the Jobs that aren't known to have ended, by the jobs' ids."""
         self._looks = PodLooks(client, observer, logs)
-=======
-        self._observer = observer
->>>>>>> f14deb8 (kubernetes: count an outcome although the container saw an out-of-memory kill)
         self._attempts = settings.attempts
         self._creator = JobCreator(client, settings, observer)
         self._poller = JobPoller(client, self._looks.look)
@@ -107,16 +100,12 @@ class KubernetesEngine:
         if (read := self._read.pop(job.job_id, None)) is not None:
             await self._creator.delete(job, read)
         placed = await self._creator.place(job, max(1, self._attempts - self._used[job.job_id]))
-<<<<<<< HEAD
         self._may_run[job.job_id] = placed.job.metadata.name
-        watch = await self._poller.watch(job, placed.job)
-=======
         if placed.job.metadata.deletion_timestamp is not None:
             self._observer.waiting(job, BEING_DELETED)
-        watch = await self._poller.watch(job.job_id, placed.job)
+        watch = await self._poller.watch(job, placed.job)
         if placed.job.metadata.deletion_timestamp is not None:
             self._observer.waiting(job, None)
->>>>>>> f14deb8 (kubernetes: count an outcome although the container saw an out-of-memory kill)
         attempt = await (
             self._read_deleted(job, placed, watch) if watch.is_gone else self._read_ended(job, placed, watch)
         )
