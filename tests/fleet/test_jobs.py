@@ -94,7 +94,8 @@ def test_line_may_have_an_image_and_resources(tmp_path: Path) -> None:
     path = tmp_path / "jobs.jsonl"
     path.write_text(line(image="registry.test/gpu:1", resources={"cpu": 2, "memory": "4Gi", "nvidia.com/gpu": 1}))
     (job,) = read(path)
-    assert (job.image, dict(job.resources)) == (
+    quantities = {"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "1"}
+    assert (job.image, dict(job.resources)) == ("registry.test/gpu:1", quantities)
         "registry.test/gpu:1",
         {"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "1"},
     )

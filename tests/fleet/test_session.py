@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from support.fleets import FixedStatus
 from support.scripted_engine import ScriptedEngine, ended
 from trioworker.errors import ConfigError
 from trioworker.fleet.jobs import FleetJob
@@ -21,21 +22,12 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from trioworker.fleet.engine import Attempt
 
 JOBS = [
     FleetJob(job_id=f"job-{n}", token="t", orchestrator_url="http://x", workspace=None, worker_options=())
     for n in range(3)
 ]
 LEFT = "2 Jobs may still run in the namespace jobs"
-
-
-class NoStatus:
-    """A `JobStatusClient` of an orchestrator that doesn't answer."""
-
-    async def fetch_outcome(self, job: FleetJob) -> Attempt | None:
-        await trio.lowlevel.checkpoint()
-        return None
 
 
 @pytest.fixture
@@ -45,7 +37,7 @@ def results(tmp_path: Path) -> Iterator[Results]:
 
 
 async def session_of(engine: ScriptedEngine, results: Results, stop: Stop) -> int:
-    return await run_session(JOBS, lambda _: nullcontext(engine), NoStatus(), results, stop, parallel=3, attempts=1)
+    return await run_session(JOBS, lambda _: nullcontext(engine), FixedStatus(), results, stop, parallel=3, attempts=1)
 
 
 async def hang(job: FleetJob) -> None:

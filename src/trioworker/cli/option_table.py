@@ -157,7 +157,7 @@ FLEET = (
         default_help="the engine's own",
     ),
     Option("results", "FILE", path, "", "results, from which a rerun resumes", default_help="FILE.results.jsonl"),
-    Option("logs", "DIR", path, "", "process: folder for one log per job"),
+    Option("logs", "DIR", path, "", "process, kubernetes: folder for one log per job"),
     Option(
         "parallel",
         "N",

@@ -129,7 +129,8 @@ class LiveLogs:
                 self._idle = trio.Event()
                 await self._idle.wait()
         if scope.cancelled_caught:
-            self._complain(f"{self._copying} logs are incomplete: the cluster did not answer in time")
+            logs = "1 log is" if self._copying == 1 else f"{self._copying} logs are"
+            self._complain(f"{logs} incomplete: the cluster did not answer in time")
 
     async def _copy(self, log: _PodLog) -> None:
         try:

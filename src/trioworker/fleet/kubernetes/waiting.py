@@ -14,7 +14,7 @@ STARTING = (None, "ContainerCreating", "PodInitializing")
 """Reasons of containers whose start takes its usual course."""
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _SUBJECT = re.compile(r'^Error creating: (?:pods "[^"]*" is forbidden: )?')
-_PREEMPTION = re.compile(r"\.? preemption: .*", re.DOTALL)
+_PREEMPTION = re.compile(r"\.? (?:no new claims to deallocate, )?preemption: .*", re.DOTALL)
 
 
 def newest(pods: Iterable[Pod]) -> Pod | None:
