@@ -92,19 +92,17 @@ async def test_third_interrupt_quits_at_once_and_names_what_is_left(cluster: Clu
 
 
 async def test_third_interrupt_quits_at_once_without_the_api(cluster: Cluster, tmp_path: Path) -> None:
-    async with running_fleet(cluster, tmp_path / "jobs.jsonl", STOPPABLE) as program:
-        async with frozen_api(cluster):
-            await interrupt(program, 2)
-            program.signal(signal.SIGINT)
-            ended = await program.ended(5)
+    async with running_fleet(cluster, tmp_path / "jobs.jsonl", STOPPABLE) as program, frozen_api(cluster):
+        await interrupt(program, 2)
+        program.signal(signal.SIGINT)
+        ended = await program.ended(5)
     assert ended.code == 4, ended.err
     assert_left_behind(ended.err)
 
 
 async def test_second_interrupt_is_bounded_without_the_api(cluster: Cluster, tmp_path: Path) -> None:
-    async with running_fleet(cluster, tmp_path / "jobs.jsonl", STOPPABLE) as program:
-        async with frozen_api(cluster):
-            await interrupt(program, 2)
-            ended = await program.ended(KubernetesEngine.stop_timeout + 15)
+    async with running_fleet(cluster, tmp_path / "jobs.jsonl", STOPPABLE) as program, frozen_api(cluster):
+        await interrupt(program, 2)
+        ended = await program.ended(KubernetesEngine.stop_timeout + 15)
     assert ended.code == 4, ended.err
     assert_left_behind(ended.err)
