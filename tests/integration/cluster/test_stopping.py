@@ -16,6 +16,7 @@ import trio
 
 from support.fleets import open_orchestrator, results_of
 from trioworker.fleet.kubernetes.engine import KubernetesEngine
+from trioworker.testing import DONE, call
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -34,7 +35,7 @@ UNSTOPPABLE = "sh:trap '' TERM; sleep 1000"
 @asynccontextmanager
 async def running_fleet(cluster: Cluster, jobs: Path, image: str) -> AsyncGenerator[Program]:
     """A fleet all of whose pods run."""
-    async with open_orchestrator() as orchestrator:
+    async with open_orchestrator(call("shell", command="sleep 300"), DONE) as orchestrator:
         orchestrator.jobs(jobs, JOBS)
         async with cluster.fleet(jobs, orchestrator, image=image) as program:
             await cluster.wait_for("pods", lambda pods: [pod["status"]["phase"] for pod in pods] == ["Running"] * JOBS)
@@ -80,6 +81,18 @@ async def test_second_interrupt_deletes_the_jobs(cluster: Cluster, tmp_path: Pat
     assert await cluster.objects("jobs") == []
     assert await cluster.objects("pods") == []
     assert results_of(jobs) == []
+
+
+async def test_workers_that_are_cancelled_report_it(cluster: Cluster, tmp_path: Path) -> None:
+    jobs = tmp_path / "jobs.jsonl"
+    async with running_fleet(cluster, jobs, "worker") as program:
+        await trio.sleep(8)
+        await interrupt(program, 2)
+        ended = await program.ended()
+    assert ended.code == 1, ended.err
+    results = [(result["status"], result["message"]) for result in results_of(jobs)]
+    assert results == [("cancelled", "Execution stopped: the fleet was stopped")] * JOBS, ended.err
+    assert await cluster.objects("jobs") == []
 
 
 async def test_third_interrupt_quits_at_once_and_names_what_is_left(cluster: Cluster, tmp_path: Path) -> None:
