@@ -41,3 +41,13 @@ async def test_long_line_is_split() -> None:
     lines = await lines_of(*[b"x" * 1024] * (MAX_LINE // 1024 + 2), b"\n")
     assert len(lines) == 2
     assert b"".join(line.text for line in lines) == b"x" * (MAX_LINE + 2048) + b"\n"
+
+
+@pytest.mark.parametrize(("since", "parts"), [("", 2), (FIRST, 2), (SECOND, 0)])
+async def test_parts_of_a_long_line_are_kept_or_skipped_together(since: str, parts: int) -> None:
+    lines = await lines_of(f"{SECOND} ".encode(), *[b"x" * 1024] * (MAX_LINE // 1024 + 2), b"\n", since=since)
+    assert len(lines) == parts
+
+
+async def test_last_line_that_was_seen_before_is_skipped_without_its_newline() -> None:
+    assert await lines_of(f"{SECOND} two".encode(), since=SECOND) == []

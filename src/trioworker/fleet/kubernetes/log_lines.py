@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -28,13 +29,21 @@ async def split_lines(chunks: AsyncIterable[bytes], since: str = "") -> AsyncGen
 
     The API's `sinceTime` has a resolution of a second, so it returns some lines again.
     """
+    is_new = not since
+    async with aclosing(_joined(chunks)) as lines:
+        async for line in lines:
+            # The rest of a line that was split has no time of its own.
+            is_new = line.time > since if line.time else is_new
+            if is_new:
+                yield line
+
+
+async def _joined(chunks: AsyncIterable[bytes]) -> AsyncGenerator[LogLine]:
     rest = b""
     async for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
-            parsed = _parse(line + b"\n")
-            if not since or parsed.time > since:
-                yield parsed
+            yield _parse(line + b"\n")
         if len(rest) > MAX_LINE:
             yield _parse(rest)
             rest = b""
