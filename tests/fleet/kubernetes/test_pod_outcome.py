@@ -134,6 +134,19 @@ async def test_pod_that_never_started_is_no_attempt(results: Results, autojump_c
     assert (result.status, result.attempts) == ("completed", 1)
 
 
+async def test_failed_init_container_is_the_message(results: Results, autojump_clock: MockClock) -> None:
+    api = KubeApi(PodScript(node=None))
+    condition = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "too many"}
+    failed = {"name": "clone", "state": {"terminated": {"exitCode": 128, "message": "no such repository"}}}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(KubeFleet(api, results).run)
+        await trio.sleep(3)
+        api.of("Pod")[0]["status"] = {"phase": "Failed", "initContainerStatuses": [failed]}
+        api.of("Job")[0]["status"] = {"failed": 3, "conditions": [condition]}
+    message = "the init container clone failed with exit code 128: no such repository"
+    assert results.done[JOB.job_id].message == message
+
+
 async def test_only_the_container_of_the_worker_counts(results: Results, autojump_clock: MockClock) -> None:
     """The pod is replaced because its sidecar failed; its worker had reported, and the next one is refused."""
     reported = PodScript(code=0, sidecar_code=1, log=outcome())

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable
+    from collections.abc import AsyncGenerator, AsyncIterable, Generator
 
 MAX_LINE = 256 * 1024
 """Bytes of a line; a longer one is split."""
@@ -29,26 +28,38 @@ async def split_lines(chunks: AsyncIterable[bytes], since: str = "") -> AsyncGen
 
     The API's `sinceTime` has a resolution of a second, so it returns some lines again.
     """
-    is_new = not since
-    async with aclosing(_joined(chunks)) as lines:
-        async for line in lines:
-            # The rest of a line that was split has no time of its own.
-            is_new = line.time > since if line.time else is_new
-            if is_new:
-                yield line
-
-
-async def _joined(chunks: AsyncIterable[bytes]) -> AsyncGenerator[LogLine]:
-    rest = b""
+    splitter = _Splitter(since)
     async for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
+        for line in splitter.feed(chunk):
+            yield line
+    for line in splitter.end():
+        yield line
+
+
+class _Splitter:
+    def __init__(self, since: str) -> None:
+        self._since = since
+        self._rest = b""
+        self._is_new = not since
+
+    def feed(self, chunk: bytes) -> Generator[LogLine]:
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
-            yield _parse(line + b"\n")
-        if len(rest) > MAX_LINE:
-            yield _parse(rest)
-            rest = b""
-    if rest:
-        yield _parse(rest)
+            yield from self._new(line + b"\n")
+        if len(self._rest) > MAX_LINE:
+            yield from self.end()
+
+    def end(self) -> Generator[LogLine]:
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            yield from self._new(rest)
+
+    def _new(self, text: bytes) -> Generator[LogLine]:
+        line = _parse(text)
+        # The rest of a line that was split has no time of its own.
+        self._is_new = line.time > self._since if line.time else self._is_new
+        if self._is_new:
+            yield line
 
 
 def _parse(line: bytes) -> LogLine:

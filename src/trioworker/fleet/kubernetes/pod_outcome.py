@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from trioworker.fleet.engine import REPORTED, Attempt, attempt_from_exit
+from trioworker.fleet.kubernetes.waiting import newest, why_waiting
 from trioworker.protocol.exit_codes import NO_ORCHESTRATOR
 
 if TYPE_CHECKING:
@@ -33,7 +34,12 @@ async def read_outcome(client: KubernetesClient, job_id: str, job: Job) -> Attem
     pods = [pod for pod in await client.pods([job_id]) if pod.metadata.is_owned_by(job.metadata)]
     ended = [_Ended(pod, end) for pod in pods if (end := pod.worker_end) is not None]
     ended.sort(key=lambda each: each.end.finished_at or "")
-    attempt = await _last_attempt(client, ended, job)
+    if ended:
+        attempt = await _last_attempt(client, ended, job)
+    else:
+        pod = newest(pods)
+        never_started = None if pod is None else why_waiting(pod)
+        attempt = Attempt(exit_code=None, message=never_started or _reason(job.end) or "its pods are gone")
     counted = job.status.failed + job.status.succeeded
     never_started = sum(not each.end.was_started for each in ended)
     return msgspec.structs.replace(
@@ -44,8 +50,6 @@ async def read_outcome(client: KubernetesClient, job_id: str, job: Job) -> Attem
 
 
 async def _last_attempt(client: KubernetesClient, ended: list[_Ended], job: Job) -> Attempt:
-    if not ended:
-        return Attempt(exit_code=None, message=_reason(job.end) or "its pods are gone")
     # A worker that has reported is the last one; but a pod is replaced if another container of it has failed.
     for pod, end in reversed(ended):
         if end.exit_code in REPORTED:
