@@ -77,28 +77,31 @@ def _run_jobs(config: FleetConfig) -> int:
 
 
 async def _run(config: FleetConfig, jobs: Sequence[FleetJob], results: Results) -> int:
+    stop = Stop()
     async with open_job_status(config.orchestrator_url, config.admin_token) as job_status:
         return await run_session(
             jobs,
-            partial(_engine, config, jobs),
+            partial(_engine, config, jobs, stop),
             job_status,
             results,
-            Stop(),
+            stop,
             parallel=config.parallel,
             attempts=config.attempts,
         )
 
 
-def _engine(config: FleetConfig, jobs: Sequence[FleetJob], observer: Observer) -> AbstractAsyncContextManager[Engine]:
+def _engine(
+    config: FleetConfig, jobs: Sequence[FleetJob], stop: Stop, observer: Observer
+) -> AbstractAsyncContextManager[Engine]:
     match config.engine:
         case "process":
             from trioworker.fleet.process_engine import open_process_engine
 
             return open_process_engine(config.logs, min(config.parallel, len(jobs)))
         case "ray":
-            from trioworker.fleet.ray_engine import open_ray_engine
+            from trioworker.fleet.ray.engine import open_ray_engine
 
-            return open_ray_engine(config.address, config.cpu)
+            return open_ray_engine(config.address, config.cpu, stop.draining, observer)
         case "kubernetes":
             from trioworker.fleet.kubernetes.engine import open_kubernetes_engine
             from trioworker.fleet.kubernetes.settings import pod_settings

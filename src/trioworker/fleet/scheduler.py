@@ -158,7 +158,8 @@ class Scheduler:
                 return None, count
             if count >= self._attempts if attempt.is_last is None else attempt.is_last:
                 return _exhausted(attempt), count
-            self._observer.retried(job, count, attempt.message or "the worker was lost")
+            if attempt.count:
+                self._observer.retried(job, count, attempt.message or "the worker was lost")
             await self._wait_before_retry(count)
             if self._stop.draining.is_set():
                 return None, count
