@@ -286,6 +286,15 @@ BROKEN: dict[str, tuple[object, str]] = {
     ),
     "plugin-not-executable": (kubeconfig(exec_user("/etc/passwd")), "the plugin /etc/passwd is not an executable file"),
     "plugin-arguments": (kubeconfig(exec_user("sh", args="x")), "users[0].user.exec.args: expected `array | null`"),
+    "plugin-nul": (
+        kubeconfig(exec_user("sh", args=["a\0b"])),
+        "user 'u': exec.args or exec.env has a character that no",
+    ),
+    "plugin-surrogate": (
+        json.dumps(kubeconfig(exec_user("sh", env=[{"name": "A", "value": "\udfff"}]))).replace("{", " {", 1),
+        "exec.args or exec.env has",
+    ),
+    "plugin-variable": (kubeconfig(exec_user("sh", env=[{"name": "A=B"}])), "exec.args or exec.env has a character"),
     "plugin-data": (
         kubeconfig(
             exec_user("sh", provideClusterInfo=True),
@@ -309,6 +318,15 @@ def test_broken_kubeconfig_is_one_line_with_the_place_and_a_remedy(tmp_path: Pat
     assert "; " in message
     assert message.isprintable()
     assert SECRET not in message
+
+
+def test_unusable_certificates_of_this_machine_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/missing")
+    file = write(tmp_path / "config", kubeconfig())
+    with pytest.raises(
+        ConfigError, match="cluster 'k': SSL_CERT_FILE: /missing: no such file or directory; correct the"
+    ):
+        find_cluster(file, None)
 
 
 def test_unknown_context_option_lists_the_known_ones(tmp_path: Path) -> None:

@@ -81,6 +81,9 @@ class PluginLogin:
         self._hint = f"; {' '.join(config.install_hint.split())[:MAX_HINT]}" if config.install_hint else ""
         self._place = f"{place}: the plugin {config.command}"
         variables = {each.name: each.value or "" for each in config.env or ()}
+        texts = [config.command, *(config.args or ()), *variables, *variables.values()]
+        if not all(map(_is_passable, texts)) or any("=" in name for name in variables):
+            raise config_error(place, "exec.args or exec.env has a character that no program can get; remove it")
         self._check_program(place, config.command, environ)
         self._version = version
         self._command = [config.command, *(config.args or ())]
@@ -165,6 +168,13 @@ def _info(place: str, version: str, cluster: Mapping[str, Any] | None) -> str:
         return msgspec.json.encode(info).decode()
     except (TypeError, ValueError, RecursionError) as error:
         raise config_error(place, f"the cluster's extension can't be written as JSON: {error}; correct it") from error
+
+
+def _is_passable(text: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _lowered(text: str) -> str:

@@ -160,8 +160,8 @@ def _tls(cluster: Entry[Cluster], server: str, authority: bytes | None) -> ssl.S
     try:
         tls = cluster_context(authority, verify=verify, server_name=name, environ=os.environ)
     except ValueError as error:
-        place = "certificate-authority: " if authority is not None else ""
-        raise config_error(cluster.place, f"{place}{error}; replace it") from error
+        problem = str(error) if authority is None else f"certificate-authority: {error}; replace it"
+        raise config_error(cluster.place, problem) from error
     try:
         check_host(tls, httpx.URL(server).raw_host.decode("ascii"))
     except ValueError as error:
