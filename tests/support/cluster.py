@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 NAMESPACE = "jobs"
 BATCH, CORE = f"/apis/batch/v1/namespaces/{NAMESPACE}", f"/api/v1/namespaces/{NAMESPACE}"
 LABEL = "app.kubernetes.io/name=trioworker"
-FLEET_TIMEOUT = 300.0
-"""Seconds in which a fleet on the cluster must end: 300 jobs take about 100 s on two processors."""
+FLEET_TIMEOUT = 1200.0
+"""Seconds in which a fleet on the cluster must end: 300 jobs take about 100 s on two idle processors."""
 
 
 class Component:

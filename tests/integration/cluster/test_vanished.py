@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -14,7 +14,6 @@ from trioworker.testing import say
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import Any
 
     from support.cluster import Cluster
 
@@ -24,8 +23,8 @@ SLOW = say("The job is complete.", delay=6)
 JOBS = 6
 
 
-def are_running(count: int = JOBS) -> Any:
-    return lambda pods: sum(pod["status"]["phase"] == "Running" for pod in pods) == count
+def are_running(pods: list[dict[str, Any]]) -> bool:
+    return sum(pod["status"]["phase"] == "Running" for pod in pods) == JOBS
 
 
 @pytest.mark.parametrize("propagation", ["Background", "Foreground", "Orphan"])
@@ -36,7 +35,7 @@ async def test_deleted_jobs_have_the_outcome_that_their_workers_reported(
     async with open_orchestrator(SLOW) as orchestrator:
         ids = orchestrator.jobs(jobs, JOBS)
         async with cluster.fleet(jobs, orchestrator) as program:
-            await cluster.wait_for("pods", are_running())
+            await cluster.wait_for("pods", are_running)
             for job_id in ids[:3]:
                 await cluster.delete_job(f"trioworker-{job_id}", propagation)
             ended = await program.ended()
@@ -54,7 +53,7 @@ async def test_jobs_that_expire_at_their_end_have_their_outcome(cluster: Cluster
     async with open_orchestrator(SLOW) as orchestrator:
         ids = orchestrator.jobs(jobs, JOBS)
         async with cluster.fleet(jobs, orchestrator) as program:
-            await cluster.wait_for("pods", are_running())
+            await cluster.wait_for("pods", are_running)
             for job_id in ids:
                 response = await cluster.admin.patch(
                     f"{BATCH}/jobs/trioworker-{job_id}",
@@ -73,7 +72,7 @@ async def test_jobs_that_are_deleted_with_their_lost_workers_are_made_again(clus
     async with open_orchestrator(SLOW) as orchestrator:
         ids = orchestrator.jobs(jobs, JOBS)
         async with cluster.fleet(jobs, orchestrator) as program:
-            await cluster.wait_for("pods", are_running())
+            await cluster.wait_for("pods", are_running)
             for node in nodes:
                 await node.kill(signal.SIGUSR1)
             for job_id in ids:
