@@ -87,6 +87,20 @@ async def test_an_orchestrator_that_cannot_be_reached_is_one_line_per_outage(
 
     client = HttpJobStatusClient(httpx.AsyncClient(transport=httpx.MockTransport(answer)), (ORCHESTRATOR, SECRET))
     for reachable in (False, False, True, False):
-        assert (await client.fetch_outcome(job()) is None) == (not reachable)
+        assert (await client.fetch_outcome(job()) == "unanswered") == (not reachable)
     line = f"trioworker: {ORCHESTRATOR}: ended jobs can't be looked up: All connection attempts failed"
     assert capsys.readouterr().err.splitlines() == [line] * 2
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(503), httpx.Response(429)])
+async def test_an_orchestrator_that_is_overloaded_does_not_answer(answer: httpx.Response) -> None:
+    requests = Requests(jobs=answer, worker=answer)
+    assert await HttpJobStatusClient(requests.client, (ORCHESTRATOR, SECRET)).fetch_outcome(job()) == "unanswered"
+
+
+async def test_an_orchestrator_that_is_down_does_not_answer() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(refuse)) as client:
+        assert await HttpJobStatusClient(client).fetch_outcome(job()) == "unanswered"

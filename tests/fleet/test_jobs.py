@@ -96,9 +96,6 @@ def test_line_may_have_an_image_and_resources(tmp_path: Path) -> None:
     (job,) = read(path)
     quantities = {"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "1"}
     assert (job.image, dict(job.resources)) == ("registry.test/gpu:1", quantities)
-        "registry.test/gpu:1",
-        {"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "1"},
-    )
 
 
 def test_file_without_jobs_is_an_error(tmp_path: Path) -> None:

@@ -143,6 +143,29 @@ async def test_engine_may_count_the_attempts(
     assert (result.attempts, result.success) == (attempts, not is_last)
 
 
+async def test_job_is_not_given_up_while_the_orchestrator_does_not_answer(
+    results: Results, autojump_clock: MockClock
+) -> None:
+    engine, job_status = ScriptedEngine(LOST), FixedStatus("unanswered")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scheduler_of(engine, job_status, results, attempts=1).run, jobs(1))
+        await trio.sleep(100)
+        assert results.done == {}
+        job_status.answer = Attempt(exit_code=0, status="completed", success=True)
+    assert (results.done["job-0"].status, len(engine.started)) == ("completed", 1)
+
+
+async def test_job_is_left_if_the_orchestrator_never_answers(results: Results, autojump_clock: MockClock) -> None:
+    observer, started_at = RecordingObserver(), trio.current_time()
+    scheduler = scheduler_of(
+        ScriptedEngine(ended(3)), FixedStatus("unanswered"), results, attempts=2, observer=observer
+    )
+    await scheduler.run(jobs(1))
+    assert results.done == {}
+    assert observer.seen[-1] == ("left", "job-0")
+    assert 300 <= trio.current_time() - started_at <= 340
+
+
 async def test_each_job_runs_once_within_the_parallel_limit(results: Results, autojump_clock: MockClock) -> None:
     engine = ScriptedEngine(ended(0))
     started_at = trio.current_time()

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from trioworker.fleet.results import Result
     from trioworker.testing import Turn
 
+    Answer = Attempt | Literal["revoked", "unanswered"] | None
+
 
 class RecordingObserver:
     """An `Observer` that writes down what it is told."""
@@ -58,15 +60,15 @@ class RecordingObserver:
 class FixedStatus:
     """A `JobStatusClient` that always returns the same, and keeps the times at which it was asked."""
 
-    def __init__(self, answer: Attempt | Literal["revoked"] | None = None) -> None:
-        self.answer: Attempt | Literal["revoked"] | None = answer
+    def __init__(self, answer: Answer = None) -> None:
+        self.answer: Answer = answer
         self.times: list[float] = []
 
     @property
     def asked(self) -> int:
         return len(self.times)
 
-    async def fetch_outcome(self, job: FleetJob) -> Attempt | Literal["revoked"] | None:
+    async def fetch_outcome(self, job: FleetJob) -> Answer:
         self.times.append(trio.current_time())
         await trio.lowlevel.checkpoint()
         return self.answer

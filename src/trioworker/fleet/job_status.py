@@ -44,10 +44,10 @@ _view = msgspec.json.Decoder(_View)
 class JobStatusClient(Protocol):
     """Returns whether and how a job has ended."""
 
-    async def fetch_outcome(self, job: FleetJob) -> Attempt | Literal["revoked"] | None:
+    async def fetch_outcome(self, job: FleetJob) -> Attempt | Literal["revoked", "unanswered"] | None:
         """Return the reported outcome; "revoked" if the token is refused; None if the job hasn't ended.
 
-        None is also returned if the orchestrator doesn't answer.
+        "unanswered": the orchestrator doesn't say, since it is down or overloaded.
         """
         ...
 
@@ -66,7 +66,7 @@ class HttpJobStatusClient:
         self._limit = trio.CapacityLimiter(MAX_CONCURRENT_REQUESTS)
         self._unreachable = False
 
-    async def fetch_outcome(self, job: FleetJob) -> Attempt | Literal["revoked"] | None:
+    async def fetch_outcome(self, job: FleetJob) -> Attempt | Literal["revoked", "unanswered"] | None:
         """See `JobStatusClient`."""
         async with self._limit:
             view = await self._view(job) if self._admin_token else None
@@ -77,8 +77,9 @@ class HttpJobStatusClient:
                 return attempt_from_report(view.state, success=report.success, message=report.message)
             url = f"{job.orchestrator_url.rstrip('/')}/worker/{job.job_id}/job"
             fetched = await self._get(url, job.token)
-            revoked = isinstance(fetched, httpx.Response) and fetched.status_code in REVOKED_STATUSES
-            return "revoked" if revoked else None
+            if isinstance(fetched, str) or not (fetched.is_success or fetched.status_code in REVOKED_STATUSES):
+                return "unanswered"
+            return None if fetched.is_success else "revoked"
 
     async def _view(self, job: FleetJob) -> _View | None:
         answer = await self._get(f"{self._admin_url}/jobs/{job.job_id}", self._admin_token)

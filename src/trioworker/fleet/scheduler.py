@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import trio
@@ -31,6 +31,8 @@ FINAL = (SUCCEEDED, FAILED, BAD_USAGE, STOPPED)
 INITIAL_RETRY_DELAY = 1.0
 MAX_RETRY_DELAY = 30.0
 """Seconds before another attempt: exponential back-off, with jitter over the upper half."""
+PATIENCE = 300.0
+"""Seconds in which an orchestrator that doesn't answer is asked again before a job is left for a rerun."""
 
 
 class Scheduler:
@@ -148,21 +150,37 @@ class Scheduler:
                 return attempt, count
             # A refused token means that the job was reported only if a worker was lost before: otherwise it is wrong.
             lost = lost or attempt.exit_code != NO_ORCHESTRATOR or attempt.had_predecessors
-            outcome = await self._job_status.fetch_outcome(job)
+            is_last = count >= self._attempts if attempt.is_last is None else attempt.is_last
+            outcome = await self._ask(job, patiently=is_last)
             if isinstance(outcome, Attempt):
                 return msgspec.structs.replace(outcome, node=attempt.node), count
             if outcome == "revoked" and lost:
                 message = "an earlier worker has reported the job; the orchestrator has its outcome"
                 return msgspec.structs.replace(attempt, exit_code=None, status="reported", message=message), count
-            if self._stop.draining.is_set():
+            if self._stop.draining.is_set() or (is_last and outcome == "unanswered"):
                 return None, count
-            if count >= self._attempts if attempt.is_last is None else attempt.is_last:
+            if is_last:
                 return _exhausted(attempt), count
             if attempt.count:
                 self._observer.retried(job, count, attempt.message or "the worker was lost")
             await self._wait_before_retry(count)
             if self._stop.draining.is_set():
                 return None, count
+
+    async def _ask(self, job: FleetJob, *, patiently: bool) -> Attempt | Literal["revoked", "unanswered"] | None:
+        """Ask the orchestrator for the job's outcome; patiently, if the job is given up without one."""
+        started_at, count = trio.current_time(), 0
+        while True:
+            outcome = await self._job_status.fetch_outcome(job)
+            is_over = not patiently or trio.current_time() >= started_at + PATIENCE or self._stop.draining.is_set()
+            if outcome != "unanswered" or is_over:
+                break
+            self._observer.waiting(job, "the orchestrator, which may have its outcome, doesn't answer")
+            count += 1
+            await self._wait_before_retry(count)
+        if count:
+            self._observer.waiting(job, None)
+        return outcome
 
     async def _wait_before_retry(self, count: int) -> None:
         # Jitter: after an outage of the orchestrator, the jobs must not all retry at the same time.

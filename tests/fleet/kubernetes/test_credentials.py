@@ -10,6 +10,7 @@ import trio
 
 from support.kubeconfigs import forget_clusters, kubeconfig, write
 from trioworker.errors import ConfigError
+from trioworker.fleet.kubernetes.client import KubernetesClient
 from trioworker.fleet.kubernetes.credentials import FETCH_PAUSE, READ_INTERVAL, Login, LoginAuth, LoginError
 from trioworker.fleet.kubernetes.kubeconfig import find_cluster
 
@@ -243,3 +244,31 @@ async def test_secrets_are_not_shown(tmp_path: Path, show: Callable[[object], st
     access = find_cluster(write(tmp_path / "config", kubeconfig({"token": "never-shown"})), None)
     assert access.login is not None
     assert "never-shown" not in show(access) + show(access.login) + show(await access.login.fetch())
+
+
+@pytest.mark.parametrize("passes", [True, False])
+async def test_login_that_fails_while_running_is_waited_for_before_the_fleet_stops(
+    source: Source, server: Server, client: httpx.AsyncClient, autojump_clock: MockClock, passes: bool
+) -> None:
+    lines: list[str] = []
+    kubernetes = KubernetesClient(client, "jobs", lines.append)
+    with trio.move_on_after(600) as scope:
+        await kubernetes.last_lines("pod", 1)
+        source.failure, server.valid = "the plugin failed", set()
+        started = trio.current_time()
+
+        async def log_in() -> None:
+            await trio.sleep(15)
+            server.valid, source.failure = None, ""
+
+        async with trio.open_nursery() as nursery:
+            if passes:
+                nursery.start_soon(log_in)
+                await kubernetes.last_lines("pod", 1)
+            else:
+                with pytest.raises(ConfigError, match=r"can't be asked without a login \(the plugin failed\); log in"):
+                    await kubernetes.last_lines("pod", 1)
+                assert 30 <= trio.current_time() - started < 40
+    assert not scope.cancelled_caught
+    assert "(the plugin failed); waiting for up to 30 s" in lines[0]
+    assert len(lines) == (2 if passes else 1)

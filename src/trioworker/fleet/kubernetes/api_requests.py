@@ -11,7 +11,11 @@ import httpx
 import msgspec
 import trio
 
+<<<<<<< ours
 from trioworker.fleet.kubernetes.outages import MAX_DELAY
+=======
+from trioworker.fleet.kubernetes.credentials import LoginError
+>>>>>>> theirs
 from trioworker.fleet.kubernetes.refusals import Failure, failure_of_body, failure_of_error, failure_of_response
 from trioworker.fleet.kubernetes.retries import Retries
 
@@ -129,7 +133,7 @@ class ApiRequests:
                     finally:
                         await response.aclose()
                     failure = failure_of_response(request.operation, response)
-                except httpx.RequestError as error:
+                except (httpx.RequestError, LoginError) as error:
                     failure = failure_of_error(request.operation, error)
                 self._retries.failed(request.operation, failure, waiter, started_at)
                 # Streams don't wait for each other: after an outage, not all at the same moment.
@@ -139,7 +143,7 @@ class ApiRequests:
         try:
             with trio.fail_after(REQUEST_TIMEOUT):
                 response = await self._http.send(request.build(self._http))
-        except (httpx.RequestError, trio.TooSlowError) as error:
+        except (httpx.RequestError, trio.TooSlowError, LoginError) as error:
             return failure_of_error(request.operation, error)
         self._show_warnings(response)
         return response.content if response.is_success else failure_of_response(request.operation, response)

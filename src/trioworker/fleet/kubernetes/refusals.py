@@ -11,6 +11,7 @@ import httpx
 import msgspec
 import trio
 
+from trioworker.fleet.kubernetes.credentials import LoginError
 from trioworker.fleet.kubernetes.objects import Status
 from trioworker.worker.client.exchange import parse_retry_after
 
@@ -96,7 +97,9 @@ def failure_of_response(operation: str, response: httpx.Response) -> Failure:
 
 
 def failure_of_error(operation: str, error: Exception) -> Failure:
-    """Judge an exception of httpx, or a `trio.TooSlowError`."""
+    """Judge an exception of httpx, a `trio.TooSlowError`, or a `LoginError`."""
+    if isinstance(error, LoginError):
+        return Failure(Meaning.LOGIN, f"can't be asked without a login ({error})", "log in again")
     if isinstance(error, httpx.LocalProtocolError):
         # Its message would show the header, and so the token.
         return Failure(Meaning.FINAL, "can't be asked: a request has an invalid header", "check the token in {source}")
