@@ -126,7 +126,7 @@ class Cluster:
     ) -> AsyncGenerator[Program]:
         """Start `trioworker fleet` on the cluster. A pod asks for 50 m of a processor unless `options` say more."""
         arguments = ("--engine", "kubernetes", "--image", image, "--cpu", "0.05", "--memory", "256Mi")
-        arguments = (*arguments, "--parallel", "100", "--orchestrator-url", orchestrator.url, *options)
+        arguments = (*arguments, "--parallel", "30", "--orchestrator-url", orchestrator.url, *options)
         environment = {"KUBECONFIG": str(self.kubeconfig(user)), ADMIN_TOKEN_VARIABLE: ADMIN_TOKEN}
         async with started("fleet", str(jobs), *arguments, environment=environment) as program:
             yield program
