@@ -102,11 +102,11 @@ async def test_images_that_cannot_be_pulled_have_one_reason(autojump_clock: Mock
                 "phase": "Pending",
                 "containerStatuses": [{"name": "worker", "state": {"waiting": waiting}}],
             }
-            looks.look({job: made})
+            looks.look([(job, made)])
             await trio.sleep(2)
         pod["status"] = {"phase": "Running"}
         for _ in range(5):
-            looks.look({job: made})
+            looks.look([(job, made)])
             await trio.sleep(2)
         nursery.cancel_scope.cancel()
     assert observer.seen == [("waiting", "1: ErrImagePull: ErrImagePull of img:1"), ("waiting", "1: None")]
@@ -125,7 +125,7 @@ async def test_only_jobs_without_a_ready_pod_cost_requests(autojump_clock: MockC
         looks = PodLooks(KubernetesClient(http, NAMESPACE, observer.notify), observer)
         nursery.start_soon(looks.run)
         for _ in range(10):
-            looks.look({job: made_job(job.job_id, active=1, ready=ready) for job in JOBS})
+            looks.look([(job, made_job(job.job_id, active=1, ready=ready)) for job in JOBS])
             await trio.sleep(2)
         nursery.cancel_scope.cancel()
     # In chunks of 100; after the reason is known, not at each look.
@@ -141,7 +141,7 @@ async def test_suspended_job_is_reported_until_its_pod_is_ready(autojump_clock: 
         looks = PodLooks(KubernetesClient(http, NAMESPACE, observer.notify), observer)
         nursery.start_soon(looks.run)
         for made in [suspended] * 10 + [made_job("1", active=1, ready=1)]:
-            looks.look({job: made})
+            looks.look([(job, made)])
             await trio.sleep(2)
         nursery.cancel_scope.cancel()
     assert observer.seen == [("waiting", "1: its Job is suspended"), ("waiting", "1: None")]

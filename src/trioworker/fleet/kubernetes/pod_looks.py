@@ -13,7 +13,7 @@ from trioworker.fleet.kubernetes.waiting import newest, why_not_created, why_not
 from trioworker.fleet.waits import kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from trioworker.fleet.display import Observer
     from trioworker.fleet.jobs import FleetJob
@@ -97,9 +97,9 @@ class PodLooks:
         self._looked = trio.Event()
         self._lock = trio.Lock()
 
-    def look(self, jobs: Mapping[FleetJob, Job]) -> None:
+    def look(self, jobs: Collection[tuple[FleetJob, Job]]) -> None:
         """Take in the Jobs of a look; those that are missing or have ended are over."""
-        for job, made in jobs.items():
+        for job, made in jobs:
             known = self._waiting.get(job.job_id)
             if known is None or known.made.metadata.uid != made.metadata.uid:
                 self._waiting[job.job_id] = _Waiting(job, made)
@@ -107,7 +107,7 @@ class PodLooks:
                 known.update(made)
             if made.status.ready:
                 self._report(job, None)
-        running = {job.job_id for job, made in jobs.items() if made.end is None}
+        running = {job.job_id for job, made in jobs if made.end is None}
         for job_id in self._waiting.keys() - running:
             self._over.append(self._waiting.pop(job_id).job)
         self._looked.set()

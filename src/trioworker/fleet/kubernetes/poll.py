@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection
 
     from trioworker.fleet.jobs import FleetJob
     from trioworker.fleet.kubernetes.client import KubernetesClient
@@ -53,19 +53,20 @@ class Watch:
 class JobPoller:
     """Makes the requests for all watches. `run` must run in another task."""
 
-    def __init__(self, client: KubernetesClient, looked: Callable[[Mapping[FleetJob, Job]], None]) -> None:
-        """`looked` is called after each look with the Jobs that were found."""
+    def __init__(self, client: KubernetesClient, looked: Callable[[Collection[tuple[FleetJob, Job]]], None]) -> None:
+        """`looked` is called after each look with the jobs whose Jobs were found, and these."""
         self._client = client
         self._looked = looked
-        self._watches: dict[FleetJob, Watch] = {}
+        self._watches: dict[str, tuple[FleetJob, Watch]] = {}
 
     async def watch(self, job: FleetJob, made: Job) -> Watch:
         """Wait until `made`, the Job of `job`, has ended or is gone."""
-        watch = self._watches[job] = Watch(made)
+        watch = Watch(made)
+        self._watches[job.job_id] = job, watch
         try:
             await watch.wait()
         finally:
-            del self._watches[job]
+            del self._watches[job.job_id]
         return watch
 
     async def run(self) -> None:
@@ -74,7 +75,7 @@ class JobPoller:
             await trio.sleep(POLL_INTERVAL)
             # Jobs that are created during the request may be missing in the answer.
             watches = dict(self._watches)
-            found = {job.metadata.name: job for job in await self._client.jobs([each.job_id for each in watches])}
-            for watch in watches.values():
+            found = {job.metadata.name: job for job in await self._client.jobs(watches)}
+            for _, watch in watches.values():
                 watch.look(found.get(watch.job.metadata.name))
-            self._looked({job: watch.job for job, watch in self._watches.items() if not watch.is_gone})
+            self._looked([(job, watch.job) for job, watch in self._watches.values() if not watch.is_gone])
