@@ -277,3 +277,11 @@ async def test_results_that_cannot_be_written_end_the_fleet_with_one_error(
 
     with FullDisk(tmp_path / "results.jsonl") as results, pytest.raises(ConfigError, match="no space left"):
         await scheduler_of(ScriptedEngine(ended(0)), FixedStatus(), results, parallel=4).run(jobs(8))
+
+
+async def test_cluster_that_is_lost_is_no_attempt(results: Results, autojump_clock: MockClock) -> None:
+    gone = Attempt(exit_code=None, message="the cluster was lost", count=0)
+    observer, engine = RecordingObserver(), ScriptedEngine(gone, gone, ended(0))
+    await scheduler_of(engine, FixedStatus(), results, attempts=1, observer=observer).run(jobs(1))
+    assert (results.done["job-0"].exit_code, results.done["job-0"].attempts) == (0, 1)
+    assert "retried" not in [kind for kind, _ in observer.seen]
