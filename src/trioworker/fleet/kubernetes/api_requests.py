@@ -11,11 +11,8 @@ import httpx
 import msgspec
 import trio
 
-<<<<<<< ours
-from trioworker.fleet.kubernetes.outages import MAX_DELAY
-=======
 from trioworker.fleet.kubernetes.credentials import LoginError
->>>>>>> theirs
+from trioworker.fleet.kubernetes.outages import MAX_DELAY
 from trioworker.fleet.kubernetes.refusals import Failure, failure_of_body, failure_of_error, failure_of_response
 from trioworker.fleet.kubernetes.retries import Retries
 
