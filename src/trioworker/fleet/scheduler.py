@@ -12,7 +12,7 @@ from trioworker.errors import WorkerError
 from trioworker.fleet.engine import Attempt, NotStartedError
 from trioworker.fleet.results import Result
 from trioworker.protocol.exit_codes import BAD_USAGE, FAILED, NO_ORCHESTRATOR, STOPPED, SUCCEEDED, UNREPORTED
-from trioworker.supervision.nurseries import cancelled_after, first_exception
+from trioworker.supervision.nurseries import cancelled_after, raise_first
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -69,14 +69,9 @@ class Scheduler:
         Raises:
             ConfigError: the results can't be written, or the engine can't start workers.
         """
-        try:
+        # Several jobs may meet the same full disk.
+        with raise_first(WorkerError):
             await self._run_all(jobs)
-        except BaseExceptionGroup as group:
-            # Several jobs may meet the same full disk.
-            failures, others = group.split(WorkerError)
-            if failures is None or others is not None:
-                raise
-            raise first_exception(failures) from group
 
     async def _run_all(self, jobs: Iterable[FleetJob]) -> None:
         async with trio.open_nursery() as nursery:

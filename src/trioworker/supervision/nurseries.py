@@ -35,6 +35,21 @@ def unwrap_single_exception() -> Generator[None]:
             del error, cause, context, group
 
 
+@contextmanager
+def raise_first(kind: type[Exception]) -> Generator[None]:
+    """Raise the first exception of a group of any depth in place of the group, if all of them are of this kind.
+
+    For tasks that may meet the same failure, such as a full disk.
+    """
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        failures, others = group.split(kind)
+        if failures is None or others is not None:
+            raise
+        raise first_exception(failures) from group
+
+
 @asynccontextmanager
 async def cancelled_after(event: Callable[[], Awaitable[object]]) -> AsyncGenerator[None]:
     """Cancel the block once `event()` has returned."""

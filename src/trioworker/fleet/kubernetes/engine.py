@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
+from trioworker.errors import ConfigError
 from trioworker.fleet.engine import REPORTED, Attempt
 from trioworker.fleet.kubernetes.client import KubernetesClient
 from trioworker.fleet.kubernetes.fixed import object_name
@@ -23,7 +24,7 @@ from trioworker.fleet.kubernetes.manifests import GRACE_SECONDS
 from trioworker.fleet.kubernetes.pod_looks import PodLooks
 from trioworker.fleet.kubernetes.pod_outcome import DEADLINE_EXCEEDED, read_outcome
 from trioworker.fleet.kubernetes.poll import POLL_INTERVAL, JobPoller
-from trioworker.supervision.nurseries import cancelled_after, unwrap_single_exception
+from trioworker.supervision.nurseries import cancelled_after, raise_first
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -91,7 +92,7 @@ class KubernetesEngine:
 
     async def poll_jobs(self) -> None:
         """Look at all Jobs until cancelled, and wake the tasks whose Job has ended or is gone."""
-        with unwrap_single_exception():
+        with raise_first(ConfigError):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._looks.run)
                 await self._poller.run()
@@ -191,12 +192,14 @@ async def open_kubernetes_engine(
         client = KubernetesClient(http, namespace or cluster.namespace or "default", observer.notify, cluster.source)
         copies = nullcontext() if logs is None else open_live_logs(client, logs, observer.notify)
         command = kubectl(kubeconfig, context, client.namespace)
-        async with copies as live_logs, trio.open_nursery() as nursery:
-            engine = KubernetesEngine(client, settings, observer, logs=live_logs, kubectl=command)
-            nursery.start_soon(engine.poll_jobs)
-            yield engine
-            await engine.close()
-            nursery.cancel_scope.cancel()
+        # The API refuses the jobs and the looks at them for the same reason.
+        with raise_first(ConfigError):
+            async with copies as live_logs, trio.open_nursery() as nursery:
+                engine = KubernetesEngine(client, settings, observer, logs=live_logs, kubectl=command)
+                nursery.start_soon(engine.poll_jobs)
+                yield engine
+                await engine.close()
+                nursery.cancel_scope.cancel()
 
 
 def _counted(job: Job) -> int:
