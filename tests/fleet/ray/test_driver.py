@@ -14,10 +14,12 @@ from trioworker.fleet.ray.driver import ClusterLostError, Driver, connect, serve
 from trioworker.fleet.ray.messages import Discard, Ended, Refused, Resources, Run, Started, Stop, Unreachable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trioworker.fleet.ray.messages import Command, Event
 
 JOB = FleetJob(job_id="job-0", token="t", orchestrator_url="http://x", workspace=None, worker_options=())
-NODES = (
+NODES: tuple[dict[str, Any], ...] = (
     {"NodeID": "here", "Alive": True, "Resources": {}},
     {"NodeID": "big", "Alive": True, "Resources": {"CPU": 4.0}},
     {"NodeID": "small", "Alive": True, "Resources": {"CPU": 2.0}},
@@ -62,7 +64,7 @@ class FakeRay:
 
     def __init__(self, failure: Exception | None = None) -> None:
         self.failure = failure
-        self.alive = NODES
+        self.alive: Sequence[Any] = NODES
         self.actors: list[Actor] = []
         self.killed: list[Actor] = []
         self.options: dict[str, Any] = {}

@@ -27,7 +27,7 @@ JOB = FleetJob(
     orchestrator_url="http://orchestrator:50051",
     workspace=None,
     worker_options=("--timeout=600",),
-    resources={"cpu": "0.1", "nvidia.com/gpu": "1"},
+    resources=(("cpu", "0.1"), ("nvidia.com/gpu", "1")),
 )
 RBAC = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}"
 PATHS = {
