@@ -29,7 +29,7 @@ def are_running(pods: list[dict[str, Any]]) -> bool:
 
 @pytest.mark.parametrize("propagation", ["Background", "Foreground", "Orphan"])
 async def test_deleted_jobs_have_one_outcome(cluster: Cluster, tmp_path: Path, propagation: str) -> None:
-    """SIGTERM cancels the worker of a deleted Job; one that it kills before its start is replaced; an orphan runs on."""
+    """SIGTERM cancels the worker of a deleted Job; before its start, it kills it. Orphans run on."""
     jobs = tmp_path / "jobs.jsonl"
     async with open_orchestrator(SLOW) as orchestrator:
         ids = orchestrator.jobs(jobs, JOBS)
