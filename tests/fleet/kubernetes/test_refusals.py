@@ -97,6 +97,22 @@ def test_text_says_what_was_answered_in_one_line(response: httpx.Response, text:
     assert failure_of_response("POST jobs", response).text == text
 
 
+@pytest.mark.parametrize(
+    ("response", "remedy"),
+    [
+        (
+            status(422, "Invalid", "spec.template: Invalid value"),
+            "correct --image, --cpu, --memory or the pod template",
+        ),
+        (httpx.Response(413, html=HTML), "correct --image, --cpu, --memory or the pod template"),
+        (httpx.Response(400, text="Client sent an HTTP request to an HTTPS server."), "check the server in {source}"),
+        (status(404, "NotFound", 'namespaces "nope" not found'), "create the namespace, or name another one"),
+    ],
+)
+def test_remedy_fits_the_cause(response: httpx.Response, remedy: str) -> None:
+    assert failure_of_response("POST jobs", response).remedy.startswith(remedy)
+
+
 def test_long_message_is_shortened() -> None:
     failure = failure_of_response("POST jobs", status(422, "Invalid", "x" * 10_000))
     assert len(failure.text) < 600

@@ -89,7 +89,8 @@ async def assert_stopped(cluster: Cluster, jobs: Path, ended: Ended, reason: str
     assert reason in last
     assert count_results(jobs) == 0
     for kind in ("jobs", "secrets"):
-        assert await cluster.objects(kind) == []
+        # A deletion takes a moment: a Job goes after its pods.
+        await cluster.wait_for(kind, lambda found: not found)
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def _judge(operation: str, code: int, message: str, status: Status | None) -> tu
             return Meaning.OUTAGE, ""
         case 409 | 410:
             return Meaning.OBJECT, ""
-        case 400 | 413 | 422 if operation.startswith("POST "):
+        case 400 | 413 | 422 if operation.startswith("POST ") and (status is not None or code == 413):
             return Meaning.FINAL, WRONG_OBJECT
         case _:
             return Meaning.FINAL, WRONG_SERVER
