@@ -47,6 +47,11 @@ class ProcessEntry(msgspec.Struct, frozen=True):
         return self.identity.pid
 
 
+def boot_ticks() -> int:
+    """The current time in the unit of `Identity.started`."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
+
+
 def process_table() -> dict[int, list[ProcessEntry]]:
     """All visible processes, by the pid of their parent."""
     table: dict[int, list[ProcessEntry]] = {}

@@ -46,7 +46,8 @@ def start_worker(
         OSError: The worker can't be started.
     """
     # `-P` keeps modules in the working directory, which may be the job's, out of the worker.
-    worker = [sys.executable, "-P", "-c", _bootstrap(), "trioworker", "worker", *options]
+    code = python_code("del sys.argv[0]; from trioworker.cli.entry import run; run()")
+    worker = [sys.executable, "-P", "-c", code, "trioworker", "worker", *options]
     return subprocess.Popen(  # noqa: S603 - our own program; its options were checked
         [sys.executable, "-ISs", str(Path(pdeathsig.__file__)), str(os.getpid()), str(int(death_signal)), *worker],
         env=worker_environment(os.environ, token),
@@ -66,13 +67,13 @@ def kill_worker(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _bootstrap() -> str:
-    """Code that runs the program with our module search path.
+def python_code(statements: str) -> str:
+    """Code that executes `statements` with our module search path, in any working directory.
 
     That path may not be the interpreter's: a zipapp (shiv, pex) extends it when it starts.
     """
-    path = [folder for folder in sys.path if folder]
-    return f"import sys; sys.path[:] = {path!a}; del sys.argv[0]; from trioworker.cli.entry import run; run()"
+    path = [os.path.abspath(folder) for folder in sys.path if folder]
+    return f"import sys; sys.path[:] = {path!a}; {statements}"
 
 
 def worker_environment(environ: Mapping[str, str], token: str) -> dict[str, str]:

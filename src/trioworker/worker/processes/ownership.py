@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import os
 import secrets
-import time
 import weakref
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from trioworker.linux.procfs import (
+    boot_ticks,
     children,
     descendants,
     first_dead_child,
@@ -55,8 +55,8 @@ class ProcessOwnership:
 
     def __init__(self, job: str | None = None, sandbox: Sandbox = NO_SANDBOX) -> None:
         """`job` comes from `job_mark`; without it, no other worker can recognize the processes."""
-        self._job = job or secrets.token_hex(8)
-        self.tag = job_tag(self._job, sandbox)
+        self.job = job or secrets.token_hex(8)
+        self.tag = job_tag(self.job, sandbox)
         self._start_ticks: list[int] = []
         self._sessions: dict[int, int] = {}
         self._running: set[int] = set()
@@ -71,10 +71,10 @@ class ProcessOwnership:
         if self._preexisting is None:
             become_subreaper()
             self._preexisting = {entry.identity for entry in children()}
-            _jobs[self._job] = self
+            _jobs[self.job] = self
         number = len(self._start_ticks)
-        self._start_ticks.append(_ticks())
-        return number, {CALL_VARIABLE: f"{self._job}{_SEPARATOR}{number}"}
+        self._start_ticks.append(boot_ticks())
+        return number, {CALL_VARIABLE: f"{self.job}{_SEPARATOR}{number}"}
 
     @contextmanager
     def starting(self) -> Generator[None]:
@@ -168,7 +168,7 @@ class ProcessOwnership:
         if known is None:
             # A dead process has no environment to read.
             job, number = (None, "") if child.is_dead else _mark(child.pid)
-            if job != self._job:
+            if job != self.job:
                 # The mark of a job that isn't ours was made up, or left by a worker that a command started.
                 return None if self.tag is None and job in _jobs else UNATTRIBUTED
             known = self._call(number)
@@ -211,11 +211,6 @@ def job_mark(job_id: str, started_at: float) -> str:
 def job_of(pid: int) -> str | None:
     """The job of a living process, by its mark; None if it has none."""
     return _mark(pid)[0]
-
-
-def _ticks() -> int:
-    """The current time in the unit of `Identity.started`."""
-    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
 
 def _mark(pid: int) -> tuple[str | None, str]:

@@ -20,6 +20,7 @@ import msgspec
 import trio
 
 from trioworker.supervision.threads import run_in_thread_if_possible
+from trioworker.worker.processes.cleanup import Watcher, cleanup_variables
 from trioworker.worker.processes.output import CollectedOutput, read_available
 from trioworker.worker.processes.ownership import ProcessOwnership
 from trioworker.worker.processes.sandbox.launcher_client import Launcher
@@ -64,7 +65,10 @@ class Processes:
     def __init__(self, job: str | None = None, sandbox: Sandbox = NO_SANDBOX) -> None:
         """`job`, from `job_mark`, marks the processes, so that a restarted worker finds them (`orphans.py`)."""
         self._ownership = ProcessOwnership(job, sandbox)
-        self._launcher = Launcher(sandbox, self._ownership.tag) if sandbox.enabled else None
+        cleanup = cleanup_variables(self._ownership.job)
+        self._launcher = Launcher(sandbox, cleanup, self._ownership.tag) if sandbox.enabled else None
+        # Either cleans up if this process is killed.
+        self._helper = self._launcher or Watcher(cleanup)
         self._nursery: trio.Nursery | None = None
         self._reaping = False
         self._opened: AbstractAsyncContextManager[Self] | None = None
@@ -123,8 +127,7 @@ class Processes:
                 yield self
             finally:
                 await self.terminate_all()
-                if self._launcher is not None:
-                    self._launcher.close()
+                self._helper.close()
                 self._nursery.cancel_scope.cancel()
                 self._nursery = None
                 self._reaping = False
@@ -138,12 +141,14 @@ class Processes:
 
     def _reap(self) -> bool:
         with _errors_logged():
-            return self._ownership.reap(self._launcher.pid if self._launcher else None)
+            return self._ownership.reap(self._helper.pid)
         return False
 
     async def _start(self, command: Sequence[str], directory: int, environment: Mapping[str, str]) -> _Call:
         if self._nursery is None:
             raise RuntimeError("commands can only be run inside the `async with` block of Processes")
+        if isinstance(self._helper, Watcher):
+            self._helper.start()
         number, mark = self._ownership.new_call()
         read_end, write_end = os.pipe()
         try:

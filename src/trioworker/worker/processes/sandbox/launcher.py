@@ -1,12 +1,13 @@
-"""Confines itself permanently, then starts commands: `python launcher.py SOCKET RULESET LIMITS FILTER`.
+"""Confines itself permanently, then starts commands: `python - SOCKET RULESET LIMITS FILTER < launcher.py`.
 
 Commands inherit the confinement, so it adds no work per command. No thread of the worker is ever confined: commands
 can signal and trace whatever is in the same Landlock domain. A command is started as a child of the worker instead of
 the launcher (CLONE_PARENT), so the worker waits for it and terminates it as if it had started it itself.
 
 A request comes with three descriptors: the working directory, the output, and a pipe for the errno of a failed exec.
-The response is the pid, or a negative errno. The launcher exits when the worker closes the socket.
-This file is run by its path, without site packages, so it imports only the standard library.
+The response is the pid, or a negative errno. A worker that no longer needs the launcher kills it. So the end of the
+socket means that the worker was killed, and the launcher executes code that terminates the commands (`cleanup.py`).
+This file is run from standard input, without site packages, so it imports only the standard library.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ DESCRIPTORS = struct.Struct("=3i")
 """The three descriptors of a request."""
 CHUNK = 64 * 1024
 
+PYTHON_VARIABLE, CODE_VARIABLE = "CLEANUP_PYTHON", "CLEANUP_CODE"
+"""Variables of the launcher with the interpreter and the code to execute when the worker was killed."""
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """Signals that stop the worker but not the launcher: the worker may start more commands before it closes the socket."""
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
@@ -68,7 +71,7 @@ def confine(ruleset: int, call_filter: bytes = b"") -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Confine this process, then serve requests until the end of the socket."""
+    """Confine this process, serve requests until the end of the socket, then execute the cleanup."""
     channel, ruleset = int(arguments[0]), int(arguments[1])
     # exec resets a handler, but not an ignored signal: commands start with the default of every signal.
     for number in STOP_SIGNALS:
@@ -89,9 +92,16 @@ def main(arguments: list[str]) -> None:
     libc.prctl(PR_SET_DUMPABLE, *map(ctypes.c_ulong, (0, 0, 0, 0)))
     os.set_inheritable(channel, False)
     devnull = os.open(os.devnull, os.O_RDONLY)
-    with socket.socket(fileno=channel) as requests:
+    # In place of this file.
+    os.dup2(devnull, 0)
+    # A worker that was killed may leave a half-sent request or an unread response.
+    with socket.socket(fileno=channel) as requests, suppress(ConnectionError):
         while request := _receive(requests):
-            requests.sendall(RESPONSE.pack(_start(libc, devnull, *request)))
+            requests.sendall(RESPONSE.pack(_start(libc, devnull, *request)), socket.MSG_NOSIGNAL)
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    python = os.environ[PYTHON_VARIABLE]
+    os.execv(python, [python, "-I", "-c", os.environ[CODE_VARIABLE]])  # noqa: S606 - our own program
 
 
 def _ignore(_number: int, _frame: object) -> None:
@@ -115,7 +125,7 @@ def _read(requests: socket.socket, size: int) -> bytes:
     while len(data) < size:
         piece = requests.recv(min(size - len(data), CHUNK))
         if not piece:
-            raise SystemExit(0)  # the worker is gone
+            raise ConnectionResetError("the worker was killed")
         data += piece
     return bytes(data)
 

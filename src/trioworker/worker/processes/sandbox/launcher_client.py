@@ -54,9 +54,10 @@ class LaunchedProcess:
 class Launcher:
     """Starts commands in a sandbox. Close it after the last command has ended."""
 
-    def __init__(self, sandbox: Sandbox, tag: int | None = None) -> None:
-        """`tag`, from `job_tag`, is the tag of all commands."""
+    def __init__(self, sandbox: Sandbox, cleanup: Mapping[str, str], tag: int | None = None) -> None:
+        """`tag` is from `job_tag`, and `cleanup` from `cleanup_variables`."""
         self._sandbox = sandbox
+        self._cleanup = cleanup
         self._limits = sandbox.limits if tag is None else {**sandbox.limits, TAG_LIMIT: tag}
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
@@ -99,14 +100,15 @@ class Launcher:
 
     def close(self) -> None:
         """Kill the launcher; commands that it started keep running."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        # First of all: the end of the socket would make it clean up.
         if self._process is not None:
             self._process.kill()
             # SIGKILL can't be ignored: this wait is short.
             self._process.wait()
             self._process = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
     async def _request(self, request: bytes, descriptors: tuple[int, int, int]) -> int:
         for _ in range(ATTEMPTS):
@@ -133,16 +135,29 @@ class Launcher:
         self._socket = parent_end
         limits = ",".join(f"{kind}={value}" for kind, value in self._limits.items())
         ruleset, call_filter = self._sandbox.ruleset, self._sandbox.call_filter.hex()
+        inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-ISs", program.__file__, str(child_end.fileno()), str(ruleset), limits, call_filter],
-                env={name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ},
-                pass_fds=[descriptor for descriptor in (child_end.fileno(), ruleset) if descriptor >= 0],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd="/",
-            )
+            with open(program.__file__, "rb") as source:
+                self._process = subprocess.Popen(  # noqa: S603 - our own program
+                    # Without a virtual environment, whose path often contains our name.
+                    [
+                        os.path.realpath(sys.executable),
+                        "-ISs",
+                        "-",
+                        str(child_end.fileno()),
+                        str(ruleset),
+                        limits,
+                        call_filter,
+                    ],
+                    env={**inherited, **self._cleanup},
+                    pass_fds=[descriptor for descriptor in (child_end.fileno(), ruleset) if descriptor >= 0],
+                    stdin=source,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    cwd="/",
+                    # Survives a signal to the worker's group, but is in its session, unlike commands.
+                    process_group=0,
+                )
         finally:
             child_end.close()
         return parent_end
