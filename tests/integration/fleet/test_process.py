@@ -71,17 +71,18 @@ async def test_stopped_fleet_reports_running_jobs_and_continues_with_the_rest(tm
     assert survivors("no such mark", work) == {}
 
 
-async def test_killed_worker_is_replaced(tmp_path: Path) -> None:
+async def test_killed_worker_is_replaced_and_leaves_no_command(tmp_path: Path) -> None:
     # The first worker is killed by its command, which the sandbox would prevent.
     killing = "test -e ../killed || { touch ../killed; kill -KILL $PPID; sleep 60; }"
     turn = call("shell", command=killing)
     jobs = tmp_path / "jobs.jsonl"
     async with open_orchestrator(turn, DONE) as orchestrator:
-        ids = orchestrator.jobs(jobs, 1, options={"state-dir": str(tmp_path / "state"), "containment": "off"})
+        ids = orchestrator.jobs(jobs, 1, options={"containment": "off"})
         ended = await run_fleet(jobs, orchestrator.url)
 
         assert ended.code == 0, ended.err
         assert orchestrator.reports() == ids
+    await until(lambda: not survivors("no such mark", tmp_path / "work"))
     (result,) = results_of(jobs)
     assert (result["exit_code"], result["attempts"]) == (0, 2)
 

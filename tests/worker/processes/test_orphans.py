@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from support.program import until
+from trioworker.linux.procfs import process_table
 from trioworker.linux.syscalls import become_subreaper
 from trioworker.worker.processes.orphans import terminate_orphans
 from trioworker.worker.processes.ownership import CALL_VARIABLE, job_mark
 from worker.processes.conftest import TIMEOUT, alive, written
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from trio.testing import MockClock
@@ -45,25 +48,42 @@ trio.run(main, *sys.argv[1:4])
 REPORT_PID = "echo $$ > child; exec sleep 300"
 
 
+def kill_with_helper(worker: int) -> None:
+    """Kill a worker, and first the child in its session, which would clean up."""
+    for entry in process_table().get(worker, []):
+        if entry.session == worker:
+            os.kill(entry.pid, signal.SIGKILL)
+    os.kill(worker, signal.SIGKILL)
+
+
+def kill_group(worker: int) -> None:
+    """Kill the process group of a worker."""
+    os.killpg(worker, signal.SIGKILL)
+
+
 @pytest.fixture
 def job() -> str:
     """A unique job id; other test runs may share this machine."""
     return str(uuid.uuid4())
 
 
-async def left_by_killed_worker(command: str, job: str, folder: Path, containment: str = "off") -> int:
+async def left_by_killed_worker(
+    command: str, job: str, folder: Path, containment: str = "off", kill: Callable[[int], None] = kill_with_helper
+) -> int:
     """Run the command in a worker, kill the worker, and return the pid of the process that the command leaves."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     worker = await trio.lowlevel.open_process(
-        [sys.executable, "-c", WORKER, job, command, str(folder), str(STARTED_AT), containment], env=environment
+        [sys.executable, "-c", WORKER, job, command, str(folder), str(STARTED_AT), containment],
+        env=environment,
+        start_new_session=True,
     )
     try:
         child = await written(folder / "child")
+        assert alive(child)
     finally:
-        worker.kill()
+        kill(worker.pid)
         with trio.CancelScope(shield=True):
             await worker.wait()
-    assert alive(child)
     return child
 
 
@@ -73,7 +93,6 @@ async def left_by_killed_worker(command: str, job: str, folder: Path, containmen
         f"sh -c '{REPORT_PID}' & wait",
         f"sh -c '{REPORT_PID}' &",
         f"setsid sh -c '{REPORT_PID}' &",
-        f"(setsid sh -c '(setsid sh -c \"{REPORT_PID.replace('$', chr(92) + '$')}\" &)' &)",
         f"env -i sh -c '{REPORT_PID}' & sleep 300",
         f"sh -c \"setsid env -i sh -c '{REPORT_PID.replace('$', chr(92) + '$')}' & sleep 300\" &",
         f"trap '' TERM; sh -c '{REPORT_PID}' & wait",
@@ -82,7 +101,6 @@ async def left_by_killed_worker(command: str, job: str, folder: Path, containmen
         "running",
         "background",
         "session",
-        "forked-twice",
         "without-environment",
         "child-without-both",
         "ignores-sigterm",
@@ -95,12 +113,27 @@ async def test_orphans_of_a_killed_worker_are_terminated(command: str, job: str,
     assert not alive(child)
 
 
-@pytest.mark.parametrize("mark", ["", "TRIOWORKER_CALL=other@1.0#0"], ids=["no-mark", "other-mark"])
-async def test_orphans_that_shed_everything_are_terminated_by_their_tag(mark: str, job: str, tmp_path: Path) -> None:
+async def test_orphans_with_the_mark_of_another_job_are_terminated_by_their_tag(job: str, tmp_path: Path) -> None:
+    mark = f"{CALL_VARIABLE}=other@1.0#0"
     child = await left_by_killed_worker(f"setsid env -i {mark} sh -c '{REPORT_PID}' &", job, tmp_path, "auto")
     with trio.fail_after(TIMEOUT):
         await terminate_orphans(job_mark(job, STARTED_AT))
     assert not alive(child)
+
+
+@pytest.mark.parametrize(
+    ("containment", "command"),
+    [
+        ("off", f"(setsid sh -c '(setsid sh -c \"{REPORT_PID.replace('$', chr(92) + '$')}\" &)' &)"),
+        ("auto", f"setsid env -i sh -c '{REPORT_PID}' &"),
+    ],
+    ids=["without-sandbox", "sandbox"],
+)
+async def test_worker_whose_group_is_killed_leaves_no_process(
+    containment: str, command: str, job: str, tmp_path: Path
+) -> None:
+    child = await left_by_killed_worker(command, job, tmp_path, containment, kill_group)
+    await until(lambda: not alive(child))
 
 
 async def test_orphans_get_sigterm_first(job: str, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -13,10 +15,13 @@ import pytest
 import trio
 
 from support.identity import JOB_ID
+from support.program import WAIT_TIMEOUT
 from support.sandboxes import sandbox_for
 from trioworker.linux.procfs import process_table
 from trioworker.worker.processes.processes import Processes
 from trioworker.worker.processes.sandbox import launcher_client
+from trioworker.worker.processes.sandbox.launcher import CODE_VARIABLE, PYTHON_VARIABLE, REQUEST
+from worker.processes.conftest import open_directory
 from worker.processes.sandbox.conftest import LIMIT
 
 if TYPE_CHECKING:
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
 def launchers() -> list[int]:
     """The launchers among our living children."""
     children = [entry.pid for entry in process_table().get(os.getpid(), []) if not entry.is_dead]
-    return [pid for pid in children if b"launcher.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in children if b"\0-ISs\0-\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def environment_of(pid: int) -> bytes:
@@ -170,6 +175,27 @@ async def test_no_descriptors_leak(sandboxed: OpenSandboxed) -> None:
     before = len(os.listdir("/proc/self/fd"))
     await job()
     assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_launcher_whose_response_is_not_read_cleans_up(tmp_path: Path) -> None:
+    ours, launchers_end = socket.socketpair()
+    code = f"open({str(tmp_path / 'cleaned')!r}, 'x')"
+    with Path(launcher_client.program.__file__).open() as source:
+        launcher = subprocess.Popen(
+            [sys.executable, "-ISs", "-", str(launchers_end.fileno()), "-1", "", ""],
+            pass_fds=[launchers_end.fileno()],
+            stdin=source,
+            env={PYTHON_VARIABLE: sys.executable, CODE_VARIABLE: code},
+        )
+    launchers_end.close()
+    request = REQUEST.pack(len(b"true"), 1) + b"true"
+    with (tmp_path / "output").open("wb") as output, open_directory(tmp_path) as directory:
+        socket.send_fds(ours, [request], [directory, output.fileno(), output.fileno()])
+        ours.send(request[:3])
+    ours.close()
+
+    assert launcher.wait(WAIT_TIMEOUT) == 0
+    assert (tmp_path / "cleaned").exists()
 
 
 async def test_the_launcher_ends_when_its_worker_is_killed(workspace: Path) -> None:
