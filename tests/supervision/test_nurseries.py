@@ -7,7 +7,7 @@ import traceback
 import pytest
 import trio
 
-from trioworker.supervision.nurseries import cancelled_after, first_exception, unwrap_single_exception
+from trioworker.supervision.nurseries import cancelled_after, first_exception, raise_first, unwrap_single_exception
 
 
 async def test_lone_exception_keeps_its_cause() -> None:
@@ -85,3 +85,13 @@ async def test_exception_of_the_block_is_not_grouped() -> None:
 def test_first_exception_of_nested_groups() -> None:
     error = KeyError()
     assert first_exception(ExceptionGroup("", [ExceptionGroup("", [error]), ValueError()])) is error
+
+
+def test_first_exception_of_a_kind_replaces_the_group() -> None:
+    with pytest.raises(ValueError, match="first"), raise_first(ValueError):
+        raise ExceptionGroup("", [ExceptionGroup("", [ValueError("first")]), ValueError("second")])
+
+
+def test_group_with_another_kind_stays_a_group() -> None:
+    with pytest.raises(ExceptionGroup), raise_first(ValueError):
+        raise ExceptionGroup("", [ValueError("first"), KeyError("second")])
