@@ -93,5 +93,5 @@ def test_first_exception_of_a_kind_replaces_the_group() -> None:
 
 
 def test_group_with_another_kind_stays_a_group() -> None:
-    with pytest.raises(ExceptionGroup), raise_first(ValueError):
+    with pytest.RaisesGroup(ValueError, KeyError), raise_first(ValueError):
         raise ExceptionGroup("", [ValueError("first"), KeyError("second")])

@@ -154,7 +154,8 @@ async def test_quota_is_waited_for(cluster: Cluster, tmp_path: Path) -> None:
                 ended = await program.ended()
             assert_each_reported_once(jobs, ids, orchestrator)
     finally:
-        await cluster.admin.delete(f"{quotas}/q")
+        with trio.move_on_after(10, shield=True):
+            await cluster.admin.delete(f"{quotas}/q")
     assert ended.code == 0, ended.err
     assert ended.err.count("answers 403 (exceeded quota: q, ") == 1
     assert "has room in the quota again" in ended.err
