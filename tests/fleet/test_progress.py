@@ -14,6 +14,7 @@ from trioworker.fleet.progress import Progress
 from trioworker.fleet.results import Result
 from trioworker.fleet.stopping import Stop
 from trioworker.fleet.table import MAX_ROWS, table
+from trioworker.fleet.waits import kind_of
 from trioworker.observability.terminal_text import columns_of
 
 if TYPE_CHECKING:
@@ -176,6 +177,14 @@ async def test_reason_that_comes_and_goes_has_one_line_per_job(autojump_clock: M
         "trioworker: Task 0 is waiting: insufficient cpu",
         "trioworker: Task 1 is waiting: insufficient cpu",
     ]
+
+
+def test_reasons_differ_by_what_is_quoted_but_not_by_numbers_or_our_names() -> None:
+    assert kind_of("0/2 nodes: 1 Insufficient cpu") == kind_of("0/13 nodes: 12 Insufficient cpu")
+    assert kind_of("used: requests.cpu=1500m") == kind_of("used: requests.cpu=250m")
+    pods = (f'pods "trioworker-{start}-35fd-434d-4bac-8161543615c0-x7x2p" denied' for start in ("f105fd35", "a2b3c4d5"))
+    assert len(set(map(kind_of, pods))) == 1
+    assert kind_of('image "a:1"') != kind_of('image "a:2"')
 
 
 async def test_live_line_counts_the_waiting_jobs_and_names_the_others(autojump_clock: MockClock) -> None:

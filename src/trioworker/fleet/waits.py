@@ -19,7 +19,10 @@ REPEAT_INTERVAL = 30.0
 """Seconds between two lines about the same reason."""
 MAX_REASON = 300
 """Characters of a reason in a line."""
+_NAME = re.compile(r"trioworker-[0-9a-f]{8}-[\w-]+")
+"""The names of our objects, which contain the id of their job."""
 _NUMBER = re.compile(r'("[^"]*")|\d[\w.]*')
+"""Numbers, and what is in quotes, such as the name of an image, which is kept."""
 
 
 class _Announced:
@@ -32,7 +35,7 @@ class _Announced:
 
 
 class Waits:
-    """Reasons that differ only in numbers, such as `0/2 nodes` and `0/3 nodes`, are the same one.
+    """Reasons that differ only in numbers or in names of our objects are the same one: `0/2 nodes` and `0/3 nodes`.
 
     A line names the job, or counts the jobs with the same reason. Another one follows when their number has doubled.
     """
@@ -88,5 +91,5 @@ class Waits:
 
 
 def kind_of(reason: str) -> str:
-    """The reason without its numbers. What is in quotes, such as the name of an image, stays."""
-    return _NUMBER.sub(lambda match: match[1] or "#", reason)
+    """The reason without what differs from job to job."""
+    return _NUMBER.sub(lambda match: match[1] or "#", _NAME.sub("#", reason))

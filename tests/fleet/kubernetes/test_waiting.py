@@ -139,6 +139,10 @@ def test_job_that_a_queue_holds_back_is_suspended() -> None:
             'violates PodSecurity "restricted:latest": runAsNonRoot != true',
         ),
         (
+            '(combined from similar events): Error creating: pods "j-a" is forbidden: exceeded quota: small',
+            "exceeded quota: small",
+        ),
+        (
             'Error creating: Internal error occurred: failed calling webhook "a.b"',
             'Internal error occurred: failed calling webhook "a.b"',
         ),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 STARTING = (None, "ContainerCreating", "PodInitializing")
 """Reasons of containers whose start takes its usual course."""
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-_SUBJECT = re.compile(r'^Error creating: (?:pods "[^"]*" is forbidden: )?')
+_SUBJECT = re.compile(r'^(?:\(combined from similar events\): )?(?:Error creating: )?(?:pods "[^"]*" is forbidden: )?')
 _PREEMPTION = re.compile(r"\.? (?:no new claims to deallocate, )?preemption: .*", re.DOTALL)
 
 
