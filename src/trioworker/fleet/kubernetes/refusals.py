@@ -13,6 +13,7 @@ import trio
 
 from trioworker.fleet.kubernetes.credentials import LoginError
 from trioworker.fleet.kubernetes.objects import Status
+from trioworker.protocol.odd_replies import INVALID
 from trioworker.worker.client.exchange import parse_retry_after
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ LOG = "GET log"
 """The operation whose failures may be those of a node."""
 EVENTS = "GET events"
 """The operation that a fleet can do without."""
+LISTS = ("GET jobs", "GET pods", EVENTS)
+"""The operations that don't name an object."""
 UNTRUSTED = "UntrustedCertificate"
 """The reason of a failure: the server's certificate isn't trusted."""
 WRONG_SERVER = "check the server in {source}"
@@ -132,11 +135,10 @@ def _judge(operation: str, code: int, message: str, status: Status | None) -> tu
         case 403:
             return _judge_forbidden(message, status)
         case 404:
-            return _judge_missing(message, status)
-        case 409 if operation.startswith("POST ") and status is not None and status.reason == "Conflict":
-            # Others have changed the same quota at the same time.
-            return Meaning.OUTAGE, ""
-        case 409 | 410:
+            return _judge_missing(operation, message, status)
+        case 409:
+            return _judge_conflict(operation, status)
+        case 410 if operation in LISTS and status is not None and status.reason == "Expired":
             return Meaning.OBJECT, ""
         case 400 | 413 | 422 if operation.startswith("POST ") and (status is not None or code == 413):
             return Meaning.FINAL, WRONG_OBJECT
@@ -157,12 +159,25 @@ def _judge_forbidden(message: str, status: Status | None) -> tuple[Meaning, str]
     return Meaning.FINAL, "a policy of the cluster forbids the object; change the pod template or ask an administrator"
 
 
-def _judge_missing(message: str, status: Status | None) -> tuple[Meaning, str]:
+def _judge_conflict(operation: str, status: Status | None) -> tuple[Meaning, str]:
+    """Judge a 409: of an object that exists, or that isn't the one to be deleted, of a quota, or of an admission policy."""
+    reason = "" if status is None else status.reason
+    if operation.startswith("POST ") and reason == "Conflict":
+        # Others have changed the same quota at the same time.
+        return Meaning.OUTAGE, ""
+    if operation.startswith("DELETE ") or (operation.startswith("POST ") and reason == "AlreadyExists"):
+        return Meaning.OBJECT, ""
+    return Meaning.FINAL, WRONG_OBJECT if operation.startswith("POST ") and reason else WRONG_SERVER
+
+
+def _judge_missing(operation: str, message: str, status: Status | None) -> tuple[Meaning, str]:
     """Judge a 404: of an object, of the namespace, or of a path that a starting API or another program doesn't know."""
     if status is None or status.reason != "NotFound" or "could not find the requested resource" in message:
         return Meaning.RIGHTS, WRONG_SERVER
     if message.startswith("namespaces ") or (status.details is not None and status.details.kind == "namespaces"):
         return Meaning.FINAL, "create the namespace, or name another one with --namespace"
+    if operation in LISTS or operation.startswith("POST "):
+        return Meaning.FINAL, WRONG_SERVER
     return Meaning.OBJECT, ""
 
 
@@ -170,7 +185,7 @@ def _decode(response: httpx.Response) -> Status | None:
     """Return the API's Status, or None if something in front of the API has answered."""
     try:
         return msgspec.json.decode(response.content, type=Status)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except INVALID:
         return None
 
 
