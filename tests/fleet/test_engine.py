@@ -18,6 +18,11 @@ def test_outcome_is_the_last_line_of_json() -> None:
     assert (attempt.exit_code, attempt.status, attempt.message) == (1, "failed", "no way")
 
 
+@pytest.mark.parametrize("line", [b'{"a": ' * 100_000, b"[" * 100_000])
+def test_line_that_is_nested_too_deeply_is_no_outcome(line: bytes) -> None:
+    assert attempt_from_exit(1, OUTCOME + line, b"", "here").message == "no way"
+
+
 @pytest.mark.parametrize("code", [0, 1, 4])
 def test_exit_without_an_outcome_is_a_lost_worker(code: int) -> None:
     attempt = attempt_from_exit(code, b"", b"Traceback\nNo module named trioworker\n", "here")

@@ -92,7 +92,10 @@ async def test_an_orchestrator_that_cannot_be_reached_is_one_line_per_outage(
     assert capsys.readouterr().err.splitlines() == [line] * 2
 
 
-@pytest.mark.parametrize("answer", [httpx.Response(503), httpx.Response(429)])
+PAGE, DEEP = httpx.Response(200, html="<html>Log in</html>"), httpx.Response(200, text='{"a": ' * 100_000)
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(503), httpx.Response(429), PAGE, DEEP])
 async def test_an_orchestrator_that_is_overloaded_does_not_answer(answer: httpx.Response) -> None:
     requests = Requests(jobs=answer, worker=answer)
     assert await HttpJobStatusClient(requests.client, (ORCHESTRATOR, SECRET)).fetch_outcome(job()) == "unanswered"

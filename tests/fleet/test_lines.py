@@ -37,6 +37,7 @@ def test_line_that_is_no_object_is_an_error_with_its_number(tmp_path: Path, bad:
         (b"\xff\xfe{\0}\0", "not UTF-8; save the file as UTF-8"),
         (b'{"a": "\xff"}', "not UTF-8; save the file as UTF-8"),
         (b"{", "Input data was truncated; write one JSON object per line"),
+        (b'{"a": ' * 100_000, "nested too deeply; use fewer levels"),
         (b"[{}]", "Expected `object`, got `array`; write one JSON object per line"),
     ],
 )

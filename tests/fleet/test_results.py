@@ -87,9 +87,10 @@ def test_byte_order_mark_and_blank_lines_are_ignored(tmp_path: Path) -> None:
         assert list(results.done) == ["a", "b", "c"]
 
 
-def test_bad_line_is_an_error_with_its_number(tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", ["{}", '{"a": ' * 100_000])
+def test_bad_line_is_an_error_with_its_number(tmp_path: Path, line: str) -> None:
     path = tmp_path / "results.jsonl"
-    path.write_text("\n\n{}\n")
+    path.write_text(f"\n\n{line}\n")
     with pytest.raises(ConfigError, match=f"^{path}:3: not a result of a fleet"):
         Results(path)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from trioworker.protocol.exit_codes import FAILED, STOPPED, SUCCEEDED
+from trioworker.protocol.odd_replies import INVALID
 
 if TYPE_CHECKING:
     import trio
@@ -86,7 +87,7 @@ def attempt_from_exit(code: int, out: bytes, err: bytes, node: str | None) -> At
     for line in reversed(out.splitlines()):
         try:
             outcome = msgspec.structs.asdict(_decoder.decode(line))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except INVALID:
             continue
         break
     is_reported = code >= 0 and (bool(outcome) or code not in REPORTED)

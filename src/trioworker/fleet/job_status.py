@@ -16,6 +16,7 @@ from trioworker.fleet.engine import Attempt
 from trioworker.observability.notices import print_notice
 from trioworker.protocol.certificates import certificate_problem
 from trioworker.protocol.exit_codes import FAILED, STOPPED, SUCCEEDED
+from trioworker.protocol.odd_replies import INVALID
 
 if TYPE_CHECKING:
     from trioworker.fleet.jobs import FleetJob
@@ -79,7 +80,10 @@ class HttpJobStatusClient:
             fetched = await self._get(url, job.token)
             if isinstance(fetched, str) or not (fetched.is_success or fetched.status_code in REVOKED_STATUSES):
                 return "unanswered"
-            return None if fetched.is_success else "revoked"
+            if fetched.status_code in REVOKED_STATUSES:
+                return "revoked"
+            # A page of something in front of the orchestrator doesn't say that the job runs.
+            return None if _is_object(fetched.content) else "unanswered"
 
     async def _view(self, job: FleetJob) -> _View | None:
         answer = await self._get(f"{self._admin_url}/jobs/{job.job_id}", self._admin_token)
@@ -98,7 +102,7 @@ class HttpJobStatusClient:
             return None
         try:
             return _view.decode(answer.content)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except INVALID:
             return None
 
     async def _get(self, url: str, token: str) -> httpx.Response | str:
@@ -109,6 +113,14 @@ class HttpJobStatusClient:
             except httpx.HTTPError as error:
                 return certificate_problem(error) or str(error) or type(error).__name__
         return f"no answer within {REQUEST_TIMEOUT:g} s"
+
+
+def _is_object(content: bytes) -> bool:
+    try:
+        msgspec.json.decode(content, type=dict)
+    except INVALID:
+        return False
+    return True
 
 
 def attempt_from_report(state: str, *, success: bool, message: str | None) -> Attempt:

@@ -111,3 +111,5 @@ def _object(text: bytes) -> dict[str, Any]:
         return cast("dict[str, Any]", msgspec.json.decode(text, type=dict))
     except msgspec.MsgspecError as error:
         raise ValueError(f"{error}; write one JSON object per line") from error
+    except RecursionError as error:
+        raise ValueError("nested too deeply; use fewer levels") from error

@@ -11,6 +11,7 @@ import msgspec
 
 from trioworker.errors import ConfigError
 from trioworker.fleet.lines import BOM
+from trioworker.protocol.odd_replies import INVALID
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,7 +150,7 @@ def _parse(path: Path, content: bytes) -> tuple[dict[str, Result], int]:
             continue
         try:
             result = decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except INVALID as error:
             raise ConfigError(f"{path}:{number}: not a result of a fleet: {error}; name a new file") from error
         done[result.job_id] = result
     partial = content[whole:].removeprefix(BOM).strip()

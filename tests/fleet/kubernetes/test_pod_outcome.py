@@ -43,6 +43,12 @@ async def test_outcome_counts_although_a_command_of_the_worker_used_up_the_memor
     assert (result.exit_code, result.status, result.message) == (1, "failed", "its answer")
 
 
+@pytest.mark.parametrize("line", ['{"a": ' * 100_000, "[" * 100_000, "9" * 100_000, "\x00\x1b[2J"])
+async def test_odd_line_of_a_log_is_no_outcome(results: Results, autojump_clock: MockClock, line: str) -> None:
+    result = await result_of(results, PodScript(code=1, log=outcome("failed", "its answer") + line + "\n"))
+    assert (result.exit_code, result.message) == (1, "its answer")
+
+
 @pytest.mark.parametrize("code", [0, 1, 4])
 async def test_exit_code_without_an_outcome_is_no_success_and_no_failure(
     results: Results, autojump_clock: MockClock, code: int

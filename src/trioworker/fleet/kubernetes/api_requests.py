@@ -15,6 +15,7 @@ from trioworker.fleet.kubernetes.credentials import LoginError
 from trioworker.fleet.kubernetes.outages import MAX_DELAY
 from trioworker.fleet.kubernetes.refusals import Failure, failure_of_body, failure_of_error, failure_of_response
 from trioworker.fleet.kubernetes.retries import Retries
+from trioworker.protocol.odd_replies import INVALID
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
@@ -84,7 +85,7 @@ class ApiRequests:
         def decode(content: bytes) -> T | Failure:
             try:
                 return msgspec.json.decode(content, type=kind)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except INVALID:
                 return failure_of_body(request.operation)
 
         return await self._repeat(request, decode)

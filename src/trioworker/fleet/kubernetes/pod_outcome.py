@@ -9,6 +9,7 @@ import msgspec
 from trioworker.fleet.engine import REPORTED, Attempt, attempt_from_exit
 from trioworker.fleet.kubernetes.waiting import newest, why_waiting
 from trioworker.protocol.exit_codes import NO_ORCHESTRATOR
+from trioworker.protocol.odd_replies import INVALID
 
 if TYPE_CHECKING:
     from trioworker.fleet.kubernetes.client import KubernetesClient
@@ -110,5 +111,5 @@ def _reason(condition: Condition | None) -> str | None:
 def _is_object(line: bytes) -> bool:
     try:
         return isinstance(msgspec.json.decode(line), dict)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except INVALID:
         return False
