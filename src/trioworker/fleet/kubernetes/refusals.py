@@ -160,7 +160,7 @@ def _judge_forbidden(message: str, status: Status | None) -> tuple[Meaning, str]
 
 
 def _judge_conflict(operation: str, status: Status | None) -> tuple[Meaning, str]:
-    """Judge a 409: of an object that exists, or that isn't the one to be deleted, of a quota, or of an admission policy."""
+    """Judge a 409: of an object that exists or has another uid, of a quota, or of an admission policy."""
     reason = "" if status is None else status.reason
     if operation.startswith("POST ") and reason == "Conflict":
         # Others have changed the same quota at the same time.
