@@ -115,7 +115,7 @@ async def test_refusing_orchestrator_is_one_line_and_exit_code_3(code: int, body
     assert server.requests <= 2
 
 
-@pytest.mark.parametrize("command", ["worker", "local", "orchestrator", "fleet"])
+@pytest.mark.parametrize("command", ["worker", "local", "orchestrator"])
 def test_help_lists_exit_codes(command: str) -> None:
     ended = run(command, "--help")
     assert ended.returncode == 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trioworker.cli import option_table, subcommands
 from trioworker.cli.admin_token import ADMIN_TOKEN_VARIABLE
-from trioworker.cli.exit_codes import EXIT_CODES, HEALTH_EXIT_CODES, JOBS_EXIT_CODES, TREE_EXIT_CODES
+from trioworker.cli.exit_codes import EXIT_CODES, FLEET_EXIT_CODES, HEALTH_EXIT_CODES, JOBS_EXIT_CODES, TREE_EXIT_CODES
 from trioworker.protocol.values import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
@@ -128,13 +128,14 @@ COMMANDS: Mapping[str, Command] = {
         (
             "trioworker fleet tasks.jsonl --llm openai:http://127.0.0.1:11434/v1 --model NAME",
             "trioworker fleet jobs.jsonl --parallel 4 --logs logs",
+            "trioworker fleet jobs.jsonl --engine kubernetes --image IMAGE",
         ),
         notes=(
             "The orchestrator's secret, for asking how jobs of lost workers ended, may also be in "
             f"{ADMIN_TOKEN_VARIABLE}.",
-            "Exits with 0 if all tasks or jobs succeeded, 1 if not, and 4 if it was stopped and some remain.",
             VARIABLES,
         ),
+        exit_codes=FLEET_EXIT_CODES,
         argument={
             "dest": "jobs",
             "metavar": "FILE",

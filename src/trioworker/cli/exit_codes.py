@@ -31,3 +31,11 @@ exit codes of tree:
   1  the worker does not answer
   2  bad usage or configuration
 """
+
+FLEET_EXIT_CODES = """\
+exit codes of fleet:
+  0  all tasks or jobs succeeded
+  1  some did not; see the results
+  2  bad usage or configuration, or a cluster that refuses
+  4  some are left: the same command continues
+"""
