@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trioworker.cli import option_table, options
+from trioworker.cli.engine_options import ENGINES
 from trioworker.cli.main import main
 from trioworker.errors import ConfigError
 from trioworker.worker.config import WorkerConfig
@@ -267,3 +268,14 @@ def test_bad_value_is_an_error_with_its_source_and_what_is_expected(key: str, te
 def test_port_is_not_read_from_the_variable_of_a_kubernetes_service() -> None:
     environ = {"TRIOWORKER_PORT": "tcp://10.0.0.7:80"}
     assert options.resolve(option_table.ORCHESTRATOR, {}, environ)["port"] == 50051
+
+
+def test_options_of_some_engines_name_them_in_their_help() -> None:
+    named = {
+        option.key: tuple(engines.split(", "))
+        for option in option_table.FLEET
+        if re.fullmatch(
+            "(process|ray|kubernetes)(, (process|ray|kubernetes))*", engines := option.help.partition(":")[0]
+        )
+    }
+    assert named == {**ENGINES, "dry_run": ("kubernetes",)}

@@ -86,6 +86,26 @@ BAD_USAGE: list[tuple[list[str], dict[str, str], str]] = [
         {"TRIOWORKER_ORCHESTRATOR_ADMIN_TOKEN": "0123456789abcdef"},
         "--orchestrator-url http://orchestrator:50051: plain HTTP would show the orchestrator's secret",
     ),
+    (
+        ["fleet", "/nonexistent/jobs.jsonl", "--image", "img:1"],
+        {},
+        "--image is for --engine kubernetes, not process: choose the engine, or leave out --image",
+    ),
+    (
+        ["fleet", "/nonexistent/jobs.jsonl", "--engine", "ray", "--pod-template", "pod.yaml"],
+        {},
+        "--pod-template is for --engine kubernetes, not ray: ",
+    ),
+    (
+        ["fleet", "/nonexistent/jobs.jsonl", "--engine", "ray", "--logs", "logs"],
+        {},
+        "--logs is for --engine process or --engine kubernetes, not ray: ",
+    ),
+    (
+        ["fleet", "/nonexistent/jobs.jsonl"],
+        {"TRIOWORKER_IMAGE": "img:1", "TRIOWORKER_NAMESPACE": "jobs"},
+        "/nonexistent/jobs.jsonl: No such file or directory",
+    ),
     (["fleet"], {}, "the following arguments are required: FILE; see trioworker fleet --help"),
     (["fleet", "/nonexistent/jobs.jsonl"], {}, "/nonexistent/jobs.jsonl: No such file or directory"),
 ]

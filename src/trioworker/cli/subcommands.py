@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from trioworker.cli import option_table
 from trioworker.cli.admin_token import admin_token
+from trioworker.cli.engine_options import check_engine_options
 from trioworker.cli.options import check_text, resolve, token, user_state_dir
 from trioworker.cli.task import missing_task, read_task
 from trioworker.cli.values import path
@@ -179,6 +180,7 @@ def tree(parsed: argparse.Namespace) -> int:
 def fleet(parsed: argparse.Namespace) -> int:
     """Run many jobs, each in a worker of its own."""
     values = resolve(option_table.FLEET, vars(parsed), os.environ)
+    check_engine_options(values["engine"], vars(parsed))
     token_file = values.pop("orchestrator_admin_token_file")
     values["admin_token"] = admin_token("--orchestrator-admin-token-file", token_file)
     from trioworker.fleet.lines import STDIN, results_path, starts_with_a_job
