@@ -65,7 +65,7 @@ def _run_jobs(config: FleetConfig) -> int:
     if config.engine != "kubernetes":
         _refuse_pod_fields(config, jobs)
     if config.dry_run:
-        from trioworker.fleet.kubernetes.dry_run import print_objects
+        from trioworker.fleet.kubernetes.manifests.dry_run import print_objects
 
         return print_objects(config, jobs)
     with Results(config.results) as results:
@@ -104,7 +104,7 @@ def _engine(
             return open_ray_engine(config.address, config.cpu, stop.draining, observer)
         case "kubernetes":
             from trioworker.fleet.kubernetes.engine import open_kubernetes_engine
-            from trioworker.fleet.kubernetes.settings import pod_settings
+            from trioworker.fleet.kubernetes.manifests.settings import pod_settings
 
             return open_kubernetes_engine(
                 pod_settings(config, jobs),

@@ -14,8 +14,8 @@ import pytest
 import trio
 
 from trioworker.errors import ConfigError
-from trioworker.fleet.kubernetes.client import KubernetesClient, RequestRefusedError
-from trioworker.fleet.kubernetes.objects import Job
+from trioworker.fleet.kubernetes.api.client import KubernetesClient, RequestRefusedError
+from trioworker.fleet.kubernetes.api.objects import Job
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable

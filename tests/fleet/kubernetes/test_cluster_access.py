@@ -13,7 +13,7 @@ import trio
 
 from support.kubeconfigs import exec_user, forget_clusters, kubeconfig, plugin, write
 from support.tls import Authority
-from trioworker.fleet.kubernetes.kubeconfig import find_cluster
+from trioworker.fleet.kubernetes.login.kubeconfig import find_cluster
 from trioworker.protocol.certificates import certificate_problem
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import yaml
 
 from fleet.test_task_run import config
 from trioworker.errors import ConfigError
-from trioworker.fleet.kubernetes.yaml_text import to_yaml
+from trioworker.fleet.kubernetes.manifests.yaml_text import to_yaml
 from trioworker.fleet.run import run_fleet
 
 if TYPE_CHECKING:

@@ -15,15 +15,15 @@ from support.kubeconfigs import SECRET, exec_user, forget_clusters, kubeconfig, 
 from support.tls import Authority
 from trioworker.cli.admin_token import ADMIN_TOKEN_VARIABLE, admin_token
 from trioworker.errors import ConfigError
-from trioworker.fleet.kubernetes.credentials import LoginError
-from trioworker.fleet.kubernetes.exec_plugin import MIN_USE, RENEW_BEFORE
-from trioworker.fleet.kubernetes.kubeconfig import find_cluster
-from trioworker.fleet.kubernetes.plugin_process import run_plugin
+from trioworker.fleet.kubernetes.login.credentials import LoginError
+from trioworker.fleet.kubernetes.login.exec_plugin import MIN_USE, RENEW_BEFORE
+from trioworker.fleet.kubernetes.login.kubeconfig import find_cluster
+from trioworker.fleet.kubernetes.login.plugin_process import run_plugin
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trioworker.fleet.kubernetes.credentials import Login
+    from trioworker.fleet.kubernetes.login.credentials import Login
 
 V1, V1BETA1 = "client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from support.kubeconfigs import SECRET, exec_user, forget_clusters, kubeconfig, plugin, write
 from support.tls import Authority
 from trioworker.errors import ConfigError
-from trioworker.fleet.kubernetes.kubeconfig import find_cluster
+from trioworker.fleet.kubernetes.login.kubeconfig import find_cluster
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trioworker.fleet.kubernetes.cluster_access import ClusterAccess
+    from trioworker.fleet.kubernetes.login.cluster_access import ClusterAccess
 
 PEM = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 

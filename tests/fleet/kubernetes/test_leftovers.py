@@ -12,7 +12,7 @@ from support.fleets import RecordingObserver
 from support.kubeapi import NAMESPACE, KubeApi
 from support.kubefleet import JOB, NAME, SETTINGS
 from support.kubepods import PodScript, outcome
-from trioworker.fleet.kubernetes.client import KubernetesClient
+from trioworker.fleet.kubernetes.api.client import KubernetesClient
 from trioworker.fleet.kubernetes.engine import KubernetesEngine
 from trioworker.fleet.kubernetes.leftovers import describe_leftovers, kubectl
 

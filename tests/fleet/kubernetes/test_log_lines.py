@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trioworker.fleet.kubernetes.log_lines import MAX_LINE, LogLine, split_lines
+from trioworker.fleet.kubernetes.api.log_lines import MAX_LINE, LogLine, split_lines
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

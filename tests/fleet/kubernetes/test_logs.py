@@ -9,9 +9,8 @@ import pytest
 import trio
 
 from support.kubefleet import JOB
-from trioworker.fleet.kubernetes.client import KubernetesClient
-from trioworker.fleet.kubernetes.logs import CLOSE_TIMEOUT, MAX_STREAMS, open_live_logs
-from trioworker.fleet.kubernetes.objects import (
+from trioworker.fleet.kubernetes.api.client import KubernetesClient
+from trioworker.fleet.kubernetes.api.objects import (
     ContainerState,
     ContainerStatus,
     Metadata,
@@ -21,6 +20,7 @@ from trioworker.fleet.kubernetes.objects import (
     Running,
     Terminated,
 )
+from trioworker.fleet.kubernetes.logs import CLOSE_TIMEOUT, MAX_STREAMS, open_live_logs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -12,9 +12,9 @@ from support.kubeapi import NAMESPACE, KubeApi
 from support.kubefleet import NAME, KubeFleet, job_of
 from support.kubepods import PodScript, outcome
 from support.program import until
-from trioworker.fleet.kubernetes.client import KubernetesClient
-from trioworker.fleet.kubernetes.manifests import object_name
-from trioworker.fleet.kubernetes.objects import Job, JobSpec, JobStatus, Metadata
+from trioworker.fleet.kubernetes.api.client import KubernetesClient
+from trioworker.fleet.kubernetes.api.objects import Job, JobSpec, JobStatus, Metadata
+from trioworker.fleet.kubernetes.manifests.job import object_name
 from trioworker.fleet.kubernetes.pod_looks import PodLooks
 
 if TYPE_CHECKING:

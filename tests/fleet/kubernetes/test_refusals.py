@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from trioworker.fleet.kubernetes.refusals import EVENTS, LOG, Meaning, failure_of_error, failure_of_response
+from trioworker.fleet.kubernetes.api.refusals import EVENTS, LOG, Meaning, failure_of_error, failure_of_response
 
 HTML = "<html>\n<head><title>502 Bad Gateway</title></head>\n<body>nginx</body>\n</html>"
 FORBIDDEN = 'secrets is forbidden: User "poor" cannot create resource "secrets" in API group "" in the namespace "jobs"'

@@ -16,10 +16,10 @@ from support.samples import KUSTOMIZATION, SAMPLES, job_by_hand, pod_specs, samp
 from trioworker.cli.option_table import ORCHESTRATOR
 from trioworker.cli.options import resolve
 from trioworker.fleet.jobs import FleetJob
-from trioworker.fleet.kubernetes.client import KubernetesClient
-from trioworker.fleet.kubernetes.manifests import PodSettings, job_manifest
-from trioworker.fleet.kubernetes.objects import Job, Metadata, Secret
-from trioworker.fleet.kubernetes.pod_template import read_pod_template
+from trioworker.fleet.kubernetes.api.client import KubernetesClient
+from trioworker.fleet.kubernetes.api.objects import Job, Metadata, Secret
+from trioworker.fleet.kubernetes.manifests.job import PodSettings, job_manifest
+from trioworker.fleet.kubernetes.manifests.pod_template import read_pod_template
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from trioworker.fleet.kubernetes.objects import Event, Job, Pod
+from trioworker.fleet.kubernetes.api.objects import Event, Job, Pod
 from trioworker.fleet.kubernetes.waiting import (
     newest,
     why_not_created,

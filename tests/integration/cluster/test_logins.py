@@ -14,7 +14,7 @@ from support.cluster import CORE, assert_each_reported_once
 from support.fleets import open_orchestrator
 from support.kubeconfigs import exec_user, plugin, write
 from support.program import ran
-from trioworker.fleet.kubernetes.kubeconfig import find_cluster
+from trioworker.fleet.kubernetes.login.kubeconfig import find_cluster
 
 if TYPE_CHECKING:
     from pathlib import Path

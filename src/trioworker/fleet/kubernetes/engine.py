@@ -14,13 +14,13 @@ import trio
 
 from trioworker.errors import ConfigError
 from trioworker.fleet.engine import REPORTED, Attempt
-from trioworker.fleet.kubernetes.client import KubernetesClient
+from trioworker.fleet.kubernetes.api.client import KubernetesClient
 from trioworker.fleet.kubernetes.fixed import object_name
 from trioworker.fleet.kubernetes.job_creation import BEING_DELETED, JobCreator
-from trioworker.fleet.kubernetes.kubeconfig import find_cluster
 from trioworker.fleet.kubernetes.leftovers import describe_leftovers, kubectl
+from trioworker.fleet.kubernetes.login.kubeconfig import find_cluster
 from trioworker.fleet.kubernetes.logs import open_live_logs
-from trioworker.fleet.kubernetes.manifests import GRACE_SECONDS
+from trioworker.fleet.kubernetes.manifests.job import GRACE_SECONDS
 from trioworker.fleet.kubernetes.pod_looks import PodLooks
 from trioworker.fleet.kubernetes.pod_outcome import DEADLINE_EXCEEDED, read_outcome
 from trioworker.fleet.kubernetes.poll import POLL_INTERVAL, JobPoller
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
     from trioworker.fleet.display import Observer
     from trioworker.fleet.jobs import FleetJob
+    from trioworker.fleet.kubernetes.api.objects import Job
     from trioworker.fleet.kubernetes.job_creation import Placed
     from trioworker.fleet.kubernetes.logs import LiveLogs
-    from trioworker.fleet.kubernetes.manifests import PodSettings
-    from trioworker.fleet.kubernetes.objects import Job
+    from trioworker.fleet.kubernetes.manifests.job import PodSettings
     from trioworker.fleet.kubernetes.poll import Watch
 
 REQUEST_TIMEOUT = 60.0

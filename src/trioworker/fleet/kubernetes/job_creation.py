@@ -14,15 +14,15 @@ import trio
 
 from trioworker.errors import ConfigError
 from trioworker.fleet.engine import NotStartedError
-from trioworker.fleet.kubernetes.client import RequestRefusedError
-from trioworker.fleet.kubernetes.manifests import job_manifest, object_name, secret_manifest
+from trioworker.fleet.kubernetes.api.client import RequestRefusedError
+from trioworker.fleet.kubernetes.manifests.job import job_manifest, object_name, secret_manifest
 
 if TYPE_CHECKING:
     from trioworker.fleet.display import Observer
     from trioworker.fleet.jobs import FleetJob
-    from trioworker.fleet.kubernetes.client import KubernetesClient
-    from trioworker.fleet.kubernetes.manifests import PodSettings
-    from trioworker.fleet.kubernetes.objects import Job
+    from trioworker.fleet.kubernetes.api.client import KubernetesClient
+    from trioworker.fleet.kubernetes.api.objects import Job
+    from trioworker.fleet.kubernetes.manifests.job import PodSettings
 
 CONFLICT = 409
 CLEANUP_TIMEOUT = 5.0

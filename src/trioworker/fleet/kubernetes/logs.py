@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 import trio
 
 from trioworker.errors import ConfigError
-from trioworker.fleet.kubernetes.client import RequestRefusedError
+from trioworker.fleet.kubernetes.api.client import RequestRefusedError
 from trioworker.supervision.nurseries import cancelled_after
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trioworker.fleet.jobs import FleetJob
-    from trioworker.fleet.kubernetes.client import KubernetesClient
-    from trioworker.fleet.kubernetes.log_lines import LogLine
-    from trioworker.fleet.kubernetes.objects import Pod
+    from trioworker.fleet.kubernetes.api.client import KubernetesClient
+    from trioworker.fleet.kubernetes.api.log_lines import LogLine
+    from trioworker.fleet.kubernetes.api.objects import Pod
 
 MAX_STREAMS = 50
 """Logs that are followed at the same time. Those of further pods are read when another one has ended, or the pod."""

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from trioworker.fleet.display import Observer
     from trioworker.fleet.jobs import FleetJob
-    from trioworker.fleet.kubernetes.client import KubernetesClient
+    from trioworker.fleet.kubernetes.api.client import KubernetesClient
+    from trioworker.fleet.kubernetes.api.objects import Event, Job, Pod
     from trioworker.fleet.kubernetes.logs import LiveLogs
-    from trioworker.fleet.kubernetes.objects import Event, Job, Pod
 
 START_TIME = 5.0
 """Seconds that a pod may take to start before that is reported as a reason."""

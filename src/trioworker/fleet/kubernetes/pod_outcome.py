@@ -12,8 +12,8 @@ from trioworker.protocol.exit_codes import NO_ORCHESTRATOR
 from trioworker.protocol.odd_replies import INVALID
 
 if TYPE_CHECKING:
-    from trioworker.fleet.kubernetes.client import KubernetesClient
-    from trioworker.fleet.kubernetes.objects import Condition, Job, Pod, Terminated
+    from trioworker.fleet.kubernetes.api.client import KubernetesClient
+    from trioworker.fleet.kubernetes.api.objects import Condition, Job, Pod, Terminated
 
 LOG_LINES = 20
 """Last lines of a log in which the outcome is looked for: it is the last line on stdout; stderr may have some more."""

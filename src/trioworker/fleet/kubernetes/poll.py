@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from trioworker.fleet.jobs import FleetJob
-    from trioworker.fleet.kubernetes.client import KubernetesClient
-    from trioworker.fleet.kubernetes.objects import Job
+    from trioworker.fleet.kubernetes.api.client import KubernetesClient
+    from trioworker.fleet.kubernetes.api.objects import Job
 
 POLL_INTERVAL = 2.0
 """Seconds between two looks."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from trioworker.fleet.kubernetes.objects import ContainerStatus, Event, Job, Pod
+    from trioworker.fleet.kubernetes.api.objects import ContainerStatus, Event, Job, Pod
 
 STARTING = (None, "ContainerCreating", "PodInitializing")
 """Reasons of containers whose start takes its usual course."""

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trioworker.fleet.kubernetes.kubeconfig_file import Cluster, User, read_file
+from trioworker.fleet.kubernetes.login.kubeconfig_file import Cluster, User, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

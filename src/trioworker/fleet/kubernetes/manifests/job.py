@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trioworker.fleet.kubernetes.containers import complete_worker, helper, worker_defaults
 from trioworker.fleet.kubernetes.fixed import JOB_LABEL, LABEL, POD_FAILURE_POLICY, POD_REPLACEMENT_POLICY, object_name
-from trioworker.fleet.kubernetes.merging import merge
-from trioworker.fleet.kubernetes.pod_template import PodTemplate
+from trioworker.fleet.kubernetes.manifests.containers import complete_worker, helper, worker_defaults
+from trioworker.fleet.kubernetes.manifests.merging import merge
+from trioworker.fleet.kubernetes.manifests.pod_template import PodTemplate
 
 if TYPE_CHECKING:
     from trioworker.fleet.jobs import FleetJob

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trioworker.errors import ConfigError
-from trioworker.fleet.kubernetes.manifests import PodSettings
-from trioworker.fleet.kubernetes.pod_template import PodTemplate, read_pod_template
+from trioworker.fleet.kubernetes.manifests.job import PodSettings
+from trioworker.fleet.kubernetes.manifests.pod_template import PodTemplate, read_pod_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from trioworker.errors import ConfigError
-from trioworker.fleet.kubernetes.manifests import job_manifest, secret_manifest
-from trioworker.fleet.kubernetes.settings import pod_settings
+from trioworker.fleet.kubernetes.manifests.job import job_manifest, secret_manifest
+from trioworker.fleet.kubernetes.manifests.settings import pod_settings
 from trioworker.fleet.results import read_results
 from trioworker.observability.bounded_stream import BoundedStream
 from trioworker.observability.notices import print_notice
@@ -36,7 +36,7 @@ def print_objects(config: FleetConfig, jobs: Sequence[FleetJob]) -> int:
         ConfigError: the settings or the results are unusable.
     """
     try:
-        from trioworker.fleet.kubernetes.yaml_text import to_yaml
+        from trioworker.fleet.kubernetes.manifests.yaml_text import to_yaml
     except ImportError as error:
         raise ConfigError("--dry-run needs PyYAML: pip install 'trioworker[kubernetes]'") from error
     settings = pod_settings(config, jobs)

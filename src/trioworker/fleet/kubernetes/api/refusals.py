@@ -11,8 +11,8 @@ import httpx
 import msgspec
 import trio
 
-from trioworker.fleet.kubernetes.credentials import LoginError
-from trioworker.fleet.kubernetes.objects import Status
+from trioworker.fleet.kubernetes.api.objects import Status
+from trioworker.fleet.kubernetes.login.credentials import LoginError
 from trioworker.protocol.odd_replies import INVALID
 from trioworker.worker.client.exchange import parse_retry_after
 

@@ -15,8 +15,8 @@ import msgspec
 import trio
 
 from trioworker.errors import WorkerError
-from trioworker.fleet.kubernetes.kubeconfig_file import read_file
-from trioworker.fleet.kubernetes.tls import check_certificate, decode_base64
+from trioworker.fleet.kubernetes.login.kubeconfig_file import read_file
+from trioworker.fleet.kubernetes.login.tls import check_certificate, decode_base64
 from trioworker.protocol.control_characters import escape_line
 from trioworker.protocol.url_passwords import hide_url_passwords
 from trioworker.protocol.values import bearer_token
@@ -24,7 +24,7 @@ from trioworker.protocol.values import bearer_token
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    from trioworker.fleet.kubernetes.kubeconfig_file import User
+    from trioworker.fleet.kubernetes.login.kubeconfig_file import User
 
 UNAUTHORIZED = 401
 READ_INTERVAL = 50.0

@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from trioworker.errors import ConfigError
-from trioworker.fleet.kubernetes.template_checks import check_job_spec, check_metadata, check_pod_spec, mapping
-from trioworker.fleet.kubernetes.template_file import load_template
+from trioworker.fleet.kubernetes.manifests.template_checks import (
+    check_job_spec,
+    check_metadata,
+    check_pod_spec,
+    mapping,
+)
+from trioworker.fleet.kubernetes.manifests.template_file import load_template
 from trioworker.protocol.control_characters import escape_line
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioworker.fleet.kubernetes.refusals import Meaning
+from trioworker.fleet.kubernetes.api.refusals import Meaning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

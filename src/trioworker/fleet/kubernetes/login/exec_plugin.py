@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import trio
 
-from trioworker.fleet.kubernetes.credentials import Login, LoginError
-from trioworker.fleet.kubernetes.kubeconfig_file import config_error
-from trioworker.fleet.kubernetes.plugin_process import run_plugin
-from trioworker.fleet.kubernetes.tls import check_certificate
+from trioworker.fleet.kubernetes.login.credentials import Login, LoginError
+from trioworker.fleet.kubernetes.login.kubeconfig_file import config_error
+from trioworker.fleet.kubernetes.login.plugin_process import run_plugin
+from trioworker.fleet.kubernetes.login.tls import check_certificate
 from trioworker.protocol.values import bearer_token
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trioworker.fleet.kubernetes.kubeconfig_file import Exec
+    from trioworker.fleet.kubernetes.login.kubeconfig_file import Exec
 
 GROUP = "client.authentication.k8s.io"
 VERSIONS = (f"{GROUP}/v1", f"{GROUP}/v1beta1")

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from trioworker.errors import ConfigError
-from trioworker.fleet.kubernetes.cluster_access import ClusterAccess
-from trioworker.fleet.kubernetes.credentials import LoginError, UserLogin
-from trioworker.fleet.kubernetes.exec_plugin import PluginLogin
-from trioworker.fleet.kubernetes.kubeconfig_file import (
+from trioworker.fleet.kubernetes.login.cluster_access import ClusterAccess
+from trioworker.fleet.kubernetes.login.credentials import LoginError, UserLogin
+from trioworker.fleet.kubernetes.login.exec_plugin import PluginLogin
+from trioworker.fleet.kubernetes.login.kubeconfig_file import (
     Cluster,
     Entry,
     User,
@@ -25,16 +25,16 @@ from trioworker.fleet.kubernetes.kubeconfig_file import (
     read_kubeconfig,
     usual_files,
 )
-from trioworker.fleet.kubernetes.proxies import environment_proxy
-from trioworker.fleet.kubernetes.service_account import SERVICE_ACCOUNT, account_of_pod
-from trioworker.fleet.kubernetes.tls import check_host, cluster_context, decode_base64
+from trioworker.fleet.kubernetes.login.proxies import environment_proxy
+from trioworker.fleet.kubernetes.login.service_account import SERVICE_ACCOUNT, account_of_pod
+from trioworker.fleet.kubernetes.login.tls import check_host, cluster_context, decode_base64
 from trioworker.protocol.values import http_url
 
 if TYPE_CHECKING:
     import ssl
 
-    from trioworker.fleet.kubernetes.credentials import LoginSource
-    from trioworker.fleet.kubernetes.kubeconfig_file import Context, Kubeconfig
+    from trioworker.fleet.kubernetes.login.credentials import LoginSource
+    from trioworker.fleet.kubernetes.login.kubeconfig_file import Context, Kubeconfig
 
 MAX_NAMES = 20
 """How many names an error lists."""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import trio
 
 from trioworker.errors import ConfigError
-from trioworker.fleet.kubernetes.outages import Gate, Outages
-from trioworker.fleet.kubernetes.refusals import UNTRUSTED, Failure, Meaning, RequestRefusedError
+from trioworker.fleet.kubernetes.api.outages import Gate, Outages
+from trioworker.fleet.kubernetes.api.refusals import UNTRUSTED, Failure, Meaning, RequestRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from contextlib import AbstractContextManager
 
-    from trioworker.fleet.kubernetes.outages import Waiter
+    from trioworker.fleet.kubernetes.api.outages import Waiter
 
 MAX_CONCURRENT = 20
 """Requests at the same time: a fleet of a thousand jobs must not overload the API."""

@@ -9,16 +9,16 @@ from urllib.parse import quote
 import httpx
 import trio
 
-from trioworker.fleet.kubernetes.api_requests import ApiRequest, ApiRequests
+from trioworker.fleet.kubernetes.api.log_lines import split_lines
+from trioworker.fleet.kubernetes.api.objects import AnyObject, Event, Job, ObjectList, Pod, Secret
+from trioworker.fleet.kubernetes.api.refusals import EVENTS, LOG, RequestRefusedError
+from trioworker.fleet.kubernetes.api.requests import ApiRequest, ApiRequests
 from trioworker.fleet.kubernetes.fixed import JOB_LABEL, LABEL
-from trioworker.fleet.kubernetes.log_lines import split_lines
-from trioworker.fleet.kubernetes.objects import AnyObject, Event, Job, ObjectList, Pod, Secret
-from trioworker.fleet.kubernetes.refusals import EVENTS, LOG, RequestRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 
-    from trioworker.fleet.kubernetes.log_lines import LogLine
+    from trioworker.fleet.kubernetes.api.log_lines import LogLine
 
 CHUNK = 100
 """Jobs in one selector: their ids, about 40 bytes each, must fit in a URL."""

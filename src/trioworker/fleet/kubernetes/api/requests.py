@@ -11,10 +11,10 @@ import httpx
 import msgspec
 import trio
 
-from trioworker.fleet.kubernetes.credentials import LoginError
-from trioworker.fleet.kubernetes.outages import MAX_DELAY
-from trioworker.fleet.kubernetes.refusals import Failure, failure_of_body, failure_of_error, failure_of_response
-from trioworker.fleet.kubernetes.retries import Retries
+from trioworker.fleet.kubernetes.api.outages import MAX_DELAY
+from trioworker.fleet.kubernetes.api.refusals import Failure, failure_of_body, failure_of_error, failure_of_response
+from trioworker.fleet.kubernetes.api.retries import Retries
+from trioworker.fleet.kubernetes.login.credentials import LoginError
 from trioworker.protocol.odd_replies import INVALID
 
 if TYPE_CHECKING:

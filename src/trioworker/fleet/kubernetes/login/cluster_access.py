@@ -10,8 +10,8 @@ import httpx
 import msgspec
 
 from trioworker.errors import ConfigError
-from trioworker.fleet.kubernetes.credentials import LoginAuth, LoginError, LoginSource
-from trioworker.fleet.kubernetes.tls import load_certificate
+from trioworker.fleet.kubernetes.login.credentials import LoginAuth, LoginError, LoginSource
+from trioworker.fleet.kubernetes.login.tls import load_certificate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from trioworker.fleet.kubernetes.fixed import JOB_ID_VARIABLE, object_name
-from trioworker.fleet.kubernetes.merging import merge
+from trioworker.fleet.kubernetes.manifests.merging import merge
 from trioworker.fleet.resources import amount, is_extended
 from trioworker.protocol.values import TOKEN_VARIABLE
 
