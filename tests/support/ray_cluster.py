@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+import sys
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import trio
 
 if TYPE_CHECKING:
@@ -36,8 +38,14 @@ class RayCluster:
         options = {"num_cpus": 0, "object_store_memory": STORE_BYTES, "include_dashboard": False}
         self._cluster = self._kind(initialize_head=True, head_node_args={**options, "redis_port": self._port})
 
-    def add_node(self, cpus: int) -> Any:
-        node = self._cluster.add_node(num_cpus=cpus, object_store_memory=STORE_BYTES)
+    def add_node(self, cpus: int, python: Path | None = None) -> Any:
+        """Start a node, whose workers run by another interpreter if `python` is given."""
+        with pytest.MonkeyPatch.context() as patch:
+            if python is not None:
+                # From there, Ray takes the command of the node's workers.
+                patch.setattr(sys, "executable", str(python))
+                patch.delenv("PYTHONPATH", raising=False)
+            node = self._cluster.add_node(num_cpus=cpus, object_store_memory=STORE_BYTES)
         self._cluster.wait_for_nodes(timeout=TIMEOUT)
         return node
 
@@ -51,7 +59,7 @@ class RayCluster:
 
     def stop(self) -> None:
         """Kill all nodes, the head at last."""
-        for node in [*self._cluster.worker_nodes, self._cluster.head_node]:
+        for node in filter(None, [*self._cluster.worker_nodes, self._cluster.head_node]):
             node.kill_all_processes(check_alive=False, allow_graceful=False)
         self._cluster.worker_nodes.clear()
         self._cluster.head_node = None

@@ -116,7 +116,7 @@ async def test_node_lost_while_its_worker_reports(tmp_path: Path, accepts: bool,
                 await trio.to_thread.run_sync(cluster.kill_node, doomed)
                 await eventually(lambda: workers_of(work) == 0)
                 app.go.set()
-                await trio.to_thread.run_sync(cluster.add_node, 1)
+                cluster.add_node(1)
                 await eventually(lambda: orchestrator.reports() == ids)
                 ended = await program.ended()
             nursery.cancel_scope.cancel()
