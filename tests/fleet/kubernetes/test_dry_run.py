@@ -135,3 +135,25 @@ def test_texts_stay_texts_for_every_parser(text: str) -> None:
 def test_shared_values_are_printed_in_full() -> None:
     shared = ["a"]
     assert "&" not in to_yaml([{"one": shared, "two": shared}])
+
+
+@pytest.mark.parametrize(
+    ("url", "pod", "warned"),
+    [
+        ("http://127.0.0.1:50051", {}, True),
+        ("http://localhost:50051", {}, True),
+        ("http://127.0.0.1:50051", {"hostNetwork": True}, False),
+        ("http://orchestrator:50051", {}, False),
+    ],
+)
+def test_an_orchestrator_on_the_loopback_interface_is_one_line_of_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str, pod: dict[str, Any], warned: bool
+) -> None:
+    template = tmp_path / "pod.yaml"
+    template.write_text(json.dumps({"spec": pod}))
+
+    code = dry_run(tmp_path, *(job(job_id, orchestrator_url=url) for job_id in IDS), pod_template=template)
+
+    warning = f"trioworker: warning: 2 jobs with the orchestrator {url}, which in a pod is the pod itself; give the "
+    assert code == 0
+    assert capsys.readouterr().err.count(warning) == warned

@@ -1,4 +1,4 @@
-"""Reads the settings of a fleet's pods, and checks that each worker has an image."""
+"""Reads the settings of a fleet's pods, and checks that each worker has an image and may reach its orchestrator."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 from trioworker.errors import ConfigError
 from trioworker.fleet.kubernetes.manifests.job import PodSettings
 from trioworker.fleet.kubernetes.manifests.pod_template import PodTemplate, read_pod_template
+from trioworker.fleet.kubernetes.manifests.reachability import warn_of_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from trioworker.fleet.config import FleetConfig
     from trioworker.fleet.jobs import FleetJob
 
 
-def pod_settings(config: FleetConfig, jobs: Iterable[FleetJob]) -> PodSettings:
-    """Return the settings of the fleet's pods.
+def pod_settings(config: FleetConfig, jobs: Collection[FleetJob]) -> PodSettings:
+    """Return the settings of the fleet's pods. A line on stderr warns of an orchestrator that they can't reach.
 
     Raises:
         ConfigError: the template is unusable, or a worker has no image.
@@ -35,4 +36,5 @@ def pod_settings(config: FleetConfig, jobs: Iterable[FleetJob]) -> PodSettings:
             f"--image is missing: give it, or name the worker's image in --pod-template or in the line of job "
             f"{missing.job_id}"
         )
+    warn_of_loopback(jobs, template)
     return PodSettings(image=image, cpu=config.cpu, memory=config.memory, attempts=config.attempts, template=template)

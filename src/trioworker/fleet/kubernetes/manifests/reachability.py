@@ -1,0 +1,25 @@
+"""Warns of an orchestrator that pods most likely can't reach, before all jobs fail because of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trioworker.observability.notices import print_notice
+from trioworker.protocol.loopback import names_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trioworker.fleet.jobs import FleetJob
+    from trioworker.fleet.kubernetes.pod_template import PodTemplate
+
+
+def warn_of_loopback(jobs: Iterable[FleetJob], template: PodTemplate) -> None:
+    """Print a line if jobs have an orchestrator on the loopback interface, unless the pods have that of their node."""
+    urls = [job.orchestrator_url for job in jobs if names_loopback(job.orchestrator_url)]
+    if urls and not template.pod_spec.get("hostNetwork"):
+        count = "1 job" if len(urls) == 1 else f"{len(urls)} jobs"
+        print_notice(
+            f"warning: {count} with the orchestrator {urls[0]}, which in a pod is the pod itself; give the lines of "
+            "the jobs an orchestrator_url that pods reach"
+        )
