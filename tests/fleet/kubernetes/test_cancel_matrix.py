@@ -35,12 +35,16 @@ def statuses(results: Results) -> set[str | None]:
     return {result.status for result in results.done.values()}
 
 
+def forget(path: Path) -> None:
+    path.unlink()
+
+
 async def rerun(api: KubeApi, path: Path) -> None:
     with Results(path) as results:
         await KubeFleet(api, results).run(*JOBS)
         assert set(results.done) == {"1", "2"}
         assert statuses(results) == {"completed"}
-    path.unlink()
+    forget(path)
 
 
 def test_fleet_that_is_cut_off_anywhere_is_completed_by_its_rerun(tmp_path: Path) -> None:

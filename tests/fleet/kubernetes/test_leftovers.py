@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+import pytest
 import trio
 
 from support.fleets import RecordingObserver
@@ -15,11 +17,14 @@ from support.kubepods import PodScript, outcome
 from trioworker.fleet.kubernetes.api.client import KubernetesClient
 from trioworker.fleet.kubernetes.engine import KubernetesEngine
 from trioworker.fleet.kubernetes.leftovers import describe_leftovers, kubectl
+from trioworker.fleet.kubernetes.manifests.pod_template import PodTemplate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from trio.testing import MockClock
+
+    from trioworker.fleet.kubernetes.manifests.job import PodSettings
 
 LEFT = (
     "1 Job may still run in the namespace jobs; run the same command to continue, or delete it: "
@@ -28,11 +33,11 @@ LEFT = (
 
 
 @asynccontextmanager
-async def open_engine(api: KubeApi) -> AsyncGenerator[KubernetesEngine]:
+async def open_engine(api: KubeApi, settings: PodSettings = SETTINGS) -> AsyncGenerator[KubernetesEngine]:
     observer = RecordingObserver()
     async with api.client() as http, trio.open_nursery() as nursery:
         client = KubernetesClient(http, NAMESPACE, observer.notify)
-        engine = KubernetesEngine(client, SETTINGS, observer, kubectl=kubectl(None, None, NAMESPACE))
+        engine = KubernetesEngine(client, settings, observer, kubectl=kubectl(None, None, NAMESPACE))
         nursery.start_soon(engine.poll_jobs)
         yield engine
         nursery.cancel_scope.cancel()
@@ -62,16 +67,19 @@ async def test_fleet_that_quits_leaves_its_jobs(autojump_clock: MockClock) -> No
         assert engine.left_behind() == LEFT
 
 
-async def test_stop_without_the_api_is_bounded(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("grace", [30, 300])
+async def test_stop_without_the_api_is_bounded_by_the_grace(autojump_clock: MockClock, grace: int) -> None:
     api, stopping = KubeApi(PodScript(code=None)), trio.Event()
-    async with open_engine(api) as engine:
-        with trio.fail_after(5 + engine.stop_timeout):
+    template = PodTemplate(pod_spec={"terminationGracePeriodSeconds": grace})
+    async with open_engine(api, msgspec.structs.replace(SETTINGS, template=template)) as engine:
+        with trio.fail_after(grace + 60):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(engine.run, JOB, stopping)
                 await trio.sleep(5)
                 api.fail(503, times=float("inf"))
                 await trio.sleep(1)
                 stopping.set()
+        assert trio.current_time() > grace
         assert engine.left_behind() == LEFT
 
 

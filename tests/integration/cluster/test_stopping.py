@@ -15,7 +15,6 @@ import pytest
 import trio
 
 from support.fleets import open_orchestrator, results_of
-from trioworker.fleet.kubernetes.engine import KubernetesEngine
 from trioworker.testing import DONE, call
 
 if TYPE_CHECKING:
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.cluster]
 
 JOBS = 3
+STOP_TIMEOUT = 75.0
+"""Seconds from the second Ctrl-C to the end of a fleet whose pods have the default grace: docs/kubernetes.md."""
 STOPPABLE = "sh:trap 'exit 3' TERM; sleep 1000 & wait"
 UNSTOPPABLE = "sh:trap '' TERM; sleep 1000"
 
@@ -120,6 +121,6 @@ async def test_third_interrupt_quits_at_once_without_the_api(cluster: Cluster, t
 async def test_second_interrupt_is_bounded_without_the_api(cluster: Cluster, tmp_path: Path) -> None:
     async with running_fleet(cluster, tmp_path / "jobs.jsonl", STOPPABLE) as program, frozen_api(cluster):
         await interrupt(program, 2)
-        ended = await program.ended(KubernetesEngine.stop_timeout + 15)
+        ended = await program.ended(STOP_TIMEOUT + 15)
     assert ended.code == 4, ended.err
     assert_left_behind(ended.err)

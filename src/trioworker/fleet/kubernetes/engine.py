@@ -20,7 +20,6 @@ from trioworker.fleet.kubernetes.job_creation import BEING_DELETED, JobCreator
 from trioworker.fleet.kubernetes.leftovers import describe_leftovers, kubectl
 from trioworker.fleet.kubernetes.login.kubeconfig import find_cluster
 from trioworker.fleet.kubernetes.logs import open_live_logs
-from trioworker.fleet.kubernetes.manifests.job import GRACE_SECONDS
 from trioworker.fleet.kubernetes.pod_looks import PodLooks
 from trioworker.fleet.kubernetes.pod_outcome import DEADLINE_EXCEEDED, read_outcome
 from trioworker.fleet.kubernetes.poll import POLL_INTERVAL, JobPoller
@@ -40,15 +39,16 @@ if TYPE_CHECKING:
 
 REQUEST_TIMEOUT = 60.0
 """Seconds for an answer of the API server."""
-PODS_TIMEOUT = GRACE_SECONDS + 30.0
-"""Seconds for the pods of a deleted Job to end."""
+DELETION_MARGIN = 30.0
+"""Seconds for the pods of a deleted Job to end, in addition to their grace."""
+STOP_MARGIN = 15.0
+"""Seconds for the requests of a stop, in addition to the time of the pods."""
 
 
 class KubernetesEngine:
     """Runs the pods of one fleet in one namespace. `poll_jobs` must run in another task."""
 
     name = "kubernetes"
-    stop_timeout = PODS_TIMEOUT + 15.0
 
     def __init__(
         self,
@@ -67,6 +67,8 @@ class KubernetesEngine:
         """The names of the Jobs that aren't known to have ended, by the jobs' ids."""
         self._looks = PodLooks(client, observer, logs)
         self._attempts = settings.attempts
+        self._pods_timeout = settings.grace_seconds + DELETION_MARGIN
+        self.stop_timeout = self._pods_timeout + STOP_MARGIN
         self._creator = JobCreator(client, settings, observer)
         self._poller = JobPoller(client, self._looks.look)
         self._used: Counter[str] = Counter()
@@ -131,7 +133,7 @@ class KubernetesEngine:
 
     async def _read_deleted(self, job: FleetJob, placed: Placed, watch: Watch) -> Attempt:
         """Wait for the pods, which may still report the job. The scheduler then asks the orchestrator."""
-        with trio.move_on_after(PODS_TIMEOUT):
+        with trio.move_on_after(self._pods_timeout):
             while True:
                 if not await self._has_workers(job, watch.job):
                     break
@@ -147,7 +149,7 @@ class KubernetesEngine:
 
     async def _stop(self, job: FleetJob) -> Attempt:
         """Delete the Job; its pod gets SIGTERM, and time to report. If it has ended, read its outcome instead."""
-        with trio.move_on_after(PODS_TIMEOUT):
+        with trio.move_on_after(self._pods_timeout):
             found = await self._creator.find(job)
             if found is not None and found.end is not None:
                 attempt = await read_outcome(self._client, job.job_id, found)
