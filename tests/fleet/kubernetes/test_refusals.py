@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from typing import Any
 
 import httpx
@@ -147,3 +148,15 @@ def test_silent_node_concerns_only_its_log() -> None:
     assert failure_of_error(LOG, httpx.ReadTimeout("")).meaning is Meaning.OBJECT
     assert failure_of_error(LOG, httpx.ConnectTimeout("")).meaning is Meaning.OUTAGE
     assert failure_of_error("GET jobs", httpx.ReadTimeout("")).meaning is Meaning.OUTAGE
+
+
+def test_server_without_tls_is_named_as_such() -> None:
+    context, received = ssl.create_default_context(), ssl.MemoryBIO()
+    received.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    with pytest.raises(ssl.SSLError) as raised:
+        context.wrap_bio(received, ssl.MemoryBIO(), server_hostname="api.test").do_handshake()
+    error = httpx.ConnectError("")
+    error.__cause__ = raised.value
+    failure = failure_of_error("GET jobs", error)
+    assert "can't be reached (TLS fails: " in failure.text
+    assert "version" in failure.text

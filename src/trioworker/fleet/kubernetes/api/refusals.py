@@ -208,7 +208,9 @@ def _cause(error: Exception) -> str:
     if isinstance(error, httpx.TimeoutException | trio.TooSlowError):
         return "no answer in time"
     for each in _chain(error):
-        if isinstance(each, OSError) and not isinstance(each, ssl.SSLError) and each.errno is not None:
+        if isinstance(each, ssl.SSLError) and each.reason:
+            return f"TLS fails: {each.reason.lower().replace('_', ' ')}"
+        if isinstance(each, OSError) and each.errno is not None:
             # trio puts the address into `strerror`. Name lookups have errors of their own, below 0.
             return os.strerror(each.errno) if each.errno > 0 else str(each.strerror)
     return _one_line(str(error)) or type(error).__name__
