@@ -56,6 +56,11 @@ async def test_no_other_orchestrator_gets_the_secret(url: str) -> None:
     assert requests.servers == [ORCHESTRATOR, url]
 
 
+async def test_a_job_that_the_orchestrator_does_not_know_was_not_reported() -> None:
+    requests = Requests(jobs=httpx.Response(404), worker=httpx.Response(404))
+    assert await HttpJobStatusClient(requests.client, (ORCHESTRATOR, SECRET)).fetch_outcome(job()) is None
+
+
 @pytest.mark.parametrize("admin", [None, (ORCHESTRATOR, "wrong-secret")])
 async def test_without_the_secret_the_jobs_token_is_tried(admin: tuple[str, str] | None) -> None:
     requests = Requests(worker=httpx.Response(200, json={}))

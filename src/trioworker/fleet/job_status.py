@@ -27,6 +27,7 @@ MAX_CONCURRENT_REQUESTS = 20
 """A node that dies loses many workers at the same time."""
 REVOKED_STATUSES = (401, 403, 404, 410)
 """Statuses with which an orchestrator refuses the token of a job that has ended (contract, 'HTTP')."""
+NOT_FOUND = 404
 
 
 class _Report(msgspec.Struct, frozen=True):
@@ -46,7 +47,7 @@ class JobStatusClient(Protocol):
     """Returns whether and how a job has ended."""
 
     async def fetch_outcome(self, job: FleetJob) -> Attempt | Literal["revoked", "unanswered"] | None:
-        """Return the reported outcome; "revoked" if the token is refused; None if the job hasn't ended.
+        """Return the reported outcome; "revoked" if the token is refused; None if the job hasn't ended or isn't there.
 
         "unanswered": the orchestrator doesn't say, since it is down or overloaded.
         """
@@ -71,7 +72,7 @@ class HttpJobStatusClient:
         """See `JobStatusClient`."""
         async with self._limit:
             view = await self._view(job) if self._admin_token else None
-            if view is not None:
+            if isinstance(view, _View):
                 report = view.report
                 if report is None:
                     return None
@@ -80,12 +81,15 @@ class HttpJobStatusClient:
             fetched = await self._get(url, job.token)
             if isinstance(fetched, str) or not (fetched.is_success or fetched.status_code in REVOKED_STATUSES):
                 return "unanswered"
+            # The wrong orchestrator, or one without its database: it has no report of a job that it doesn't know.
+            if view == "unknown" and fetched.status_code == NOT_FOUND:
+                return None
             if fetched.status_code in REVOKED_STATUSES:
                 return "revoked"
             # A page of something in front of the orchestrator doesn't say that the job runs.
             return None if _is_object(fetched.content) else "unanswered"
 
-    async def _view(self, job: FleetJob) -> _View | None:
+    async def _view(self, job: FleetJob) -> _View | Literal["unknown"] | None:
         answer = await self._get(f"{self._admin_url}/jobs/{job.job_id}", self._admin_token)
         if isinstance(answer, str):
             if not self._unreachable:
@@ -98,6 +102,8 @@ class HttpJobStatusClient:
                 f"{self._admin_url}: the orchestrator's secret is wrong, so ended jobs can't be looked up; correct it"
             )
             self._admin_token = ""
+        if answer.status_code == NOT_FOUND:
+            return "unknown"
         if answer.status_code != 200:
             return None
         try:

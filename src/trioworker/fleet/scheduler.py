@@ -150,7 +150,7 @@ class Scheduler:
             if isinstance(outcome, Attempt):
                 return msgspec.structs.replace(outcome, node=attempt.node), count
             if outcome == "revoked" and lost:
-                message = "an earlier worker has reported the job; the orchestrator has its outcome"
+                message = "the job's token is refused, so a worker has reported it; the orchestrator has the outcome"
                 return msgspec.structs.replace(attempt, exit_code=None, status="reported", message=message), count
             if self._stop.draining.is_set() or (is_last and outcome == "unanswered"):
                 return None, count
