@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import trio
@@ -13,6 +14,7 @@ from trioworker.fleet.results import Results
 from trioworker.testing import cancel_matrix, cancel_target
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
 JOBS = (job_of("1"), job_of("2"))
@@ -31,20 +33,21 @@ def assert_whole(api: KubeApi) -> None:
     assert jobs <= {item["metadata"]["name"] for item in api.of("Secret")}
 
 
+@contextmanager
+def removed_after(path: Path) -> Generator[None]:
+    yield
+    path.unlink()
+
+
 def statuses(results: Results) -> set[str | None]:
     return {result.status for result in results.done.values()}
 
 
-def forget(path: Path) -> None:
-    path.unlink()
-
-
 async def rerun(api: KubeApi, path: Path) -> None:
-    with Results(path) as results:
+    with removed_after(path), Results(path) as results:
         await KubeFleet(api, results).run(*JOBS)
         assert set(results.done) == {"1", "2"}
         assert statuses(results) == {"completed"}
-    forget(path)
 
 
 def test_fleet_that_is_cut_off_anywhere_is_completed_by_its_rerun(tmp_path: Path) -> None:

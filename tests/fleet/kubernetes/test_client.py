@@ -359,6 +359,14 @@ async def test_list_whose_continuation_has_expired_starts_again(autojump_clock: 
     assert "limit" not in api.requests[-1].url.params
 
 
+async def test_list_that_always_expires_is_requested_once_a_second(autojump_clock: MockClock) -> None:
+    api = Api(in_turn(refusal(410, "Expired", "The provided continue parameter is too old")))
+    async with api.client() as client:
+        with trio.move_on_after(9.5):
+            await client.jobs(["1"])
+    assert len(api.requests) == 10
+
+
 async def test_events_are_those_of_a_kind_or_of_one_object(autojump_clock: MockClock) -> None:
     event = {
         "metadata": {"name": "e"},

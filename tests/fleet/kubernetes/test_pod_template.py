@@ -317,6 +317,7 @@ def test_kind_pod_and_pod_template_are_accepted(tmp_path: Path, template: str) -
         (in_worker("resources: {limits: {memory: 4GB}}"), "limits.memory: '4GB' is not a quantity of Kubernetes"),
         (in_worker("resources: [1]"), "spec.containers[worker].resources: is not a mapping"),
         (in_worker("volumeMounts: [{name: 1}]"), "volumeMounts[0]: its name or mountPath is not text"),
+        (in_worker("volumeMounts: [null]"), "volumeMounts[0]: is empty; write its fields after `-`, or remove it"),
         (in_worker("volumeMounts: {a: 1}"), "volumeMounts: is not a list; write its items below it"),
         (in_worker("image: 1"), "spec.containers[worker].image: is not text"),
         ("spec: {initContainers: [{name: worker}]}", "spec.initContainers: `worker` is the name of the fleet's"),

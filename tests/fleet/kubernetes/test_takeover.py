@@ -222,3 +222,17 @@ async def test_stop_records_a_job_that_has_ended(results: Results, autojump_cloc
         await trio.sleep(3)
         fleet.stop.cancel()
     assert results.done[JOB.job_id].status == "completed"
+
+
+@pytest.mark.parametrize("kind", ["jobs", "secrets"])
+async def test_object_that_exists_and_cannot_be_found_is_requested_seldom(
+    results: Results, autojump_clock: MockClock, kind: str
+) -> None:
+    body = '{"kind": "Status", "status": "Failure", "reason": "AlreadyExists", "message": "it exists"}'
+    api = KubeApi(PodScript(log=outcome()))
+    api.fail(409, body, pattern=f"POST .*/{kind}", times=float("inf"))
+    with trio.move_on_after(20):
+        await KubeFleet(api, results).run()
+    assert len(api.requests) < 80
+    api.recover()
+    assert await KubeFleet(api, results).run() is not None

@@ -29,6 +29,8 @@ CLEANUP_TIMEOUT = 5.0
 """Seconds for the deletion of a half-made Job when the fleet ends."""
 DELETION_INTERVAL = 1.0
 """Seconds between two looks whether a deleted Job is gone."""
+RACE_INTERVAL = 1.0
+"""Seconds until an object that exists and can't be found is created again."""
 SLOW_DELETION = 10.0
 """Seconds after which people are told of a deletion that isn't over."""
 BEING_DELETED = "its Job is being deleted"
@@ -67,6 +69,7 @@ class JobCreator:
                 placed = new or await self.find(job)
                 if placed is None:
                     # It was deleted since the attempt to create it.
+                    await trio.sleep(RACE_INTERVAL)
                     continue
                 if placed.end is not None or placed.metadata.deletion_timestamp is not None:
                     return Placed(placed, is_new=False)
@@ -125,6 +128,7 @@ class JobCreator:
                 return True
             found = await self._client.secret(object_name(job))
             if found is None:
+                await trio.sleep(RACE_INTERVAL)
                 continue
             if found.metadata.job_id != job.job_id:
                 raise self._foreign("Secret", job)

@@ -26,6 +26,8 @@ LIMIT = 500
 """Objects in one answer; a job may have several pods."""
 LOG_TIMEOUT = 20.0
 """Seconds for a part of a log, which the API server reads from the node."""
+EXPIRED_PAUSE = 1.0
+"""Seconds until a list that expired is requested again."""
 EVENTS_PAUSE = 60.0
 """Seconds without requests for events after one was refused."""
 
@@ -149,6 +151,7 @@ class KubernetesClient:
                     raise
                 # The next page expired while it waited for its turn: all in one answer.
                 found, params = [], {**selector}
+                await trio.sleep(EXPIRED_PAUSE)
                 continue
             found += page.items or ()
             if not page.metadata.continue_:

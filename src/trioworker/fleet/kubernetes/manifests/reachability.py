@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from trioworker.fleet.jobs import FleetJob
-    from trioworker.fleet.kubernetes.pod_template import PodTemplate
+    from trioworker.fleet.kubernetes.manifests.pod_template import PodTemplate
 
 
 def warn_of_loopback(jobs: Iterable[FleetJob], template: PodTemplate) -> None:

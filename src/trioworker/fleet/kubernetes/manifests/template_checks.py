@@ -96,7 +96,7 @@ def _check_container(container: dict[str, Any], where: str) -> None:
         if variable["name"] == JOB_ID_VARIABLE or (is_worker and variable["name"] == TOKEN_VARIABLE):
             raise ValueError(f"{where}.env[{variable['name']}]: the fleet sets it; leave it out")
     for place, mount in enumerate(_list(container.get("volumeMounts", []), f"{where}.volumeMounts")):
-        found = mapping(mount, f"{where}.volumeMounts[{place}]")
+        found = _item(mount, f"{where}.volumeMounts[{place}]")
         if not all(isinstance(found.get(name, ""), str) for name in ("name", "mountPath")):
             raise ValueError(f"{where}.volumeMounts[{place}]: its name or mountPath is not text; put it in quotes")
     resources = mapping(container.get("resources"), f"{where}.resources")
@@ -120,7 +120,7 @@ def _objects(parent: dict[str, Any], name: str, where: str) -> list[dict[str, An
     objects: list[dict[str, Any]] = []
     names: set[str] = set()
     for place, value in enumerate(_list(parent[name], f"{where}.{name}")):
-        found = mapping(value, f"{where}.{name}[{place}]")
+        found = _item(value, f"{where}.{name}[{place}]")
         its_name = found.get("name")
         if not isinstance(its_name, str) or not its_name:
             raise ValueError(f"{where}.{name}[{place}]: has no name; give it one, as text")
@@ -129,6 +129,12 @@ def _objects(parent: dict[str, Any], name: str, where: str) -> list[dict[str, An
         names.add(its_name)
         objects.append(found)
     return objects
+
+
+def _item(value: Any, where: str) -> dict[str, Any]:
+    if value is None:
+        raise ValueError(f"{where}: is empty; write its fields after `-`, or remove it")
+    return mapping(value, where)
 
 
 def _list(value: Any, where: str) -> list[Any]:
