@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -12,8 +12,8 @@ from support.fleets import FixedStatus
 from support.scripted_engine import ScriptedEngine, ended
 from trioworker.errors import ConfigError
 from trioworker.fleet.jobs import FleetJob
-from trioworker.fleet.results import Results
-from trioworker.fleet.session import run_session
+from trioworker.fleet.results import Result, Results
+from trioworker.fleet.session import is_finished, run_session
 from trioworker.fleet.stopping import Stop
 
 if TYPE_CHECKING:
@@ -27,6 +27,15 @@ JOBS = [
     FleetJob(job_id=f"job-{n}", token="t", orchestrator_url="http://x", workspace=None, worker_options=())
     for n in range(3)
 ]
+FAILED: dict[str, Any] = {
+    "exit_code": 3,
+    "success": False,
+    "message": "no such job",
+    "seconds": 1.0,
+    "attempts": 3,
+    "engine": "kubernetes",
+    "node": None,
+}
 LEFT = "2 Jobs may still run in the namespace jobs"
 
 
@@ -84,3 +93,23 @@ async def test_refusal_is_one_error_that_says_what_may_still_run(
     with pytest.raises(ConfigError) as caught:
         await session_of(engine, results, Stop())
     assert str(caught.value) == "the namespace jobs doesn't exist" + (f"; {LEFT}" if left else "")
+
+
+async def test_fleet_without_an_engine_leaves_no_results(results: Results, autojump_clock: MockClock) -> None:
+    def no_cluster(_: object) -> nullcontext[ScriptedEngine]:
+        raise ConfigError("no cluster is configured")
+
+    with pytest.raises(ConfigError, match="no cluster is configured"):
+        await run_session(JOBS, no_cluster, FixedStatus(), results, Stop(), parallel=3, attempts=1)
+    assert not results.path.exists()
+
+
+@pytest.mark.parametrize(("status", "hint"), [("refused", True), ("failed", False)])
+def test_finished_fleet_says_how_to_run_refused_jobs_again(
+    results: Results, capsys: pytest.CaptureFixture[str], status: str, hint: bool
+) -> None:
+    for job in JOBS:
+        results.add(Result(**FAILED, job_id=job.job_id, status=status))
+    assert is_finished(JOBS, results)
+    text = "; 3 refused, unreported or lost: to run such a job again, delete its line there\n"
+    assert capsys.readouterr().err.endswith(text) == hint

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from trioworker.fleet.scheduler import Finish
     from trioworker.fleet.stopping import Stop
 
+REPEATABLE = ("refused", "unreported", "lost")
+"""Statuses of jobs that the orchestrator may not have a report of."""
 TABLE_COLUMNS = 120
 """Width of the table if stderr isn't a terminal."""
 
@@ -59,7 +61,7 @@ async def run_session(
     display = Display(progress, columns=columns)
     opened: list[Engine] = []
     # Open until all workers have ended: otherwise a further signal would kill the fleet before them.
-    with open_stop_receiver() as signals, _naming_what_is_left(opened):
+    with open_stop_receiver() as signals, _naming_what_is_left(opened), _discarding_unused(results, opened):
         async with trio.open_nursery() as nursery:
             quit_now = nursery.cancel_scope.cancel
             nursery.start_soon(display.run)
@@ -103,11 +105,26 @@ def summarize(jobs: Sequence[FleetJob], results: Results, not_started: Mapping[s
 
 
 def is_finished(jobs: Sequence[FleetJob], results: Results) -> bool:
-    """Whether all jobs have results. If so, a line says so."""
-    finished = all(job.job_id in results.done for job in jobs)
-    if finished:
-        print_notice(f"nothing is left: {_counted(jobs)} with a result in {results.path}")
-    return finished
+    """Whether all jobs have results. If so, a line says so, and how to run those again that no worker has reported."""
+    if not all(job.job_id in results.done for job in jobs):
+        return False
+    text = f"nothing is left: {_counted(jobs)} with a result in {results.path}"
+    failed = sum(results.done[job.job_id].status in REPEATABLE for job in jobs)
+    if failed and not jobs[0].fleet:
+        text += f"; {failed} refused, unreported or lost: to run such a job again, delete its line there"
+    print_notice(text)
+    return True
+
+
+@contextmanager
+def _discarding_unused(results: Results, opened: Sequence[Engine]) -> Generator[None]:
+    """Remove a new file of results if no engine could be opened."""
+    try:
+        yield
+    except BaseException:
+        if not opened:
+            results.discard()
+        raise
 
 
 @contextmanager
