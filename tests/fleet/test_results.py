@@ -51,6 +51,25 @@ def test_incomplete_last_line_is_replaced(tmp_path: Path) -> None:
         assert path.read_bytes() == whole
 
 
+def test_file_without_a_worker_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    with Results(path) as results:
+        results.discard()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("is_rerun", [False, True])
+def test_file_that_an_earlier_worker_may_need_is_kept(tmp_path: Path, is_rerun: bool) -> None:
+    path = tmp_path / "results.jsonl"
+    if is_rerun:
+        path.touch()
+    with Results(path) as results:
+        if not is_rerun:
+            results.add(result("a"))
+        results.discard()
+    assert path.exists()
+
+
 def test_second_fleet_is_refused_until_the_first_ends(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     with Results(path), pytest.raises(ConfigError, match="another fleet writes to it"):

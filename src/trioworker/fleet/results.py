@@ -61,15 +61,14 @@ class Results:
         """
         self._path = path
         self.is_rerun = path.exists()
-        try:
-            # Other users must not read the messages of jobs.
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise ConfigError(f"--results {path}: {error.strerror}; name a file that can be written") from error
+        self._file = _open(path)
         try:
             if not stat.S_ISREG(os.fstat(self._file).st_mode):
                 raise ConfigError(f"--results {path}: not a regular file, so a rerun couldn't read it; name a file")
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Another fleet may have removed the file since it was opened: see `discard`.
+            if not (path.exists() and os.path.samestat(path.stat(), os.fstat(self._file))):
+                raise BlockingIOError
             self.done = self._read()
         except BlockingIOError as error:
             os.close(self._file)
@@ -93,6 +92,14 @@ class Results:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._file)
+
+    def discard(self) -> None:
+        """Remove the file if this fleet has created it and has no result: no worker was started.
+
+        Otherwise, the next fleet would take refused tokens for those of jobs that were reported.
+        """
+        if not self.is_rerun and not self.done:
+            self._path.unlink(missing_ok=True)
 
     def add(self, result: Result) -> None:
         """Append the result of a job. It is on disk when this returns.
@@ -121,6 +128,14 @@ class Results:
         if whole < len(content):
             os.ftruncate(self._file, whole)
         return done
+
+
+def _open(path: Path) -> int:
+    try:
+        # Other users must not read the messages of jobs.
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(f"--results {path}: {error.strerror}; name a file that can be written") from error
 
 
 def read_results(path: Path) -> dict[str, Result]:
