@@ -60,7 +60,7 @@ async def test_no_success_is_reported_for_an_image_that_is_not_a_workers(cluster
     [
         ("sh:echo trioworker: no such option >&2; exit 2", "failed", "no such option"),
         ("sh:echo trioworker: no orchestrator >&2; exit 3", "refused", "no orchestrator"),
-        ("sh:echo no such program >&2; exit 127", "lost", "no such program"),
+        ("sh:echo no such program >&2; exit 127", "lost", "exit code 127: no such program"),
         ("sh:exit 137", "lost", "the worker was killed by signal 9"),
     ],
 )

@@ -8,7 +8,7 @@ import msgspec
 
 from trioworker.fleet.engine import REPORTED, Attempt, attempt_from_exit
 from trioworker.fleet.kubernetes.waiting import newest, why_waiting
-from trioworker.protocol.exit_codes import NO_ORCHESTRATOR
+from trioworker.protocol.exit_codes import BAD_USAGE, NO_ORCHESTRATOR, UNREPORTED
 from trioworker.protocol.odd_replies import INVALID
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ LOG_LINES = 20
 """Last lines of a log in which the outcome is looked for: it is the last line on stdout; stderr may have some more."""
 DEADLINE_EXCEEDED = "DeadlineExceeded"
 """The reason of a Job, or of a pod, that has run for its activeDeadlineSeconds."""
+EXPLAINED = (BAD_USAGE, NO_ORCHESTRATOR, UNREPORTED)
+"""Exit codes after which a worker's last line says what to do. Another line may be of any program."""
 MAX_SIGNAL = 64
 """The highest number of a signal of Linux."""
 
@@ -88,7 +90,7 @@ def _message(pod: Pod, end: Terminated, condition: Condition | None, said: str |
         text = f"exit code {end.exit_code} without a worker's outcome in the log: check that --image is a worker's"
         return text if said is None else f"{text}; its last line: {said}"
     if said is not None:
-        return said
+        return said if _exit_code(end) < 0 or end.exit_code in EXPLAINED else f"exit code {end.exit_code}: {said}"
     if end.message is not None:
         return f"{end.reason}: {end.message}"
     return f"exit code {end.exit_code}"
