@@ -43,8 +43,9 @@ async def test_logs_of_short_jobs_are_complete(cluster: Cluster, tmp_path: Path)
     assert ended.code == 0, ended.err
     assert "--logs" not in ended.err
     for job_id in ids:
-        # stdout and stderr are one log, in any order.
-        assert any('"reported":true' in line for line in _text(logs / f"{job_id}.log").splitlines()[-2:])
+        # Each once, in either order: the outcome is on stdout, the rest on stderr.
+        text = _text(logs / f"{job_id}.log")
+        assert (text.count('"reported":true'), text.count(f"job {job_id}: completed")) == (1, 1)
 
 
 def _text(path: Path) -> str:
