@@ -194,7 +194,7 @@ async def test_live_line_counts_the_waiting_jobs_and_names_the_others(autojump_c
     progress.waits.set(JOBS[0], "insufficient cpu")
     progress.waits.set(JOBS[1], "insufficient cpu")
     progress.waits.set(JOBS[2], "no such image")
-    assert progress.line(80) == "0/20 · 3 waiting: insufficient cpu · Task 3 0 s"
+    assert progress.line(80) == "0/20 · 3 waiting, 2 of them: insufficient cpu · Task 3 0 s"
     progress.waits.set(JOBS[0], None)
     progress.end(JOBS[1], result(1))
     assert progress.line(80) == "1/20 · about 50 s left · 1 waiting: no such image · Task 0 0 s, Task 3 0 s"

@@ -86,8 +86,10 @@ class Waits:
         reasons = [reason for job_id, (_, reason) in self._waiting.items() if job_id in job_ids]
         if not reasons:
             return None
-        ((most_frequent, _),) = Counter(reasons).most_common(1)
-        return f"{len(reasons)} waiting: {fit(most_frequent, 60)}"
+        ((most_frequent, count),) = Counter(reasons).most_common(1)
+        is_shared = len({kind_of(reason) for reason in reasons}) == 1
+        text = f"{len(reasons)} waiting" if is_shared else f"{len(reasons)} waiting, {count} of them"
+        return f"{text}: {fit(most_frequent, 60)}"
 
 
 def kind_of(reason: str) -> str:
