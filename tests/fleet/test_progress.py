@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -239,3 +240,17 @@ def test_long_table_has_only_what_did_not_succeed() -> None:
     assert len(lines) == 1 + 10 + 1
     assert all(" failed " in line for line in lines[1:-1])
     assert lines[-1] == "… and 90 more"
+
+
+async def test_live_line_of_many_jobs_costs_little(autojump_clock: MockClock) -> None:
+    def cpu_time(count: int) -> float:
+        jobs = [job(number) for number in range(count)]
+        progress = Progress(jobs, (), count, Stop())
+        for each in jobs:
+            progress.start(each)
+        began = time.process_time()
+        for _ in range(20):
+            assert "Task 0 0 s, Task 1 0 s" in progress.line(80)
+        return time.process_time() - began
+
+    assert cpu_time(5_000) < 20 * cpu_time(10) + 0.05

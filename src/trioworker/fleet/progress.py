@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from trioworker.fleet.results import Result
     from trioworker.fleet.stopping import Stop
 
+MIN_COLUMNS = len(" 1 s, ")
+"""Cells of a job in the live line, at least."""
 ETA_STEPS = ((90.0, 10.0, "s"), (5400.0, 60.0, "min"), (float("inf"), 3600.0, "h"))
 """Up to how many seconds a rest is shown in which unit, and rounded up to how many seconds."""
 
@@ -85,8 +88,9 @@ class Progress:
             parts.append(waiting)
         now = trio.current_time()
         reasons = self.waits.reasons
-        started = [each for job_id, each in self._running.items() if job_id not in reasons]
-        oldest = sorted(started, key=lambda each: each.since)
+        # In the order of their starts, and no more than fit: of hundreds, most don't.
+        started = (each for job_id, each in self._running.items() if job_id not in reasons)
+        oldest = islice(started, width // MIN_COLUMNS + 1)
         parts.append(", ".join(f"{fit(each.name, 40)} {duration(int(now - each.since))}" for each in oldest))
         return fit(" · ".join(filter(None, parts)), width)
 
