@@ -90,6 +90,12 @@ def worker(tmp_path: Path, template: str, job: FleetJob = JOB) -> dict[str, Any]
     return first
 
 
+def aliases(item: str) -> str:
+    """A template with ten thousand million of this item."""
+    anchors = [f"a0: &a0 [{item}]", *(f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 10)}]" for n in range(10))]
+    return f"spec: {{{', '.join(anchors)}}}"
+
+
 def in_worker(fields: str) -> str:
     return f"spec: {{containers: [{{name: worker, {fields}}}]}}"
 
@@ -339,6 +345,10 @@ def test_kind_pod_and_pod_template_are_accepted(tmp_path: Path, template: str) -
         ("spec:\n  a: 1\n  a: 2", "line 3: a second `a`; remove one"),
         ("spec: {1: 2}", "spec.1: the name is not text; put it in quotes"),
         ("spec: {a: 2024-01-31}", "spec.a: is not JSON but date; put it in quotes"),
+        ("spec: {a: 2024-13-31}", "a date or number is invalid (month must be in 1..12); put it in quotes"),
+        (f"spec: {{a: {'9' * 5000}}}", "a date or number is invalid (Exceeds the limit"),
+        (aliases("x"), "it has more than 100,000 values; use fewer aliases"),
+        (aliases("{}"), "it has more than 100,000 values; use fewer aliases"),
         ("spec: {a: .nan}", "spec.a: is not JSON but float"),
         ("spec: &a {b: *a}", "nested too deeply"),
         ("spec: \x07", "not YAML: "),

@@ -9,7 +9,11 @@ from trioworker.errors import ConfigError
 from trioworker.protocol.control_characters import escape_line
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
+
+MAX_VALUES = 100_000
+"""Values of a template, far more than the API accepts in one object: a few aliases can make any number of them."""
 
 
 def load_template(path: Path) -> dict[str, Any]:
@@ -34,13 +38,16 @@ def load_template(path: Path) -> dict[str, Any]:
     try:
         repeated = repeated_key(yaml.compose(text, yaml.SafeLoader))
         content: Any = yaml.safe_load(text)
-        if repeated is not None:
-            raise ValueError(f"line {repeated.line}: a second `{escape_line(repeated.key[:80])}`; remove one")
-        _check_json(content, "")
     except yaml.YAMLError as error:
         raise ValueError(_invalid_yaml(error)) from error
+    except ValueError as error:
+        # PyYAML leaves the ranges of dates and numbers to Python.
+        raise ValueError(f"a date or number is invalid ({error}); put it in quotes if it is text") from error
     except RecursionError as error:
         raise ValueError("nested too deeply; use fewer levels") from error
+    if repeated is not None:
+        raise ValueError(f"line {repeated.line}: a second `{escape_line(repeated.key[:80])}`; remove one")
+    _check_json(content)
     if not isinstance(content, dict):
         raise ValueError("not a pod template; write a mapping with `metadata` and `spec`")
     return cast("dict[str, Any]", content)
@@ -53,17 +60,32 @@ def _invalid_yaml(error: Exception) -> str:
     return f"{line}not YAML: {' '.join(problem.split())[:200]}; fix it there"
 
 
-def _check_json(value: Any, where: str) -> None:
+def _check_json(content: Any) -> None:
     """Refuse what YAML can contain and the API can't."""
+    try:
+        for count, (where, value) in enumerate(_values(content, "")):
+            if count >= MAX_VALUES:
+                raise ValueError(f"it has more than {MAX_VALUES:,} values; use fewer aliases")
+            _check_value(value, where)
+    except RecursionError as error:
+        raise ValueError("nested too deeply; use fewer levels") from error
+
+
+def _values(value: Any, where: str) -> Generator[tuple[str, Any]]:
+    """Yield all values, and where each one is. An alias has those of its anchor."""
+    yield where, value
     if isinstance(value, dict):
         for key, item in cast("dict[Any, Any]", value).items():
             if not isinstance(key, str):
                 raise ValueError(f"{where}{escape_line(str(key)[:80])}: the name is not text; put it in quotes")
-            _check_json(item, f"{where}{escape_line(key[:80])}.")
+            yield from _values(item, f"{where}{escape_line(key[:80])}.")
     elif isinstance(value, list):
         for place, item in enumerate(cast("list[Any]", value)):
-            _check_json(item, f"{where[:-1]}[{place}].")
-    elif not isinstance(value, (str, int, float, type(None))) or (
+            yield from _values(item, f"{where[:-1]}[{place}].")
+
+
+def _check_value(value: Any, where: str) -> None:
+    if not isinstance(value, (dict, list, str, int, float, type(None))) or (
         isinstance(value, float) and not math.isfinite(value)
     ):
         raise ValueError(f"{where[:-1]}: is not JSON but {type(value).__name__}; put it in quotes if it is text")
