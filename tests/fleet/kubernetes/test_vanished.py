@@ -62,6 +62,16 @@ async def test_job_that_vanished_is_noticed_within_two_looks_and_made_again(
     assert asked - began <= 5 + TWO_LOOKS
 
 
+async def test_job_that_is_only_missing_in_lists_is_not_made_again(results: Results, autojump_clock: MockClock) -> None:
+    api = KubeApi(LONG)
+    api.fail(200, '{"kind": "JobList", "items": []}', pattern="GET .*/jobs$", times=float("inf"))
+    fleet = KubeFleet(api, results, attempts=1)
+    result = await fleet.run()
+
+    assert result is not None
+    assert (result.status, result.attempts, fleet.status.asked) == ("completed", 1, 0)
+
+
 async def test_job_that_vanished_after_its_report_is_not_made_again(
     results: Results, autojump_clock: MockClock
 ) -> None:

@@ -106,7 +106,7 @@ class KubernetesEngine:
         self._may_run[job.job_id] = placed.job.metadata.name
         if placed.job.metadata.deletion_timestamp is not None:
             self._observer.waiting(job, BEING_DELETED)
-        watch = await self._poller.watch(job, placed.job)
+        watch = await self._watch(job, placed.job)
         if placed.job.metadata.deletion_timestamp is not None:
             self._observer.waiting(job, None)
         attempt = await (
@@ -116,6 +116,18 @@ class KubernetesEngine:
             return attempt
         # Workers that are gone may have reported the job.
         return msgspec.structs.replace(attempt, had_predecessors=True)
+
+    async def _watch(self, job: FleetJob, made: Job) -> Watch:
+        """Wait until `made`, the Job of `job`, has ended or is gone."""
+        was_disrupted = False
+        while True:
+            watch = await self._poller.watch(job, made)
+            watch.was_disrupted = was_disrupted = was_disrupted or watch.was_disrupted
+            # A list may be that of a cache that is behind, and lacks a Job whose labels were changed.
+            found = await self._client.job(made.metadata.name) if watch.is_gone else None
+            if found is None or found.metadata.uid != made.metadata.uid:
+                return watch
+            made = found
 
     async def _read_ended(self, job: FleetJob, placed: Placed, watch: Watch) -> Attempt:
         """Read the outcome. Without one, the next call of `run` creates another Job, if there are attempts left."""
