@@ -236,3 +236,21 @@ async def test_object_that_exists_and_cannot_be_found_is_requested_seldom(
     assert len(api.requests) < 80
     api.recover()
     assert await KubeFleet(api, results).run() is not None
+
+
+async def test_usage_error_of_an_earlier_fleet_is_no_result_of_a_fleet_that_is_stopped(
+    results: Results, autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    api = KubeApi(PodScript(code=2, log="trioworker: --timeout: x is not a number\n"))
+    with Results(tmp_path / "earlier.jsonl") as earlier:
+        result = await KubeFleet(api, earlier).run()
+    assert result is not None
+    assert (result.exit_code, result.status) == (2, "failed")
+
+    api.fail(503, pattern="POST .*/jobs", times=float("inf"))
+    fleet = KubeFleet(api, results)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fleet.run)
+        await trio.sleep(1)
+        fleet.stop.cancel()
+    assert results.done == {}

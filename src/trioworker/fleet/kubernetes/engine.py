@@ -23,6 +23,7 @@ from trioworker.fleet.kubernetes.logs import open_live_logs
 from trioworker.fleet.kubernetes.pod_looks import PodLooks
 from trioworker.fleet.kubernetes.pod_outcome import DEADLINE_EXCEEDED, read_outcome
 from trioworker.fleet.kubernetes.poll import POLL_INTERVAL, JobPoller
+from trioworker.protocol.exit_codes import BAD_USAGE
 from trioworker.supervision.nurseries import cancelled_after, raise_first
 
 if TYPE_CHECKING:
@@ -166,7 +167,9 @@ class KubernetesEngine:
             if found is not None and found.end is not None:
                 attempt = await read_outcome(self._client, job.job_id, found)
                 self._may_run.pop(job.job_id, None)
-                return attempt
+                # It may be another fleet's; a rerun tries what its worker refused.
+                is_refusal = attempt.exit_code == BAD_USAGE
+                return msgspec.structs.replace(attempt, exit_code=None) if is_refusal else attempt
             if found is not None:
                 await self._creator.delete(job, found)
             self._may_run.pop(job.job_id, None)
