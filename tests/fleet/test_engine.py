@@ -40,6 +40,12 @@ def test_killed_worker_is_lost() -> None:
     assert (attempt.exit_code, attempt.message) == (None, "the worker was killed by signal 9")
 
 
+@pytest.mark.parametrize("code", [-9, 255])
+def test_outcome_of_a_worker_that_crashed_after_it_is_no_status(code: int) -> None:
+    attempt = attempt_from_exit(code, OUTCOME, b"", "here")
+    assert (attempt.status, attempt.success) == (None, None)
+
+
 def test_outcome_with_the_longest_report_is_read_whole() -> None:
     outcome = OUTCOME.replace(b"no way", b"\\u0001" * MAX_KEPT_OUTPUT_BYTES)
     with tempfile.TemporaryFile() as out:

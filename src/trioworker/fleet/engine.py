@@ -94,6 +94,9 @@ def attempt_from_exit(code: int, out: bytes, err: bytes, node: str | None) -> At
     if not outcome:
         last = next((line for line in reversed(err.splitlines()) if line.strip()), b"")
         outcome = {"message": last.decode(errors="replace").removeprefix("trioworker: ")[:500] or None}
+    if code not in REPORTED:
+        # It may have crashed before the orchestrator had its report.
+        outcome = {"message": outcome["message"]}
     if code < 0:
         outcome["message"] = f"the worker was killed by signal {-code}"
     return Attempt(exit_code=code if is_reported else None, node=node, **outcome)
