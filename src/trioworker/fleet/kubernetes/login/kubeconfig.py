@@ -55,11 +55,6 @@ def find_cluster(
     Raises:
         ConfigError: there is no cluster, or it can't be used as configured.
     """
-    try:
-        import yaml  # noqa: F401 # pyright: ignore[reportUnusedImport]
-    except ImportError as error:
-        raise ConfigError("--engine kubernetes needs PyYAML: pip install 'trioworker[kubernetes]'") from error
-
     files = usual_files(os.environ) if kubeconfig is None else [kubeconfig]
     config = read_kubeconfig(files, required=kubeconfig is not None)
     if not config.is_empty:

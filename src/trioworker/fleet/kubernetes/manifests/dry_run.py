@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from trioworker.errors import ConfigError
 from trioworker.fleet.kubernetes.manifests.job import job_manifest, secret_manifest
 from trioworker.fleet.kubernetes.manifests.settings import pod_settings
 from trioworker.fleet.results import read_results
@@ -35,18 +34,17 @@ def print_objects(config: FleetConfig, jobs: Sequence[FleetJob]) -> int:
     Raises:
         ConfigError: the settings or the results are unusable.
     """
-    try:
-        from trioworker.fleet.kubernetes.manifests.yaml_text import to_yaml
-    except ImportError as error:
-        raise ConfigError("--dry-run needs PyYAML: pip install 'trioworker[kubernetes]'") from error
     settings = pod_settings(config, jobs)
+    from trioworker.fleet.kubernetes.manifests.yaml_text import to_yaml
+
     done = read_results(config.results)
     left = [job for job in jobs if job.job_id not in done]
     for job in left:
         shown = msgspec.structs.replace(job, token=PLACEHOLDER)
         objects = [job_manifest(shown, settings), secret_manifest(shown, UID)]
-        for each in objects if config.namespace else ():
-            each["metadata"]["namespace"] = config.namespace
+        if config.namespace:
+            for each in objects:
+                each["metadata"]["namespace"] = config.namespace
         sys.stdout.write(to_yaml(objects))
         if isinstance(sys.stdout, BoundedStream):
             sys.stdout.drain(WRITE_TIMEOUT)

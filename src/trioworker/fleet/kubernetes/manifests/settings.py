@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from trioworker.errors import ConfigError
@@ -20,8 +21,10 @@ def pod_settings(config: FleetConfig, jobs: Collection[FleetJob]) -> PodSettings
     """Return the settings of the fleet's pods. A line on stderr warns of an orchestrator that they can't reach.
 
     Raises:
-        ConfigError: the template is unusable, or a worker has no image.
+        ConfigError: the template is unusable, a worker has no image, or PyYAML isn't installed.
     """
+    if find_spec("yaml") is None:
+        raise ConfigError("--engine kubernetes needs PyYAML: pip install 'trioworker[kubernetes]'")
     template = PodTemplate()
     if config.pod_template is not None:
         template = read_pod_template(config.pod_template, config.attempts)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, cast
 
-from trioworker.errors import ConfigError
 from trioworker.protocol.control_characters import escape_line
 
 if TYPE_CHECKING:
@@ -20,15 +19,12 @@ def load_template(path: Path) -> dict[str, Any]:
     """Return the mapping in the file.
 
     Raises:
-        ConfigError: PyYAML isn't installed.
         ValueError: the file can't be read, or isn't one mapping in YAML; the message says what is wrong.
     """
-    try:
-        import yaml
+    import yaml
 
-        from trioworker.orchestrator.backends.script_lines import repeated_key
-    except ImportError as error:
-        raise ConfigError("--pod-template needs PyYAML: pip install 'trioworker[kubernetes]'") from error
+    from trioworker.orchestrator.backends.script_lines import repeated_key
+
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
