@@ -16,7 +16,7 @@ from trioworker.fleet.stopping import quit_after, stop_on_signals
 from trioworker.fleet.table import table
 from trioworker.observability.notices import print_notice
 from trioworker.protocol.exit_codes import FAILED, STOPPED, SUCCEEDED
-from trioworker.supervision.nurseries import first_exception
+from trioworker.supervision.nurseries import raise_first
 from trioworker.supervision.stop_signals import open_stop_receiver
 
 if TYPE_CHECKING:
@@ -79,9 +79,8 @@ async def run_session(
     for line in table(jobs, results.done, progress.not_started, columns or TABLE_COLUMNS, progress.waits.reasons):
         sys.stderr.write(f"{line}\n")
     code = summarize(jobs, results, progress.not_started)
-    for engine in opened:
-        if (left := engine.left_behind()) is not None:
-            print_notice(left)
+    if (left := _left_behind(opened)) is not None:
+        print_notice(left)
     return code
 
 
@@ -131,21 +130,17 @@ def _discarding_unused(results: Results, opened: Sequence[Engine]) -> Generator[
 def _naming_what_is_left(opened: Sequence[Engine]) -> Generator[None]:
     """Raise one error for those of several jobs, with what the engine that was opened leaves behind."""
     try:
-        yield
-    except (WorkerError, BaseExceptionGroup) as raised:
-        error = _worker_error(raised)
-        left = next((text for engine in opened if (text := engine.left_behind()) is not None), None)
-        if error is None or (error is raised and left is None):
+        with raise_first(WorkerError):
+            yield
+    except WorkerError as error:
+        if (left := _left_behind(opened)) is None:
             raise
-        raise (error if left is None else ConfigError(f"{error}; {left}")) from raised
+        raise ConfigError(f"{error}; {left}") from error
 
 
-def _worker_error(raised: WorkerError | BaseExceptionGroup) -> WorkerError | None:
-    """The error, or the first one of a group without any other errors; None if the group has some."""
-    if isinstance(raised, WorkerError):
-        return raised
-    failures, others = raised.split(WorkerError)
-    return first_exception(failures) if failures is not None and others is None else None
+def _left_behind(opened: Sequence[Engine]) -> str | None:
+    """What the engine may leave running, if it could be opened."""
+    return next((text for engine in opened if (text := engine.left_behind()) is not None), None)
 
 
 def _introduction(jobs: Sequence[FleetJob], earlier: int, parallel: int) -> str:
