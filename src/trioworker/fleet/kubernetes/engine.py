@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from trioworker.errors import ConfigError
 from trioworker.fleet.engine import REPORTED, Attempt
 from trioworker.fleet.kubernetes.api.client import KubernetesClient
 from trioworker.fleet.kubernetes.fixed import object_name
@@ -24,7 +23,7 @@ from trioworker.fleet.kubernetes.pod_looks import PodLooks
 from trioworker.fleet.kubernetes.pod_outcome import DEADLINE_EXCEEDED, read_outcome
 from trioworker.fleet.kubernetes.poll import POLL_INTERVAL, JobPoller
 from trioworker.protocol.exit_codes import BAD_USAGE
-from trioworker.supervision.nurseries import cancelled_after, raise_first
+from trioworker.supervision.nurseries import cancelled_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -95,10 +94,9 @@ class KubernetesEngine:
 
     async def poll_jobs(self) -> None:
         """Look at all Jobs until cancelled, and wake the tasks whose Job has ended or is gone."""
-        with raise_first(ConfigError):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._looks.run)
-                await self._poller.run()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._looks.run)
+            await self._poller.run()
 
     async def _run(self, job: FleetJob) -> Attempt:
         if (read := self._read.pop(job.job_id, None)) is not None:
@@ -147,9 +145,7 @@ class KubernetesEngine:
     async def _read_deleted(self, job: FleetJob, placed: Placed, watch: Watch) -> Attempt:
         """Wait for the pods, which may still report the job. The scheduler then asks the orchestrator."""
         with trio.move_on_after(self._pods_timeout):
-            while True:
-                if not await self._has_workers(job, watch.job):
-                    break
+            while await self._has_workers(job, watch.job):  # noqa: ASYNC110 - the API has the state
                 await trio.sleep(POLL_INTERVAL)
         if placed.job.metadata.deletion_timestamp is None:
             self._used[job.job_id] += 1
@@ -209,14 +205,12 @@ async def open_kubernetes_engine(
         client = KubernetesClient(http, namespace or cluster.namespace or "default", observer.notify, cluster.source)
         copies = nullcontext() if logs is None else open_live_logs(client, logs, observer.notify)
         command = kubectl(kubeconfig, context, client.namespace)
-        # The API refuses the jobs and the looks at them for the same reason.
-        with raise_first(ConfigError):
-            async with copies as live_logs, trio.open_nursery() as nursery:
-                engine = KubernetesEngine(client, settings, observer, logs=live_logs, kubectl=command)
-                nursery.start_soon(engine.poll_jobs)
-                yield engine
-                await engine.close()
-                nursery.cancel_scope.cancel()
+        async with copies as live_logs, trio.open_nursery() as nursery:
+            engine = KubernetesEngine(client, settings, observer, logs=live_logs, kubectl=command)
+            nursery.start_soon(engine.poll_jobs)
+            yield engine
+            await engine.close()
+            nursery.cancel_scope.cancel()
 
 
 def _counted(job: Job) -> int:
