@@ -316,7 +316,7 @@ async def test_existing_object_is_refused_after_a_lost_answer(autojump_clock: Mo
     async with api.client() as client:
         with pytest.raises(RequestRefusedError, match="already exists") as caught:
             await client.create_job({})
-    assert (caught.value.status, caught.value.reason) == (409, "AlreadyExists")
+    assert caught.value.status == 409
 
 
 async def test_missing_objects_are_no_error(autojump_clock: MockClock) -> None:
@@ -370,8 +370,7 @@ async def test_list_that_always_expires_is_requested_once_a_second(autojump_cloc
 async def test_events_are_those_of_a_kind_or_of_one_object(autojump_clock: MockClock) -> None:
     event = {
         "metadata": {"name": "e"},
-        "involvedObject": {"kind": "Job", "name": "trioworker-1"},
-        "type": "Warning",
+        "involvedObject": {"kind": "Job", "name": "trioworker-1", "uid": "u-1"},
         "reason": "FailedCreate",
         "message": "Error creating: pods is forbidden",
         "lastTimestamp": "2026-11-26T16:49:25Z",
@@ -381,11 +380,7 @@ async def test_events_are_those_of_a_kind_or_of_one_object(autojump_clock: MockC
     async with api.client() as client:
         (found,) = await client.events("Job")
         await client.events("Pod", "trioworker-1-x")
-    assert (found.reason, found.time, found.involved_object.name) == (
-        "FailedCreate",
-        "2026-11-26T16:49:25Z",
-        "trioworker-1",
-    )
+    assert (found.reason, found.time, found.involved_object.uid) == ("FailedCreate", "2026-11-26T16:49:25Z", "u-1")
     assert [request.url.params["fieldSelector"] for request in api.requests] == [
         "type=Warning,involvedObject.kind=Job",
         "type=Warning,involvedObject.kind=Pod,involvedObject.name=trioworker-1-x",

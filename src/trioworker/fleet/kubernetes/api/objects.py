@@ -185,8 +185,6 @@ class Pod(_Object, frozen=True):
 class InvolvedObject(_Object, frozen=True):
     """What an event is about."""
 
-    kind: str = ""
-    name: str = ""
     uid: str = ""
 
 
@@ -195,7 +193,6 @@ class Event(_Object, frozen=True):
 
     metadata: Metadata
     involved_object: InvolvedObject = InvolvedObject()
-    type: str = "Normal"
     reason: str = ""
     message: str = ""
     event_time: str | None = None

@@ -64,15 +64,12 @@ class Failure(NamedTuple):
 class RequestRefusedError(Exception):
     """The API refused a request because of its object, such as one that exists already or no longer.
 
-    Attributes:
-        status: the HTTP status.
-        reason: the API's name for it, such as `AlreadyExists`, or "".
+    `status` is the HTTP status.
     """
 
-    def __init__(self, message: str, status: int, reason: str) -> None:
+    def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
-        self.reason = reason
 
 
 def failure_of_response(operation: str, response: httpx.Response) -> Failure:

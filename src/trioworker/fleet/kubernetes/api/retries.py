@@ -82,7 +82,7 @@ class Retries:
         """
         if failure.meaning is Meaning.OBJECT:
             self.succeeded(operation)
-            raise RequestRefusedError(failure.message, failure.status, failure.reason)
+            raise RequestRefusedError(failure.message, failure.status)
         if failure.meaning is Meaning.FINAL or (failure.reason == UNTRUSTED and not self._has_answered):
             raise self._error(failure)
         self._has_answered = self._has_answered or 0 < failure.status < 500
