@@ -36,7 +36,7 @@ class RayCluster:
     def start(self) -> None:
         """Start the head node; also after `stop`, at the same address."""
         options = {"num_cpus": 0, "object_store_memory": STORE_BYTES, "include_dashboard": False}
-        self._cluster = self._kind(initialize_head=True, head_node_args={**options, "redis_port": self._port})
+        self._cluster = self._kind(initialize_head=True, head_node_args={**options, "gcs_server_port": self._port})
 
     def add_node(self, cpus: int, python: Path | None = None) -> Any:
         """Start a node, whose workers run by another interpreter if `python` is given."""

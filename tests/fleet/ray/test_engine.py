@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,11 @@ class Drivers:
             await self.current.send_all(encode(event) + b"\n")
         await wait_all_tasks_blocked()
 
+    async def say_first(self, event: Event) -> None:
+        """Wait until a driver is started, and let it say this."""
+        await wait_all_tasks_blocked()
+        await self.say(event)
+
     async def die(self) -> None:
         assert self.current is not None
         await self.current.aclose()
@@ -94,9 +100,8 @@ class Rig:
     @asynccontextmanager
     async def connected(self) -> AsyncGenerator[trio.Nursery]:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.engine.keep_connected)
-            await wait_all_tasks_blocked()
-            await self.drivers.say(ONE_NODE)
+            nursery.start_soon(self.drivers.say_first, ONE_NODE)
+            await nursery.start(self.engine.keep_connected)
             yield nursery
             nursery.cancel_scope.cancel()
 
@@ -250,3 +255,19 @@ async def test_refusal_during_the_run_stops_the_fleet(autojump_clock: MockClock)
 def test_messages_keep_the_job_and_the_attempt() -> None:
     assert decode_command(encode(Run(JOB))) == Run(JOB)
     assert msgspec.json.decode(encode(Ended("job-0", DONE)), type=Ended) == Ended("job-0", DONE)
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        (
+            b"[2026-01-31 12:00:00,000 E 1 2] rpc_client.h:204: Failed to connect. It may be\n/lib/libc.so.6(+0x109) [0x7f]\n",
+            "Failed to connect",
+        ),
+        (b"Traceback\nImportError: no such thing\n", "ImportError: no such thing"),
+        (b"", None),
+    ],
+)
+def test_last_words_of_a_driver_are_the_reason(log: bytes, reason: str | None) -> None:
+    near, _ = memory_stream_pair()
+    assert DriverConnection(near, io.BytesIO(log)).last_words() == reason

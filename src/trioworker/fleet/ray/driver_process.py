@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,8 @@ STOP_TIMEOUT = 15.0
 """Seconds for the driver to end after its input has ended: more than it takes to give up a cluster that is gone."""
 TAIL_BYTES = 4096
 CHUNK_BYTES = 65536
+_RAY_ERROR = re.compile(r"\[[^]]* [CEF] \d+ \d+\] (?:\(\w+\) )?[\w.]+:\d+: *(.*)")
+"""Such as `[2026-01-31 12:00:00,000 E 123 456] rpc_client.h:204: Failed to connect. …`, before a stack trace."""
 
 
 class DriverConnection:
@@ -54,12 +57,13 @@ class DriverConnection:
         return decode_event(line)
 
     def last_words(self) -> str | None:
-        """The last line of the driver's log."""
+        """The last error in the driver's log: the first sentence of Ray's message, or the last line."""
         if self._log is None:
             return None
         self._log.seek(max(0, self._log.seek(0, 2) - TAIL_BYTES))
-        lines = self._log.read().decode(errors="replace").splitlines()
-        return next((line.strip() for line in reversed(lines) if line.strip()), None)
+        lines = [line for line in self._log.read().decode(errors="replace").splitlines() if line.strip()]
+        errors = [error[1].split(". ")[0] for line in lines if (error := _RAY_ERROR.match(line)) is not None]
+        return next(reversed(errors or lines), None)
 
 
 @asynccontextmanager

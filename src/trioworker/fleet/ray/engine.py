@@ -119,11 +119,12 @@ class RayEngine:
             async with self._open_driver() as driver:
                 event = await _first_event(driver)
                 if isinstance(event, Resources):
-                    if not is_first:
+                    if is_first:
+                        is_first = False
+                        task_status.started()
+                    else:
                         self._observer.notify("the Ray cluster is back")
-                    is_first = False
                     self._out_of_reach = 0
-                    task_status.started()
                     event = await self._converse(driver)
                     self._observer.notify(f"the Ray cluster is lost: {event.reason}; waiting for it")
             if is_first or isinstance(event, Refused):
