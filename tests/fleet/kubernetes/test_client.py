@@ -14,8 +14,9 @@ import pytest
 import trio
 
 from trioworker.errors import ConfigError
-from trioworker.fleet.kubernetes.api.client import KubernetesClient, RequestRefusedError
+from trioworker.fleet.kubernetes.api.client import KubernetesClient
 from trioworker.fleet.kubernetes.api.objects import Job
+from trioworker.fleet.kubernetes.api.refusals import RequestRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable

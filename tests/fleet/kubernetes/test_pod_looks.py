@@ -14,7 +14,7 @@ from support.kubepods import PodScript, outcome
 from support.program import until
 from trioworker.fleet.kubernetes.api.client import KubernetesClient
 from trioworker.fleet.kubernetes.api.objects import Job, JobSpec, JobStatus, Metadata
-from trioworker.fleet.kubernetes.manifests.job import object_name
+from trioworker.fleet.kubernetes.fixed import object_name
 from trioworker.fleet.kubernetes.pod_looks import PodLooks
 
 if TYPE_CHECKING:

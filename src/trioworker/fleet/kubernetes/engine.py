@@ -131,7 +131,7 @@ class KubernetesEngine:
     async def _read_ended(self, job: FleetJob, placed: Placed, watch: Watch) -> Attempt:
         """Read the outcome. Without one, the next call of `run` creates another Job, if there are attempts left."""
         attempt = await read_outcome(self._client, job.job_id, watch.job)
-        self._used[job.job_id] += _counted(watch.job) - _counted(placed.job)
+        self._used[job.job_id] += watch.job.status.counted - placed.job.status.counted
         if placed.job.end is not None and attempt.exit_code not in REPORTED:
             # The attempts were another fleet's. Also an option that its worker refused may be corrected by now.
             attempt = msgspec.structs.replace(attempt, exit_code=None, is_last=False)
@@ -152,7 +152,7 @@ class KubernetesEngine:
         return Attempt(
             exit_code=None,
             message="its Job was deleted",
-            count=_counted(watch.job) + watch.job.status.active,
+            count=watch.job.status.counted + watch.job.status.active,
             is_last=self._is_used_up(job),
         )
 
@@ -175,7 +175,7 @@ class KubernetesEngine:
 
     async def _has_workers(self, job: FleetJob, deleted: Job) -> bool:
         """Whether workers of a deleted Job run, also in orphans, which have no owner; not those of another Job."""
-        pods = [pod for pod in await self._client.pods([job.job_id]) if pod.worker_end is None]
+        pods = [pod for pod in await self._client.pods([job.job_id]) if pod.worker.terminated is None]
         owned = [pod.metadata.is_owned_by(deleted.metadata) or not pod.metadata.owner_references for pod in pods]
         return any(owned)
 
@@ -211,8 +211,3 @@ async def open_kubernetes_engine(
             yield engine
             await engine.close()
             nursery.cancel_scope.cancel()
-
-
-def _counted(job: Job) -> int:
-    """How many pods count as attempts by the rules of the Job."""
-    return job.status.failed + job.status.succeeded

@@ -14,8 +14,9 @@ import trio
 
 from trioworker.errors import ConfigError
 from trioworker.fleet.engine import NotStartedError
-from trioworker.fleet.kubernetes.api.client import RequestRefusedError
-from trioworker.fleet.kubernetes.manifests.job import job_manifest, object_name, secret_manifest
+from trioworker.fleet.kubernetes.api.refusals import RequestRefusedError
+from trioworker.fleet.kubernetes.fixed import object_name
+from trioworker.fleet.kubernetes.manifests.job import job_manifest, secret_manifest
 
 if TYPE_CHECKING:
     from trioworker.fleet.display import Observer
@@ -87,7 +88,7 @@ class JobCreator:
             NotStartedError: the Job with its name isn't a fleet's.
         """
         found = await self._client.job(object_name(job))
-        if found is not None and found.job_id != job.job_id:
+        if found is not None and found.metadata.job_id != job.job_id:
             raise self._foreign("Job", job)
         return found
 
@@ -148,7 +149,7 @@ class JobCreator:
         if new is None:
             # The request to create it may have arrived.
             found = await self._client.job(object_name(job))
-            if found is None or found.job_id != job.job_id or found.end is not None:
+            if found is None or found.metadata.job_id != job.job_id or found.end is not None:
                 return
             if await self._client.secret(object_name(job)) is not None:
                 return

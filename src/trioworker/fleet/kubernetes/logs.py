@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 import trio
 
 from trioworker.errors import ConfigError
-from trioworker.fleet.kubernetes.api.client import RequestRefusedError
+from trioworker.fleet.kubernetes.api.refusals import RequestRefusedError
 from trioworker.supervision.nurseries import cancelled_after
 
 if TYPE_CHECKING:
@@ -197,12 +197,11 @@ async def open_live_logs(
 
 
 def _has_started(pod: Pod) -> bool:
-    worker = next((each.state for each in pod.status.container_statuses if each.name == "worker"), None)
-    return worker is not None and (worker.running is not None or worker.terminated is not None)
+    return pod.worker.running is not None or pod.worker.terminated is not None
 
 
 def _has_ended(pod: Pod) -> bool:
-    return pod.worker_end is not None or pod.status.phase in {"Failed", "Succeeded"}
+    return pod.worker.terminated is not None or pod.has_ended
 
 
 def _last_place(file: IO[bytes], header: bytes) -> int | None:

@@ -65,7 +65,7 @@ class _Waiting:
     @property
     def lacks_pod(self) -> bool:
         """Whether the cluster is to create the next pod."""
-        return not self.made.spec.suspend and (self.pod is None or self.pod.status.phase in {"Failed", "Succeeded"})
+        return not self.made.spec.suspend and (self.pod is None or self.pod.has_ended)
 
     @property
     def is_slow(self) -> bool:
@@ -146,7 +146,7 @@ class PodLooks:
         jobs = [*over, *(each.job for each in due)]
         found: dict[str | None, list[Pod]] = {}
         for pod in await self._client.pods([job.job_id for job in jobs]):
-            found.setdefault(pod.job_id, []).append(pod)
+            found.setdefault(pod.metadata.job_id, []).append(pod)
         for each in due:
             # Those of an older Job of the same name may still terminate.
             pods = found.get(each.job.job_id, ())

@@ -35,15 +35,15 @@ class _Ended(NamedTuple):
 async def read_outcome(client: KubernetesClient, job_id: str, job: Job) -> Attempt:
     """Read how `job`, a Job that has ended, did so. Without a worker's outcome, `exit_code` may be None."""
     pods = [pod for pod in await client.pods([job_id]) if pod.metadata.is_owned_by(job.metadata)]
-    ended = [_Ended(pod, end) for pod in pods if (end := pod.worker_end) is not None]
+    ended = [_Ended(pod, end) for pod in pods if (end := pod.worker.terminated) is not None]
     ended.sort(key=lambda each: each.end.finished_at or "")
     if ended:
         attempt = await _last_attempt(client, ended, job)
     else:
         pod = newest(pods)
-        never_started = None if pod is None else why_waiting(pod)
-        attempt = Attempt(exit_code=None, message=never_started or _reason(job.end) or "its pods are gone")
-    counted = job.status.failed + job.status.succeeded
+        waits_for = None if pod is None else why_waiting(pod)
+        attempt = Attempt(exit_code=None, message=waits_for or _reason(job.end) or "its pods are gone")
+    counted = job.status.counted
     never_started = sum(not each.end.was_started for each in ended)
     return msgspec.structs.replace(
         attempt,
@@ -100,7 +100,7 @@ def _reason_of_pod(pod: Pod) -> str | None:
     """Why the cluster has stopped a pod, such as an eviction."""
     if pod.status.reason is not None:
         return f"{pod.status.reason}: {pod.status.message or 'no details'}"
-    disruptions = (each for each in pod.status.conditions if each.type == "DisruptionTarget" and each.status == "True")
+    disruptions = (each for each in pod.status.conditions if each.type == "DisruptionTarget" and each.holds)
     return next((_reason(each) for each in disruptions), None)
 
 

@@ -69,7 +69,7 @@ def why_not_started(pod: Pod | None, events: Iterable[Event]) -> str:
         return _joined(latest.reason, latest.message)
     if (running := next((each for each in pod.status.init_container_statuses if each.state.running), None)) is not None:
         return f"the init container {running.name} runs"
-    if not any(each.type == "PodScheduled" and each.status == "True" for each in pod.status.conditions):
+    if not any(each.type == "PodScheduled" and each.holds for each in pod.status.conditions):
         return "the pod is not scheduled yet"
     reason = next((each.state.waiting.reason for each in pod.status.container_statuses if each.state.waiting), None)
     return f"the node is starting the pod ({reason or 'Pending'})"

@@ -56,6 +56,11 @@ class Condition(_Object, frozen=True):
     reason: str | None = None
     message: str | None = None
 
+    @property
+    def holds(self) -> bool:
+        """Whether it is a fact; otherwise its opposite is, or nobody knows."""
+        return self.status == "True"
+
 
 class JobSpec(_Object, frozen=True):
     """What a Job is to do. A queue such as Kueue suspends it until there is room."""
@@ -73,6 +78,11 @@ class JobStatus(_Object, frozen=True):
     ready: int = 0
     conditions: tuple[Condition, ...] = ()
 
+    @property
+    def counted(self) -> int:
+        """How many pods count as attempts by the rules of the Job."""
+        return self.failed + self.succeeded
+
 
 class Job(_Object, frozen=True):
     """A `batch/v1` Job."""
@@ -82,14 +92,9 @@ class Job(_Object, frozen=True):
     status: JobStatus = JobStatus()
 
     @property
-    def job_id(self) -> str | None:
-        """The id of the job that it runs; None if it isn't a fleet's."""
-        return self.metadata.job_id
-
-    @property
     def end(self) -> Condition | None:
         """The condition with which it ended, or None if it hasn't."""
-        ends = (each for each in self.status.conditions if each.type in ENDED and each.status == "True")
+        ends = (each for each in self.status.conditions if each.type in ENDED and each.holds)
         return next(ends, None)
 
 
@@ -171,15 +176,15 @@ class Pod(_Object, frozen=True):
     status: PodStatus = PodStatus()
 
     @property
-    def job_id(self) -> str | None:
-        """The id of the job that its worker runs."""
-        return self.metadata.labels.get(JOB_LABEL)
+    def worker(self) -> ContainerState:
+        """The state of its worker."""
+        statuses = self.status.container_statuses
+        return next((each.state for each in statuses if each.name == "worker"), ContainerState())
 
     @property
-    def worker_end(self) -> Terminated | None:
-        """How its worker ended, or None if it hasn't."""
-        statuses = self.status.container_statuses
-        return next((each.state.terminated for each in statuses if each.name == "worker"), None)
+    def has_ended(self) -> bool:
+        """Whether all of its containers have ended, or never will start."""
+        return self.status.phase in {"Failed", "Succeeded"}
 
 
 class InvolvedObject(_Object, frozen=True):

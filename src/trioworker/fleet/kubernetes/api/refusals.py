@@ -27,8 +27,6 @@ EVENTS = "GET events"
 """The operation that a fleet can do without."""
 LISTS = ("GET jobs", "GET pods", EVENTS)
 """The operations that don't name an object."""
-UNTRUSTED = "UntrustedCertificate"
-"""The reason of a failure: the server's certificate isn't trusted."""
 WRONG_SERVER = "check the server in {source}"
 WRONG_OBJECT = "correct --image, --cpu, --memory or the pod template"
 
@@ -48,7 +46,8 @@ class Failure(NamedTuple):
     """One failed attempt of a request.
 
     `text` says what happened, as in "the API TEXT"; `remedy` what to do if it stays; `retry_after` is in seconds. An
-    outage `is_general` if it concerns all requests, not only those of its operation.
+    outage `is_general` if it concerns all requests, not only those of its operation. `is_untrusted`: the server's
+    certificate isn't trusted.
     """
 
     meaning: Meaning
@@ -56,8 +55,8 @@ class Failure(NamedTuple):
     remedy: str = ""
     retry_after: float = 0.0
     is_general: bool = False
+    is_untrusted: bool = False
     status: int = 0
-    reason: str = ""
     message: str = ""
 
 
@@ -76,7 +75,7 @@ def failure_of_response(operation: str, response: httpx.Response) -> Failure:
     """Judge a response other than a success. `operation` is a method and a kind of object, such as `POST jobs`."""
     status = _decode(response)
     retry_after = parse_retry_after(response.headers.get("retry-after"))
-    code, name = response.status_code, status.reason if status else ""
+    code = response.status_code
     message = _one_line(status.message if status else _text(response)) or response.reason_phrase
     meaning, remedy = _judge(operation, code, message, status)
     if operation == EVENTS and meaning in {Meaning.RIGHTS, Meaning.FINAL}:
@@ -91,7 +90,6 @@ def failure_of_response(operation: str, response: httpx.Response) -> Failure:
         retry_after,
         is_general=status is None or retry_after > 0 or meaning is Meaning.LOGIN,
         status=code,
-        reason=name,
         message=message,
     )
 
@@ -110,7 +108,7 @@ def failure_of_error(operation: str, error: Exception) -> Failure:
     if untrusted is not None:
         text = f"isn't trusted ({untrusted.verify_message})"
         remedy = "correct the server or its certificate authority in {source}"
-        return Failure(Meaning.OUTAGE, text, remedy, is_general=True, reason=UNTRUSTED)
+        return Failure(Meaning.OUTAGE, text, remedy, is_general=True, is_untrusted=True)
     return Failure(Meaning.OUTAGE, f"can't be reached ({_cause(error)})", WRONG_SERVER, is_general=True)
 
 

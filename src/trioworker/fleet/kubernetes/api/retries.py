@@ -10,7 +10,7 @@ import trio
 
 from trioworker.errors import ConfigError
 from trioworker.fleet.kubernetes.api.outages import Gate, Outages
-from trioworker.fleet.kubernetes.api.refusals import UNTRUSTED, Failure, Meaning, RequestRefusedError
+from trioworker.fleet.kubernetes.api.refusals import Failure, Meaning, RequestRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -83,7 +83,7 @@ class Retries:
         if failure.meaning is Meaning.OBJECT:
             self.succeeded(operation)
             raise RequestRefusedError(failure.message, failure.status)
-        if failure.meaning is Meaning.FINAL or (failure.reason == UNTRUSTED and not self._has_answered):
+        if failure.meaning is Meaning.FINAL or (failure.is_untrusted and not self._has_answered):
             raise self._error(failure)
         self._has_answered = self._has_answered or 0 < failure.status < 500
         self._outages.failed(waiter, failure.meaning)
