@@ -9,9 +9,9 @@ import msgspec
 import trio
 
 from trioworker.errors import WorkerError
-from trioworker.fleet.engine import Attempt, NotStartedError
+from trioworker.fleet.engine import REPORTED, Attempt, NotStartedError
 from trioworker.fleet.results import Result
-from trioworker.protocol.exit_codes import BAD_USAGE, FAILED, NO_ORCHESTRATOR, STOPPED, SUCCEEDED, UNREPORTED
+from trioworker.protocol.exit_codes import BAD_USAGE, NO_ORCHESTRATOR, STOPPED, UNREPORTED
 from trioworker.supervision.nurseries import cancelled_after, raise_first
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     Finish = Callable[[FleetJob, Result], Awaitable[None]]
 
-FINAL = (SUCCEEDED, FAILED, BAD_USAGE, STOPPED)
-"""Exit codes after which there is no other attempt: the outcome was reported, or the command is wrong."""
 INITIAL_RETRY_DELAY = 1.0
 MAX_RETRY_DELAY = 30.0
 """Seconds before another attempt: exponential back-off, with jitter over the upper half."""
@@ -141,7 +139,7 @@ class Scheduler:
             count += attempt.count
             if attempt.exit_code == BAD_USAGE:
                 return msgspec.structs.replace(attempt, status="failed", success=False), count
-            if attempt.exit_code in FINAL:
+            if attempt.exit_code in REPORTED:
                 return attempt, count
             # A refused token means that the job was reported only if a worker was lost before: otherwise it is wrong.
             lost = lost or attempt.exit_code != NO_ORCHESTRATOR or attempt.had_predecessors
