@@ -112,13 +112,13 @@ async def test_client_certificate_and_server_name_of_the_kubeconfig(tmp_path: Pa
     key = b64encode(pair["clientKeyData"].encode()).decode()
     user = {"client-certificate": "me.pem", "client-key-data": key}
     access = find_cluster(write(tmp_path / "config", kubeconfig(user, cluster(server, url))), None)
-    async with access.connect(30) as client:
+    async with access.connect() as client:
         assert (await client.get("/")).text == "1 me"
 
 
 async def test_another_name_in_the_servers_certificate_is_refused(tmp_path: Path, server: Server, url: str) -> None:
     config = kubeconfig(cluster=cluster(server, url, **{"tls-server-name": "kube.test"}))
-    async with find_cluster(write(tmp_path / "config", config), None).connect(30) as client:
+    async with find_cluster(write(tmp_path / "config", config), None).connect() as client:
         with pytest.raises(httpx.ConnectError) as raised:
             await client.get("/")
     assert "hostname mismatch" in (certificate_problem(raised.value) or "")
@@ -126,13 +126,13 @@ async def test_another_name_in_the_servers_certificate_is_refused(tmp_path: Path
 
 async def test_unverified_server_may_have_any_name(tmp_path: Path, server: Server, url: str) -> None:
     config = kubeconfig(cluster={"server": url, "insecure-skip-tls-verify": True})
-    async with find_cluster(write(tmp_path / "config", config), None).connect(30) as client:
+    async with find_cluster(write(tmp_path / "config", config), None).connect() as client:
         assert (await client.get("/")).status_code == 200
 
 
 async def test_server_behind_a_proxy_has_the_name_of_the_kubeconfig(tmp_path: Path, server: Server, url: str) -> None:
     config = kubeconfig(cluster=cluster(server, url, **{"proxy-url": url.replace("https", "http")}))
-    async with find_cluster(write(tmp_path / "config", config), None).connect(30) as client:
+    async with find_cluster(write(tmp_path / "config", config), None).connect() as client:
         assert (await client.get("/")).status_code == 200
     assert server.tunnels == 1
 
@@ -154,7 +154,7 @@ async def test_new_certificate_of_a_plugin_replaces_the_connections_but_no_reque
     async def get_slowly(client: httpx.AsyncClient) -> None:
         slow.append((await client.get("/slow")).text)
 
-    async with access.connect(30) as client:
+    async with access.connect() as client:
         assert (await client.get("/")).text == "1 one"
         assert (await client.get("/")).text == "1 one"
         async with trio.open_nursery() as waiting:

@@ -235,7 +235,7 @@ async def test_first_login_that_fails_is_a_config_error(tmp_path: Path) -> None:
     access = find_cluster(write(tmp_path / "config", kubeconfig({"tokenFile": "token"})), None)
     token.unlink()
     with pytest.raises(ConfigError, match="no such file"):
-        async with access.connect(5):
+        async with access.connect():
             pass
 
 

@@ -153,7 +153,7 @@ async def test_first_run_that_fails_is_a_config_error(tmp_path: Path) -> None:
     user = exec_user(plugin(tmp_path / "plugin", "echo log in first >&2; exit 1"))
     access = find_cluster(write(tmp_path / "config", kubeconfig(user)), None)
     with pytest.raises(ConfigError, match="failed with exit code 1: log in first"):
-        async with access.connect(5):
+        async with access.connect():
             pass
 
 

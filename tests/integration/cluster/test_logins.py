@@ -70,7 +70,7 @@ async def test_plugin_with_a_wrong_token_is_run_again_after_the_401(cluster: Clu
     credential = {"apiVersion": f"{GROUP}/v1", "kind": "ExecCredential", "status": {"token": "wrong"}}
     write(tmp_path / "credential", json.dumps(credential))
     user = exec_user(plugin(tmp_path / "plugin", f"cat {tmp_path}/credential"))
-    async with find_cluster(kubeconfig(cluster, tmp_path / "config", user), None).connect(30) as client:
+    async with find_cluster(kubeconfig(cluster, tmp_path / "config", user), None).connect() as client:
         write(tmp_path / "credential", json.dumps({**credential, "status": {"token": "fleet-token"}}))
         assert await user_of(client) == "fleet"
 
@@ -84,7 +84,7 @@ async def test_rotated_token_file_is_used_when_the_old_token_is_refused(cluster:
         tokens = [await service_account_token(cluster, name) for name in names]
         token.write_text(tokens[0])
         access = find_cluster(kubeconfig(cluster, tmp_path / "config", {"tokenFile": "token"}), None)
-        async with access.connect(30) as client:
+        async with access.connect() as client:
             assert await user_of(client) == "system:serviceaccount:jobs:rotated-1"
             token.write_text(tokens[1])
             await cluster.admin.delete(f"{CORE}/serviceaccounts/rotated-1")

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from trioworker.fleet.kubernetes.manifests.job import PodSettings
     from trioworker.fleet.kubernetes.poll import Watch
 
-REQUEST_TIMEOUT = 60.0
-"""Seconds for an answer of the API server."""
 DELETION_MARGIN = 30.0
 """Seconds for the pods of a deleted Job to end, in addition to their grace."""
 STOP_MARGIN = 15.0
@@ -201,7 +199,7 @@ async def open_kubernetes_engine(
         ConfigError: no cluster is configured, or it refuses.
     """
     cluster = find_cluster(kubeconfig, context)
-    async with cluster.connect(REQUEST_TIMEOUT) as http:
+    async with cluster.connect() as http:
         client = KubernetesClient(http, namespace or cluster.namespace or "default", observer.notify, cluster.source)
         copies = nullcontext() if logs is None else open_live_logs(client, logs, observer.notify)
         command = kubectl(kubeconfig, context, client.namespace)

@@ -58,10 +58,8 @@ class ClusterAccess(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @asynccontextmanager
-    async def connect(self, request_timeout: float) -> AsyncGenerator[httpx.AsyncClient]:
+    async def connect(self) -> AsyncGenerator[httpx.AsyncClient]:
         """Log in, and open a client; its requests raise `LoginError` while there is no login.
-
-        `request_timeout` is the seconds for each step of a request.
 
         Raises:
             ConfigError: the first login fails.
@@ -78,7 +76,7 @@ class ClusterAccess(msgspec.Struct, frozen=True, kw_only=True):
             transport=transport,
             auth=auth,
             headers=list(self.impersonation),
-            timeout=request_timeout,
+            timeout=None,  # noqa: S113 - each request has its own: see `ApiRequest`
             trust_env=False,
         ) as client:
             if auth is not None:
