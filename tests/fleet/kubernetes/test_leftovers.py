@@ -16,7 +16,7 @@ from support.kubefleet import JOB, NAME, SETTINGS
 from support.kubepods import PodScript, outcome
 from trioworker.fleet.kubernetes.api.client import KubernetesClient
 from trioworker.fleet.kubernetes.engine import KubernetesEngine
-from trioworker.fleet.kubernetes.leftovers import describe_leftovers, kubectl
+from trioworker.fleet.kubernetes.leftovers import describe_leftovers, kubectl_command
 from trioworker.fleet.kubernetes.manifests.pod_template import PodTemplate
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ async def open_engine(api: KubeApi, settings: PodSettings = SETTINGS) -> AsyncGe
     observer = RecordingObserver()
     async with api.client() as http, trio.open_nursery() as nursery:
         client = KubernetesClient(http, NAMESPACE, observer.notify)
-        engine = KubernetesEngine(client, settings, observer, kubectl=kubectl(None, None, NAMESPACE))
+        engine = KubernetesEngine(client, settings, observer, kubectl=kubectl_command(None, None, NAMESPACE))
         nursery.start_soon(engine.poll_jobs)
         yield engine
         nursery.cancel_scope.cancel()
@@ -86,11 +86,11 @@ async def test_stop_without_the_api_is_bounded_by_the_grace(autojump_clock: Mock
 def test_many_jobs_are_deleted_by_their_label() -> None:
     assert describe_leftovers([], "jobs", "kubectl") is None
     names = [f"trioworker-{number}" for number in range(6)]
-    assert describe_leftovers(names[:2], "jobs", kubectl(None, None, "jobs")) == (
+    assert describe_leftovers(names[:2], "jobs", kubectl_command(None, None, "jobs")) == (
         "2 Jobs may still run in the namespace jobs; run the same command to continue, or delete them: "
         "kubectl -n jobs delete job trioworker-0 trioworker-1"
     )
-    assert describe_leftovers(names, "jobs", kubectl(Path("a b"), "prod", "jobs")) == (
+    assert describe_leftovers(names, "jobs", kubectl_command(Path("a b"), "prod", "jobs")) == (
         "6 Jobs may still run in the namespace jobs; run the same command to continue, or delete all Jobs of fleets "
         "there: kubectl --kubeconfig 'a b' --context prod -n jobs delete job -l app.kubernetes.io/name=trioworker"
     )

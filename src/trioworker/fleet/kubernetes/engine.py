@@ -16,7 +16,7 @@ from trioworker.fleet.engine import REPORTED, Attempt
 from trioworker.fleet.kubernetes.api.client import KubernetesClient
 from trioworker.fleet.kubernetes.fixed import object_name
 from trioworker.fleet.kubernetes.job_creation import BEING_DELETED, JobCreator
-from trioworker.fleet.kubernetes.leftovers import describe_leftovers, kubectl
+from trioworker.fleet.kubernetes.leftovers import describe_leftovers, kubectl_command
 from trioworker.fleet.kubernetes.login.kubeconfig import find_cluster
 from trioworker.fleet.kubernetes.logs import open_live_logs
 from trioworker.fleet.kubernetes.pod_looks import PodLooks
@@ -202,9 +202,9 @@ async def open_kubernetes_engine(
     async with cluster.connect() as http:
         client = KubernetesClient(http, namespace or cluster.namespace or "default", observer.notify, cluster.source)
         copies = nullcontext() if logs is None else open_live_logs(client, logs, observer.notify)
-        command = kubectl(kubeconfig, context, client.namespace)
+        kubectl = kubectl_command(kubeconfig, context, client.namespace)
         async with copies as live_logs, trio.open_nursery() as nursery:
-            engine = KubernetesEngine(client, settings, observer, logs=live_logs, kubectl=command)
+            engine = KubernetesEngine(client, settings, observer, logs=live_logs, kubectl=kubectl)
             nursery.start_soon(engine.poll_jobs)
             yield engine
             await engine.close()

@@ -15,7 +15,7 @@ MAX_NAMES = 5
 """Jobs that are named in the command that deletes them."""
 
 
-def kubectl(kubeconfig: Path | None, context: str | None, namespace: str) -> str:
+def kubectl_command(kubeconfig: Path | None, context: str | None, namespace: str) -> str:
     """Return the beginning of a command for the namespace of a fleet."""
     options = (
         ("--kubeconfig", None if kubeconfig is None else str(kubeconfig)),
