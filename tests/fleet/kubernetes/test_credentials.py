@@ -11,8 +11,9 @@ import trio
 from support.kubeconfigs import forget_clusters, kubeconfig, write
 from trioworker.errors import ConfigError
 from trioworker.fleet.kubernetes.api.client import KubernetesClient
-from trioworker.fleet.kubernetes.login.credentials import FETCH_PAUSE, READ_INTERVAL, Login, LoginAuth, LoginError
+from trioworker.fleet.kubernetes.login.credentials import FETCH_PAUSE, Login, LoginAuth, LoginError
 from trioworker.fleet.kubernetes.login.kubeconfig import find_cluster
+from trioworker.fleet.kubernetes.login.user_login import READ_INTERVAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ import httpx
 
 from trioworker.errors import ConfigError
 from trioworker.fleet.kubernetes.login.cluster_access import ClusterAccess
-from trioworker.fleet.kubernetes.login.credentials import LoginError, UserLogin
+from trioworker.fleet.kubernetes.login.credentials import LoginError
 from trioworker.fleet.kubernetes.login.exec_plugin import PluginLogin
 from trioworker.fleet.kubernetes.login.kubeconfig_file import (
     Cluster,
@@ -28,6 +28,7 @@ from trioworker.fleet.kubernetes.login.kubeconfig_file import (
 from trioworker.fleet.kubernetes.login.proxies import environment_proxy
 from trioworker.fleet.kubernetes.login.service_account import SERVICE_ACCOUNT, account_of_pod
 from trioworker.fleet.kubernetes.login.tls import check_host, cluster_context, decode_base64
+from trioworker.fleet.kubernetes.login.user_login import UserLogin
 from trioworker.protocol.values import http_url
 
 if TYPE_CHECKING:
