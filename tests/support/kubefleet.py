@@ -12,7 +12,8 @@ from trioworker.fleet.jobs import FleetJob
 from trioworker.fleet.kubernetes.api.client import KubernetesClient
 from trioworker.fleet.kubernetes.engine import KubernetesEngine
 from trioworker.fleet.kubernetes.fixed import object_name
-from trioworker.fleet.kubernetes.manifests.job import PodSettings, job_manifest, secret_manifest
+from trioworker.fleet.kubernetes.manifests.job import job_manifest, secret_manifest
+from trioworker.fleet.kubernetes.manifests.settings import PodSettings
 from trioworker.fleet.scheduler import Scheduler
 from trioworker.fleet.stopping import Stop
 

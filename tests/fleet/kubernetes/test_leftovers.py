@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from trioworker.fleet.kubernetes.manifests.job import PodSettings
+    from trioworker.fleet.kubernetes.manifests.settings import PodSettings
 
 LEFT = (
     "1 Job may still run in the namespace jobs; run the same command to continue, or delete it: "

@@ -10,7 +10,8 @@ import pytest
 
 from support.pod_security import violations
 from trioworker.fleet.jobs import FleetJob
-from trioworker.fleet.kubernetes.manifests.job import PodSettings, job_manifest, secret_manifest
+from trioworker.fleet.kubernetes.manifests.job import job_manifest, secret_manifest
+from trioworker.fleet.kubernetes.manifests.settings import PodSettings
 
 JOB = FleetJob(
     job_id="123e4567-e89b-12d3-a456-426614174000",

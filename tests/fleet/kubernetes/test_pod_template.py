@@ -10,8 +10,9 @@ import pytest
 from support.pod_security import violations
 from trioworker.errors import ConfigError
 from trioworker.fleet.jobs import FleetJob
-from trioworker.fleet.kubernetes.manifests.job import PodSettings, job_manifest
+from trioworker.fleet.kubernetes.manifests.job import job_manifest
 from trioworker.fleet.kubernetes.manifests.pod_template import read_pod_template
+from trioworker.fleet.kubernetes.manifests.settings import PodSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

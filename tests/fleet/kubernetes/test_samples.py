@@ -18,8 +18,9 @@ from trioworker.cli.options import resolve
 from trioworker.fleet.jobs import FleetJob
 from trioworker.fleet.kubernetes.api.client import KubernetesClient
 from trioworker.fleet.kubernetes.api.objects import Job, Metadata, Secret
-from trioworker.fleet.kubernetes.manifests.job import PodSettings, job_manifest
+from trioworker.fleet.kubernetes.manifests.job import job_manifest
 from trioworker.fleet.kubernetes.manifests.pod_template import read_pod_template
+from trioworker.fleet.kubernetes.manifests.settings import PodSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,9 @@ from support.fleets import open_orchestrator
 from support.samples import job_by_hand, pod_specs, sample_objects, template_texts
 from trioworker.fleet.jobs import FleetJob
 from trioworker.fleet.kubernetes.manifests.dry_run import PLACEHOLDER, UID
-from trioworker.fleet.kubernetes.manifests.job import PodSettings, job_manifest, secret_manifest
+from trioworker.fleet.kubernetes.manifests.job import job_manifest, secret_manifest
 from trioworker.fleet.kubernetes.manifests.pod_template import PodTemplate, read_pod_template
+from trioworker.fleet.kubernetes.manifests.settings import PodSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

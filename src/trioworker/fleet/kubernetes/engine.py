@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from trioworker.fleet.kubernetes.api.objects import Job
     from trioworker.fleet.kubernetes.job_creation import Placed
     from trioworker.fleet.kubernetes.logs import LiveLogs
-    from trioworker.fleet.kubernetes.manifests.job import PodSettings
+    from trioworker.fleet.kubernetes.manifests.settings import PodSettings
     from trioworker.fleet.kubernetes.poll import Watch
 
 DELETION_MARGIN = 30.0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trioworker.fleet.jobs import FleetJob
     from trioworker.fleet.kubernetes.api.client import KubernetesClient
     from trioworker.fleet.kubernetes.api.objects import Job
-    from trioworker.fleet.kubernetes.manifests.job import PodSettings
+    from trioworker.fleet.kubernetes.manifests.settings import PodSettings
 
 CONFLICT = 409
 CLEANUP_TIMEOUT = 5.0

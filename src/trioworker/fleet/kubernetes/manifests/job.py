@@ -4,35 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from trioworker.fleet.kubernetes.fixed import JOB_LABEL, LABEL, POD_FAILURE_POLICY, POD_REPLACEMENT_POLICY, object_name
 from trioworker.fleet.kubernetes.manifests.containers import complete_worker, helper, worker_defaults
 from trioworker.fleet.kubernetes.manifests.merging import merge
-from trioworker.fleet.kubernetes.manifests.pod_template import PodTemplate
 
 if TYPE_CHECKING:
     from trioworker.fleet.jobs import FleetJob
+    from trioworker.fleet.kubernetes.manifests.settings import PodSettings
 
-GRACE_SECONDS = 30
-"""Seconds from SIGTERM to SIGKILL: a worker's shutdown takes 8 s by default."""
 TTL_SECONDS = 3600
 """Seconds that a finished Job is kept, so that a fleet that was interrupted can read its outcome."""
-
-
-class PodSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings that all pods of a fleet share. `cpu` is in cores, `memory` a quantity of Kubernetes."""
-
-    image: str | None
-    cpu: float
-    memory: str
-    attempts: int
-    template: PodTemplate = PodTemplate()
-
-    @property
-    def grace_seconds(self) -> int:
-        """Seconds from SIGTERM to SIGKILL: those of the template, or our default."""
-        return self.template.pod_spec.get("terminationGracePeriodSeconds") or GRACE_SECONDS
 
 
 def secret_manifest(job: FleetJob, owner_uid: str) -> dict[str, Any]:

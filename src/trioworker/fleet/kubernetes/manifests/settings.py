@@ -1,12 +1,13 @@
-"""Reads the settings of a fleet's pods, and checks that each worker has an image and may reach its orchestrator."""
+"""The settings of a fleet's pods: from the options and the pod template, which are checked against each other."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from trioworker.errors import ConfigError
-from trioworker.fleet.kubernetes.manifests.job import PodSettings
 from trioworker.fleet.kubernetes.manifests.pod_template import PodTemplate, read_pod_template
 from trioworker.fleet.kubernetes.manifests.reachability import warn_of_loopback
 
@@ -15,6 +16,24 @@ if TYPE_CHECKING:
 
     from trioworker.fleet.config import FleetConfig
     from trioworker.fleet.jobs import FleetJob
+
+GRACE_SECONDS = 30
+"""Seconds from SIGTERM to SIGKILL: a worker's shutdown takes 8 s by default."""
+
+
+class PodSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings that all pods of a fleet share. `cpu` is in cores, `memory` a quantity of Kubernetes."""
+
+    image: str | None
+    cpu: float
+    memory: str
+    attempts: int
+    template: PodTemplate = PodTemplate()
+
+    @property
+    def grace_seconds(self) -> int:
+        """Seconds from SIGTERM to SIGKILL: those of the template, or our default."""
+        return self.template.pod_spec.get("terminationGracePeriodSeconds") or GRACE_SECONDS
 
 
 def pod_settings(config: FleetConfig, jobs: Collection[FleetJob]) -> PodSettings:
