@@ -61,7 +61,7 @@ BAD_USAGE: list[tuple[list[str], dict[str, str], str]] = [
     (
         ["worker", "--job-id", JOB_ID],
         {"TRIOWORKER_ON_SIGTERM": "suspend"},
-        "--on-sigterm suspend: a restart resumes the job from its journal; give --state-dir, too",
+        "--on-sigterm suspend needs a journal, from which a restart resumes the job; give --state-dir, too",
     ),
     (["health"], {}, "--health-socket is missing: give it, or set TRIOWORKER_HEALTH_SOCKET"),
     (["tree"], {}, "--health-socket is missing: give it, or set TRIOWORKER_HEALTH_SOCKET"),
@@ -84,7 +84,7 @@ BAD_USAGE: list[tuple[list[str], dict[str, str], str]] = [
     (
         ["fleet", "/nonexistent/jobs.jsonl", "--orchestrator-url", "http://orchestrator:50051"],
         {"TRIOWORKER_ORCHESTRATOR_ADMIN_TOKEN": "0123456789abcdef"},
-        "--orchestrator-url http://orchestrator:50051: plain HTTP would show the orchestrator's secret",
+        "--orchestrator-url http://orchestrator:50051: plain HTTP would expose the orchestrator's secret",
     ),
     (
         ["fleet", "/nonexistent/jobs.jsonl", "--image", "img:1"],

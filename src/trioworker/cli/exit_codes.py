@@ -36,6 +36,6 @@ FLEET_EXIT_CODES = """\
 exit codes of fleet:
   0  all tasks or jobs succeeded
   1  some did not; see the results
-  2  bad usage or configuration, or a cluster that refuses
-  4  some are left: the same command continues
+  2  bad usage or configuration, or the cluster refused the fleet
+  4  some are unfinished: the same command continues
 """

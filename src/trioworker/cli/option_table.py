@@ -177,14 +177,14 @@ FLEET = (
         "FILE",
         path,
         "",
-        "kubernetes: file with clusters and logins",
+        "kubernetes: file with clusters and credentials",
         default_help="KUBECONFIG, ~/.kube/config or the pod's service account",
     ),
-    Option("context", "NAME", str, "", "kubernetes: context of the kubeconfig", default_help="the current one"),
+    Option("context", "NAME", str, "", "kubernetes: context of the kubeconfig", default_help="the current context"),
     Option(
         "namespace", "NAME", str, "", "kubernetes: namespace of the Jobs", default_help="that of the context or the pod"
     ),
     Option("image", "IMAGE", str, "", "kubernetes: image of the worker"),
-    Option("pod-template", "FILE", path, "", "kubernetes: template of the pods, in YAML"),
+    Option("pod-template", "FILE", path, "", "kubernetes: template for the pods, in YAML"),
     Option("dry-run", "", switch, "off", "kubernetes: print the objects as YAML, and create nothing"),
 )

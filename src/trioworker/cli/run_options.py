@@ -141,7 +141,7 @@ RUN = (
 ON_SIGTERM = choice(
     "on-sigterm",
     "ACTION",
-    "end of a job on SIGTERM; a restart with --state-dir resumes a suspended one",
+    "how SIGTERM ends the job; a restart with --state-dir resumes a suspended job",
     "report",
     "suspend",
     default="report",

@@ -32,7 +32,9 @@ def worker(parsed: argparse.Namespace) -> int:
     cassette, tools, attachable = values.pop("record"), values.pop("tool") or (), values.pop("attachable")
     suspend_on_sigterm = values.pop("on_sigterm") == "suspend"
     if suspend_on_sigterm and values["state_dir"] is None:
-        raise ConfigError("--on-sigterm suspend: a restart resumes the job from its journal; give --state-dir, too")
+        raise ConfigError(
+            "--on-sigterm suspend needs a journal, from which a restart resumes the job; give --state-dir, too"
+        )
     from trioworker.worker.config import WorkerConfig
 
     config = WorkerConfig(token=token(os.environ), **values)
