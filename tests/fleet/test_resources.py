@@ -35,7 +35,7 @@ def test_quantity_is_read_as_kubernetes_reads_it(quantity: str | float, expected
     "quantity", ["", "-1", "2 Gi", "2GB", "4gi", "1Kie3", "Gi", ".", "1e", "1,5", "٣", "nan", "1e999", True]
 )
 def test_anything_else_is_not_a_quantity(quantity: str | float) -> None:
-    with pytest.raises(ValueError, match="a quantity of Kubernetes, such as 500m, 2 or 4Gi"):
+    with pytest.raises(ValueError, match="a Kubernetes quantity, such as 500m, 2 or 4Gi"):
         amount(quantity)
 
 

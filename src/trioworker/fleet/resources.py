@@ -32,7 +32,7 @@ def amount(quantity: Quantity) -> Decimal:
     """
     found = None if isinstance(quantity, bool) else _QUANTITY.fullmatch(str(quantity))
     if found is None or (found[2] and found[3]):
-        raise ValueError("a quantity of Kubernetes, such as 500m, 2 or 4Gi")
+        raise ValueError("a Kubernetes quantity, such as 500m, 2 or 4Gi")
     return Decimal(found[1]) * FACTORS[found[2]] * Decimal(f"1{found[3] or ''}")
 
 
@@ -55,7 +55,7 @@ def check_resources(resources: Mapping[str, Quantity]) -> None:
     """
     for name, quantity in resources.items():
         if name not in COMPUTE and not _EXTENDED.fullmatch(name):
-            raise ValueError(f"{name[:80]!r} is unknown; name {', '.join(COMPUTE)}, or a device such as nvidia.com/gpu")
+            raise ValueError(f"{name[:80]!r} is unknown; use {', '.join(COMPUTE)}, or a device such as nvidia.com/gpu")
         try:
             value = amount(quantity)
             if name == "memory" and value < 1:

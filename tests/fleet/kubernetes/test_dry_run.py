@@ -154,6 +154,6 @@ def test_an_orchestrator_on_the_loopback_interface_is_one_line_of_warning(
 
     code = dry_run(tmp_path, *(job(job_id, orchestrator_url=url) for job_id in IDS), pod_template=template)
 
-    warning = f"trioworker: warning: 2 jobs with the orchestrator {url}, which in a pod is the pod itself; give the "
+    warning = f"trioworker: warning: 2 jobs use the orchestrator {url}, which in a pod is the pod itself; set "
     assert code == 0
     assert capsys.readouterr().err.count(warning) == warned

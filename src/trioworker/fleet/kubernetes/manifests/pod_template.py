@@ -88,4 +88,4 @@ def _check(template: PodTemplate, content: dict[str, Any], attempts: int) -> Non
 def _check_keys(found: dict[str, Any], where: str, known: Iterable[str]) -> None:
     for name in found:
         if name not in known:
-            raise ValueError(f"{where}{escape_line(name[:80])}: is unknown here; the fields are {', '.join(known)}")
+            raise ValueError(f"{where}{escape_line(name[:80])}: unknown field; use one of {', '.join(known)}")

@@ -18,8 +18,8 @@ def warn_of_loopback(jobs: Iterable[FleetJob], template: PodTemplate) -> None:
     """Print a line if jobs have an orchestrator on the loopback interface, unless the pods have that of their node."""
     urls = [job.orchestrator_url for job in jobs if names_loopback(job.orchestrator_url)]
     if urls and not template.pod_spec.get("hostNetwork"):
-        count = "1 job" if len(urls) == 1 else f"{len(urls)} jobs"
+        subject = "1 job uses" if len(urls) == 1 else f"{len(urls)} jobs use"
         print_notice(
-            f"warning: {count} with the orchestrator {urls[0]}, which in a pod is the pod itself; give the lines of "
-            "the jobs an orchestrator_url that pods reach"
+            f"warning: {subject} the orchestrator {urls[0]}, which in a pod is the pod itself; set orchestrator_url in "
+            "the lines of the jobs to a URL that pods can reach"
         )

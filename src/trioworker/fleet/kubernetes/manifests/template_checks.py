@@ -62,7 +62,7 @@ def check_job_spec(spec: dict[str, Any], where: str, attempts: int) -> None:
     for name in spec:
         if name not in fixed and name not in JOB_FIELDS:
             raise ValueError(
-                f"{where}.{escape_line(name[:80])}: a fleet's Job can't have it; leave it out (it can have "
+                f"{where}.{escape_line(name[:80])}: is not allowed in a fleet's Job; leave it out (allowed: "
                 f"{', '.join(JOB_FIELDS)})"
             )
 
@@ -73,7 +73,7 @@ def check_pod_spec(spec: dict[str, Any], where: str) -> None:
     grace = spec.get("terminationGracePeriodSeconds")
     if grace is not None and (type(grace) is not int or grace < 1):
         raise ValueError(
-            f"{where}.terminationGracePeriodSeconds: is not a whole number over 0; a worker needs about 10"
+            f"{where}.terminationGracePeriodSeconds: is not a positive whole number; a worker needs about 10"
         )
     for name in NAMED:
         _objects(spec, name, where)
@@ -125,7 +125,7 @@ def _objects(parent: dict[str, Any], name: str, where: str) -> list[dict[str, An
         if not isinstance(its_name, str) or not its_name:
             raise ValueError(f"{where}.{name}[{place}]: has no name; give it one, as text")
         if its_name in names:
-            raise ValueError(f"{where}.{name}[{place}]: a second {escape_line(its_name[:80])}; remove one")
+            raise ValueError(f"{where}.{name}[{place}]: duplicate name {escape_line(its_name[:80])}; remove one")
         names.add(its_name)
         objects.append(found)
     return objects

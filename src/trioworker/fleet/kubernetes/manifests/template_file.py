@@ -42,7 +42,7 @@ def load_template(path: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise ValueError("nested too deeply; use fewer levels") from error
     if repeated is not None:
-        raise ValueError(f"line {repeated.line}: a second `{escape_line(repeated.key[:80])}`; remove one")
+        raise ValueError(f"line {repeated.line}: duplicate key `{escape_line(repeated.key[:80])}`; remove one")
     _check_json(content)
     if not isinstance(content, dict):
         raise ValueError("not a pod template; write a mapping with `metadata` and `spec`")
@@ -53,7 +53,7 @@ def _invalid_yaml(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = str(getattr(error, "problem", None) or getattr(error, "reason", None) or error)
     line = "" if mark is None else f"line {mark.line + 1}: "
-    return f"{line}not YAML: {' '.join(problem.split())[:200]}; fix it there"
+    return f"{line}invalid YAML: {' '.join(problem.split())[:200]}; correct it"
 
 
 def _check_json(content: Any) -> None:
@@ -84,4 +84,6 @@ def _check_value(value: Any, where: str) -> None:
     if not isinstance(value, (dict, list, str, int, float, type(None))) or (
         isinstance(value, float) and not math.isfinite(value)
     ):
-        raise ValueError(f"{where[:-1]}: is not JSON but {type(value).__name__}; put it in quotes if it is text")
+        raise ValueError(
+            f"{where[:-1]}: is of type {type(value).__name__}, which JSON lacks; put it in quotes if it is text"
+        )
