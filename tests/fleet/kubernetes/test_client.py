@@ -201,7 +201,7 @@ async def test_program_that_is_not_the_api_stops_the_fleet(autojump_clock: MockC
     api = Api(in_turn(httpx.Response(200, html=HTML)))
     async with api.client() as client:
         message, _ = await stop_of(client)
-    assert message == f"{API} answers GET jobs with something else; check the server in /home/u/.kube/config"
+    assert message == f"{API} answers GET jobs with an unexpected body; check the server in /home/u/.kube/config"
 
 
 @pytest.mark.parametrize(
@@ -211,11 +211,11 @@ async def test_program_that_is_not_the_api_stops_the_fleet(autojump_clock: MockC
         (refusal(422, "Invalid", "memory: no"), "answers 422 (memory: no); check the server in"),
         (
             httpx.LocalProtocolError("Illegal header value b'Bearer t'"),
-            "can't be asked: a request has an invalid header",
+            "can't be used: the request has an invalid header",
         ),
         (
             refusal(403, "Forbidden", "a policy denied the request"),
-            "answers 403 (a policy denied the request); a policy",
+            "answers 403 (a policy denied the request); a cluster policy",
         ),
     ],
 )
@@ -234,7 +234,9 @@ async def test_untrusted_certificate_stops_the_fleet_at_once(autojump_clock: Moc
     api = Api(in_turn(error))
     async with api.client() as client:
         message, seconds = await stop_of(client)
-    assert message.startswith(f"{API} isn't trusted (self-signed certificate); correct the server or its certificate")
+    assert message.startswith(
+        f"{API} has an untrusted certificate (self-signed certificate); correct the server or its certificate"
+    )
     assert seconds == 0
 
 
@@ -242,7 +244,7 @@ async def test_untrusted_certificate_stops_the_fleet_at_once(autojump_clock: Moc
     ("answer", "remedy"),
     [
         (refusal(401, "Unauthorized", "Unauthorized"), "log in again, or correct the user in /home/u/.kube/config"),
-        (refusal(403, "Forbidden", FORBIDDEN), "grant the right, or name another namespace with --namespace"),
+        (refusal(403, "Forbidden", FORBIDDEN), "grant the permission, or name another namespace with --namespace"),
     ],
 )
 @pytest.mark.parametrize(("granted", "patience"), [(False, 5), (True, 30)])

@@ -267,7 +267,7 @@ async def test_login_that_fails_while_running_is_waited_for_before_the_fleet_sto
                 nursery.start_soon(log_in)
                 await kubernetes.last_lines("pod", 1)
             else:
-                with pytest.raises(ConfigError, match=r"can't be asked without a login \(the plugin failed\); log in"):
+                with pytest.raises(ConfigError, match=r"can't be used without a login \(the plugin failed\); log in"):
                     await kubernetes.last_lines("pod", 1)
                 assert 30 <= trio.current_time() - started < 40
     assert not scope.cancelled_caught

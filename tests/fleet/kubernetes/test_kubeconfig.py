@@ -200,7 +200,7 @@ BROKEN: dict[str, tuple[object, str]] = {
     "recursive": ("users: &a [*a]\n", "users[0]: expected `object`, got `array`"),
     "text": (SECRET, "the file: expected `object`, got `str`"),
     "another-kind": ({"kind": "Job"}, "a Job, not a kubeconfig"),
-    "empty": ("", "no cluster is configured there"),
+    "empty": ("", "no cluster is configured"),
     "users-not-a-list": ({**kubeconfig(), "users": {"u": SECRET}}, "users: expected `array | null`, got `object`"),
     "user-without-a-name": (
         {**kubeconfig(), "users": [{"user": {}}]},
@@ -288,7 +288,7 @@ BROKEN: dict[str, tuple[object, str]] = {
     "plugin-arguments": (kubeconfig(exec_user("sh", args="x")), "users[0].user.exec.args: expected `array | null`"),
     "plugin-nul": (
         kubeconfig(exec_user("sh", args=["a\0b"])),
-        "user 'u': exec.args or exec.env has a character that no",
+        "user 'u': exec.args or exec.env has a character that can't",
     ),
     "plugin-surrogate": (
         json.dumps(kubeconfig(exec_user("sh", env=[{"name": "A", "value": "\udfff"}]))).replace("{", " {", 1),

@@ -25,7 +25,7 @@ ENDS = {
     Meaning.OUTAGE: "answers again",
     Meaning.QUOTA: "has room in the quota again",
     Meaning.LOGIN: "accepts the login again",
-    Meaning.RIGHTS: "grants the requests again",
+    Meaning.RIGHTS: "allows the requests again",
 }
 """What the API does when an outage is over."""
 

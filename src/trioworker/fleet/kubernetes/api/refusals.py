@@ -97,16 +97,16 @@ def failure_of_response(operation: str, response: httpx.Response) -> Failure:
 def failure_of_error(operation: str, error: Exception) -> Failure:
     """Judge an exception of httpx, a `trio.TooSlowError`, or a `LoginError`."""
     if isinstance(error, LoginError):
-        return Failure(Meaning.LOGIN, f"can't be asked without a login ({error})", "log in again")
+        return Failure(Meaning.LOGIN, f"can't be used without a login ({error})", "log in again")
     if isinstance(error, httpx.LocalProtocolError):
         # Its message would show the header, and so the token.
-        return Failure(Meaning.FINAL, "can't be asked: a request has an invalid header", "check the token in {source}")
+        return Failure(Meaning.FINAL, "can't be used: the request has an invalid header", "check the token in {source}")
     if operation == LOG and isinstance(error, httpx.ReadTimeout):
         message = "the node doesn't answer"
         return Failure(Meaning.OBJECT, message, status=504, message=message)
     untrusted = next((each for each in _chain(error) if isinstance(each, ssl.SSLCertVerificationError)), None)
     if untrusted is not None:
-        text = f"isn't trusted ({untrusted.verify_message})"
+        text = f"has an untrusted certificate ({untrusted.verify_message})"
         remedy = "correct the server or its certificate authority in {source}"
         return Failure(Meaning.OUTAGE, text, remedy, is_general=True, is_untrusted=True)
     return Failure(Meaning.OUTAGE, f"can't be reached ({_cause(error)})", WRONG_SERVER, is_general=True)
@@ -114,7 +114,7 @@ def failure_of_error(operation: str, error: Exception) -> Failure:
 
 def failure_of_body(operation: str) -> Failure:
     """Judge a success whose body isn't what was asked for: it is cut off, or another program has answered."""
-    return Failure(Meaning.OUTAGE, f"answers {operation} with something else", WRONG_SERVER)
+    return Failure(Meaning.OUTAGE, f"answers {operation} with an unexpected body", WRONG_SERVER)
 
 
 def _judge(operation: str, code: int, message: str, status: Status | None) -> tuple[Meaning, str]:
@@ -146,12 +146,12 @@ def _judge_forbidden(message: str, status: Status | None) -> tuple[Meaning, str]
     if "exceeded quota: " in message or "status unknown for quota: " in message:
         return Meaning.QUOTA, ""
     if "failed quota: " in message:
-        return Meaning.FINAL, "the quota demands values that the Job doesn't set; set them in the pod template"
+        return Meaning.FINAL, "the quota requires values that the Job doesn't set; set them in the pod template"
     if status is None or " cannot " in message:
-        return Meaning.RIGHTS, "grant the right, or name another namespace with --namespace"
+        return Meaning.RIGHTS, "grant the permission, or name another namespace with --namespace"
     if "being terminated" in message:
         return Meaning.FINAL, "the namespace is being deleted; name another one with --namespace"
-    return Meaning.FINAL, "a policy of the cluster forbids the object; change the pod template or ask an administrator"
+    return Meaning.FINAL, "a cluster policy forbids the object; change the pod template or ask an administrator"
 
 
 def _judge_conflict(operation: str, status: Status | None) -> tuple[Meaning, str]:

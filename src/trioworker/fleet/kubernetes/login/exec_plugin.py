@@ -83,7 +83,9 @@ class PluginLogin:
         variables = {each.name: each.value or "" for each in config.env or ()}
         texts = [config.command, *(config.args or ()), *variables, *variables.values()]
         if not all(map(_is_passable, texts)) or any("=" in name for name in variables):
-            raise config_error(place, "exec.args or exec.env has a character that no program can get; remove it")
+            raise config_error(
+                place, "exec.args or exec.env has a character that can't be passed to a program; remove it"
+            )
         self._check_program(place, config.command, environ)
         self._version = version
         self._command = [config.command, *(config.args or ())]

@@ -63,7 +63,7 @@ def find_cluster(
         return _access(config, place, chosen)
     pod = account_of_pod(os.environ, service_account) if kubeconfig is None else None
     if pod is None:
-        problem = "no cluster is configured there" if config.files else "there is no kubeconfig"
+        problem = "no cluster is configured" if config.files else "there is no kubeconfig"
         raise config_error(
             ", ".join(map(str, files)) or "the home folder", f"{problem}; name one with --kubeconfig or KUBECONFIG"
         )
@@ -131,7 +131,8 @@ def _server(cluster: Entry[Cluster]) -> str:
         httpx.URL(http_url(server))
     except (ValueError, httpx.InvalidURL) as error:
         raise config_error(
-            cluster.place, "server is not an http:// or https:// URL with a host, and no user or query; correct it"
+            cluster.place,
+            "server is not an http:// or https:// URL with a host and without a user or query; correct it",
         ) from error
     return server
 
@@ -181,7 +182,7 @@ def _login(cluster: Entry[Cluster], user: Entry[User], server: str, authority: b
         raise config_error(
             user.place,
             f"auth-provider {value.auth_provider.name or ''!r:.100} was removed from Kubernetes; "
-            "replace it by an exec plugin with your provider's tool",
+            "replace it with an exec plugin with your provider's tool",
         )
     if value.exec is not None:
         return PluginLogin(user.place, value.exec, _cluster_info(cluster.value, server, authority), os.environ)

@@ -35,7 +35,7 @@ async def run_plugin(command: Sequence[str], environment: Mapping[str, str], lim
     with trio.move_on_after(limit) as scope:
         code = await _run(command, environment, out, err)
         if out.is_too_long or err.is_too_long:
-            raise ValueError(f"printed more than {MAX_OUTPUT} bytes; see whether it is the right program")
+            raise ValueError(f"printed more than {MAX_OUTPUT} bytes; check that it is the right program")
         if code:
             raise ValueError(f"failed with {_code(code)}: {_reason(err.content)}; log in with your provider's tool")
         return bytes(out.content)
