@@ -114,7 +114,7 @@ def test_the_secret_is_not_sent_over_plain_http_to_another_machine(url: str) -> 
     with pytest.raises(ConfigError) as refused:
         check_secret_stays_private(url)
     assert str(refused.value) == (
-        f"--orchestrator-url {url}: plain HTTP would show the orchestrator's secret to the network; use an https:// "
+        f"--orchestrator-url {url}: plain HTTP would expose the orchestrator's secret on the network; use an https:// "
         "URL, or a tunnel to a port of this machine (kubectl port-forward, ssh -L)"
     )
 

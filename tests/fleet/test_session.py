@@ -36,7 +36,7 @@ FAILED: dict[str, Any] = {
     "engine": "kubernetes",
     "node": None,
 }
-LEFT = "2 Jobs may still run in the namespace jobs"
+LEFT = "2 Jobs may still be running in the namespace jobs"
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ async def test_cancelled_fleet_ends_although_its_workers_do_not(
         stop.cancel()
     assert trio.current_time() - started_at == pytest.approx(1 + engine.stop_timeout)
     err = capsys.readouterr().err
-    assert "quitting: not all workers have stopped within 40 s\n" in err
+    assert "quitting: not all workers stopped within 40 s\n" in err
     assert err.endswith(
         f"3 jobs: 0 succeeded, 0 did not, 3 left; run the same command to continue\ntrioworker: {LEFT}\n"
     )
@@ -111,5 +111,5 @@ def test_finished_fleet_says_how_to_run_refused_jobs_again(
     for job in JOBS:
         results.add(Result(**FAILED, job_id=job.job_id, status=status))
     assert is_finished(JOBS, results)
-    text = "; 3 refused, unreported or lost: to run such a job again, delete its line there\n"
+    text = "; 3 refused, unreported or lost: to run such a job again, delete its line from that file\n"
     assert capsys.readouterr().err.endswith(text) == hint

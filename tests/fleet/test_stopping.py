@@ -62,4 +62,4 @@ async def test_cancelled_fleet_quits_if_its_workers_have_not_stopped_in_time(aut
         stop.cancel()
         await trio.sleep(100)
     assert trio.current_time() - started_at == pytest.approx(145)
-    assert shown == ["quitting: not all workers have stopped within 45 s"]
+    assert shown == ["quitting: not all workers stopped within 45 s"]

@@ -66,7 +66,7 @@ async def test_worker_that_sigterm_suspends_is_resumed(store: Store, workspace: 
 
         assert job.survivors() == {}
         assert (suspended.code, job.view.ended) == (3, None)
-        assert suspended.err.splitlines()[-1].startswith("trioworker: suspended by SIGTERM; its job was not reported")
+        assert suspended.err.splitlines()[-1].startswith("trioworker: suspended by SIGTERM; the job was not reported")
         assert job.events[-1][1]["message"] == "The worker was suspended by SIGTERM; the next one resumes the job"
 
         (workspace / "sent").touch()

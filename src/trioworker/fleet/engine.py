@@ -63,7 +63,7 @@ class Engine(Protocol):
         ...
 
     def left_behind(self) -> str | None:
-        """What may still run if the fleet ends now, where, and how to continue or remove it; None: nothing."""
+        """What may still be running if the fleet ends now, where, and how to continue or remove it; None: nothing."""
         ...
 
 

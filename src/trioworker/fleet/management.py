@@ -28,7 +28,7 @@ def check_secret_stays_private(url: str) -> None:
     """
     if not url.lower().startswith("https:") and not names_loopback(url):
         raise ConfigError(
-            f"--orchestrator-url {url}: plain HTTP would show the orchestrator's secret to the network; use an "
+            f"--orchestrator-url {url}: plain HTTP would expose the orchestrator's secret on the network; use an "
             "https:// URL, or a tunnel to a port of this machine (kubectl port-forward, ssh -L)"
         )
 

@@ -148,7 +148,9 @@ class Scheduler:
             if isinstance(outcome, Attempt):
                 return msgspec.structs.replace(outcome, node=attempt.node), count
             if outcome == "revoked" and lost:
-                message = "the job's token is refused, so a worker has reported it; the orchestrator has the outcome"
+                message = (
+                    "the job's token is refused, so a worker has reported the job; the orchestrator has the outcome"
+                )
                 return msgspec.structs.replace(attempt, exit_code=None, status="reported", message=message), count
             if self._stop.draining.is_set() or (is_last and outcome == "unanswered"):
                 return None, count
@@ -168,7 +170,7 @@ class Scheduler:
             is_over = not patiently or trio.current_time() >= started_at + PATIENCE or self._stop.draining.is_set()
             if outcome != "unanswered" or is_over:
                 break
-            self._observer.waiting(job, "the orchestrator, which may have its outcome, doesn't answer")
+            self._observer.waiting(job, "the orchestrator, which may have the outcome, doesn't answer")
             count += 1
             await self._wait_before_retry(count)
         if count:

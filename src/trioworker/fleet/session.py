@@ -53,7 +53,7 @@ async def run_session(
     `open_engine` gets what shows the jobs. See `Scheduler` for the other arguments.
 
     Raises:
-        ConfigError: no worker can be started; the message says what may still run.
+        ConfigError: no worker can be started; the message says what may still be running.
     """
     columns = terminal_columns()
     earlier = [results.done[job.job_id] for job in jobs if job.job_id in results.done]
@@ -107,10 +107,10 @@ def is_finished(jobs: Sequence[FleetJob], results: Results) -> bool:
     """Whether all jobs have results. If so, a line says so, and how to run those again that no worker has reported."""
     if not all(job.job_id in results.done for job in jobs):
         return False
-    text = f"nothing is left: {_counted(jobs)} with a result in {results.path}"
+    text = f"nothing is left to do: {_counted(jobs)} with a result in {results.path}"
     failed = sum(results.done[job.job_id].status in REPEATABLE for job in jobs)
     if failed and not jobs[0].fleet:
-        text += f"; {failed} refused, unreported or lost: to run such a job again, delete its line there"
+        text += f"; {failed} refused, unreported or lost: to run such a job again, delete its line from that file"
     print_notice(text)
     return True
 

@@ -68,5 +68,5 @@ async def quit_after(seconds: float, stop: Stop, notify: Callable[[str], None], 
     """Quit `seconds` after the fleet was cancelled: a cluster that doesn't answer can't stop its workers."""
     await stop.cancelling.wait()
     await trio.sleep(seconds)
-    notify(f"quitting: not all workers have stopped within {duration(seconds)}")
+    notify(f"quitting: not all workers stopped within {duration(seconds)}")
     quit_now()

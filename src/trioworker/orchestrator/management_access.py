@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 REFUSAL = "a secret is required: use the URL with ?token=… that was printed on stderr when this orchestrator started"
 """The answer to a request without the secret; the page shows it too."""
-WRONG = "the secret is wrong: send that of --admin-token-file, or of the URL that this orchestrator printed"
+WRONG = "the secret is wrong: send the one in --admin-token-file, or in the URL that this orchestrator printed"
 """The answer to a program, which may be on another machine."""
 
 OTHER_SITES = {"cross-site", "same-site"}

@@ -95,7 +95,7 @@ class StopRequest:
 
 def suspension(reason: str) -> ReleasedError:
     """The error of a suspended job."""
-    return ReleasedError(f"{reason}; its job was not reported, and the next worker with this --state-dir resumes it")
+    return ReleasedError(f"{reason}; the job was not reported, and the next worker with this --state-dir resumes it")
 
 
 class ReportDelivery:

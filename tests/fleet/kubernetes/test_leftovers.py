@@ -1,4 +1,4 @@
-"""What a fleet that ends early says about the Jobs that may still run."""
+"""What a fleet that ends early says about the Jobs that may still be running."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trioworker.fleet.kubernetes.manifests.settings import PodSettings
 
 LEFT = (
-    "1 Job may still run in the namespace jobs; run the same command to continue, or delete it: "
+    "1 Job may still be running in the namespace jobs; run the same command to continue, or delete it: "
     f"kubectl -n jobs delete job {NAME}"
 )
 
@@ -87,10 +87,11 @@ def test_many_jobs_are_deleted_by_their_label() -> None:
     assert describe_leftovers([], "jobs", "kubectl") is None
     names = [f"trioworker-{number}" for number in range(6)]
     assert describe_leftovers(names[:2], "jobs", kubectl_command(None, None, "jobs")) == (
-        "2 Jobs may still run in the namespace jobs; run the same command to continue, or delete them: "
+        "2 Jobs may still be running in the namespace jobs; run the same command to continue, or delete them: "
         "kubectl -n jobs delete job trioworker-0 trioworker-1"
     )
     assert describe_leftovers(names, "jobs", kubectl_command(Path("a b"), "prod", "jobs")) == (
-        "6 Jobs may still run in the namespace jobs; run the same command to continue, or delete all Jobs of fleets "
-        "there: kubectl --kubeconfig 'a b' --context prod -n jobs delete job -l app.kubernetes.io/name=trioworker"
+        "6 Jobs may still be running in the namespace jobs; run the same command to continue, or delete all Jobs of "
+        "fleets there: kubectl --kubeconfig 'a b' --context prod -n jobs delete job "
+        "-l app.kubernetes.io/name=trioworker"
     )

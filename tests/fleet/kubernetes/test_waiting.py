@@ -174,7 +174,7 @@ def test_slow_start_has_the_warning_or_the_step_that_it_is_at() -> None:
     assert why_not_started(None, []) == "the cluster has not created the pod yet"
     init = [{"name": "clone", "state": {"running": {"startedAt": "2026-01-01T00:00:02Z"}}}]
     assert why_not_started(pod_of(conditions=[SCHEDULED], initContainerStatuses=init), []) == (
-        "the init container clone runs"
+        "the init container clone is running"
     )
 
 

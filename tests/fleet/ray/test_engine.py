@@ -156,7 +156,7 @@ async def test_cluster_that_is_lost_costs_no_attempt_and_is_waited_for(autojump_
         (attempt,) = rig.attempts
         assert (attempt.exit_code, attempt.count, attempt.node) == (None, 0, "host/1")
         assert not attempt.is_last
-        assert "1 workers may still run" in (rig.engine.left_behind() or "")
+        assert "1 workers may still be running" in (rig.engine.left_behind() or "")
         nursery.start_soon(rig.run)
         await trio.sleep(10)
         assert rig.drivers.count > 1

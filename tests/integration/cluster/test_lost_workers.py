@@ -52,7 +52,7 @@ async def test_no_success_is_reported_for_an_image_that_is_not_a_workers(cluster
     for result in results:
         assert (result["exit_code"], result["status"], result["success"]) == (None, "lost", False)
         assert result["attempts"] == 2
-        assert "check that --image is a worker's" in result["message"]
+        assert "check that --image is a worker image" in result["message"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Ctrl-C on a real cluster: the first one waits, the second one deletes the Jobs in bounded time, the third one quits.
 
-Also with an API server that doesn't answer. What may still run is the last line.
+Also with an API server that doesn't answer. What may still be running is the last line.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ async def frozen_api(cluster: Cluster) -> AsyncGenerator[None]:
 def assert_left_behind(err: str) -> None:
     assert f"{JOBS} jobs: 0 succeeded, 0 did not, {JOBS} left; run the same command to continue\n" in err
     names = r" trioworker-[0-9a-f-]{36}" * JOBS
-    text = rf"{JOBS} Jobs may still run in the namespace jobs; run the same command to continue, or delete them: "
+    text = (
+        rf"{JOBS} Jobs may still be running in the namespace jobs; run the same command to continue, or delete them: "
+    )
     assert re.fullmatch(rf"trioworker: {text}kubectl -n jobs delete job{names}", err.splitlines()[-1]), err
 
 
@@ -82,7 +84,7 @@ async def test_second_interrupt_deletes_the_jobs(cluster: Cluster, tmp_path: Pat
         await interrupt(program, 2)
         ended = await program.ended()
     assert ended.code == 4, ended.err
-    assert "may still run" not in ended.err
+    assert "may still be running" not in ended.err
     assert await cluster.objects("jobs") == []
     assert await cluster.objects("pods") == []
     assert results_of(jobs) == []

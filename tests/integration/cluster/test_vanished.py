@@ -115,5 +115,5 @@ async def test_foreign_job_of_the_same_name_is_left_alone(cluster: Cluster, tmp_
             found = await cluster.admin.get(f"{BATCH}/jobs/trioworker-{ids[0]}")
             assert found.json()["metadata"]["uid"] == uid
     assert ended.code == 1
-    assert f"the Job trioworker-{ids[0]} in the namespace jobs is not a fleet's; delete it" in ended.err
+    assert f"the Job trioworker-{ids[0]} in the namespace jobs does not belong to a fleet; delete it" in ended.err
     assert [result["job_id"] for result in results_of(jobs)] == [ids[1]]

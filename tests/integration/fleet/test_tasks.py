@@ -98,7 +98,7 @@ async def test_ten_tasks_need_one_command(here: TasksFolder) -> None:
     again = await here.run()
     assert again.code == 0
     assert again.err.splitlines() == [
-        f"trioworker: nothing is left: 10 tasks with a result in {here.folder / 'tasks.results.jsonl'}",
+        f"trioworker: nothing is left to do: 10 tasks with a result in {here.folder / 'tasks.results.jsonl'}",
         "trioworker: 10 tasks: 10 succeeded, 0 did not",
     ]
 

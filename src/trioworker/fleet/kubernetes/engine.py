@@ -169,7 +169,7 @@ class KubernetesEngine:
             self._may_run.pop(job.job_id, None)
             return Attempt(exit_code=None, message="its Job was deleted when the fleet was stopped")
         self._may_run[job.job_id] = object_name(job)
-        return Attempt(exit_code=None, message="its Job is being deleted; its pod may still run")
+        return Attempt(exit_code=None, message="its Job is being deleted; its pod may still be running")
 
     async def _has_workers(self, job: FleetJob, deleted: Job) -> bool:
         """Whether workers of a deleted Job run, also in orphans, which have no owner; not those of another Job."""

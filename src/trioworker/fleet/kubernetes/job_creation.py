@@ -158,6 +158,6 @@ class JobCreator:
 
     def _foreign(self, kind: str, job: FleetJob) -> NotStartedError:
         return NotStartedError(
-            f"the {kind} {object_name(job)} in the namespace {self._client.namespace} is not a fleet's;"
-            " delete it, and run again"
+            f"the {kind} {object_name(job)} in the namespace {self._client.namespace} does not belong"
+            " to a fleet; delete it, and run the fleet again"
         )

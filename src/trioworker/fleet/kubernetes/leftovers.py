@@ -1,4 +1,4 @@
-"""The Jobs that may still run when a fleet ends early, and how to continue or delete them."""
+"""The Jobs that may still be running when a fleet ends early, and how to continue or delete them."""
 
 from __future__ import annotations
 
@@ -34,4 +34,4 @@ def describe_leftovers(names: Collection[str], namespace: str, command: str) -> 
         delete = f"delete {them}: {command} delete job {' '.join(sorted(names))}"
     else:
         delete = f"delete all Jobs of fleets there: {command} delete job -l {LABEL}=trioworker"
-    return f"{jobs} may still run in the namespace {namespace}; run the same command to continue, or {delete}"
+    return f"{jobs} may still be running in the namespace {namespace}; run the same command to continue, or {delete}"

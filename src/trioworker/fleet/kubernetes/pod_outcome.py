@@ -87,7 +87,7 @@ def _message(pod: Pod, end: Terminated, condition: Condition | None, said: str |
     if condition is not None and condition.reason == DEADLINE_EXCEEDED:
         return _reason(condition) or DEADLINE_EXCEEDED
     if end.exit_code in REPORTED:
-        text = f"exit code {end.exit_code} without a worker's outcome in the log: check that --image is a worker's"
+        text = f"exit code {end.exit_code} without a worker's outcome in the log: check that --image is a worker image"
         return text if said is None else f"{text}; its last line: {said}"
     if said is not None:
         return said if _exit_code(end) < 0 or end.exit_code in EXPLAINED else f"exit code {end.exit_code}: {said}"

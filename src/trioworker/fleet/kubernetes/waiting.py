@@ -42,7 +42,7 @@ def why_waiting(pod: Pod) -> str | None:
         return None
     for condition in status.conditions:
         if condition.type == "PodScheduled" and condition.status == "False":
-            return _PREEMPTION.sub("", condition.message or condition.reason or "it can't be scheduled")
+            return _PREEMPTION.sub("", condition.message or condition.reason or "the pod can't be scheduled")
     for each in status.container_statuses:
         waiting = each.state.waiting
         if waiting is not None and waiting.reason not in STARTING:
@@ -68,7 +68,7 @@ def why_not_started(pod: Pod | None, events: Iterable[Event]) -> str:
     if latest is not None:
         return _joined(latest.reason, latest.message)
     if (running := next((each for each in pod.status.init_container_statuses if each.state.running), None)) is not None:
-        return f"the init container {running.name} runs"
+        return f"the init container {running.name} is running"
     if not any(each.type == "PodScheduled" and each.holds for each in pod.status.conditions):
         return "the pod is not scheduled yet"
     reason = next((each.state.waiting.reason for each in pod.status.container_statuses if each.state.waiting), None)

@@ -100,12 +100,12 @@ class RayEngine:
         return run.attempt
 
     def left_behind(self) -> str | None:
-        """What may still run if the fleet ends now; None: nothing."""
+        """What may still be running if the fleet ends now; None: nothing."""
         if not self._out_of_reach:
             return None
         return (
-            f"up to {self._out_of_reach} workers may still run on nodes of the Ray cluster that was lost, until these "
-            "notice it, after about a minute; run the same command to continue"
+            f"up to {self._out_of_reach} workers may still be running on nodes of the lost Ray cluster, until the "
+            "nodes notice its loss, after about a minute; run the same command to continue"
         )
 
     async def keep_connected(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
