@@ -1,4 +1,4 @@
-"""Runs workers as Kubernetes Jobs, whose pods the cluster restarts by the rules of the Job.
+"""Runs workers as Kubernetes Jobs, whose pods the cluster replaces by the rules of the Job.
 
 A fleet that was killed and is run again finds its Jobs by their names, and waits for them, or reads how they ended.
 """
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from trioworker.fleet.kubernetes.poll import Watch
 
 DELETION_MARGIN = 30.0
-"""Seconds for the pods of a deleted Job to end, in addition to their grace."""
+"""Seconds for the pods of a deleted Job to end, in addition to their grace period."""
 STOP_MARGIN = 15.0
-"""Seconds for the requests of a stop, in addition to the time of the pods."""
+"""Seconds for the requests of a stop, in addition to the time for the pods."""
 
 
 class KubernetesEngine:
@@ -57,7 +57,7 @@ class KubernetesEngine:
         logs: LiveLogs | None = None,
         kubectl: str = "kubectl",
     ) -> None:
-        """`logs` copies the logs of the pods; `kubectl` begins the commands that people are told."""
+        """`logs` copies the pods' logs; `kubectl` is the beginning of the commands that messages suggest."""
         self._client = client
         self._observer = observer
         self._kubectl = kubectl
@@ -75,7 +75,7 @@ class KubernetesEngine:
         """The ended Jobs that had no outcome, by the job's id."""
 
     async def run(self, job: FleetJob, stopping: trio.Event) -> Attempt:
-        """See `Engine`. The Job is deleted when the fleet is stopped; after a cancel it runs on, for a rerun."""
+        """See `Engine`. The Job is deleted when the fleet is stopped; after a cancel, it keeps running, for a rerun."""
         async with cancelled_after(stopping.wait):
             attempt = await self._run(job)
             self._may_run.pop(job.job_id, None)
@@ -87,7 +87,7 @@ class KubernetesEngine:
         return describe_leftovers(self._may_run.values(), self._client.namespace, self._kubectl)
 
     async def close(self) -> None:
-        """Complete the copies of logs."""
+        """Complete the copies of the logs."""
         await self._looks.close()
 
     async def poll_jobs(self) -> None:
@@ -131,7 +131,7 @@ class KubernetesEngine:
         attempt = await read_outcome(self._client, job.job_id, watch.job)
         self._used[job.job_id] += watch.job.status.counted - placed.job.status.counted
         if placed.job.end is not None and attempt.exit_code not in REPORTED:
-            # The attempts were another fleet's. Also an option that its worker refused may be corrected by now.
+            # The attempts were another fleet's; and an option that its worker refused may have been corrected since.
             attempt = msgspec.structs.replace(attempt, exit_code=None, is_last=False)
         else:
             exceeded = watch.job.end is not None and watch.job.end.reason == DEADLINE_EXCEEDED
@@ -155,7 +155,7 @@ class KubernetesEngine:
         )
 
     async def _stop(self, job: FleetJob) -> Attempt:
-        """Delete the Job; its pod gets SIGTERM, and time to report. If it has ended, read its outcome instead."""
+        """Delete the Job; its pod gets SIGTERM and time to report. If it has ended, read its outcome instead."""
         with trio.move_on_after(self._pods_timeout):
             found = await self._creator.find(job)
             if found is not None and found.end is not None:
@@ -196,7 +196,7 @@ async def open_kubernetes_engine(
     With `logs`, a folder, the logs of the pods are copied there.
 
     Raises:
-        ConfigError: no cluster is configured, or it refuses.
+        ConfigError: no cluster is configured, or the login fails.
     """
     cluster = find_cluster(kubeconfig, context)
     async with cluster.connect() as http:

@@ -1,4 +1,4 @@
-"""The parts of the objects that the fleet depends on, so that no pod template changes them."""
+"""The parts of the objects that the fleet depends on, which no pod template may change."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Creates the Job of a job and its Secret, or takes over those that another fleet made: an earlier one or a second.
+"""Creates the Job of a job and its Secret, or takes over those of another fleet, which ran earlier or runs now.
 
 All fleets with the same job use the same names, so that the API lets only one of them create each object. Objects are
-deleted by their uid: one that another fleet has made in the meantime stays.
+deleted by their uid: one that another fleet has created in the meantime is kept.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ CONFLICT = 409
 CLEANUP_TIMEOUT = 5.0
 """Seconds for the deletion of a half-made Job when the fleet ends."""
 DELETION_INTERVAL = 1.0
-"""Seconds between two looks whether a deleted Job is gone."""
+"""Seconds between two checks whether a deleted Job is gone."""
 RACE_INTERVAL = 1.0
-"""Seconds until an object that exists and can't be found is created again."""
+"""Seconds before another attempt to create an object that existed, but can't be found."""
 SLOW_DELETION = 10.0
-"""Seconds after which people are told of a deletion that isn't over."""
+"""Seconds after which a pending deletion is reported as the reason for waiting."""
 BEING_DELETED = "its Job is being deleted"
 """Why a job waits."""
 
@@ -69,7 +69,7 @@ class JobCreator:
                 new = await self._create(job, attempts)
                 placed = new or await self.find(job)
                 if placed is None:
-                    # It was deleted since the attempt to create it.
+                    # It was deleted after the attempt to create it.
                     await trio.sleep(RACE_INTERVAL)
                     continue
                 if placed.end is not None or placed.metadata.deletion_timestamp is not None:
@@ -108,7 +108,7 @@ class JobCreator:
             self._observer.waiting(job, None)
 
     async def _create(self, job: FleetJob, attempts: int) -> Job | None:
-        """Create the Job, or return None: there is one with its name."""
+        """Create the Job, or return None if one with its name exists."""
         settings = msgspec.structs.replace(self._settings, attempts=attempts)
         try:
             return await self._client.create_job(job_manifest(job, settings))
@@ -137,17 +137,17 @@ class JobCreator:
                 if found.token == job.token:
                     return True
             else:
-                # Its owner is an older Job, or a newer one, which another fleet has made after ours was deleted. The
-                # order of the requests tells: an owner exists before its Secret.
+                # Its owner is an older Job, or a newer one, which another fleet created after ours was deleted. An
+                # owner is created before its Secret, so this request tells which.
                 current = await self._client.job(object_name(job))
                 if current is None or current.metadata.uid != placed.metadata.uid:
                     return False
             await self._client.delete_secret(found)
 
     async def _delete_half_made(self, job: FleetJob, new: Job | None) -> None:
-        """Delete a Job without a Secret, whose pod would wait for that for ever."""
+        """Delete a Job without a Secret, whose pod would wait for the Secret forever."""
         if new is None:
-            # The request to create it may have arrived.
+            # The request to create it may have succeeded although its response was lost.
             found = await self._client.job(object_name(job))
             if found is None or found.metadata.job_id != job.job_id or found.end is not None:
                 return

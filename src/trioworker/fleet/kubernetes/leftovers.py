@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_NAMES = 5
-"""Jobs that are named in the command that deletes them."""
+"""Maximum number of Jobs that the command for deleting them names."""
 
 
 def kubectl_command(kubeconfig: Path | None, context: str | None, namespace: str) -> str:
@@ -26,7 +26,10 @@ def kubectl_command(kubeconfig: Path | None, context: str | None, namespace: str
 
 
 def describe_leftovers(names: Collection[str], namespace: str, command: str) -> str | None:
-    """Say what the Jobs with these names may still do. `command` is the beginning of a kubectl command."""
+    """Say that these Jobs may still be running, and what to do.
+
+    `command` is the beginning of a kubectl command.
+    """
     if not names:
         return None
     jobs, them = ("1 Job", "it") if len(names) == 1 else (f"{len(names)} Jobs", "them")

@@ -1,7 +1,7 @@
 """Copies the logs of pods to files while they run: `--logs DIR` writes those of a job to DIR/JOB_ID.log.
 
-A log is requested with `follow`, and again from where it stopped, until the pod has ended and all is read. Nodes that
-don't follow answer with what there is; they are asked again and again.
+A log is requested with `follow`, and again from where the response stopped, until the pod has ended and everything is
+read. Nodes that don't support `follow` return what there is, so they are polled.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from trioworker.fleet.kubernetes.api.objects import Pod
 
 MAX_STREAMS = 50
-"""Logs that are followed at the same time. Those of further pods are read when another one has ended, or the pod."""
+"""Logs that are followed at the same time. Other logs are read once one of these, or their own pod, has ended."""
 MAX_FINAL_READS = 5
 """Logs of ended pods that are read at the same time."""
 RETRY_INTERVALS = (1.0, 2.0, 5.0, 10.0)
-"""Seconds until an answer that has ended is requested again; longer after each one without a new line."""
+"""Seconds before a response that has ended is requested again; longer after each response without a new line."""
 END_TIMEOUT = 5.0
-"""Seconds in which the answer about a pod that has ended must end, too."""
+"""Seconds after the end of a pod within which the response with its log must end."""
 READ_TIMEOUT = 30.0
-"""Seconds to read the rest of the log of a pod that has ended."""
+"""Seconds for reading the rest of an ended pod's log."""
 CLOSE_TIMEOUT = 15.0
 """Seconds that a fleet waits for logs after its last job."""
 NOT_FOUND = 404
@@ -45,8 +45,8 @@ class _PodLog:
 
     Attributes:
         written: how many bytes of the log are in the file.
-        since: the time of the last line that is in the file, "" if the node gives no times.
-        ended: set when the pod has ended: what it hasn't written by now, it won't.
+        since: the time of the last line in the file; "" if the node sends no times.
+        ended: set when the pod has ended, after which it writes nothing.
         is_gone: whether the log is deleted.
     """
 
@@ -60,7 +60,7 @@ class _PodLog:
         self._header = f"==> {self.name} on {pod.spec.node_name} <==\n".encode()
 
     def open(self) -> IO[bytes]:
-        """Open the file at its end, which is where the log continues if an earlier fleet has begun to copy it.
+        """Open the file at its end, where the log continues if an earlier fleet began to copy it.
 
         Raises:
             OSError: it can't be written.
@@ -83,13 +83,13 @@ class _PodLog:
         return skipped - (len(line.text) - len(text))
 
     async def over(self) -> None:
-        """Wait until the pod has ended, and its answer should have."""
+        """Wait until the pod has ended, and the response with its log should have ended, too."""
         await self.ended.wait()
         await trio.sleep(END_TIMEOUT)
 
 
 class LiveLogs:
-    """The files of one folder. `see` is told of pods, and starts to copy their logs."""
+    """The log files in one folder. `see` gets the pods, and starts to copy their logs."""
 
     def __init__(
         self, client: KubernetesClient, folder: Path, notify: Callable[[str], None], nursery: trio.Nursery
@@ -107,7 +107,7 @@ class LiveLogs:
         self._idle = trio.Event()
 
     def see(self, job: FleetJob, pods: Iterable[Pod]) -> None:
-        """Take in all pods of a job: copy the logs of those that have started, and note which have ended."""
+        """Update with all pods of a job: copy the logs of those that have started, and record which have ended."""
         known = self._pods.setdefault(job.job_id, {})
         present = {pod.metadata.uid: pod for pod in pods}
         for uid, pod in present.items():
@@ -160,7 +160,7 @@ class LiveLogs:
     async def _read(self, log: _PodLog, *, is_last: bool = False) -> None:
         """Append the lines that are not in the file yet, up to the end of the answer."""
         with log.open() as file:
-            # With a time, the answer begins after it.
+            # With a time, the response begins after it.
             skipped = 0 if log.since else log.written
             last: LogLine | None = None
             try:
@@ -171,7 +171,7 @@ class LiveLogs:
                         last = None if line.text.endswith(b"\n") else line
                         if last is None:
                             skipped = log.append(file, line, skipped)
-                # If the connection was lost within a line that has a time, the next answer has all of it.
+                # If the connection was lost within a line that has a time, the next response contains the whole line.
                 if last is not None and (is_last or not last.time):
                     log.append(file, last, skipped)
             except RequestRefusedError as error:
@@ -205,7 +205,7 @@ def _has_ended(pod: Pod) -> bool:
 
 
 def _last_place(file: IO[bytes], header: bytes) -> int | None:
-    """Where the text after the last such header begins in the file; None without one."""
+    """The offset after the last such header in the file; None if it contains none."""
     if not file.seek(0, 2):
         return None
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:

@@ -1,4 +1,4 @@
-"""Looks at the pods of the Jobs whose workers don't run, reports why, and passes the pods on to copy their logs.
+"""Inspects the pods of Jobs whose workers aren't running, reports why, and passes the pods on so that logs are copied.
 
 A running worker costs no requests: the status of its Job, which the fleet polls anyway, says that a pod is ready.
 """
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
     from trioworker.fleet.kubernetes.logs import LiveLogs
 
 START_TIME = 5.0
-"""Seconds that a pod may take to start before that is reported as a reason."""
+"""Seconds that a pod may take to start before this is reported."""
 REPORTED_INTERVAL = 8.0
-"""Seconds between two looks at the pods of a job whose reason is known."""
+"""Seconds between two inspections of the pods of a job whose reason is known."""
 CLOSE_TIMEOUT = 5.0
-"""Seconds for the last look at the end of a fleet."""
+"""Seconds for the last inspection at the end of a fleet."""
 FEW = 3
 """Up to this many objects, their events are requested one by one: a namespace may have thousands of events."""
 IMAGE_PULL = ("ErrImagePull", "ImagePullBackOff")
-"""The states of a pull that fails, which alternate; only the first one says why in all versions."""
+"""The alternating states of a failing pull; only the first one gives the cause in all versions of Kubernetes."""
 
 
 class _Waiting:
-    """What is known of a Job whose worker may not run.
+    """What is known about a Job whose worker may not be running.
 
     Attributes:
         since: when it began to wait for its pod, or the pod for its start.
-        pods: those of the last look.
-        running_at: the counts of its status when its pod was last seen to run; None if it wasn't.
-        seen: the reason at the last look. A reason counts when it is seen twice: each pod waits for its Secret first.
+        pods: those of the last inspection.
+        running_at: the counts in its status when its pod was last seen running; None if it never was.
+        seen: the reason at the last inspection. It counts if seen twice, since each pod first waits for its Secret.
     """
 
     def __init__(self, job: FleetJob, made: Job) -> None:
@@ -69,12 +69,12 @@ class _Waiting:
 
     @property
     def is_slow(self) -> bool:
-        """Whether it waits for an unusual time."""
+        """Whether it has waited unusually long."""
         starts = self.pod is None or self.pod.status.phase == "Pending"
         return starts and trio.current_time() >= self.since + START_TIME
 
     def update(self, made: Job) -> None:
-        """Take in the Job as it is now."""
+        """Update with the current Job."""
         counts, now = self.counts, trio.current_time()
         self.made = made
         if self.counts != counts:
@@ -84,7 +84,7 @@ class _Waiting:
 
 
 class PodLooks:
-    """`look` takes in the Jobs; `run` makes the requests in a task of its own, so that they never delay a result."""
+    """`look` receives the Jobs; `run` sends the requests in a task of its own, so that results aren't delayed."""
 
     def __init__(self, client: KubernetesClient, observer: Observer, logs: LiveLogs | None = None) -> None:
         self._client = client
@@ -93,12 +93,12 @@ class PodLooks:
         self._waiting: dict[str, _Waiting] = {}
         self._over: list[FleetJob] = []
         self._reported: dict[str, str] = {}
-        """The reported reasons by the jobs' ids. They outlive a Job: the next one may wait for the same."""
+        """The reported reasons by the jobs' ids. They outlive a Job: the next one may have the same reason."""
         self._looked = trio.Event()
         self._lock = trio.Lock()
 
     def look(self, jobs: Collection[tuple[FleetJob, Job]]) -> None:
-        """Take in the Jobs of a look; those that are missing or have ended are over."""
+        """Update with the polled Jobs; those that are missing or have ended are over."""
         for job, made in jobs:
             known = self._waiting.get(job.job_id)
             if known is None or known.made.metadata.uid != made.metadata.uid:
@@ -113,7 +113,7 @@ class PodLooks:
         self._looked.set()
 
     async def run(self) -> None:
-        """Look at the pods after each call of `look`, until cancelled."""
+        """Inspect the pods after each call of `look`, until cancelled."""
         while True:
             await self._looked.wait()
             self._looked = trio.Event()
@@ -148,7 +148,7 @@ class PodLooks:
         for pod in await self._client.pods([job.job_id for job in jobs]):
             found.setdefault(pod.metadata.job_id, []).append(pod)
         for each in due:
-            # Those of an older Job of the same name may still terminate.
+            # Pods of an older Job with the same name may still be terminating.
             pods = found.get(each.job.job_id, ())
             each.pods = [pod for pod in pods if pod.metadata.is_owned_by(each.made.metadata)]
         if self._logs is not None:
@@ -161,7 +161,7 @@ class PodLooks:
         return [event for name in names for event in await self._client.events(kind, name)]
 
     def _judge(self, each: _Waiting, job_events: Sequence[Event], pod_events: Sequence[Event]) -> None:
-        """Report why the job waits, if that is news."""
+        """Report why the job waits, if that has changed."""
         pod, now = each.pod, trio.current_time()
         reason = why_suspended(each.made) or (None if pod is None else why_waiting(pod))
         if reason is None and each.lacks_pod:

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from trioworker.fleet.kubernetes.api.objects import Condition, Job, Pod, Terminated
 
 LOG_LINES = 20
-"""Last lines of a log in which the outcome is looked for: it is the last line on stdout; stderr may have some more."""
+"""Last lines of a log that are searched for the outcome: it is the last line on stdout, but stderr may follow."""
 DEADLINE_EXCEEDED = "DeadlineExceeded"
 """The reason of a Job, or of a pod, that has run for its activeDeadlineSeconds."""
 EXPLAINED = (BAD_USAGE, NO_ORCHESTRATOR, UNREPORTED)
-"""Exit codes after which a worker's last line says what to do. Another line may be of any program."""
+"""Exit codes after which a worker's last line says what to do. After others, it may be any program's."""
 MAX_SIGNAL = 64
-"""The highest number of a signal of Linux."""
+"""The highest signal number on Linux."""
 
 
 class _Ended(NamedTuple):
@@ -33,7 +33,7 @@ class _Ended(NamedTuple):
 
 
 async def read_outcome(client: KubernetesClient, job_id: str, job: Job) -> Attempt:
-    """Read how `job`, a Job that has ended, did so. Without a worker's outcome, `exit_code` may be None."""
+    """Read how `job`, an ended Job, ended. Without a worker's outcome, `exit_code` may be None."""
     pods = [pod for pod in await client.pods([job_id]) if pod.metadata.is_owned_by(job.metadata)]
     ended = [_Ended(pod, end) for pod in pods if (end := pod.worker.terminated) is not None]
     ended.sort(key=lambda each: each.end.finished_at or "")
@@ -53,7 +53,7 @@ async def read_outcome(client: KubernetesClient, job_id: str, job: Job) -> Attem
 
 
 async def _last_attempt(client: KubernetesClient, ended: list[_Ended], job: Job) -> Attempt:
-    # A worker that has reported is the last one; but a pod is replaced if another container of it has failed.
+    # Usually, the last worker has reported. But a pod is also replaced if another of its containers fails.
     for pod, end in reversed(ended):
         if end.exit_code in REPORTED:
             attempt = await _read_pod(client, pod, end, job.end)
@@ -64,7 +64,7 @@ async def _last_attempt(client: KubernetesClient, ended: list[_Ended], job: Job)
 
 async def _read_pod(client: KubernetesClient, pod: Pod, end: Terminated, condition: Condition | None) -> Attempt:
     log = await client.last_lines(pod.metadata.name, LOG_LINES)
-    # stdout and stderr are one log.
+    # The log mixes stdout and stderr.
     said = b"\n".join(line for line in log.splitlines() if not _is_object(line))
     code = _exit_code(end)
     attempt = attempt_from_exit(code, log, said, pod.spec.node_name)
@@ -79,7 +79,7 @@ def _exit_code(end: Terminated) -> int:
 
 
 def _message(pod: Pod, end: Terminated, condition: Condition | None, said: str | None) -> str:
-    """Say why there is no outcome. `said` is the worker's last line, or by which signal it was killed."""
+    """Say why there is no outcome. `said` is the worker's last line, or the signal that killed it."""
     if end.reason == "OOMKilled":
         return "the container was killed: OOMKilled; raise --memory"
     if (stopped := _reason_of_pod(pod)) is not None:

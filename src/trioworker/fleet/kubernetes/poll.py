@@ -1,4 +1,4 @@
-"""Looks at all Jobs that the fleet waits for, together, until they have ended or are gone."""
+"""Polls all Jobs that the fleet waits for in one request, until they have ended or are gone."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from trioworker.fleet.kubernetes.api.objects import Job
 
 POLL_INTERVAL = 2.0
-"""Seconds between two looks."""
+"""Seconds between two polls."""
 
 
 class Watch:
-    """What the looks at one Job have shown.
+    """What polling has shown about one Job.
 
     Attributes:
         job: the Job as it was last seen.
-        is_gone: whether it is deleted; one whose deletion is under way isn't gone yet.
+        is_gone: whether it is deleted; a Job whose deletion is under way isn't gone yet.
         was_disrupted: whether a pod was terminated while the Job ran: such pods aren't counted in its status.
     """
 
@@ -35,7 +35,7 @@ class Watch:
             self._over.set()
 
     def look(self, found: Job | None) -> None:
-        """Take in a look at the Job of this name."""
+        """Update with the Job that now has this name; None if there is none."""
         if found is None or found.metadata.uid != self.job.metadata.uid:
             self.is_gone = True
             self._over.set()
@@ -54,7 +54,7 @@ class JobPoller:
     """Makes the requests for all watches. `run` must run in another task."""
 
     def __init__(self, client: KubernetesClient, looked: Callable[[Collection[tuple[FleetJob, Job]]], None]) -> None:
-        """`looked` is called after each look with the jobs whose Jobs were found, and these."""
+        """`looked` is called after each poll with the jobs whose Jobs were found, and those Jobs."""
         self._client = client
         self._looked = looked
         self._watches: dict[str, tuple[FleetJob, Watch]] = {}
@@ -70,10 +70,10 @@ class JobPoller:
         return watch
 
     async def run(self) -> None:
-        """Look at the Jobs until cancelled."""
+        """Poll the Jobs until cancelled."""
         while True:
             await trio.sleep(POLL_INTERVAL)
-            # Jobs that are created during the request may be missing in the answer.
+            # Jobs that are created during the request may be missing from the answer.
             watches = dict(self._watches)
             found = {job.metadata.name: job for job in await self._client.jobs(watches)}
             for _, watch in watches.values():

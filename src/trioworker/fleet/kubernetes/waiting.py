@@ -1,4 +1,4 @@
-"""Why a job waits for its worker: from its Job, its newest pod, and the warnings about both. Pure functions."""
+"""Determines why a job waits for its worker, from its Job, its newest pod and their warnings. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from trioworker.fleet.kubernetes.api.objects import ContainerStatus, Event, Job, Pod
 
 STARTING = (None, "ContainerCreating", "PodInitializing")
-"""Reasons of containers whose start takes its usual course."""
+"""Reasons of containers that are starting normally."""
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _SUBJECT = re.compile(r'^(?:\(combined from similar events\): )?(?:Error creating: )?(?:pods "[^"]*" is forbidden: )?')
 _PREEMPTION = re.compile(r"\.? (?:no new claims to deallocate, )?preemption: .*", re.DOTALL)
@@ -23,7 +23,7 @@ def newest(pods: Iterable[Pod]) -> Pod | None:
 
 
 def why_suspended(job: Job) -> str | None:
-    """Why the Job has no pods, if it is suspended, as Kueue does until there is room."""
+    """Why the Job has no pods, if it is suspended, as Kueue does until there is capacity."""
     if not job.spec.suspend:
         return None
     queue = job.metadata.labels.get(QUEUE_LABEL)
@@ -31,7 +31,7 @@ def why_suspended(job: Job) -> str | None:
 
 
 def why_waiting(pod: Pod) -> str | None:
-    """Why the worker of this pod can't start, or None if it may start, runs, or has ended."""
+    """Why the worker of this pod can't start; None if it may start, is running, or has ended."""
     status = pod.status
     if pod.metadata.deletion_timestamp is not None:
         return None
@@ -60,7 +60,7 @@ def why_not_created(job: Job, pods: Iterable[Pod], events: Iterable[Event]) -> s
 
 
 def why_not_started(pod: Pod | None, events: Iterable[Event]) -> str:
-    """What a Job waits for that has waited for a while without a reason of its own. `events` are those of pods."""
+    """What a Job waits for that has waited for a while without a specific reason. `events` are those of pods."""
     if pod is None:
         return "the cluster has not created the pod yet"
     ours = (each for each in events if each.involved_object.uid == pod.metadata.uid)

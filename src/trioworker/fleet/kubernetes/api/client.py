@@ -25,7 +25,7 @@ CHUNK = 100
 LIMIT = 500
 """Objects in one answer; a job may have several pods."""
 LOG_TIMEOUT = 20.0
-"""Seconds for a part of a log, which the API server reads from the node."""
+"""Seconds between two parts of a log, which the API server reads from the node."""
 EXPIRED_PAUSE = 1.0
 """Seconds until a list that expired is requested again."""
 EVENTS_PAUSE = 60.0
@@ -36,7 +36,7 @@ Named = TypeVar("Named", Job, Secret)
 
 
 class KubernetesClient:
-    """Requests in one namespace. Whatever may pass is retried until the caller cancels the request.
+    """Requests in one namespace. Failures that may be temporary are retried until the caller cancels the request.
 
     Every method raises `RequestRefusedError` if the API refuses a request because of its object, and `ConfigError` if
     it refuses all such requests or could never be reached.
@@ -53,7 +53,7 @@ class KubernetesClient:
         self._no_events_before = -float("inf")
 
     async def create_job(self, manifest: Mapping[str, Any]) -> Job:
-        """Create a Job. If an answer was lost, the one that exists (409) may be this one."""
+        """Create a Job. After a lost response, a conflict (409) may be with this very Job."""
         return await self._requests.fetch(ApiRequest("POST jobs", self._jobs, body=manifest), Job)
 
     async def job(self, name: str) -> Job | None:
@@ -65,12 +65,12 @@ class KubernetesClient:
         return await self._list("GET jobs", self._jobs, Job, job_ids)
 
     async def delete_job(self, job: Job) -> None:
-        """Delete this Job after its pods, which get SIGTERM first. Another one of the same name stays."""
+        """Delete this Job after its pods, which get SIGTERM first. Another Job with the same name is kept."""
         body = {"propagationPolicy": "Foreground", "preconditions": {"uid": job.metadata.uid}}
         await self._delete(ApiRequest("DELETE job", f"{self._jobs}/{job.metadata.name}", body=body))
 
     async def create_secret(self, manifest: Mapping[str, Any]) -> None:
-        """Create a Secret. If an answer was lost, the one that exists (409) may be this one."""
+        """Create a Secret. After a lost response, a conflict (409) may be with this very Secret."""
         await self._requests.fetch(ApiRequest("POST secrets", f"{self._core}/secrets", body=manifest), AnyObject)
 
     async def secret(self, name: str) -> Secret | None:
@@ -78,7 +78,7 @@ class KubernetesClient:
         return await self._find(ApiRequest("GET secret", f"{self._core}/secrets/{name}"), Secret)
 
     async def delete_secret(self, secret: Secret) -> None:
-        """Delete this Secret. Another one of the same name stays."""
+        """Delete this Secret. Another one with the same name is kept."""
         body = {"preconditions": {"uid": secret.metadata.uid}}
         await self._delete(ApiRequest("DELETE secret", f"{self._core}/secrets/{secret.metadata.name}", body=body))
 
@@ -89,7 +89,7 @@ class KubernetesClient:
     async def events(self, kind: Literal["Job", "Pod"], name: str | None = None) -> list[Event]:
         """Return the warnings about the Jobs or pods of the namespace, or about one of them.
 
-        Without the right to list events, there are none.
+        Without the permission to list events, it returns none.
         """
         if trio.current_time() < self._no_events_before:
             return []
@@ -101,7 +101,7 @@ class KubernetesClient:
             return []
 
     async def last_lines(self, pod: str, count: int) -> bytes:
-        """Return the last lines of a worker's log, or nothing if the log is gone with the pod or its node."""
+        """Return the last lines of a worker's log; none if the log is gone, with its pod or node."""
         params = {"container": "worker", "tailLines": str(count)}
         request = ApiRequest(LOG, self._log(pod), params=params, read_timeout=LOG_TIMEOUT)
         try:
@@ -111,10 +111,10 @@ class KubernetesClient:
 
     @asynccontextmanager
     async def follow_log(self, pod: str, since: str = "") -> AsyncGenerator[AsyncGenerator[LogLine]]:
-        """Open the worker's log from its beginning, or after the time `since` of a line; its lines follow as written.
+        """Open the worker's log at its beginning, or after the time `since` of a line; yield lines as they are written.
 
-        The lines end when the worker does, and also when the connection fails: open the log again, unless the pod has
-        ended. `RequestRefusedError`: the pod or its node is gone, or its worker hasn't started.
+        The lines end with the worker, and also if the connection fails: reopen the log unless the pod has ended.
+        `RequestRefusedError`: the pod or its node is gone, or its worker hasn't started.
         """
         params = {"container": "worker", "follow": "true", "timestamps": "true"}
         if since:
@@ -149,7 +149,7 @@ class KubernetesClient:
             except RequestRefusedError as error:
                 if error.status != 410:
                     raise
-                # The next page expired while it waited for its turn: all in one answer.
+                # The continuation expired before its request was sent: list everything in one answer.
                 found, params = [], {**selector}
                 await trio.sleep(EXPIRED_PAUSE)
                 continue
@@ -170,13 +170,13 @@ class KubernetesClient:
         try:
             await self._requests.fetch(request, AnyObject)
         except RequestRefusedError as error:
-            # 404: it is deleted. 409: another object has taken its name.
+            # 404: the object is gone. 409: another object has taken its name.
             if error.status not in {404, 409}:
                 raise
 
 
 async def _received(response: httpx.Response) -> AsyncGenerator[bytes]:
-    """The parts of the body, up to where the connection fails."""
+    """The parts of the body, up to the point at which the connection fails."""
     try:
         async for chunk in response.aiter_bytes():
             yield chunk

@@ -16,7 +16,7 @@ _TIMESTAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*(?:Z|[+-]\d\d:\d\
 class LogLine(NamedTuple):
     """A line of a log, with its newline unless it is split or the last one.
 
-    `time` is when it was written, in RFC 3339 with nanoseconds, so later ones sort last; "" if the node doesn't say.
+    `time` is when it was written, in RFC 3339 with nanoseconds, so later ones sort last; "" if the node sends no times.
     """
 
     time: str
@@ -24,7 +24,7 @@ class LogLine(NamedTuple):
 
 
 async def split_lines(chunks: AsyncIterable[bytes], since: str = "") -> AsyncGenerator[LogLine]:
-    """Split a log that was requested with timestamps, and skip what was written at `since` or before.
+    """Split a log that was requested with timestamps, and skip the lines written at `since` or earlier.
 
     The API's `sinceTime` has a resolution of a second, so it returns some lines again.
     """

@@ -17,7 +17,7 @@ class _Object(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class AnyObject(_Object, frozen=True):
-    """What the API answers where its content doesn't matter. Without a `kind`, an answer isn't that of the API."""
+    """An answer whose content doesn't matter. One without a `kind` isn't from the API."""
 
     kind: str
 
@@ -63,13 +63,13 @@ class Condition(_Object, frozen=True):
 
 
 class JobSpec(_Object, frozen=True):
-    """What a Job is to do. A queue such as Kueue suspends it until there is room."""
+    """The part of a Job's spec that is read. A queue such as Kueue suspends the Job until there is capacity."""
 
     suspend: bool = False
 
 
 class JobStatus(_Object, frozen=True):
-    """What the Job controller has seen of the pods. Those that its rules ignore are in none of the numbers."""
+    """What the Job controller has seen of the pods. Pods that its failure policy ignores are in none of the counts."""
 
     active: int = 0
     terminating: int = 0
@@ -121,7 +121,7 @@ class Terminated(_Object, frozen=True):
 
     @property
     def was_started(self) -> bool:
-        """Whether its program ran. A node that can't execute it sets the time 0."""
+        """Whether its program ran. A node that can't execute it sets the start time to 0."""
         return self.started_at is not None and not self.started_at.startswith("1970-")
 
 
@@ -205,7 +205,7 @@ class Event(_Object, frozen=True):
 
     @property
     def time(self) -> str:
-        """When it happened last, in RFC 3339. The scheduler sets another field than the controllers."""
+        """When it last happened, in RFC 3339. The scheduler and the controllers set different fields."""
         return self.last_timestamp or self.event_time or ""
 
 
@@ -219,7 +219,7 @@ T = TypeVar("T", Job, Pod, Event)
 
 
 class ObjectList(_Object, Generic[T], frozen=True):
-    """A chunk of a list. `items` has no default: without it, an answer isn't that of the API."""
+    """A chunk of a list. `items` has no default: an answer without it isn't from the API."""
 
     items: tuple[T, ...] | None
     metadata: ListMetadata = ListMetadata()
@@ -232,7 +232,7 @@ class StatusDetails(_Object, frozen=True):
 
 
 class Status(_Object, frozen=True):
-    """What the API answers in place of an object, such as a refusal. `status` is `Success` or `Failure`."""
+    """What the API returns instead of an object, such as a refusal. `status` is `Success` or `Failure`."""
 
     status: str
     message: str = ""

@@ -18,25 +18,25 @@ MAX_DELAY = 15.0
 MAX_QUOTA_DELAY = 5.0
 """Seconds between attempts: exponential back-off, with jitter over the upper half. A quota has room at any time."""
 MAX_RETRY_AFTER = 60.0
-"""Seconds that a `Retry-After` may ask for."""
+"""Maximum seconds of a `Retry-After` that are honoured."""
 NOTICE_AFTER = 3.0
-"""Seconds of failures before a line says so."""
+"""Seconds of failures before a line reports them."""
 ENDS = {
     Meaning.OUTAGE: "answers again",
     Meaning.QUOTA: "has room in the quota again",
     Meaning.LOGIN: "accepts the login again",
     Meaning.RIGHTS: "allows the requests again",
 }
-"""What the API does when an outage is over."""
+"""What the line at the end of an outage says about the API."""
 
 
 class Gate:
-    """Holds requests back after one of them has failed: the others wait, too. Then one of them tries.
+    """Holds back all requests after one has failed; then one of them is tried first.
 
     Attributes:
-        opens_at: when the next one may be sent.
-        since: when the first failure with the same meaning since the last success was started.
-        trial: held by the request that tries.
+        opens_at: when the next request may be sent.
+        since: when the attempt started that was the first failure with this meaning since the last success.
+        trial: held by the request that is tried.
     """
 
     def __init__(self) -> None:
@@ -57,25 +57,25 @@ class Gate:
         return self._meaning is not None
 
     def failed(self, meaning: Meaning, started_at: float) -> None:
-        """Take note of a failure, whose request was started at `started_at`."""
-        # Requests that were under way together count as one.
+        """Record a failure of a request that was started at `started_at`."""
+        # Failures of concurrent requests count as one.
         self._failures += self.is_open
         if meaning is not self._meaning:
             self._meaning, self.since, self._failures = meaning, started_at, 1
 
     def close(self, retry_after: float, limit: float | None) -> None:
-        """Close it after a failure: for `retry_after` seconds if the server asked for that; at most until `limit`."""
+        """Close the gate: for `retry_after` seconds if the server asked for it, at most until `limit`."""
         jitter = 0.5 + random.random() / 2  # noqa: S311 - not for security
         maximum = MAX_QUOTA_DELAY if self._meaning is Meaning.QUOTA else MAX_DELAY
         delay = min(maximum, INITIAL_DELAY * 2 ** min(self._failures - 1, 10)) * jitter
         if retry_after > 0:
-            # Not all clients of the API at the same moment.
+            # Otherwise, all clients of the API would return at the same moment.
             delay = max(delay, min(retry_after, MAX_RETRY_AFTER) + jitter)
         opens_at = trio.current_time() + delay
         self.opens_at = max(self.opens_at, opens_at if limit is None else min(opens_at, limit))
 
     def succeeded(self) -> None:
-        """Start the back-off anew."""
+        """Reset the back-off."""
         self._meaning = None
 
 
@@ -86,9 +86,9 @@ class Waiter:
 
 
 class Outages:
-    """The requests that fail at present, by the meaning of their failures.
+    """The requests that are currently failing, by the meaning of their failures.
 
-    A line is shown when one has failed for `NOTICE_AFTER`, and another one when none fails any more.
+    A line is shown when one has failed for `NOTICE_AFTER`, and another when none is failing any more.
     """
 
     def __init__(self, notify: Callable[[str], None], api: str) -> None:
@@ -110,9 +110,9 @@ class Outages:
         self._leave(waiter, over=True)
 
     def failed(self, waiter: Waiter, meaning: Meaning) -> None:
-        """Take note of a failed attempt of the request."""
+        """Record a failed attempt of the request."""
         if waiter.meaning is not meaning:
-            # Whatever it is refused for now, the API is back.
+            # A refusal for another reason still means that the API is back.
             self._leave(waiter, over=waiter.meaning is Meaning.OUTAGE)
             waiter.meaning = meaning
             self._failing[meaning].add(waiter)

@@ -1,4 +1,4 @@
-"""What it means that the Kubernetes API refuses a request or doesn't answer: whether it may pass. Pure functions."""
+"""Classifies refusals and failures of the Kubernetes API: whether they may be temporary. Pure functions."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 MAX_MESSAGE = 500
 """Characters of the API's message in an error."""
 LOG = "GET log"
-"""The operation whose failures may be those of a node."""
+"""The operation whose failures may be a node's."""
 EVENTS = "GET events"
-"""The operation that a fleet can do without."""
+"""The operation without which a fleet still works."""
 LISTS = ("GET jobs", "GET pods", EVENTS)
 """The operations that don't name an object."""
 WRONG_SERVER = "check the server in {source}"
@@ -32,20 +32,20 @@ WRONG_OBJECT = "correct --image, --cpu, --memory or the pod template"
 
 
 class Meaning(Enum):
-    """What a failure means for the same request later on."""
+    """Whether the same request may succeed later."""
 
-    OUTAGE = "it passes: the API is overloaded or down"
-    QUOTA = "it passes when other objects are deleted"
-    LOGIN = "it passes if the API has just been started; otherwise the login is wrong"
-    RIGHTS = "it passes if the API has just been started; otherwise a right is missing"
-    FINAL = "it doesn't pass, whatever the object"
-    OBJECT = "it doesn't pass for this object"
+    OUTAGE = "temporary: the API is overloaded or down"
+    QUOTA = "temporary: until other objects are deleted"
+    LOGIN = "temporary if the API has just been started; otherwise the login is wrong"
+    RIGHTS = "temporary if the API has just been started; otherwise a permission is missing"
+    FINAL = "permanent, whatever the object"
+    OBJECT = "permanent for this object"
 
 
 class Failure(NamedTuple):
     """One failed attempt of a request.
 
-    `text` says what happened, as in "the API TEXT"; `remedy` what to do if it stays; `retry_after` is in seconds. An
+    `text` says what happened, as in "the API TEXT"; `remedy` what to do if it persists; `retry_after` is in seconds. An
     outage `is_general` if it concerns all requests, not only those of its operation. `is_untrusted`: the server's
     certificate isn't trusted.
     """
@@ -61,7 +61,7 @@ class Failure(NamedTuple):
 
 
 class RequestRefusedError(Exception):
-    """The API refused a request because of its object, such as one that exists already or no longer.
+    """The API refused a request because of its object, such as one that already or no longer exists.
 
     `status` is the HTTP status.
     """
@@ -72,7 +72,7 @@ class RequestRefusedError(Exception):
 
 
 def failure_of_response(operation: str, response: httpx.Response) -> Failure:
-    """Judge a response other than a success. `operation` is a method and a kind of object, such as `POST jobs`."""
+    """Classify an unsuccessful response. `operation` is a method and a kind of object, such as `POST jobs`."""
     status = _decode(response)
     retry_after = parse_retry_after(response.headers.get("retry-after"))
     code = response.status_code
@@ -81,7 +81,7 @@ def failure_of_response(operation: str, response: httpx.Response) -> Failure:
     if operation == EVENTS and meaning in {Meaning.RIGHTS, Meaning.FINAL}:
         meaning = Meaning.OBJECT
     if meaning is Meaning.QUOTA:
-        # Without the name of the object: one line is for all.
+        # The object's name is left out, since one line covers all objects.
         message = message.partition("is forbidden: ")[2] or message
     return Failure(
         meaning,
@@ -95,11 +95,11 @@ def failure_of_response(operation: str, response: httpx.Response) -> Failure:
 
 
 def failure_of_error(operation: str, error: Exception) -> Failure:
-    """Judge an exception of httpx, a `trio.TooSlowError`, or a `LoginError`."""
+    """Classify an exception of httpx, a `trio.TooSlowError`, or a `LoginError`."""
     if isinstance(error, LoginError):
         return Failure(Meaning.LOGIN, f"can't be used without a login ({error})", "log in again")
     if isinstance(error, httpx.LocalProtocolError):
-        # Its message would show the header, and so the token.
+        # Its message would show the header, and with it the token.
         return Failure(Meaning.FINAL, "can't be used: the request has an invalid header", "check the token in {source}")
     if operation == LOG and isinstance(error, httpx.ReadTimeout):
         message = "the node doesn't answer"
@@ -113,7 +113,7 @@ def failure_of_error(operation: str, error: Exception) -> Failure:
 
 
 def failure_of_body(operation: str) -> Failure:
-    """Judge a success whose body isn't what was asked for: it is cut off, or another program has answered."""
+    """Classify a success with an unexpected body: it was truncated, or another program answered."""
     return Failure(Meaning.OUTAGE, f"answers {operation} with an unexpected body", WRONG_SERVER)
 
 
@@ -142,7 +142,7 @@ def _judge(operation: str, code: int, message: str, status: Status | None) -> tu
 
 
 def _judge_forbidden(message: str, status: Status | None) -> tuple[Meaning, str]:
-    """Judge a 403: of the authorization, of a quota, of an admission policy, or of something in front of the API."""
+    """Classify a 403: by the authorization, a quota, an admission policy, or a proxy in front of the API."""
     if "exceeded quota: " in message or "status unknown for quota: " in message:
         return Meaning.QUOTA, ""
     if "failed quota: " in message:
@@ -155,10 +155,10 @@ def _judge_forbidden(message: str, status: Status | None) -> tuple[Meaning, str]
 
 
 def _judge_conflict(operation: str, status: Status | None) -> tuple[Meaning, str]:
-    """Judge a 409: of an object that exists or has another uid, of a quota, or of an admission policy."""
+    """Classify a 409: the object exists or has another uid, or a quota or an admission policy caused it."""
     reason = "" if status is None else status.reason
     if operation.startswith("POST ") and reason == "Conflict":
-        # Others have changed the same quota at the same time.
+        # Other clients changed the same quota at the same time.
         return Meaning.OUTAGE, ""
     if operation.startswith("DELETE ") or (operation.startswith("POST ") and reason == "AlreadyExists"):
         return Meaning.OBJECT, ""
@@ -166,7 +166,7 @@ def _judge_conflict(operation: str, status: Status | None) -> tuple[Meaning, str
 
 
 def _judge_missing(operation: str, message: str, status: Status | None) -> tuple[Meaning, str]:
-    """Judge a 404: of an object, of the namespace, or of a path that a starting API or another program doesn't know."""
+    """Classify a 404: of an object, the namespace, or a path that a starting API or another program doesn't know."""
     if status is None or status.reason != "NotFound" or "could not find the requested resource" in message:
         return Meaning.RIGHTS, WRONG_SERVER
     if message.startswith("namespaces ") or (status.details is not None and status.details.kind == "namespaces"):
@@ -177,7 +177,7 @@ def _judge_missing(operation: str, message: str, status: Status | None) -> tuple
 
 
 def _decode(response: httpx.Response) -> Status | None:
-    """Return the API's Status, or None if something in front of the API has answered."""
+    """Return the API's Status, or None if the response isn't the API's own, such as a proxy's."""
     try:
         return msgspec.json.decode(response.content, type=Status)
     except INVALID:
@@ -185,7 +185,7 @@ def _decode(response: httpx.Response) -> Status | None:
 
 
 def _text(response: httpx.Response) -> str:
-    """Return a text body. HTML is for browsers: its status line says enough."""
+    """Return a text body. HTML is for browsers, so it is left out: the status line is enough."""
     content = response.content[: 4 * MAX_MESSAGE].decode(errors="replace")
     is_markup = "html" in response.headers.get("content-type", "").lower() or content.lstrip().startswith(
         ("<", "{", "[")

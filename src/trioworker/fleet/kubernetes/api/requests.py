@@ -1,4 +1,4 @@
-"""Sends requests to the Kubernetes API, and repeats those that failed while they may pass."""
+"""Sends requests to the Kubernetes API, and retries failures that may be temporary."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ REQUEST_TIMEOUT = 120.0
 CLOSE_TIMEOUT = 1.0
 """Seconds for closing a stream."""
 MAX_WARNINGS = 20
-"""Different warnings of the API that are shown."""
+"""Maximum number of different API warnings that are shown."""
 _WARNING = re.compile(r'\d{3} \S+ "((?:[^"\\]|\\.)*)"')
 
 
 class ApiRequest:
-    """What to ask of the API. `operation` is the method and the kind of object, such as `POST jobs`."""
+    """A request to the API. `operation` is the method and the kind of object, such as `POST jobs`."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class ApiRequest:
 
 
 class ApiRequests:
-    """Sends requests. Whatever may pass is retried until the caller cancels it.
+    """Sends requests. Failures that may be temporary are retried until the caller cancels the request.
 
     Its methods raise:
         RequestRefusedError: the API refuses the request because of its object.
@@ -96,7 +96,7 @@ class ApiRequests:
 
     @asynccontextmanager
     async def stream(self, request: ApiRequest) -> AsyncGenerator[httpx.Response]:
-        """Send a request and return the response without its body. It occupies no slot: it may last for hours."""
+        """Send a request and return the response without its body. It occupies no slot, since it may last for hours."""
         response = await self._open(request)
         try:
             yield response
@@ -134,7 +134,7 @@ class ApiRequests:
                 except (httpx.RequestError, LoginError) as error:
                     failure = failure_of_error(request.operation, error)
                 self._retries.failed(request.operation, failure, waiter, started_at)
-                # Streams don't wait for each other: after an outage, not all at the same moment.
+                # Streams don't wait for each other: without jitter, all would reconnect at the same moment.
                 await trio.sleep(random.uniform(0, MAX_DELAY))  # noqa: S311 - not for security
 
     async def _attempt(self, request: ApiRequest) -> bytes | Failure:

@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from trioworker.fleet.kubernetes.api.outages import Waiter
 
 MAX_CONCURRENT = 20
-"""Requests at the same time: a fleet of a thousand jobs must not overload the API."""
+"""Concurrent requests: a fleet of a thousand jobs must not overload the API."""
 START_PATIENCE = 30.0
-"""Seconds until an API that has never answered is unreachable."""
+"""Seconds after which an API that has never answered counts as unreachable."""
 PATIENCE = 30.0
-"""Seconds for which a login or a right that was granted before may be missing: the API server was started again."""
+"""Seconds for which a login or permission that was granted before may be refused: the API server may be restarting."""
 FIRST_PATIENCE = 5.0
-"""The same, if it was never granted: most likely the user doesn't have it. An API server that starts knows the rights
-after a second.
+"""The same, if it was never granted: most likely the user doesn't have it. A starting API server loads the permissions
+within a second.
 """
 
 
 class Retries:
-    """What the requests of a client share: gates, at which all wait, and what the API has granted before."""
+    """What the requests of a client share: the gates that hold them back, and what the API has granted before."""
 
     def __init__(self, api: str, source: str, notify: Callable[[str], None]) -> None:
         """`api` names the API and `source` the kubeconfig, in messages; `notify` shows a line."""
@@ -56,29 +56,29 @@ class Retries:
 
     @asynccontextmanager
     async def turn(self, operation: str) -> AsyncGenerator[None]:
-        """Wait until a request may be sent, and hold one of the slots while it is. One at a time after a failure."""
+        """Wait until a request may be sent, and hold a slot during it. After a failure, one request at a time."""
         while True:
             await self.wait(operation)
             failing = self._failing(operation)
             async with nullcontext() if failing is None else failing.trial, self._slots:
-                # In the meantime, another request may have failed or succeeded.
+                # Another request may have failed or succeeded in the meantime.
                 if self._failing(operation) is failing and self._is_open(operation):
                     yield
                     return
 
     def succeeded(self, operation: str) -> None:
-        """Take note that the API has granted a request."""
+        """Record that the API has granted a request."""
         self._has_answered = True
         self._granted.add(operation)
         self._general.succeeded()
         self._gates[operation].succeeded()
 
     def failed(self, operation: str, failure: Failure, waiter: Waiter, started_at: float) -> None:
-        """Judge a failed attempt, which was started at `started_at`. Return if the request is to be sent again.
+        """Classify a failed attempt that was started at `started_at`. Returns if the request should be retried.
 
         Raises:
             RequestRefusedError: the API refuses the request because of its object.
-            ConfigError: it refuses such requests, or could never be reached.
+            ConfigError: it refuses all such requests, or could never be reached.
         """
         if failure.meaning is Meaning.OBJECT:
             self.succeeded(operation)
