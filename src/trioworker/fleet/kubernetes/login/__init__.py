@@ -1,1 +1,1 @@
-"""Which cluster a fleet runs on, and how it logs in: by the rules of kubectl."""
+"""Finds a fleet's cluster and logs in to it, by the rules of kubectl."""

@@ -25,11 +25,11 @@ class ClusterAccess(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         server: its URL.
         tls: the settings of its connections.
-        login: where logins come from; None: it is used without one.
+        login: where logins come from; None: requests are sent without one.
         proxy: the URL of the proxy to use.
-        impersonation: the headers of a user as whom to act.
+        impersonation: the headers that name the user to act as.
         namespace: that of the context or of the pod; None if neither names one.
-        source: the files that all this comes from, for messages.
+        source: the files with these settings, for messages.
     """
 
     server: str
@@ -88,7 +88,7 @@ class ClusterAccess(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RenewableTransport(httpx.AsyncBaseTransport):
-    """Connections that can be replaced: a client certificate holds for as long as its connection."""
+    """Connections that can be replaced: a connection keeps the client certificate with which it was opened."""
 
     def __init__(self, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
         self._make = make
@@ -100,7 +100,7 @@ class RenewableTransport(httpx.AsyncBaseTransport):
         return await self._current.handle_async_request(request)
 
     async def renew(self) -> None:
-        """Use new connections for further requests. Those under way may finish until the next renewal."""
+        """Use new connections from now on. Requests under way may finish until the next renewal."""
         oldest, self._previous, self._current = self._previous, self._current, self._make()
         if oldest is not None:
             await oldest.aclose()

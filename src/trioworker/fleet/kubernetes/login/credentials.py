@@ -1,6 +1,6 @@
-"""Logins at an API server: fetched when they are needed, renewed before they expire and after a 401.
+"""Logins to an API server: fetched when needed, renewed before they expire and after a 401.
 
-All requests share one login. While it is fetched, they wait, so that there is one fetch at a time.
+All requests share one login. They wait while it is fetched, so only one fetch runs at a time.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
 UNAUTHORIZED = 401
 FETCH_PAUSE = 5.0
-"""Seconds without a fetch after one that failed, or one for a 401: requests by the hundred would repeat it."""
+"""Seconds without another fetch after a failed one, or one for a 401: hundreds of requests would repeat it."""
 
 
 class LoginError(WorkerError):
-    """There are no valid credentials at the moment. The message is one line, and contains no secret."""
+    """There are no valid credentials at the moment. The message is one line without secrets."""
 
     def __init__(self, message: str) -> None:
         super().__init__(escape_line(hide_url_passwords(message)))
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):
-    """What proves who we are.
+    """The credentials of a request.
 
     Attributes:
         authorization: the header's value.
         certificate: a PEM client certificate with its key.
-        expires: trio's time from which another login is needed.
+        expires: the trio time from which another login is needed.
     """
 
     authorization: str | None = None
@@ -48,7 +48,7 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
         return f"Login(expires={self.expires})"
 
     def proves_the_same(self, other: Login) -> bool:
-        """Whether it differs in its time only."""
+        """Whether the credentials are the same, whatever their expiry."""
         return (self.authorization, self.certificate) == (other.authorization, other.certificate)
 
 
@@ -65,13 +65,13 @@ class LoginSource(Protocol):
 
 
 class LoginAuth(httpx.Auth):
-    """Logs in all requests of a client. A request raises `LoginError` if there is no login.
+    """Adds the login to all requests of a client. A request raises `LoginError` if there is none.
 
     After a 401, a request is repeated once with a new login. If that is refused, the caller gets the second 401.
     """
 
     def __init__(self, source: LoginSource, install: Callable[[bytes], Awaitable[None]]) -> None:
-        """`install` is called with each certificate that is to be used from then on."""
+        """`install` is called with each certificate to use from then on."""
         self._source = source
         self._install = install
         self._lock = trio.Lock()
@@ -103,7 +103,7 @@ class LoginAuth(httpx.Auth):
                 await self._fetch(pause=current is not None and not usable)
             if self._failure and not usable:
                 raise LoginError(self._failure)
-            # An expired one may still do: the server decides. Its 401 makes it unusable.
+            # The server decides whether an expired login is still valid. A 401 makes it unusable.
             assert self._login is not None  # noqa: S101 - without a login, there was a fetch or there is a failure
             return self._login
 

@@ -30,7 +30,7 @@ GROUP = "client.authentication.k8s.io"
 VERSIONS = (f"{GROUP}/v1", f"{GROUP}/v1beta1")
 INFO_VARIABLE = "KUBERNETES_EXEC_INFO"
 RENEW_BEFORE = 10.0
-"""Seconds before a login expires in which it isn't used: it must be valid when the request arrives."""
+"""Seconds before its expiry from which a login isn't used: it must be valid when the request arrives."""
 MIN_USE = 5.0
 """Seconds for which a login is used, even if it expires earlier: otherwise each request would run the plugin."""
 MAX_HINT = 300
@@ -58,10 +58,10 @@ class PluginLogin:
         """Check the configuration.
 
         Args:
-            place: the user's place, for errors.
+            place: where the user is defined, for errors.
             config: how to run the plugin.
-            cluster: what it is told about the cluster, if it asks for it.
-            environ: the variables that it inherits.
+            cluster: what the plugin gets to know about the cluster, if the user asks for that.
+            environ: the variables that the plugin inherits.
 
         Raises:
             ConfigError: there is no such plugin, or it can't be used here.
@@ -156,7 +156,7 @@ def _certificate(status: _Status) -> bytes | None:
 
 
 def _expires(status: _Status) -> float:
-    """Return trio's time until which the login is used. It is the wall clock that the plugin knows."""
+    """Return the trio time until which the login is used, from the plugin's wall-clock time."""
     if status.expiration_timestamp is None:
         return math.inf
     left = status.expiration_timestamp.timestamp() - time.time()

@@ -1,4 +1,4 @@
-"""Which cluster to talk to, and as whom: from kubeconfig files, or from the pod that this process runs in.
+"""Finds the cluster and the user, in kubeconfig files or in the pod that this process runs in.
 
 The rules are those of kubectl, with one exception: without a current context, there is no default server.
 """
@@ -38,15 +38,15 @@ if TYPE_CHECKING:
     from trioworker.fleet.kubernetes.login.kubeconfig_file import Context, Kubeconfig
 
 MAX_NAMES = 20
-"""How many names an error lists."""
+"""Maximum number of names that an error lists."""
 EXEC_EXTENSION = "client.authentication.k8s.io/exec"
-"""The extension of a cluster that plugins get."""
+"""The cluster's extension that is passed to plugins."""
 
 
 def find_cluster(
     kubeconfig: Path | None, context: str | None, service_account: Path = SERVICE_ACCOUNT
 ) -> ClusterAccess:
-    """Read `kubeconfig`, or the files of KUBECONFIG, or the user's; without any, that of the pod that we run in.
+    """Read `kubeconfig`, the files in KUBECONFIG, or the user's file; without any, use the pod that we run in.
 
     Args:
         kubeconfig: the only file to read.
@@ -105,7 +105,7 @@ def _use(cluster: Entry[Cluster], user: Entry[User], namespace: str | None, *, s
     access = ClusterAccess(
         server=server,
         tls=_tls(cluster, server, authority),
-        # As kubectl does: no secret is sent in clear text.
+        # As in kubectl: no secret is sent in clear text.
         login=_login(cluster, user, server, authority) if server.startswith("https:") else None,
         proxy=cluster.value.proxy_url or environment_proxy(server),
         impersonation=_impersonation(user),
@@ -190,7 +190,7 @@ def _login(cluster: Entry[Cluster], user: Entry[User], server: str, authority: b
 
 
 def _cluster_info(cluster: Cluster, server: str, authority: bytes | None) -> dict[str, Any]:
-    """Return what a plugin is told about the cluster: `Cluster` of `client.authentication.k8s.io`."""
+    """Return what a plugin gets to know about the cluster: `Cluster` of `client.authentication.k8s.io`."""
     extensions = {each.name: each.extension for each in cluster.extensions or ()}
     info = {
         "server": server,

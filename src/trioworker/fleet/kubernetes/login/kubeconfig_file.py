@@ -1,6 +1,6 @@
 """Kubeconfig files: their fields, and how several of them are merged.
 
-The rules are those of kubectl: of each name, and of the current context, the first file that sets it counts. A relative
+The rules are those of kubectl: for each name, and for the current context, the first file that sets it wins. A relative
 path is relative to the file that contains it.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 MAX_BYTES = 4 * 1024 * 1024
-"""The size of the largest file that is read: a kubeconfig with a thousand clusters has less than that."""
+"""The maximum size of a file: a kubeconfig with a thousand clusters is smaller."""
 _CORRECT = "correct it, or choose another file with --kubeconfig"
 
 
@@ -77,13 +77,13 @@ class Exec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class AuthProvider(msgspec.Struct, frozen=True, kw_only=True):
-    """A login that was part of kubectl before there were plugins."""
+    """A login method that was built into kubectl before there were plugins."""
 
     name: str | None = None
 
 
 class User(_Fields, frozen=True):
-    """How to log in, and as whom to act."""
+    """How to log in, and the user to act as."""
 
     token: str | None = None
     token_file: str | None = msgspec.field(name="tokenFile", default=None)
@@ -129,7 +129,7 @@ T = TypeVar("T", Context, Cluster, User)
 
 @dataclass(frozen=True)
 class Entry(Generic[T]):
-    """A context, a cluster or a user. `place` is where it is, for errors."""
+    """A context, a cluster or a user. `place` says where it is defined, for errors."""
 
     place: str
     value: T
@@ -223,7 +223,7 @@ def _merge(merged: Kubeconfig, file: Path, decoded: _File) -> None:
         merged.clusters.setdefault(each.name, _entry(file, "cluster", each.name, cluster))
     for each in decoded.users or ():
         user = _resolved(each.user or User(), folder, "client_certificate", "client_key", "token_file")
-        # The name of a program is searched in PATH.
+        # A plain name is looked up in PATH.
         if user.exec and user.exec.command and os.sep in user.exec.command:
             command = str(folder / user.exec.command)
             user = msgspec.structs.replace(user, exec=msgspec.structs.replace(user.exec, command=command))
@@ -274,7 +274,7 @@ def _load(file: Path, content: bytes) -> Any:
         return yaml.load(content, Loader)  # noqa: S506 - a safe loader
     except RecursionError as error:
         raise config_error(str(file), f"nested too deeply; {_CORRECT}") from error
-    # A tag that doesn't fit its value raises any of them.
+    # A tag that doesn't fit its value may raise any of these.
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         mark = getattr(error, "problem_mark", None)
         place = "" if mark is None else f", line {mark.line + 1}"

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PLUGIN_TIMEOUT = 60.0
-"""Seconds for a run. The slowest plugins start a Python program that asks a cloud for a token."""
+"""Seconds for one run. The slowest plugins start a Python program that requests a token from a cloud."""
 OUTPUT_GRACE = 1.0
-"""Seconds in which output is read after a plugin has ended. A process that it left behind may keep the pipe open."""
+"""Seconds for reading output after a plugin has ended: a process that it left behind may keep the pipe open."""
 MAX_OUTPUT = 1024 * 1024
 MAX_ERROR_BYTES = 4096
 MAX_REASON = 500
@@ -29,7 +29,7 @@ async def run_plugin(command: Sequence[str], environment: Mapping[str, str], lim
     """Return what the plugin prints. `limit` is in seconds.
 
     Raises:
-        ValueError: it fails. The message is what it did, to follow its name.
+        ValueError: it fails. The message says what it did, to follow its name.
     """
     out, err = _Output(), _Output()
     with trio.move_on_after(limit) as scope:
@@ -49,7 +49,7 @@ class _Output:
         self.is_too_long = False
 
     async def read(self, stream: trio.abc.ReceiveStream, stop: trio.CancelScope) -> None:
-        """Read to the end, or cancel `stop` if there is too much."""
+        """Read to the end, or cancel `stop` if there is too much output."""
         async with stream:
             async for chunk in stream:
                 self.content += chunk
@@ -59,7 +59,7 @@ class _Output:
 
 
 async def _run(command: Sequence[str], environment: Mapping[str, str], out: _Output, err: _Output) -> int | None:
-    """Run the program, and return its exit code, or None if it was stopped for its output."""
+    """Run the program, and return its exit code, or None if it was stopped because of its output."""
     start = partial(
         trio.run_process,
         list(command),
@@ -68,7 +68,7 @@ async def _run(command: Sequence[str], environment: Mapping[str, str], out: _Out
         stderr=subprocess.PIPE,
         check=False,
         env=dict(environment),
-        # Ctrl-C is for the fleet, and the plugin's own children are stopped with it.
+        # Ctrl-C must not reach the plugin, and its children are killed with it as a group.
         start_new_session=True,
         deliver_cancel=_kill,
     )
@@ -97,7 +97,7 @@ def _reason(err: bytearray) -> str:
 
     text = bytes(err[-MAX_ERROR_BYTES:]).decode(errors="replace")
     lines = [line.strip() for line in text.splitlines() if any(map(str.isalpha, line))]
-    # After the error, some print how to log in, in several lines.
+    # After the error, some plugins print several lines on how to log in.
     errors = [line for line in lines if "error" in line.lower()]
     chosen = (errors or lines or ["it printed no reason"])[-1]
     return Redactor().redact(chosen).text[:MAX_REASON].rstrip(".")

@@ -1,4 +1,4 @@
-"""TLS settings for an API server, and client certificates, which never touch a disk here."""
+"""TLS settings for an API server, and client certificates, which are never written to disk."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def cluster_context(
     elif authority is None:
         context.load_default_certs()
     else:
-        # As kubectl does: each of these certificates is trusted, that of an intermediate authority too.
+        # As in kubectl: each of these certificates is trusted, including those of intermediate authorities.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         try:
             context.load_verify_locations(cadata=authority.decode("ascii"))
@@ -74,7 +74,7 @@ def load_certificate(context: ssl.SSLContext, pem: bytes) -> None:
     Raises:
         ValueError: they can't be used. The message is the reason.
     """
-    # OpenSSL reads them from files only. This one is in memory.
+    # OpenSSL reads them only from files; this one is in memory.
     descriptor = os.memfd_create("certificate", os.MFD_CLOEXEC)
     with open(descriptor, "wb", buffering=0) as file:
         file.write(pem)
