@@ -27,11 +27,11 @@ LIVENESS_PROBE = {
 TEMPORARY_VOLUMES = ("emptyDir", "ephemeral")
 """Sources of volumes that are deleted with their pod."""
 SECURITY_CONTEXT = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-"""What the restricted Pod Security Standard asks of each container."""
+"""What the restricted Pod Security Standard requires of each container."""
 
 
 def worker_defaults(job: FleetJob, *, image: str | None, cpu: float, memory: str) -> dict[str, Any]:
-    """Return the worker's container as far as a template may change it. `cpu` is in cores."""
+    """Return the parts of the worker's container that a template may change. `cpu` is in cores."""
     mounts = (("workspace", job.workspace or WORKSPACE), ("state", STATE_DIR), ("tmp", "/tmp"))  # noqa: S108 - the pod's own
     return {
         "name": "worker",
@@ -40,7 +40,7 @@ def worker_defaults(job: FleetJob, *, image: str | None, cpu: float, memory: str
         "env": [
             _job_id(job),
             {"name": TOKEN_VARIABLE, "valueFrom": {"secretKeyRef": {"name": object_name(job), "key": "token"}}},
-            # Also for an image that doesn't set them.
+            # For images that don't set them.
             {"name": "TRIOWORKER_STATE_DIR", "value": STATE_DIR},
             {"name": "TRIOWORKER_HEALTH_SOCKET", "value": HEALTH_SOCKET},
         ],
@@ -55,7 +55,7 @@ def worker_defaults(job: FleetJob, *, image: str | None, cpu: float, memory: str
 
 
 def complete_worker(worker: dict[str, Any], job: FleetJob, volumes: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the worker's container with its arguments and what its line says; `volumes` are those of the pod."""
+    """Return the worker's container with its arguments and the settings of its line; `volumes` are the pod's."""
     options = [
         f"--job-id={job.job_id}",
         f"--orchestrator-url={job.orchestrator_url}",
@@ -72,9 +72,9 @@ def complete_worker(worker: dict[str, Any], job: FleetJob, volumes: Sequence[dic
 
 
 def helper(container: dict[str, Any], job: FleetJob) -> dict[str, Any]:
-    """Return another container of a template, with what each container of the pod needs."""
+    """Return another container of a template, with the settings that each container of the pod needs."""
     complete = merge({"name": container["name"], "securityContext": SECURITY_CONTEXT}, container)
-    # First: later variables can refer to it.
+    # It comes first, so that later variables can refer to it.
     return {**complete, "env": [_job_id(job), *container.get("env", [])]}
 
 
@@ -98,14 +98,14 @@ def _keeps_state(job: FleetJob, mounts: Sequence[dict[str, Any]], volumes: Seque
 
 
 def _with_resources(ours: Mapping[str, Any], needed: Mapping[str, str]) -> dict[str, Any]:
-    """Return requests and limits with what a job needs. A limit is set only where there is one, or has to be one."""
+    """Return requests and limits with what a job needs. A limit is set only if there is one or must be one."""
     requests = {**ours.get("requests", {}), **needed}
     limits = dict(ours.get("limits", {}))
     for name, quantity in needed.items():
         if is_extended(name):
             limits[name] = quantity
         elif name in limits:
-            # A higher limit of processors is for bursts.
+            # A higher CPU limit allows bursts.
             is_enough = name == "cpu" and amount(limits[name]) >= amount(quantity)
             limits[name] = limits[name] if is_enough else quantity
     return dict(ours) | {"requests": requests} | ({"limits": limits} if limits else {})

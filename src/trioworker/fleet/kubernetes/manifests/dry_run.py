@@ -25,7 +25,7 @@ PLACEHOLDER = "REDACTED"
 UID = "00000000-0000-0000-0000-000000000000"
 """Stands for the uid of the Job, which only the cluster knows."""
 WRITE_TIMEOUT = 60.0
-"""Seconds that a reader has for the objects of one job: text that waits too long would be dropped."""
+"""Seconds for a reader to take the objects of one job: text that waits too long would be dropped."""
 
 
 def print_objects(config: FleetConfig, jobs: Sequence[FleetJob]) -> int:

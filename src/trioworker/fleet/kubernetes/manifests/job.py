@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from trioworker.fleet.kubernetes.manifests.settings import PodSettings
 
 TTL_SECONDS = 3600
-"""Seconds that a finished Job is kept, so that a fleet that was interrupted can read its outcome."""
+"""Seconds for which a finished Job is kept, so that an interrupted fleet can read its outcome."""
 
 
 def secret_manifest(job: FleetJob, owner_uid: str) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def secret_manifest(job: FleetJob, owner_uid: str) -> dict[str, Any]:
 
 
 def job_manifest(job: FleetJob, settings: PodSettings) -> dict[str, Any]:
-    """Return the Job. The Secret, which it owns, is created after it; the pod waits for that."""
+    """Return the Job. It owns the Secret, which is therefore created after it; the pod waits for the Secret."""
     template = settings.template
     fixed = {
         "backoffLimit": settings.attempts - 1,

@@ -66,7 +66,7 @@ def _same_name(mine: dict[str, Any], item: dict[str, Any]) -> bool:
 
 
 def _same_mount(mine: dict[str, Any], item: dict[str, Any]) -> bool:
-    """Whether two mounts are at one path, or of one volume if `item` leaves its path to us."""
+    """Whether two mounts have the same path, or the same volume if `item` has no path."""
     if "mountPath" in item:
         return mine["mountPath"].rstrip("/") == item["mountPath"].rstrip("/")
     return mine["name"] == item.get("name")

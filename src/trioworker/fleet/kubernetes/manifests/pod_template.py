@@ -42,7 +42,7 @@ def read_pod_template(path: Path, attempts: int) -> PodTemplate:
     """Read a file that contains a pod template or an object of `KINDS`. `attempts` is the fleet's.
 
     Raises:
-        ConfigError: it can't be read, has another structure, or sets what the fleet sets.
+        ConfigError: it can't be read, has another structure, or sets a field that the fleet sets.
     """
     try:
         content = load_template(path)
@@ -67,7 +67,7 @@ def _parts(content: dict[str, Any]) -> PodTemplate:
     if kind == "Job":
         job_spec = {name: value for name, value in spec.items() if name != "template"}
         return PodTemplate(job_metadata=metadata, job_spec=job_spec, **_template(spec.get("template"), "spec.template"))
-    # Of the Job, too: a queue's controller reads its label there.
+    # The metadata is also the Job's: a queue's controller reads its label there.
     return PodTemplate(job_metadata=metadata, pod_metadata=metadata, pod_spec=spec)
 
 

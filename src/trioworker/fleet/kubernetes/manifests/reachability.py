@@ -1,4 +1,4 @@
-"""Warns of an orchestrator that pods most likely can't reach, before all jobs fail because of it."""
+"""Warns of an orchestrator that pods probably can't reach, before all jobs fail because of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def warn_of_loopback(jobs: Iterable[FleetJob], template: PodTemplate) -> None:
-    """Print a line if jobs have an orchestrator on the loopback interface, unless the pods have that of their node."""
+    """Print a line if jobs use an orchestrator on the loopback interface, unless the pods use their node's network."""
     urls = [job.orchestrator_url for job in jobs if names_loopback(job.orchestrator_url)]
     if urls and not template.pod_spec.get("hostNetwork"):
         subject = "1 job uses" if len(urls) == 1 else f"{len(urls)} jobs use"

@@ -1,4 +1,4 @@
-"""Checks of a pod template: its structure, and that it leaves alone what the fleet sets.
+"""Checks of a pod template: its structure, and that it doesn't set what the fleet sets.
 
 Each raises `ValueError` with the field and the remedy.
 """
@@ -25,7 +25,7 @@ NAMED = ("containers", "imagePullSecrets", "initContainers", "volumes")
 
 
 def mapping(value: Any, where: str) -> dict[str, Any]:
-    """Return a mapping; an empty value is one without fields."""
+    """Return a mapping; an empty value counts as one without fields."""
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -114,7 +114,7 @@ def _check_quantity(quantity: Any, where: str) -> None:
 
 
 def _objects(parent: dict[str, Any], name: str, where: str) -> list[dict[str, Any]]:
-    """Return a list of objects that have names, each once."""
+    """Return a list of objects with unique names."""
     if name not in parent:
         return []
     objects: list[dict[str, Any]] = []

@@ -57,7 +57,7 @@ def _invalid_yaml(error: Exception) -> str:
 
 
 def _check_json(content: Any) -> None:
-    """Refuse what YAML can contain and the API can't."""
+    """Refuse values that YAML allows and JSON doesn't."""
     try:
         for count, (where, value) in enumerate(_values(content, "")):
             if count >= MAX_VALUES:

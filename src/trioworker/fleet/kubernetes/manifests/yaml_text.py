@@ -1,4 +1,4 @@
-"""Writes objects as YAML that every parser reads alike."""
+"""Writes objects as YAML that every parser reads in the same way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 AMBIGUOUS = ("y", "Y", "n", "N")
-"""Texts that only some parsers read as booleans. What starts like a number may be one for some, such as 1e3."""
+"""Texts that only some parsers read as booleans. Similarly, some read texts such as 1e3 as numbers."""
 
 
 class _Dumper(yaml.SafeDumper):
