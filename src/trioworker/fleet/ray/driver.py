@@ -1,6 +1,6 @@
-"""Ray's driver: a process that obeys the fleet on stdin, and reports on stdout. It ends at the end of its input.
+"""Ray's driver: a process that reads commands from stdin and writes events to stdout. It ends at the end of its input.
 
-When it ends, in whatever way, Ray ends its actors, and with them the workers.
+However it ends, Ray then ends its actors, and with them the workers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from trioworker.fleet.ray.messages import Command, Event
 
 POLL_INTERVAL = 0.1
-"""Seconds to wait for results between two looks at the commands."""
+"""Seconds to wait for results between two checks for commands."""
 RESOURCES_INTERVAL = 1.0
 SHUTDOWN_TIMEOUT = 10.0
 """Seconds for Ray to disconnect; it may wait for a cluster that is gone."""
@@ -45,18 +45,18 @@ _MISSING = re.compile(r"ModuleNotFoundError: (No module named '[\w.]+')")
 
 
 class ClusterLostError(Exception):
-    """The driver's node isn't one of the cluster any more: another cluster may have taken its place."""
+    """The driver's node no longer belongs to the cluster, which another one may have replaced."""
 
 
 class Driver:
-    """Creates an actor per job, and observes them. The calls of Ray may block while the cluster doesn't answer."""
+    """Creates an actor per job, and observes them. Calls to Ray may block while the cluster doesn't answer."""
 
     def __init__(self, ray: Any, cpu: float, send: Callable[[Event], None]) -> None:
         from trioworker.fleet.ray.runner import Runner
 
         self._ray = ray
         self._send = send
-        # Without Ray's own retries: it would restart a lost actor whose worker has reported the job.
+        # No retries by Ray: it would restart a lost actor whose worker has already reported the job.
         options = {"num_cpus": cpu, "max_restarts": 0, "max_task_retries": 0, "max_concurrency": 2}
         self._runner = ray.remote(**options)(Runner)
         self._node_id: str = ray.get_runtime_context().get_node_id()
@@ -66,7 +66,7 @@ class Driver:
         self._running: dict[Any, str] = {}
 
     def obey(self, command: Command) -> None:
-        """Do what the fleet wants."""
+        """Execute a command of the fleet."""
         match command:
             case Run(job):
                 actor = self._actors[job.job_id] = self._runner.remote()
@@ -85,7 +85,7 @@ class Driver:
         if not references:
             time.sleep(POLL_INTERVAL)
             return
-        # It returns when one is ready, or after the time-out.
+        # This returns as soon as one is ready, or at the time-out.
         self._ray.wait(references, num_returns=1, timeout=POLL_INTERVAL)
         ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
         for reference in ready:
@@ -112,13 +112,13 @@ class Driver:
         try:
             self._nodes[job_id] = self._ray.get(reference)
         except self._ray.exceptions.RayError:
-            # The result of `run` has the same reason.
+            # The result of `run` gives the same reason.
             return
         self._send(Started(job_id, self._nodes[job_id]))
 
     def _end(self, reference: Any) -> None:
         job_id = self._running.pop(reference)
-        # What of the actor may still run, if its node only seems to be lost, ends now.
+        # The actor may still be running if its node only seems to be lost.
         self._ray.kill(self._actors.pop(job_id))
         node = self._nodes.pop(job_id, None)
         try:
@@ -185,7 +185,7 @@ def main(arguments: Sequence[str]) -> None:
         ray.shutdown()
     except ClusterLostError:
         send(Unreachable("this machine is no longer one of its nodes"))
-        # Disconnecting from a cluster that is gone takes long.
+        # Disconnecting from a lost cluster takes too long.
         os._exit(0)
 
 

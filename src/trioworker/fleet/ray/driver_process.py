@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trioworker.fleet.ray.messages import Command, Event
 
 STOP_TIMEOUT = 15.0
-"""Seconds for the driver to end after its input has ended: more than it takes to give up a cluster that is gone."""
+"""Seconds for the driver to end after its input has ended: more than it takes to give up a lost cluster."""
 TAIL_BYTES = 4096
 CHUNK_BYTES = 65536
 _RAY_ERROR = re.compile(r"\[[^]]* [CEF] \d+ \d+\] (?:\(\w+\) )?[\w.]+:\d+: *(.*)")
@@ -36,14 +36,14 @@ class DriverConnection:
         self._buffer = bytearray()
 
     async def send(self, command: Command) -> None:
-        """Send a command. If the driver has ended, it is lost: `receive` says so."""
+        """Send a command. If the driver has ended, the command is dropped: `receive` reports the end."""
         try:
             await self._stream.send_all(encode(command) + b"\n")
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return
 
     async def receive(self) -> Event | None:
-        """Wait for the next event; None: the driver has ended. After a cancel, it can be called again."""
+        """Wait for the next event; None: the driver has ended. It can be called again after a cancellation."""
         while (end := self._buffer.find(b"\n")) < 0:
             try:
                 chunk = await self._stream.receive_some(CHUNK_BYTES)

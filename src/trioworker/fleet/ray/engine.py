@@ -38,7 +38,7 @@ CONNECT_TIMEOUT = 30.0
 QUIET_TIMEOUT = 10.0
 """Seconds without an event after which an outage is reported."""
 LOST_TIMEOUT = 90.0
-"""Seconds without an event after which the cluster is given up: Ray's own processes do that after 60 s."""
+"""Seconds without an event after which the cluster is given up; Ray's own processes do so after 60 s."""
 RECONNECT_INTERVAL = 5.0
 QUEUE_NOTICE_DELAY = 5.0
 """Seconds in Ray's queue after which a job is reported as waiting."""
@@ -109,10 +109,10 @@ class RayEngine:
         )
 
     async def keep_connected(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Connect to the cluster, and again when it is lost, until cancelled.
+        """Connect to the cluster, and reconnect whenever it is lost, until cancelled.
 
         Raises:
-            ConfigError: it can't be used, or at the start, not be reached.
+            ConfigError: the cluster can't be used or, at the start, can't be reached.
         """
         is_first = True
         while True:

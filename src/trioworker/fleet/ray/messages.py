@@ -51,7 +51,7 @@ class Ended(msgspec.Struct, frozen=True, tag=True):
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
-    """The last message: the cluster can't be used for a reason that doesn't pass."""
+    """The last message: the cluster can't be used, and a retry would not help."""
 
     reason: str
 

@@ -21,7 +21,7 @@ from trioworker.worker.child_process import RELEASE_SIGNAL, kill_worker
 class Runner:
     """Runs a worker. Ray calls the methods in threads of their own.
 
-    If this process dies, the worker is released: it ends its commands and doesn't report, since another worker may
+    If this process dies, the worker is released: it ends its commands without a report, since another worker may
     continue the job.
     """
 
@@ -31,7 +31,7 @@ class Runner:
         self._stopped = False
 
     def node(self) -> str:
-        """Return the host with the beginning of Ray's id of the node: there may be several on one machine."""
+        """Return the host with the beginning of Ray's node id, since one machine may run several nodes."""
         ray: Any = import_module("ray")
         return f"{socket.gethostname()}/{ray.get_runtime_context().get_node_id()[:12]}"
 
