@@ -50,7 +50,7 @@ class SupersededError(OrchestratorError):
 class ReleasedError(OrchestratorError):
     """This worker stops without a report, and its job can be resumed.
 
-    Either it was suspended, or the program that started it, and served its job, has ended.
+    Either it was suspended, or the program that started it and served its job has ended.
     """
 
 

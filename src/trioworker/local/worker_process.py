@@ -41,7 +41,7 @@ class WorkerProcess:
 
         `reported` returns whether the orchestrator has the job's report.
         """
-        # `stop` reports the job, whatever a variable says that was set for other workers.
+        # `stop` reports the job, even if a variable that is set for other workers says otherwise.
         self._options = (*options, "--on-sigterm=report")
         self._token = token
         self._reported = reported

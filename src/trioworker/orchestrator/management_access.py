@@ -41,8 +41,8 @@ class ManagementAccess:
         """
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            # Browsers add cookies to the requests of any web page, but only who knows the secret sends it here. So
-            # the request may come from another machine, through a proxy or a tunnel with any Host header.
+            # Browsers add cookies to the requests of any web page, but only a program that knows the secret sends it
+            # here. So the request may come from another machine, through a proxy or a tunnel with any Host header.
             _check_site(request)
             self._check_token(token.strip(), WRONG)
         else:

@@ -1,4 +1,4 @@
-"""Whether an address or a URL is of this machine's loopback interface, which no other machine can listen to."""
+"""Recognizes addresses and URLs of this machine's loopback interface, which no other machine can reach."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class StopRequest:
             self._job.stop_on_signal(reason)
 
     def suspend(self, reason: str) -> None:
-        """Ask the job to stop without a report, so that it can be resumed. It raises `ReleasedError`."""
+        """Ask the job to stop without a report, so that it can be resumed; running it raises `ReleasedError`."""
         if self.reason is None:
             self._suspended_by = self._suspended_by or reason
         self._requested.set()
@@ -78,7 +78,7 @@ class StopRequest:
             self._job.suspend(reason)
 
     def pass_to(self, job: Stoppable) -> None:
-        """Pass all requests on to `job` from now on, and at once one that came before."""
+        """Pass all further requests on to `job`, and immediately pass on one that came before."""
         self._job = job
         if self.reason is not None:
             job.stop_on_signal(self.reason)

@@ -69,7 +69,7 @@ class RunningJob:
         self._settled, self._settled_out = trio.open_memory_channel[TurnSettled](1)
 
     async def run(self) -> None:
-        """Run the job until its end is reported or can't be.
+        """Run the job until its end is reported or can't be reported.
 
         Raises:
             ReleasedError: it was released or suspended.
@@ -85,7 +85,7 @@ class RunningJob:
                     nursery.start_soon(self._supervise, EXECUTOR, self._executor, self._scopes.deadline, name=EXECUTOR)
                     nursery.start_soon(self._supervise, REASONER, self._reasoner, self._scopes.deadline, name=REASONER)
                     await self._shut_down_in_order()
-            # The deadline of the shutdown may have cut it off before it left a suspended job to the next start.
+            # The deadline may have cut the shutdown off before it left a suspended job to the next start.
             if (suspended := self._suspension) is not None:
                 self._scopes.leave_unreported(suspended)
             self._scopes.raise_if_unreported()
@@ -145,7 +145,7 @@ class RunningJob:
         """Stop the work and deliver what was done, then end this run without a report; `run` raises `ReleasedError`.
 
         The next start resumes the job. A job whose end is decided, or that was stopped before, is still reported.
-        Unlike `stop_on_signal`, this waits for the answer to a report that was sent.
+        Unlike `stop_on_signal`, this waits for the response to a report that was sent.
         """
         if self.stop_reason is None and self.job.decided is None:
             self.suspended_by = self.suspended_by or reason
@@ -164,7 +164,7 @@ class RunningJob:
         self._scopes.end_unreported(error)
 
     def _stop_work(self) -> None:
-        # A suspended job needs the prompt that a poll may bring.
+        # A suspended job needs the prompt that a poll may return.
         if self.suspended_by is None:
             self._scopes.unshield_polls()
         self._stop_actors()

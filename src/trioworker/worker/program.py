@@ -63,7 +63,7 @@ def run_program(
         tools: tools in addition to the built-in ones, each as `MODULE:NAME`.
         recording: the recorder of the job, opened for as long as the job runs.
         attachable: let profilers of the same user attach.
-        suspend_on_sigterm: on SIGTERM, end without a report instead of reporting that the job was stopped.
+        suspend_on_sigterm: on SIGTERM, end without a report instead of reporting the job as stopped.
 
     Raises:
         WorkerError: those of `open_job`, `ReleasedError` if the job was suspended or released, and `ConfigError` for

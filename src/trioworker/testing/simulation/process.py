@@ -37,7 +37,7 @@ WORKSPACE = Path("/")
 
 
 UNFINISHED = (Killed, SupersededError, ReleasedError)
-"""Ends of a process after which another one resumes the job."""
+"""Errors that end a process whose job another process resumes."""
 
 
 class RealTime(trio.abc.Instrument):
@@ -76,7 +76,7 @@ class SimulatedProcess:
         self._watch.injector = self._cancel_injector
 
     def run(self) -> bool:
-        """Run it. Returns whether it was the last one: it was neither killed nor superseded nor suspended."""
+        """Run it. Return whether it was the last one, and so was not killed, superseded or suspended."""
         run, injector = self._run, self._cancel_injector
         run.was_signalled_last = False
         self._world.epoch -= self._clock.current_time()

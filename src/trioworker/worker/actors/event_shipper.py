@@ -34,7 +34,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class EventShipper:
-    """Delivers posts until the job has ended and its end is reported, can't be, or isn't to be."""
+    """Delivers posts until the job has ended and its end is reported, can't be reported, or must not be."""
 
     def __init__(
         self,

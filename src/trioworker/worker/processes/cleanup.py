@@ -1,9 +1,9 @@
 """Terminates the commands of a worker that is killed: a child of the worker waits for its end.
 
 A worker that gets SIGKILL can't terminate its commands, and the kernel would only signal its direct children. So a
-child holds the other end of a pipe or socket that only the worker has. When that ends, the child executes Python code
+child holds the other end of a pipe or socket that only the worker has. When it closes, the child executes Python code
 that terminates the processes (`orphans.py`). With a sandbox, that child is its launcher, which exists anyway; without
-one, it is a shell. The command line of neither contains our name, by which people kill all workers (`pkill -f`).
+one, it is a shell. Neither command line contains our name, by which people kill all workers (`pkill -f`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Watcher:
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Start the shell, unless it was started. Call this before the first command: it is none of the job's."""
+        """Start the shell, unless it was started. Call this before the first command: it isn't a process of the job."""
         if self._process is not None:
             return
         try:
@@ -64,7 +64,7 @@ class Watcher:
     def close(self) -> None:
         """Kill the shell; nothing is executed."""
         if self._process is not None and self._process.stdin is not None:
-            # First of all: the end of its input would make it clean up.
+            # Before closing its input, which would make it clean up.
             self._process.kill()
             self._process.wait()
             self._process.stdin.close()

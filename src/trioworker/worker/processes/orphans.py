@@ -1,9 +1,9 @@
 """Terminates the processes that a killed worker left running, when it dies and before its job is resumed.
 
-When a worker is killed by SIGKILL, its commands are not terminated. In a container, where it is process 1, the kernel
-kills them; elsewhere they become children of init and might still write to the workspace, while the resumed job reports
-their call as interrupted. So a child of the worker waits for its death and terminates them (`cleanup.py`), and so does
-a worker that resumes the job, as that child may have been killed, too.
+When a worker gets SIGKILL, its commands are not terminated. In a container, where it is process 1, the kernel kills
+them; elsewhere they become children of init and might still write to the workspace, while the resumed job reports their
+call as interrupted. So a child of the worker waits for the worker's death and terminates them (`cleanup.py`). A worker
+that resumes the job terminates them, too, since that child may have been killed.
 
 They are found by the job's tag (`tags.py`) and by the job's mark in the environment that they were started with,
 together with the sessions of those that are marked, and all their descendants. Without tags, processes that left all of
@@ -57,9 +57,9 @@ def _reap(pids: set[int]) -> None:
 
 
 def clean_up(job: str) -> None:
-    """Terminate the processes of a worker of this job that has just died. Another one may be starting.
+    """Terminate the processes of a worker of this job that has just died. Another worker may be starting.
 
-    If we have the job's tag, that one ends us before it starts commands.
+    If we have the job's tag, the other worker ends us before it starts commands.
     """
     has_tag = tag_of(os.getpid()) == tag_for(job)
     trio.run(terminate_orphans, job, math.inf if has_tag else boot_ticks())

@@ -44,7 +44,7 @@ DESCRIPTORS = struct.Struct("=3i")
 CHUNK = 64 * 1024
 
 PYTHON_VARIABLE, CODE_VARIABLE = "CLEANUP_PYTHON", "CLEANUP_CODE"
-"""Variables of the launcher with the interpreter and the code to execute when the worker was killed."""
+"""Environment variables with the interpreter and the code to execute if the worker is killed."""
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """Signals that stop the worker but not the launcher: the worker may start more commands before it closes the socket."""
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
@@ -92,7 +92,7 @@ def main(arguments: list[str]) -> None:
     libc.prctl(PR_SET_DUMPABLE, *map(ctypes.c_ulong, (0, 0, 0, 0)))
     os.set_inheritable(channel, False)
     devnull = os.open(os.devnull, os.O_RDONLY)
-    # In place of this file.
+    # It replaces this file, which was read from standard input.
     os.dup2(devnull, 0)
     # A worker that was killed may leave a half-sent request or an unread response.
     with socket.socket(fileno=channel) as requests, suppress(ConnectionError):

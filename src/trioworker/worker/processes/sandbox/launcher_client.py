@@ -100,7 +100,7 @@ class Launcher:
 
     def close(self) -> None:
         """Kill the launcher; commands that it started keep running."""
-        # First of all: the end of the socket would make it clean up.
+        # Before closing the socket, which would make it clean up.
         if self._process is not None:
             self._process.kill()
             # SIGKILL can't be ignored: this wait is short.
