@@ -1,4 +1,4 @@
-"""The options of `fleet` that only some engines have: another engine refuses them rather than ignoring them."""
+"""The options of `fleet` that only some engines support; other engines refuse them instead of ignoring them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ENGINES = {
     "address": ("ray",),
     **dict.fromkeys(("memory", "kubeconfig", "context", "namespace", "image", "pod_template"), ("kubernetes",)),
 }
-"""The engines that have an option, by the option's key. `--dry-run` has a check of its own."""
+"""The engines that support an option, by its key. `--dry-run` is checked elsewhere."""
 
 
 def check_engine_options(engine: str, given: Mapping[str, object]) -> None:
-    """Refuse options of another engine. `given` are those of the command line: variables may be set for other fleets.
+    """Refuse options of another engine. `given` comes from the command line: variables may be set for other fleets.
 
     Raises:
         ConfigError: one is given.

@@ -146,7 +146,7 @@ ON_SIGTERM = choice(
     "suspend",
     default="report",
 )
-"""For a worker whose job continues in another one, on a machine that is drained."""
+"""For a worker on a machine that may be drained, whose job another worker continues."""
 ATTACHABLE = Option(
     "attachable",
     "",

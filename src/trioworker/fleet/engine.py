@@ -24,7 +24,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
     `count` is the number of workers that were started, which may be several for one call of `run`. `is_last` is whether
     the engine has used up the attempts; None: it doesn't count them, so the scheduler does. `had_predecessors`: workers
-    that may have reported the job ran before this one, unknown to the scheduler. The tokens are those of the whole job.
+    unknown to the scheduler ran before this one, and may have reported the job. The tokens are those of the whole job.
     """
 
     exit_code: int | None

@@ -47,7 +47,7 @@ class JobStatusClient(Protocol):
     """Returns whether and how a job has ended."""
 
     async def fetch_outcome(self, job: FleetJob) -> Attempt | Literal["revoked", "unanswered"] | None:
-        """Return the reported outcome; "revoked" if the token is refused; None if the job hasn't ended or isn't there.
+        """Return the reported outcome; "revoked" if the token is refused; None if the job hasn't ended or is unknown.
 
         "unanswered": the orchestrator doesn't say, since it is down or overloaded.
         """
@@ -81,12 +81,12 @@ class HttpJobStatusClient:
             fetched = await self._get(url, job.token)
             if isinstance(fetched, str) or not (fetched.is_success or fetched.status_code in REVOKED_STATUSES):
                 return "unanswered"
-            # The wrong orchestrator, or one without its database: it has no report of a job that it doesn't know.
+            # Perhaps the wrong orchestrator, or one that lost its database: it has no report of an unknown job.
             if view == "unknown" and fetched.status_code == NOT_FOUND:
                 return None
             if fetched.status_code in REVOKED_STATUSES:
                 return "revoked"
-            # A page of something in front of the orchestrator doesn't say that the job runs.
+            # A page from a proxy in front of the orchestrator doesn't mean that the job is running.
             return None if _is_object(fetched.content) else "unanswered"
 
     async def _view(self, job: FleetJob) -> _View | Literal["unknown"] | None:

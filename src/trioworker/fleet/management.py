@@ -24,7 +24,7 @@ def check_secret_stays_private(url: str) -> None:
     """Refuse to send the secret over plain HTTP to another machine.
 
     Raises:
-        ConfigError: `url`, the orchestrator's, is such a one.
+        ConfigError: `url`, the orchestrator's, would need that.
     """
     if not url.lower().startswith("https:") and not names_loopback(url):
         raise ConfigError(
@@ -35,7 +35,7 @@ def check_secret_stays_private(url: str) -> None:
 
 @asynccontextmanager
 async def open_job_status(url: str, secret: str | None) -> AsyncGenerator[HttpJobStatusClient]:
-    """A client that sends the secret, if there is one, only to the orchestrator at `url`.
+    """Open a client that sends the secret, if there is one, only to the orchestrator at `url`.
 
     It trusts the certificates that workers trust, and ignores proxies, as they do.
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MAX_OUTPUT_BYTES = 6 * MAX_KEPT_OUTPUT_BYTES + 64 * 1024
 """Bytes read from the end of a worker's output. The last line is the report, up to six times as long in JSON."""
 RESULT_TIMEOUT = 30.0
-"""Seconds for what follows a worker's end, such as asking the orchestrator for the outcome."""
+"""Seconds for the steps after a worker's end, such as asking the orchestrator for the outcome."""
 FILES = 64
 FILES_PER_WORKER = 8
 """Output, log, lock, process and, for a task, about four connections to our orchestrator."""
@@ -63,7 +63,7 @@ class ProcessEngine:
             return attempt_from_exit(process.returncode, read_tail(out), read_tail(err), self._node)
 
     def left_behind(self) -> str | None:
-        """See `Engine`. Workers don't outlive a cancel of `run`."""
+        """See `Engine`. Workers don't outlive a cancellation of `run`."""
         return None
 
     def _log(self, job: FleetJob) -> IO[bytes]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     Quantity = str | int | float
 
 COMPUTE = ("cpu", "memory", "ephemeral-storage")
-"""The resources of each node; all others are devices and the like, whose names have a domain."""
+"""The resources of every node; others, such as devices, have a domain in their names."""
 FACTORS = {
     "": Decimal(1),
     **{unit: Decimal(1000) ** power for power, unit in zip(range(-3, 0), "num", strict=True)},
@@ -51,7 +51,7 @@ def check_resources(resources: Mapping[str, Quantity]) -> None:
     """Check the names and quantities of resources.
 
     Raises:
-        ValueError: one of them isn't one; the message has its name and the remedy.
+        ValueError: a name or quantity is invalid; the message has the name and the remedy.
     """
     for name, quantity in resources.items():
         if name not in COMPUTE and not _EXTENDED.fullmatch(name):

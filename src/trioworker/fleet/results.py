@@ -49,7 +49,7 @@ class Results:
     """The results of one fleet, locked against other fleets. A context manager.
 
     Attributes:
-        done: the results by the job's id.
+        done: the results, by the jobs' ids.
         is_rerun: whether the file existed: an earlier fleet has run some of the jobs.
     """
 
@@ -94,7 +94,7 @@ class Results:
         os.close(self._file)
 
     def discard(self) -> None:
-        """Remove the file if this fleet has created it and has no result: no worker was started.
+        """Remove the file if this fleet created it and no worker was started.
 
         Otherwise, the next fleet would take refused tokens for those of jobs that were reported.
         """
@@ -139,7 +139,7 @@ def _open(path: Path) -> int:
 
 
 def read_results(path: Path) -> dict[str, Result]:
-    """Return the results in a file, by the ids of their jobs, without opening it for a fleet; none if there is no file.
+    """Return the results in a file, by the jobs' ids, without locking it; none if the file doesn't exist.
 
     Raises:
         ConfigError: it can't be read, or isn't a file of results.

@@ -127,7 +127,7 @@ def _check_workspaces(path: Path, jobs: Sequence[FleetJob]) -> None:
 
 
 def _refuse_pod_fields(config: FleetConfig, jobs: Sequence[FleetJob]) -> None:
-    """Refuse what only Kubernetes can do for a job."""
+    """Refuse fields of jobs that only Kubernetes supports."""
     for job in jobs:
         if job.image is not None or job.resources:
             name = "resources" if job.image is None else "image"

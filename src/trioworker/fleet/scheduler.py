@@ -30,7 +30,7 @@ INITIAL_RETRY_DELAY = 1.0
 MAX_RETRY_DELAY = 30.0
 """Seconds before another attempt: exponential back-off, with jitter over the upper half."""
 PATIENCE = 300.0
-"""Seconds in which an orchestrator that doesn't answer is asked again before a job is left for a rerun."""
+"""Seconds for which an orchestrator that doesn't answer is asked again before a job is left for a rerun."""
 
 
 class Scheduler:
@@ -125,14 +125,14 @@ class Scheduler:
             await self._finish(job, result)
 
     def _message(self, attempt: Attempt) -> str | None:
-        """The attempt's message. A worker that the fleet has stopped knows only the signal."""
+        """The attempt's message. A worker that the fleet stopped knows only the signal."""
         if attempt.message is None or attempt.exit_code != STOPPED or not self._stop.cancelling.is_set():
             return attempt.message
         return attempt.message.replace("stopped by SIGTERM", "the fleet was stopped")
 
     async def _run_until_final(self, job: FleetJob) -> tuple[Attempt | None, int]:
         """Return the last attempt, or None if the fleet is stopped before the outcome is known; and their number."""
-        # The fleet that was killed may have lost workers that had reported.
+        # The earlier fleet may have lost workers that had already reported.
         count, lost = 0, self._results.is_rerun
         while True:
             attempt = await self._engine.run(job, self._stop.cancelling)
@@ -163,7 +163,7 @@ class Scheduler:
                 return None, count
 
     async def _ask(self, job: FleetJob, *, patiently: bool) -> Attempt | Literal["revoked", "unanswered"] | None:
-        """Ask the orchestrator for the job's outcome; patiently, if the job is given up without one."""
+        """Ask the orchestrator for the job's outcome. `patiently`: retry if it doesn't answer."""
         started_at, count = trio.current_time(), 0
         while True:
             outcome = await self._job_status.fetch_outcome(job)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from trioworker.fleet.stopping import Stop
 
 REPEATABLE = ("refused", "unreported", "lost")
-"""Statuses of jobs that the orchestrator may not have a report of."""
+"""Statuses of jobs for which the orchestrator may have no report."""
 TABLE_COLUMNS = 120
 """Width of the table if stderr isn't a terminal."""
 
@@ -104,7 +104,7 @@ def summarize(jobs: Sequence[FleetJob], results: Results, not_started: Mapping[s
 
 
 def is_finished(jobs: Sequence[FleetJob], results: Results) -> bool:
-    """Whether all jobs have results. If so, a line says so, and how to run those again that no worker has reported."""
+    """Whether all jobs have results. If so, a line says so, and how to rerun the jobs that no worker has reported."""
     if not all(job.job_id in results.done for job in jobs):
         return False
     text = f"nothing is left to do: {_counted(jobs)} with a result in {results.path}"
@@ -128,7 +128,7 @@ def _discarding_unused(results: Results, opened: Sequence[Engine]) -> Generator[
 
 @contextmanager
 def _naming_what_is_left(opened: Sequence[Engine]) -> Generator[None]:
-    """Raise one error for those of several jobs, with what the engine that was opened leaves behind."""
+    """Replace the errors of several jobs with one, which also says what the engine leaves behind."""
     try:
         with raise_first(WorkerError):
             yield

@@ -49,7 +49,7 @@ async def stop_on_signals(
         stop: the state that the engine and the scheduler follow.
         running: returns how many jobs run.
         notify: shows a line.
-        quit_now: ends the fleet; see `Engine.left_behind` for its workers. A rerun continues their jobs.
+        quit_now: ends the fleet at once; see `Engine.left_behind` for its workers. A rerun continues their jobs.
     """
     async for number in signals:
         count = running()

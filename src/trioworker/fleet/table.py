@@ -38,7 +38,7 @@ def table(
 ) -> list[str]:
     """The lines of the table, each at most `columns` cells wide; control characters are escaped.
 
-    `not_started` are the reasons of jobs that could not be started, `waiting` those of jobs that waited for it.
+    `not_started` contains why jobs could not be started, and `waiting` why jobs were still waiting to start.
     """
     shown = jobs
     if len(jobs) > MAX_ROWS:

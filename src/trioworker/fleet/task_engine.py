@@ -93,7 +93,7 @@ class TaskEngine:
         token = await self._prepare(job, view)
         if token is None:
             return Attempt(exit_code=None, message="stopped before its start")
-        # A task that is stopped is reported, whatever a variable says that was set for other workers.
+        # A stopped task is reported, even if a variable that is set for other workers says otherwise.
         own = (f"--state-dir={self._state_dir}", "--on-sigterm=report")
         options = (*job.worker_options, *own, *self._time_options[job.job_id])
         attempt = await self._engine.run(

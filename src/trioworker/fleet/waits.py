@@ -1,4 +1,4 @@
-"""Which jobs wait for the cluster, and why: for the live line, the table, and lines that don't flood a log."""
+"""Tracks which jobs wait for the cluster and why, for the live line, the table, and a bounded number of log lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 REPEAT_INTERVAL = 30.0
 """Seconds between two lines about the same reason."""
 MAX_REASON = 300
-"""Characters of a reason in a line."""
+"""Maximum characters of a reason in a line."""
 _NAME = re.compile(r"trioworker-[0-9a-f]{8}-[\w-]+")
 """The names of our objects, which contain the id of their job."""
 _NUMBER = re.compile(r'("[^"]*")|\d[\w.]*')
@@ -26,7 +26,7 @@ _NUMBER = re.compile(r'("[^"]*")|\d[\w.]*')
 
 
 class _Announced:
-    """What was said about a reason: which jobs had it, how many at last, and when."""
+    """The lines about a reason: the jobs they covered, and the count and time of the last one."""
 
     def __init__(self) -> None:
         self.jobs: set[str] = set()
@@ -35,9 +35,9 @@ class _Announced:
 
 
 class Waits:
-    """Reasons that differ only in numbers or in names of our objects are the same one: `0/2 nodes` and `0/3 nodes`.
+    """Reasons that differ only in numbers or in names of our objects count as the same: `0/2 nodes` and `0/3 nodes`.
 
-    A line names the job, or counts the jobs with the same reason. Another one follows when their number has doubled.
+    A line names the job, or counts the jobs with the same reason. Another line follows when their number has doubled.
     """
 
     def __init__(self) -> None:
@@ -46,11 +46,11 @@ class Waits:
 
     @property
     def reasons(self) -> Mapping[str, str]:
-        """The reasons by the ids of the jobs."""
+        """The reasons, by the jobs' ids."""
         return {job_id: reason for job_id, (_, reason) in self._waiting.items()}
 
     def set(self, job: FleetJob, reason: str | None) -> None:
-        """The job waits for this reason, or with None, for nothing any longer."""
+        """Record why the job waits; None: it no longer waits."""
         if reason is None:
             self._waiting.pop(job.job_id, None)
         else:
@@ -82,7 +82,7 @@ class Waits:
         return f"{who} waiting: {reason}"
 
     def summary(self, job_ids: Collection[str]) -> str | None:
-        """Say how many of these jobs wait, and the most frequent reason: `37 waiting: 0/2 nodes are available`."""
+        """Return how many of these jobs wait, and the most frequent reason: `37 waiting: 0/2 nodes are available`."""
         reasons = [reason for job_id, (_, reason) in self._waiting.items() if job_id in job_ids]
         if not reasons:
             return None
@@ -93,5 +93,5 @@ class Waits:
 
 
 def kind_of(reason: str) -> str:
-    """The reason without what differs from job to job."""
+    """The reason without the parts that differ between jobs."""
     return _NUMBER.sub(lambda match: match[1] or "#", _NAME.sub("#", reason))
