@@ -1,4 +1,4 @@
-"""A fleet and an orchestrator elsewhere: who gets the secret, and certificates of a private authority."""
+"""A fleet and an orchestrator on another machine: who gets the secret, and certificates of a private authority."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def tls_proxy(target: str, tls: ssl.SSLContext) -> AsyncGenerator[str]:
-    """A proxy that ends TLS in front of an orchestrator; gives its URL."""
+    """A proxy that terminates TLS in front of an orchestrator; yields its URL."""
 
     async def copy(source: trio.abc.ReceiveStream, sink: trio.abc.SendStream) -> None:
         try:

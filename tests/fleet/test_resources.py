@@ -1,4 +1,4 @@
-"""Quantities: the grammar of Kubernetes, and messages for what isn't one."""
+"""Quantities: the grammar of Kubernetes, and messages about invalid ones."""
 
 from __future__ import annotations
 

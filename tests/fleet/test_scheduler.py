@@ -279,7 +279,7 @@ async def test_results_that_cannot_be_written_end_the_fleet_with_one_error(
         await scheduler_of(ScriptedEngine(ended(0)), FixedStatus(), results, parallel=4).run(jobs(8))
 
 
-async def test_cluster_that_is_lost_is_no_attempt(results: Results, autojump_clock: MockClock) -> None:
+async def test_lost_cluster_does_not_count_as_an_attempt(results: Results, autojump_clock: MockClock) -> None:
     gone = Attempt(exit_code=None, message="the cluster was lost", count=0)
     observer, engine = RecordingObserver(), ScriptedEngine(gone, gone, ended(0))
     await scheduler_of(engine, FixedStatus(), results, attempts=1, observer=observer).run(jobs(1))

@@ -79,7 +79,7 @@ async def test_fleet_that_ends_by_itself_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize("left", [None, LEFT])
-async def test_refusal_is_one_error_that_says_what_may_still_run(
+async def test_refusal_is_one_error_that_says_what_may_still_be_running(
     results: Results, autojump_clock: MockClock, left: str | None
 ) -> None:
     engine = ScriptedEngine()

@@ -1,7 +1,7 @@
 """A Kubernetes control plane for tests: the folder KUBE_DIR of a running one, its programs and its API.
 
 `KUBE_DIR/cluster` has, for each program (`api`, `controllers`, `scheduler`, `node-a`, …), its pid in `NAME.pid` and
-its output in `NAME.log`. The kubeconfigs `admin.conf`, `fleet.conf` (the least rights) and `poor.conf` (no Secrets)
+its output in `NAME.log`. The kubeconfigs `admin.conf`, `fleet.conf` (minimal permissions) and `poor.conf` (no Secrets)
 name the namespace `jobs`. The nodes run real processes, in the network namespace of the tests.
 """
 
@@ -96,7 +96,7 @@ class Cluster:
         return Component(self.folder, name)
 
     async def node_ready(self, name: str) -> None:
-        """Wait until the scheduler may use a node that was started again."""
+        """Wait until the scheduler can use a restarted node."""
         with trio.fail_after(60):
             while not await self._is_ready(name):  # noqa: ASYNC110 - the API has the state
                 await trio.sleep(0.5)
@@ -150,7 +150,7 @@ class Cluster:
 
     @asynccontextmanager
     async def foreign_job(self, name: str) -> AsyncGenerator[str]:
-        """A Job of somebody else, which is suspended; its uid."""
+        """Create a suspended Job that isn't a fleet's; return its uid."""
         template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "other", "image": "other"}]}}
         job = {"metadata": {"name": name}, "spec": {"suspend": True, "template": template}}
         made = (await self.admin.post(f"{BATCH}/jobs", json=job)).raise_for_status().json()

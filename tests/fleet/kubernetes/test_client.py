@@ -248,7 +248,7 @@ async def test_untrusted_certificate_stops_the_fleet_at_once(autojump_clock: Moc
     ],
 )
 @pytest.mark.parametrize(("granted", "patience"), [(False, 5), (True, 30)])
-async def test_login_and_rights_are_waited_for_in_case_the_api_was_restarted(
+async def test_login_and_permissions_are_waited_for_in_case_the_api_was_restarted(
     autojump_clock: MockClock, answer: httpx.Response, remedy: str, granted: bool, patience: float
 ) -> None:
     api = Api(failing_between(1 if granted else 0, 1_000, answer))
@@ -390,7 +390,7 @@ async def test_events_are_those_of_a_kind_or_of_one_object(autojump_clock: MockC
     ]
 
 
-async def test_without_the_right_to_list_events_there_are_none(autojump_clock: MockClock) -> None:
+async def test_events_are_empty_without_the_permission_to_list_them(autojump_clock: MockClock) -> None:
     api = Api(in_turn(refusal(403, "Forbidden", 'events is forbidden: User "u" cannot list resource "events"')))
     async with api.client() as client:
         for _ in range(10):

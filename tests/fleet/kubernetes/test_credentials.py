@@ -83,7 +83,7 @@ def client(source: Source, server: Server, installed: list[bytes]) -> httpx.Asyn
 
 
 async def statuses(client: httpx.AsyncClient, count: int) -> list[int]:
-    """Send `count` requests at the same time; a failed login counts as 0."""
+    """Send `count` concurrent requests; return their statuses, 0 for a failed login."""
     found: list[int] = []
 
     async def send() -> None:
@@ -125,7 +125,7 @@ async def test_refused_login_is_renewed_once_for_all_requests(
     assert source.fetches == 2
 
 
-async def test_401_that_stays_is_the_answer_and_renews_the_login_rarely(
+async def test_401_that_persists_is_returned_and_renews_the_login_rarely(
     source: Source, server: Server, client: httpx.AsyncClient, autojump_clock: MockClock
 ) -> None:
     server.valid = set()

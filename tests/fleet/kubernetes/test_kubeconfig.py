@@ -1,4 +1,4 @@
-"""The cluster and the user that a kubeconfig names, and one line for each that is broken."""
+"""The cluster and the user that a kubeconfig names, and one-line errors for broken kubeconfigs."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ async def test_lines_are_written_while_the_pod_runs(tmp_path: Path, autojump_clo
 
 
 @pytest.mark.parametrize("follows", [True, False])
-async def test_next_fleet_continues_the_copy_of_a_pod(tmp_path: Path, autojump_clock: MockClock, follows: bool) -> None:
+async def test_next_fleet_continues_the_copy_of_a_log(tmp_path: Path, autojump_clock: MockClock, follows: bool) -> None:
     with trio.move_on_after(5.5):
         await copy(tmp_path, Node(follows=follows))
     assert (tmp_path / "1.log").read_text().startswith(HEADER + "line 1\n")
@@ -174,7 +174,7 @@ async def test_streams_are_bounded_and_the_rest_is_read_at_the_end(tmp_path: Pat
 
 
 @pytest.mark.parametrize(("status", "shown"), [(404, []), (400, ["no such log"])])
-async def test_log_that_is_gone_harms_nothing(
+async def test_log_that_is_gone_is_no_error(
     tmp_path: Path, autojump_clock: MockClock, status: int, shown: list[str]
 ) -> None:
     node = Node()

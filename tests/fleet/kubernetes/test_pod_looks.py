@@ -76,7 +76,7 @@ async def test_slow_start_is_reported_within_10_s_and_withdrawn(results: Results
     assert await reasons_after(KubeFleet(api, results), 60) == []
 
 
-async def test_reason_of_a_moment_is_not_reported(results: Results, autojump_clock: MockClock) -> None:
+async def test_momentary_reason_is_not_reported(results: Results, autojump_clock: MockClock) -> None:
     # The container waits for its Secret, which is created after the Job.
     assert await reasons_after(KubeFleet(KubeApi(PodScript(log=outcome(), seconds=60)), results), 100) == []
 

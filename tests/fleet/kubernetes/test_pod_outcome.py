@@ -114,7 +114,7 @@ async def test_reason_of_the_cluster_is_the_message(
     assert (result.status, result.success, result.message) == ("lost", False, message)
 
 
-async def test_job_beyond_its_deadline_is_not_made_again(results: Results, autojump_clock: MockClock) -> None:
+async def test_job_beyond_its_deadline_is_not_created_again(results: Results, autojump_clock: MockClock) -> None:
     api = KubeApi(PodScript(code=None))
     condition = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded", "message": "longer than 60 s"}
     async with trio.open_nursery() as nursery:
@@ -134,7 +134,7 @@ async def test_attempts_are_those_of_all_jobs_of_a_job(results: Results, autojum
     assert (result.status, result.attempts) == ("lost", 3)
 
 
-async def test_pod_that_never_started_is_no_attempt(results: Results, autojump_clock: MockClock) -> None:
+async def test_pod_that_never_started_does_not_count_as_an_attempt(results: Results, autojump_clock: MockClock) -> None:
     never = PodScript(code=137, reason="ContainerStatusUnknown")
     result = await result_of(results, never, PodScript(log=outcome()))
     assert (result.status, result.attempts) == ("completed", 1)

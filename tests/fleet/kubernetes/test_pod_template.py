@@ -214,7 +214,7 @@ def test_a_resource_that_the_template_sets_has_none_of_our_quantities(
         (in_worker("resources: null"), {"cpu": "4"}, {"cpu": "4"}, None),
     ],
 )
-def test_resources_of_a_line_win_over_the_template(
+def test_resources_of_a_line_override_the_template(
     tmp_path: Path, template: str, needed: dict[str, str], requests: dict[str, str], limits: dict[str, str] | None
 ) -> None:
     job = msgspec.structs.replace(JOB, resources=tuple(needed.items()), image="line:1")

@@ -1,4 +1,4 @@
-"""The Kubernetes objects of the documentation: valid, restricted, and with the rights that a fleet uses."""
+"""The Kubernetes objects of the documentation: valid, restricted, and with the permissions that a fleet uses."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_base_has_each_file() -> None:
     assert sorted([*resources, KUSTOMIZATION.name]) == sorted(path.name for path in SAMPLES.iterdir())
 
 
-def test_role_has_the_least_rights() -> None:
+def test_role_has_the_minimal_permissions() -> None:
     (role,) = of("Role")
     rules = {(name, verb) for rule in role["rules"] for name in rule["resources"] for verb in rule["verbs"]}
     groups = {name: rule["apiGroups"] for rule in role["rules"] for name in rule["resources"]}
@@ -95,7 +95,7 @@ def test_role_is_bound_to_the_service_account_of_the_orchestrator() -> None:
     assert account["metadata"]["name"] == subject["name"] == pod["serviceAccountName"]
 
 
-async def test_client_uses_the_rights_of_the_role_and_no_others(autojump_clock: MockClock) -> None:
+async def test_client_uses_the_permissions_of_the_role_and_no_others(autojump_clock: MockClock) -> None:
     used: set[tuple[str, str]] = set()
 
     def respond(request: httpx.Request) -> httpx.Response:

@@ -24,7 +24,7 @@ def uids(api: KubeApi, kind: str) -> list[str]:
 
 
 async def run_out(api: KubeApi, seconds: float) -> None:
-    """Let the pods run, as without a fleet."""
+    """Let the pods run without a fleet."""
     await trio.sleep(seconds)
     api.of("Pod")
 
@@ -40,7 +40,7 @@ async def test_job_of_a_killed_fleet_is_waited_for(results: Results, autojump_cl
 
 
 @pytest.mark.parametrize("secret", [None, ("older", "t-1"), ("its", "old-token")])
-async def test_job_whose_secret_is_missing_or_not_its_own_gets_it(
+async def test_job_whose_secret_is_missing_or_not_its_own_gets_its_own(
     results: Results, autojump_clock: MockClock, secret: tuple[str, str] | None
 ) -> None:
     api = KubeApi(PodScript(log=outcome()))
@@ -78,7 +78,7 @@ async def test_outcome_of_a_job_that_ended_without_a_fleet_is_recorded(
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 5, 137])
-async def test_job_that_ended_without_an_outcome_and_without_a_fleet_is_made_again(
+async def test_job_that_ended_without_an_outcome_and_without_a_fleet_is_created_again(
     results: Results, autojump_clock: MockClock, code: int
 ) -> None:
     api = KubeApi(PodScript(code=code, log="words\n"))
@@ -107,7 +107,7 @@ async def test_job_that_was_reported_without_a_fleet_gets_the_orchestrators_outc
     assert (result.status, result.message, result.attempts) == ("completed", "done", 3)
 
 
-async def test_job_whose_deletion_is_under_way_is_made_again(results: Results, autojump_clock: MockClock) -> None:
+async def test_job_whose_deletion_is_under_way_is_created_again(results: Results, autojump_clock: MockClock) -> None:
     api = KubeApi(PodScript(seconds=100, log=outcome()))
     made = put_job(api)["metadata"]["uid"]
     put_secret(api, made)
@@ -225,7 +225,7 @@ async def test_stop_records_a_job_that_has_ended(results: Results, autojump_cloc
 
 
 @pytest.mark.parametrize("kind", ["jobs", "secrets"])
-async def test_object_that_exists_and_cannot_be_found_is_requested_seldom(
+async def test_object_that_exists_and_cannot_be_found_is_requested_rarely(
     results: Results, autojump_clock: MockClock, kind: str
 ) -> None:
     body = '{"kind": "Status", "status": "Failure", "reason": "AlreadyExists", "message": "it exists"}'

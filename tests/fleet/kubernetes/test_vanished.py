@@ -1,4 +1,4 @@
-"""Jobs that vanish while the fleet waits for them: it asks the orchestrator, and makes them again if it has to."""
+"""Jobs that vanish while the fleet waits for them: it asks the orchestrator, and creates unreported ones again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def delete(api: KubeApi) -> None:
 
 
 def replace(api: KubeApi) -> None:
-    """As another fleet does."""
+    """Delete the Job as another fleet does."""
     api.delete("Job", NAME)
     put_secret(api, put_job(api)["metadata"]["uid"])
 
@@ -49,7 +49,7 @@ async def run_with(fleet: KubeFleet, at: float, do: Callable[[], object]) -> Res
 
 
 @pytest.mark.parametrize("change", [delete, replace])
-async def test_job_that_vanished_is_noticed_within_two_looks_and_made_again(
+async def test_job_that_vanished_is_noticed_within_two_polls_and_created_again(
     results: Results, autojump_clock: MockClock, change: Callable[[KubeApi], None]
 ) -> None:
     api, began = KubeApi(LONG), trio.current_time()

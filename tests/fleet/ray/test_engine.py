@@ -148,7 +148,7 @@ async def test_draining_waits_for_a_worker_that_cancelling_stops(autojump_clock:
         assert commands == [Stop("job-0")]
 
 
-async def test_cluster_that_is_lost_costs_no_attempt_and_is_waited_for(autojump_clock: MockClock) -> None:
+async def test_lost_cluster_is_waited_for_and_does_not_count_as_an_attempt(autojump_clock: MockClock) -> None:
     rig = Rig()
     async with rig.running() as nursery:
         await rig.drivers.say(Started("job-0", "host/1"))

@@ -44,7 +44,7 @@ def token_plugin(folder: Path, version: str, lifetime: float) -> Path:
 
 
 async def user_of(client: httpx.AsyncClient) -> str:
-    """As whom the API server sees us."""
+    """Return the user as whom the API server sees us."""
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     response = await client.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", json=body)
     return response.raise_for_status().json()["status"]["userInfo"]["username"]

@@ -1,4 +1,4 @@
-"""Refusals and outages of a real control plane: nothing is recorded, what may pass is waited for, the rest stops."""
+"""Refusals and outages of a real control plane: none is recorded; temporary ones are waited for, others are final."""
 
 from __future__ import annotations
 

@@ -64,7 +64,9 @@ async def test_jobs_that_expire_at_their_end_have_their_outcome(cluster: Cluster
         assert_each_reported_once(jobs, ids, orchestrator)
 
 
-async def test_jobs_that_are_deleted_with_their_lost_workers_are_made_again(cluster: Cluster, tmp_path: Path) -> None:
+async def test_jobs_that_are_deleted_with_their_lost_workers_are_created_again(
+    cluster: Cluster, tmp_path: Path
+) -> None:
     jobs = tmp_path / "jobs.jsonl"
     nodes = [cluster.component(name) for name in ("node-a", "node-b")]
     async with open_orchestrator(SLOW) as orchestrator:
@@ -83,8 +85,8 @@ async def test_jobs_that_are_deleted_with_their_lost_workers_are_made_again(clus
     assert {result["attempts"] for result in results_of(jobs)} == {2}
 
 
-async def test_job_whose_deletion_is_under_way_is_made_again(cluster: Cluster, tmp_path: Path) -> None:
-    """A finalizer of somebody else holds it."""
+async def test_job_whose_deletion_is_under_way_is_created_again(cluster: Cluster, tmp_path: Path) -> None:
+    """A foreign finalizer delays its deletion."""
     jobs = tmp_path / "jobs.jsonl"
     merge = {"Content-Type": "application/merge-patch+json"}
     async with open_orchestrator() as orchestrator:

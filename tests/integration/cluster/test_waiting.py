@@ -1,4 +1,4 @@
-"""Jobs that wait for the cluster: their reasons are shown within 10 s, once for all, and in the table."""
+"""Jobs that wait for the cluster: their reasons are shown within 10 s, once for all jobs, and in the table."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def waiting_fleet(cluster: Cluster, jobs: Path, *options: str, **fields: A
 def assert_reported(err: str, reason: str) -> None:
     before, _, after = err.partition("stopping: cancelling")
     lines = [line for line in before.splitlines() if "waiting" in line]
-    # A look may come while the Jobs are being created, so that their number doubles later.
+    # A poll may come while the Jobs are being created, so that their number doubles later.
     assert f" {reason}" in lines[-1], err
     assert len(lines) <= 2, err
     # The table shortens it to the width of the terminal.
