@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -21,12 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.program import Ended
-    from trioworker.fleet.engine import Attempt
+    from trioworker.fleet.job_status import KnownOutcome
     from trioworker.fleet.jobs import FleetJob
     from trioworker.fleet.results import Result
     from trioworker.testing import Turn
-
-    Answer = Attempt | Literal["revoked", "unanswered"] | None
 
 
 class RecordingObserver:
@@ -60,15 +58,15 @@ class RecordingObserver:
 class FixedStatus:
     """A `JobStatusClient` that always returns the same, and keeps the times at which it was asked."""
 
-    def __init__(self, answer: Answer = None) -> None:
-        self.answer: Answer = answer
+    def __init__(self, answer: KnownOutcome = None) -> None:
+        self.answer = answer
         self.times: list[float] = []
 
     @property
     def asked(self) -> int:
         return len(self.times)
 
-    async def fetch_outcome(self, job: FleetJob) -> Answer:
+    async def fetch_outcome(self, job: FleetJob) -> KnownOutcome:
         self.times.append(trio.current_time())
         await trio.lowlevel.checkpoint()
         return self.answer

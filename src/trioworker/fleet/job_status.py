@@ -43,14 +43,18 @@ class _View(msgspec.Struct, frozen=True):
 _view = msgspec.json.Decoder(_View)
 
 
+KnownOutcome = Attempt | Literal["revoked", "unanswered"] | None
+"""The reported outcome; "revoked" if the token is refused; None if the job hasn't ended or isn't there.
+
+"unanswered": the orchestrator doesn't say, since it is down or overloaded.
+"""
+
+
 class JobStatusClient(Protocol):
     """Returns whether and how a job has ended."""
 
-    async def fetch_outcome(self, job: FleetJob) -> Attempt | Literal["revoked", "unanswered"] | None:
-        """Return the reported outcome; "revoked" if the token is refused; None if the job hasn't ended or is unknown.
-
-        "unanswered": the orchestrator doesn't say, since it is down or overloaded.
-        """
+    async def fetch_outcome(self, job: FleetJob) -> KnownOutcome:
+        """Return what the orchestrator knows."""
         ...
 
 
@@ -68,7 +72,7 @@ class HttpJobStatusClient:
         self._limit = trio.CapacityLimiter(MAX_CONCURRENT_REQUESTS)
         self._unreachable = False
 
-    async def fetch_outcome(self, job: FleetJob) -> Attempt | Literal["revoked", "unanswered"] | None:
+    async def fetch_outcome(self, job: FleetJob) -> KnownOutcome:
         """See `JobStatusClient`."""
         async with self._limit:
             view = await self._view(job) if self._admin_token else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 import trio
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from trioworker.fleet.display import Observer
     from trioworker.fleet.engine import Engine
-    from trioworker.fleet.job_status import JobStatusClient
+    from trioworker.fleet.job_status import JobStatusClient, KnownOutcome
     from trioworker.fleet.jobs import FleetJob
     from trioworker.fleet.results import Results
     from trioworker.fleet.stopping import Stop
@@ -162,7 +162,7 @@ class Scheduler:
             if self._stop.draining.is_set():
                 return None, count
 
-    async def _ask(self, job: FleetJob, *, patiently: bool) -> Attempt | Literal["revoked", "unanswered"] | None:
+    async def _ask(self, job: FleetJob, *, patiently: bool) -> KnownOutcome:
         """Ask the orchestrator for the job's outcome. `patiently`: retry if it doesn't answer."""
         started_at, count = trio.current_time(), 0
         while True:

@@ -68,20 +68,14 @@ async def run_session(
             nursery.start_soon(stop_on_signals, signals, stop, lambda: progress.running, display.notify, quit_now)
             async with open_engine(display) as engine:
                 opened.append(engine)
-                stop_timeout = engine.stop_timeout
-                nursery.start_soon(quit_after, stop_timeout, stop, display.notify, quit_now)
+                nursery.start_soon(quit_after, engine.stop_timeout, stop, display.notify, quit_now)
                 print_notice(_introduction(jobs, len(earlier), parallel))
                 scheduler = Scheduler(
                     engine, job_status, results, display, stop, parallel=parallel, attempts=attempts, finish=finish
                 )
                 await scheduler.run(jobs)
             nursery.cancel_scope.cancel()
-    for line in table(jobs, results.done, progress.not_started, columns or TABLE_COLUMNS, progress.waits.reasons):
-        sys.stderr.write(f"{line}\n")
-    code = summarize(jobs, results, progress.not_started)
-    if (left := _left_behind(opened)) is not None:
-        print_notice(left)
-    return code
+    return _conclude(jobs, results, progress, columns or TABLE_COLUMNS, _left_behind(opened))
 
 
 def summarize(jobs: Sequence[FleetJob], results: Results, not_started: Mapping[str, str]) -> int:
@@ -113,6 +107,16 @@ def is_finished(jobs: Sequence[FleetJob], results: Results) -> bool:
         text += f"; {failed} refused, unreported or lost: to run such a job again, delete its line from that file"
     print_notice(text)
     return True
+
+
+def _conclude(jobs: Sequence[FleetJob], results: Results, progress: Progress, columns: int, left: str | None) -> int:
+    """Print the table, the summary, and what is left behind; return the exit code."""
+    for line in table(jobs, results.done, progress.not_started, columns, progress.waits.reasons):
+        sys.stderr.write(f"{line}\n")
+    code = summarize(jobs, results, progress.not_started)
+    if left is not None:
+        print_notice(left)
+    return code
 
 
 @contextmanager
