@@ -59,7 +59,7 @@ class FixedStatus:
     """A `JobStatusClient` that always returns the same, and keeps the times at which it was asked."""
 
     def __init__(self, answer: KnownOutcome = None) -> None:
-        self.answer = answer
+        self.answer: KnownOutcome = answer
         self.times: list[float] = []
 
     @property

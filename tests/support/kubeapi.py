@@ -23,7 +23,6 @@ from trioworker.fleet.kubernetes.fixed import JOB_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from starlette.requests import Request
 
@@ -80,18 +79,6 @@ class KubeApi:
             for prefix in ("/apis/batch/v1", "/api/v1")
         ]
         return Starlette(routes=routes)
-
-    def kubeconfig(self, path: Path, url: str) -> None:
-        """Write a kubeconfig for the API at this URL."""
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "c",
-            "clusters": [{"name": "c", "cluster": {"server": url}}],
-            "users": [{"name": "u", "user": {"token": "kube-token"}}],
-            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": NAMESPACE}}],
-        }
-        path.write_text(json.dumps(config))
 
     def of(self, kind: str) -> list[Object]:
         """Return the objects of a kind as they are now."""

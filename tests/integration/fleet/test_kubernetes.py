@@ -9,7 +9,8 @@ import pytest
 import trio
 
 from support.fleets import open_orchestrator, results_of
-from support.kubeapi import KubeApi
+from support.kubeapi import NAMESPACE, KubeApi
+from support.kubeconfigs import kubeconfig, write
 from support.kubepods import PodScript, outcome
 from support.program import ran
 from trioworker.orchestrator.server import bind, serve
@@ -21,14 +22,15 @@ pytestmark = pytest.mark.integration
 
 
 async def test_outcome_of_the_pods_is_the_result(tmp_path: Path) -> None:
-    jobs, config = tmp_path / "jobs.jsonl", tmp_path / "kubeconfig"
+    jobs = tmp_path / "jobs.jsonl"
     api = KubeApi(
         PodScript(code=5), PodScript(code=1, log="a line of the log\n" + outcome("failed", "no way"), node="node-b")
     )
     api.fail(503, times=2)
     async with open_orchestrator() as orchestrator, trio.open_nursery() as nursery:
         ids = orchestrator.jobs(jobs, 2)
-        api.kubeconfig(config, await nursery.start(serve, api.app(), bind("127.0.0.1", 0)))
+        url: str = await nursery.start(serve, api.app(), bind("127.0.0.1", 0))
+        config = write(tmp_path / "kubeconfig", kubeconfig(cluster={"server": url}, context={"namespace": NAMESPACE}))
         options = ("--engine", "kubernetes", "--image", "img:1", "--orchestrator-url", orchestrator.url)
         ended = await ran("fleet", str(jobs), *options, environment={"KUBECONFIG": str(config)})
         nursery.cancel_scope.cancel()
