@@ -9,9 +9,11 @@ from trioworker.protocol.exit_codes import BAD_USAGE, FAILED, STOPPED
 if TYPE_CHECKING:
     from trioworker.fleet.jobs import FleetJob
 
-LABEL = "app.kubernetes.io/name"
+LABEL, LABEL_VALUE = "app.kubernetes.io/name", "trioworker"
 JOB_LABEL = "trioworker.io/job-id"
 """The labels by which the fleet finds its objects."""
+SELECTOR = f"{LABEL}={LABEL_VALUE}"
+"""Selects the objects of all fleets."""
 JOB_ID_VARIABLE = "TRIOWORKER_JOB_ID"
 """A worker's variable for --job-id. Every container has it, so that a template can use `$(TRIOWORKER_JOB_ID)`."""
 FINAL = (FAILED, BAD_USAGE, STOPPED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from trioworker.fleet.kubernetes.fixed import LABEL
+from trioworker.fleet.kubernetes.fixed import SELECTOR
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -36,5 +36,5 @@ def describe_leftovers(names: Collection[str], namespace: str, command: str) -> 
     if len(names) <= MAX_NAMES:
         delete = f"delete {them}: {command} delete job {' '.join(sorted(names))}"
     else:
-        delete = f"delete all Jobs of fleets there: {command} delete job -l {LABEL}=trioworker"
+        delete = f"delete all Jobs of fleets there: {command} delete job -l {SELECTOR}"
     return f"{jobs} may still be running in the namespace {namespace}; run the same command to continue, or {delete}"

@@ -13,7 +13,7 @@ from trioworker.fleet.kubernetes.api.log_lines import split_lines
 from trioworker.fleet.kubernetes.api.objects import AnyObject, Event, Job, ObjectList, Pod, Secret
 from trioworker.fleet.kubernetes.api.refusals import EVENTS, LOG, RequestRefusedError
 from trioworker.fleet.kubernetes.api.requests import ApiRequest, ApiRequests
-from trioworker.fleet.kubernetes.fixed import JOB_LABEL, LABEL
+from trioworker.fleet.kubernetes.fixed import JOB_LABEL, SELECTOR
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Mapping
@@ -134,7 +134,7 @@ class KubernetesClient:
         found: list[Item] = []
         for start in range(0, len(ordered), CHUNK):
             names = ",".join(ordered[start : start + CHUNK])
-            selector = f"{LABEL}=trioworker,{JOB_LABEL} in ({names})"
+            selector = f"{SELECTOR},{JOB_LABEL} in ({names})"
             found += await self._pages(operation, path, kind, {"labelSelector": selector})
         return found
 

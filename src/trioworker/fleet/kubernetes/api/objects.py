@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from trioworker.fleet.kubernetes.fixed import JOB_LABEL, LABEL
+from trioworker.fleet.kubernetes.fixed import JOB_LABEL, LABEL, LABEL_VALUE
 
 ENDED = ("Complete", "Failed")
 """Types of the conditions of a Job whose pods have all ended."""
@@ -41,7 +41,7 @@ class Metadata(_Object, frozen=True):
     @property
     def job_id(self) -> str | None:
         """The id of the job that it belongs to; None if it isn't a fleet's."""
-        return self.labels.get(JOB_LABEL) if self.labels.get(LABEL) == "trioworker" else None
+        return self.labels.get(JOB_LABEL) if self.labels.get(LABEL) == LABEL_VALUE else None
 
     def is_owned_by(self, owner: Metadata) -> bool:
         """Whether it is deleted with `owner`."""

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trioworker.fleet.kubernetes.fixed import JOB_LABEL, LABEL, POD_FAILURE_POLICY, POD_REPLACEMENT_POLICY, object_name
+from trioworker.fleet.kubernetes.fixed import (
+    JOB_LABEL,
+    LABEL,
+    LABEL_VALUE,
+    POD_FAILURE_POLICY,
+    POD_REPLACEMENT_POLICY,
+    object_name,
+)
 from trioworker.fleet.kubernetes.manifests.containers import complete_worker, helper, worker_defaults
 from trioworker.fleet.kubernetes.manifests.merging import merge
 
@@ -75,4 +82,4 @@ def _metadata(job: FleetJob, template: dict[str, Any]) -> dict[str, Any]:
 
 
 def _labels(job: FleetJob) -> dict[str, str]:
-    return {LABEL: "trioworker", JOB_LABEL: job.job_id}
+    return {LABEL: LABEL_VALUE, JOB_LABEL: job.job_id}

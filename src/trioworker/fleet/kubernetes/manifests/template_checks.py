@@ -11,6 +11,7 @@ from trioworker.fleet.kubernetes.fixed import (
     JOB_ID_VARIABLE,
     JOB_LABEL,
     LABEL,
+    LABEL_VALUE,
     POD_FAILURE_POLICY,
     POD_REPLACEMENT_POLICY,
 )
@@ -42,7 +43,7 @@ def check_metadata(metadata: dict[str, Any], where: str) -> None:
             if text is not None and not isinstance(text, str):
                 raise ValueError(f"{where}.{name}.{escape_line(key[:80])}: is not text; put it in quotes")
     labels = mapping(metadata.get("labels"), f"{where}.labels")
-    _check_fixed({LABEL: "trioworker", JOB_LABEL: ""}, labels, f"{where}.labels")
+    _check_fixed({LABEL: LABEL_VALUE, JOB_LABEL: ""}, labels, f"{where}.labels")
 
 
 def check_job_spec(spec: dict[str, Any], where: str, attempts: int) -> None:
