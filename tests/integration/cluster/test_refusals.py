@@ -98,7 +98,7 @@ async def assert_stopped(cluster: Cluster, jobs: Path, ended: Ended, reason: str
     [
         ("fleet", ["--namespace", "kube-system"], "answers 403 (jobs.batch is forbidden: "),
         ("admin", ["--namespace", "nope"], 'answers 404 (namespaces "nope" not found); create the namespace'),
-        ("fleet", ["--memory", "2Gigs"], "quantit"),
+        ("fleet", ["--memory", "2Gigs"], "is not an amount of memory"),
         ("poor", [], "answers 403 (secrets is forbidden: "),
     ],
     ids=["no-rights", "no-namespace", "bad-quantity", "no-secrets"],
