@@ -52,11 +52,6 @@ class RayCluster:
     def kill_node(self, node: Any) -> None:
         self._cluster.remove_node(node, allow_graceful=False)
 
-    def restart_store(self) -> None:
-        """Replace the store (GCS) with an empty one, as without persistence."""
-        self._cluster.head_node.kill_gcs_server()
-        self._cluster.head_node.start_gcs_server()
-
     def stop(self) -> None:
         """Kill all nodes, the head last."""
         for node in filter(None, [*self._cluster.worker_nodes, self._cluster.head_node]):

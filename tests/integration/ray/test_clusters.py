@@ -6,14 +6,14 @@ import signal
 import sysconfig
 import venv
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from support.fleets import open_orchestrator, results_of
 from support.program import ran, started
-from support.ray_cluster import RayCluster, eventually, ray_cluster, workers_of
+from support.ray_cluster import eventually, ray_cluster, workers_of
 from trioworker.testing import DONE, call
 
 if TYPE_CHECKING:
@@ -27,18 +27,12 @@ CPUS = 2
 BLOCKED = call("shell", command="touch began; until test -e ../../go; do sleep 0.1; done")
 
 
-def restart_cluster(cluster: RayCluster) -> None:
-    cluster.stop()
-    cluster.start()
-
-
 async def run_on(address: str, jobs: Path, *options: str) -> Ended:
     url = ("--orchestrator-url", "http://127.0.0.1:9")
     return await ran("fleet", str(jobs), "--engine", "ray", "--address", address, *url, *options)
 
 
-@pytest.mark.parametrize("replace", [restart_cluster, RayCluster.restart_store])
-async def test_cluster_that_comes_back_continues_the_jobs(tmp_path: Path, replace: Any) -> None:
+async def test_cluster_that_comes_back_continues_the_jobs(tmp_path: Path) -> None:
     jobs, go, work = tmp_path / "jobs.jsonl", tmp_path / "go", tmp_path / "work"
     async with open_orchestrator(BLOCKED, DONE) as orchestrator:
         ids = orchestrator.jobs(jobs, JOBS)
@@ -49,7 +43,8 @@ async def test_cluster_that_comes_back_continues_the_jobs(tmp_path: Path, replac
             async with started("fleet", str(jobs), *options) as program:
                 await eventually(lambda: len(list(work.glob("*/began"))) == CPUS)
                 # Not in a thread, since Ray installs signal handlers.
-                replace(cluster)
+                cluster.stop()
+                cluster.start()
                 await eventually(lambda: workers_of(work) == 0)
                 cluster.add_node(CPUS)
                 go.touch()
