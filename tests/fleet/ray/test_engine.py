@@ -16,7 +16,7 @@ from trioworker.errors import ConfigError
 from trioworker.fleet.engine import Attempt
 from trioworker.fleet.jobs import FleetJob
 from trioworker.fleet.ray.driver_process import DriverConnection
-from trioworker.fleet.ray.engine import CONNECT_TIMEOUT, LOST_TIMEOUT, QUIET_TIMEOUT, RayEngine
+from trioworker.fleet.ray.engine import CONNECT_TIMEOUT, LOST_TIMEOUT, QUIET_TIMEOUT, RayEngine, open_ray_engine
 from trioworker.fleet.ray.messages import (
     Discard,
     Ended,
@@ -271,3 +271,9 @@ def test_messages_keep_the_job_and_the_attempt() -> None:
 def test_last_words_of_a_driver_are_the_reason(log: bytes, reason: str | None) -> None:
     near, _ = memory_stream_pair()
     assert DriverConnection(near, io.BytesIO(log)).last_words() == reason
+
+
+async def test_ray_client_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"--address ray://x:1: Ray Client isn't supported"):
+        async with open_ray_engine("ray://x:1", 1, trio.Event(), RecordingObserver()):
+            pass

@@ -220,6 +220,10 @@ async def open_ray_engine(
     Raises:
         ConfigError: Ray is not installed, or the cluster can't be joined.
     """
+    known = address or os.environ.get("RAY_ADDRESS", "")
+    source = f"--address {address}" if address else f"RAY_ADDRESS {known}".strip()
+    if known.startswith("ray://"):
+        raise ConfigError(f"{source}: Ray Client isn't supported; run the fleet on a node, and give HOST:PORT")
     if find_spec("ray") is None:
         raise ConfigError("--engine ray needs Ray: pip install 'trioworker[ray]'")
     engine = RayEngine(partial(open_driver, cpu, address), cpu, draining, observer)
@@ -227,7 +231,6 @@ async def open_ray_engine(
         try:
             await nursery.start(engine.keep_connected)
         except ConfigError as error:
-            source = f"--address {address}" if address else f"RAY_ADDRESS {os.environ.get('RAY_ADDRESS', '')}".strip()
             raise ConfigError(f"{source}: {error}; name a running cluster") from error
         yield engine
         nursery.cancel_scope.cancel()
