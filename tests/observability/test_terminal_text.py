@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trioworker.observability.terminal_text import columns_of, duration, first_line, fit, one_line, pad
+from trioworker.observability.terminal_text import columns_of, duration, first_line, fit, last_line, one_line, pad
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,8 @@ def test_lines_are_shown_on_one_line_that_fits() -> None:
 )
 def test_duration_has_a_fitting_unit(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("text", "expected"), [("a\n  b \n\n", "b"), ("a", "a"), (" \n", ""), ("", "")])
+def test_last_line_is_not_blank(text: str, expected: str) -> None:
+    assert last_line(text) == expected

@@ -42,6 +42,11 @@ def first_line(text: str) -> str:
     return escape_line(next((line.strip() for line in text.splitlines() if line.strip()), ""))
 
 
+def last_line(text: str) -> str:
+    """The last line of a text that isn't blank, with its control characters."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+
+
 def duration(seconds: float) -> str:
     """A duration for people: `0.4 s`, `2 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
     if seconds < 9.95:

@@ -14,7 +14,9 @@ from support.cluster import CORE, assert_each_reported_once
 from support.fleets import open_orchestrator
 from support.kubeconfigs import exec_user, plugin, write
 from support.program import ran
+from trioworker.fleet.kubernetes.login.credentials import FETCH_PAUSE
 from trioworker.fleet.kubernetes.login.kubeconfig import find_cluster
+from trioworker.testing import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +57,8 @@ async def test_fleet_logs_in_by_a_plugin(cluster: Cluster, tmp_path: Path, versi
     jobs = tmp_path / "jobs.jsonl"
     user = exec_user(token_plugin(tmp_path, version, 0), apiVersion=version)
     options = ("--kubeconfig", str(kubeconfig(cluster, tmp_path / "config", user)), "--image", "worker")
-    async with open_orchestrator() as orchestrator:
+    # Longer than the pause between two runs of a plugin.
+    async with open_orchestrator(say("The job is complete.", delay=2 * FETCH_PAUSE)) as orchestrator:
         ids = orchestrator.jobs(jobs, 2)
         options = (*options, "--cpu", "0.05", "--memory", "256Mi", "--orchestrator-url", orchestrator.url)
         ended = await ran("fleet", str(jobs), "--engine", "kubernetes", *options)

@@ -10,6 +10,7 @@ import trio
 
 from support.cluster import BATCH, assert_each_reported_once
 from support.fleets import open_orchestrator, results_of
+from trioworker.fleet.kubernetes.poll import POLL_INTERVAL
 from trioworker.testing import say
 
 if TYPE_CHECKING:
@@ -69,10 +70,12 @@ async def test_jobs_that_are_deleted_with_their_lost_workers_are_created_again(
 ) -> None:
     jobs = tmp_path / "jobs.jsonl"
     nodes = [cluster.component(name) for name in ("node-a", "node-b")]
-    async with open_orchestrator(SLOW) as orchestrator:
+    async with open_orchestrator(say("The job is complete.", delay=15)) as orchestrator:
         ids = orchestrator.jobs(jobs, JOBS)
         async with cluster.fleet(jobs, orchestrator) as program:
             await cluster.wait_for("pods", are_running)
+            # The fleet counts the workers that it has seen.
+            await trio.sleep(2 * POLL_INTERVAL)
             for node in nodes:
                 await node.kill(signal.SIGUSR1)
             for job_id in ids:

@@ -30,6 +30,7 @@ from trioworker.fleet.ray.messages import (
     encode,
 )
 from trioworker.linux.syscalls import forbid_inspection
+from trioworker.observability.terminal_text import last_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -128,7 +129,9 @@ class Driver:
             if (missing := _MISSING.search(text)) is not None:
                 self._send(Refused(f"a node can't run workers: {missing[1]}; install this version of trioworker there"))
                 return
-            attempt = Attempt(exit_code=None, message=f"the node or its process was lost: {_last_line(text)}")
+            attempt = Attempt(
+                exit_code=None, message=f"the node or its process was lost: {last_line(text) or 'unknown'}"
+            )
         self._send(Ended(job_id, msgspec.structs.replace(attempt, node=node)))
 
 
@@ -199,10 +202,6 @@ def _read(source: IO[bytes], commands: queue.SimpleQueue[Command | None]) -> Non
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
-
-
-def _last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "unknown")
 
 
 if __name__ == "__main__":
