@@ -52,11 +52,13 @@ class _Run:
         self.since = trio.current_time()
         self.node: str | None = None
         self.reason: str | None = None
+        self.is_discarded = False
         self.ended = trio.Event()
         self.attempt = Attempt(exit_code=None, count=0)
 
     def end(self, attempt: Attempt) -> None:
-        self.attempt = attempt
+        never_started = self.is_discarded and self.node is None
+        self.attempt = msgspec.structs.replace(attempt, count=0) if never_started else attempt
         self.ended.set()
 
 
@@ -202,10 +204,8 @@ class RayEngine:
     async def _stop(self, run: _Run, stopping: trio.Event, commands: trio.MemorySendChannel[Command]) -> None:
         await self._draining.wait()
         if run.node is None:
+            run.is_discarded = True
             commands.send_nowait(Discard(run.job.job_id))
-            await run.ended.wait()
-            if run.node is None:
-                run.attempt = msgspec.structs.replace(run.attempt, count=0)
         else:
             await stopping.wait()
             commands.send_nowait(Stop(run.job.job_id))
