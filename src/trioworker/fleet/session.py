@@ -68,7 +68,8 @@ async def run_session(
             nursery.start_soon(stop_on_signals, signals, stop, lambda: progress.running, display.notify, quit_now)
             async with open_engine(display) as engine:
                 opened.append(engine)
-                nursery.start_soon(quit_after, engine.stop_timeout, stop, display.notify, quit_now)
+                stop_timeout = engine.stop_timeout
+                nursery.start_soon(quit_after, stop_timeout, stop, display.notify, quit_now)
                 print_notice(_introduction(jobs, len(earlier), parallel))
                 scheduler = Scheduler(
                     engine, job_status, results, display, stop, parallel=parallel, attempts=attempts, finish=finish
