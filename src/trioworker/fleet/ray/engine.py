@@ -142,7 +142,7 @@ class RayEngine:
                 nursery.start_soon(_relay, commands, driver)
                 lost = await self._follow(driver)
                 nursery.cancel_scope.cancel()
-                return lost
+            return lost
         finally:
             self._commands = None
             self._connected = trio.Event()
