@@ -12,7 +12,6 @@ from typing import IO, TYPE_CHECKING
 import trio
 
 from trioworker.fleet.ray.messages import decode_event, encode
-from trioworker.observability.terminal_text import last_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
