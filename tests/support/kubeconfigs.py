@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import yaml
+from trioworker.fleet.kubernetes.manifests.yaml_text import to_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ def kubeconfig(
 
 def write(file: Path, config: object) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(config if isinstance(config, str) else yaml.safe_dump(config))
+    file.write_text(config if isinstance(config, str) else to_yaml([config]))
     return file
 
 

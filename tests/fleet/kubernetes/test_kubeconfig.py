@@ -7,7 +7,6 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from support.kubeconfigs import SECRET, exec_user, forget_clusters, kubeconfig, 
 from support.tls import Authority
 from trioworker.errors import ConfigError
 from trioworker.fleet.kubernetes.login.kubeconfig import find_cluster
+from trioworker.fleet.kubernetes.manifests.yaml_text import to_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,7 +93,7 @@ async def test_json_indented_by_tabs_is_read(tmp_path: Path) -> None:
 
 
 async def test_names_that_look_like_dates_are_text(tmp_path: Path) -> None:
-    file = write(tmp_path / "config", yaml.safe_dump(kubeconfig()).replace("name: c\n", "name: 2026-01-01\n"))
+    file = write(tmp_path / "config", json.dumps(kubeconfig()).replace('"name": "c"', '"name": 2026-01-01'))
     assert find_cluster(file, "2026-01-01").server == "https://kube.test:6443"
 
 
@@ -384,7 +384,7 @@ def test_any_value_at_any_level_is_used_or_refused(tmp_path: Path, data: st.Data
             del container[key]
         else:
             container[key] = data.draw(VALUES)
-    (tmp_path / "config").write_text(yaml.safe_dump(config))
+    (tmp_path / "config").write_text(to_yaml([config]))
     refusal = ""
     try:
         find_cluster(tmp_path / "config", None)

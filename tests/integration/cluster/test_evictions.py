@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from contextlib import asynccontextmanager
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
-import yaml
 
 from support.cluster import CORE
 from support.fleets import open_orchestrator, results_of
@@ -48,7 +48,7 @@ class Claim:
         os.chown(self._state, 1000, 1000)
         self.template = folder / "pod.yaml"
         volume = {"name": "state", "hostPath": {"path": str(self._state)}}
-        self.template.write_text(yaml.safe_dump({"spec": {"volumes": [volume]}}))
+        self.template.write_text(json.dumps({"spec": {"volumes": [volume]}}))
 
     def let_go_on(self) -> None:
         """Let the slow command end at once when it is run again."""

@@ -36,7 +36,7 @@ def kubeconfig(cluster: Cluster, path: Path, *, server: str | None = None, token
         config["clusters"][0]["cluster"]["server"] = server
     if token is not None:
         config["users"][0]["user"]["token"] = token
-    path.write_text(yaml.safe_dump(config))
+    path.write_text(json.dumps(config))
     return path
 
 

@@ -28,6 +28,8 @@ def _text(_: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def to_yaml(objects: Sequence[dict[str, Any]]) -> str:
+def to_yaml(objects: Sequence[object]) -> str:
     """Return the objects as documents of one stream."""
-    return yaml.dump_all(objects, Dumper=_Dumper, explicit_start=True, sort_keys=False, width=120)
+    # The type stubs leave parts of this function's types unknown.
+    untyped: Any = yaml
+    return untyped.dump_all(objects, Dumper=_Dumper, explicit_start=True, sort_keys=False, width=120)
