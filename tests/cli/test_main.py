@@ -13,7 +13,7 @@ import trio
 
 import trioworker
 from support.loopback import Loopback
-from trioworker.cli.exit_codes import EXIT_CODES
+from trioworker.cli.exit_codes import EXIT_CODES, FLEET_EXIT_CODES, HEALTH_EXIT_CODES, JOBS_EXIT_CODES
 from trioworker.cli.main import main
 
 if TYPE_CHECKING:
@@ -115,12 +115,27 @@ async def test_refusing_orchestrator_is_one_line_and_exit_code_3(code: int, body
     assert server.requests <= 2
 
 
-@pytest.mark.parametrize("command", ["worker", "local", "orchestrator"])
-def test_help_lists_exit_codes(command: str) -> None:
-    ended = run(command, "--help")
-    assert ended.returncode == 0
-    assert ended.stderr == ""
-    assert EXIT_CODES in ended.stdout
+@pytest.mark.parametrize(
+    ("command", "exit_codes"),
+    [
+        ("worker", EXIT_CODES),
+        ("local", EXIT_CODES),
+        ("orchestrator", EXIT_CODES),
+        ("fleet", FLEET_EXIT_CODES),
+        ("jobs", JOBS_EXIT_CODES),
+        ("health", HEALTH_EXIT_CODES),
+    ],
+)
+def test_help_lists_the_exit_codes_of_the_command(
+    command: str, exit_codes: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    shown = capsys.readouterr()
+    assert (ended.value.code, shown.err) == (0, "")
+    others = {EXIT_CODES, FLEET_EXIT_CODES, JOBS_EXIT_CODES, HEALTH_EXIT_CODES} - {exit_codes}
+    assert exit_codes.strip() in shown.out
+    assert not any(other.strip() in shown.out for other in others)
 
 
 def test_help_names_the_commands() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.program import ran
-from trioworker.cli.exit_codes import EXIT_CODES, HEALTH_EXIT_CODES, JOBS_EXIT_CODES
+from trioworker.cli.exit_codes import EXIT_CODES
 
 pytestmark = pytest.mark.integration
 
@@ -30,24 +30,3 @@ def test_readme_is_short() -> None:
 
 async def test_help_has_the_exit_codes() -> None:
     assert EXIT_CODES.strip() in (await ran("--help")).out
-
-
-async def test_each_command_has_help() -> None:
-    for command in ("worker", "local", "orchestrator", "fleet"):
-        ended = await ran(command, "--help")
-        assert (ended.code, ended.err) == (0, "")
-        assert EXIT_CODES.strip() in ended.out
-
-
-async def test_jobs_has_exit_codes_of_its_own() -> None:
-    ended = await ran("jobs", "--help")
-    assert (ended.code, ended.err) == (0, "")
-    assert JOBS_EXIT_CODES.strip() in ended.out
-    assert EXIT_CODES.strip() not in ended.out
-
-
-async def test_health_has_exit_codes_of_its_own() -> None:
-    ended = await ran("health", "--help")
-    assert (ended.code, ended.err) == (0, "")
-    assert HEALTH_EXIT_CODES.strip() in ended.out
-    assert EXIT_CODES.strip() not in ended.out
