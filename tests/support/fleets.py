@@ -115,4 +115,6 @@ async def run_fleet(jobs: Path, url: str, *options: str, environment: Mapping[st
 
 
 def results_of(jobs: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in jobs.with_suffix(".results.jsonl").read_text().splitlines()]
+    path = jobs.with_suffix(".results.jsonl")
+    # A fleet whose engine can't be opened leaves none.
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
