@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING
 
 import msgspec
 import trio
 
 from trioworker.errors import WorkerError
+from trioworker.fleet.back_off import back_off
 from trioworker.fleet.engine import REPORTED, Attempt, NotStartedError
 from trioworker.fleet.results import Result
 from trioworker.protocol.exit_codes import BAD_USAGE, NO_ORCHESTRATOR, STOPPED, UNREPORTED
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 INITIAL_RETRY_DELAY = 1.0
 MAX_RETRY_DELAY = 30.0
-"""Seconds before another attempt: exponential back-off, with jitter over the upper half."""
+"""Seconds before another attempt: see `back_off`."""
 PATIENCE = 300.0
 """Seconds for which an orchestrator that doesn't answer is asked again before a job is left for a rerun."""
 
@@ -178,9 +178,7 @@ class Scheduler:
         return outcome
 
     async def _wait_before_retry(self, count: int) -> None:
-        # Jitter: after an outage of the orchestrator, the jobs must not all retry at the same time.
-        jitter = 0.5 + random.random() / 2  # noqa: S311 - not for security
-        with trio.move_on_after(min(MAX_RETRY_DELAY, INITIAL_RETRY_DELAY * 2 ** (count - 1)) * jitter):
+        with trio.move_on_after(back_off(count, initial=INITIAL_RETRY_DELAY, maximum=MAX_RETRY_DELAY)):
             await self._stop.draining.wait()
 
 

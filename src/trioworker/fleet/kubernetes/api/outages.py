@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import trio
 
+from trioworker.fleet.back_off import back_off, jitter
 from trioworker.fleet.kubernetes.api.refusals import Meaning
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 INITIAL_DELAY = 1.0
 MAX_DELAY = 15.0
 MAX_QUOTA_DELAY = 5.0
-"""Seconds between attempts: exponential back-off, with jitter over the upper half. A quota has room at any time."""
+"""Seconds between attempts: see `back_off`. A quota may have room at any time."""
 MAX_RETRY_AFTER = 60.0
 """Maximum seconds of a `Retry-After` that are honoured."""
 NOTICE_AFTER = 3.0
@@ -65,12 +65,11 @@ class Gate:
 
     def close(self, retry_after: float, limit: float | None) -> None:
         """Close the gate: for `retry_after` seconds if the server asked for it, at most until `limit`."""
-        jitter = 0.5 + random.random() / 2  # noqa: S311 - not for security
         maximum = MAX_QUOTA_DELAY if self._meaning is Meaning.QUOTA else MAX_DELAY
-        delay = min(maximum, INITIAL_DELAY * 2 ** min(self._failures - 1, 10)) * jitter
+        delay = back_off(self._failures, initial=INITIAL_DELAY, maximum=maximum)
         if retry_after > 0:
             # Otherwise, all clients of the API would return at the same moment.
-            delay = max(delay, min(retry_after, MAX_RETRY_AFTER) + jitter)
+            delay = max(delay, min(retry_after, MAX_RETRY_AFTER) + jitter())
         opens_at = trio.current_time() + delay
         self.opens_at = max(self.opens_at, opens_at if limit is None else min(opens_at, limit))
 
