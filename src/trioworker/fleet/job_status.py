@@ -16,7 +16,7 @@ from trioworker.fleet.engine import Attempt
 from trioworker.observability.notices import print_notice
 from trioworker.protocol.certificates import certificate_problem
 from trioworker.protocol.exit_codes import FAILED, STOPPED, SUCCEEDED
-from trioworker.protocol.odd_replies import INVALID
+from trioworker.protocol.odd_replies import INVALID, is_json_object
 
 if TYPE_CHECKING:
     from trioworker.fleet.jobs import FleetJob
@@ -91,7 +91,7 @@ class HttpJobStatusClient:
             if fetched.status_code in REVOKED_STATUSES:
                 return "revoked"
             # A page from a proxy in front of the orchestrator doesn't mean that the job is running.
-            return None if _is_object(fetched.content) else "unanswered"
+            return None if is_json_object(fetched.content) else "unanswered"
 
     async def _view(self, job: FleetJob) -> _View | Literal["unknown"] | None:
         answer = await self._get(f"{self._admin_url}/jobs/{job.job_id}", self._admin_token)
@@ -116,21 +116,13 @@ class HttpJobStatusClient:
             return None
 
     async def _get(self, url: str, token: str) -> httpx.Response | str:
-        """The answer, or why there is none."""
+        """Return the answer, or the reason why there is none."""
         with trio.move_on_after(REQUEST_TIMEOUT):
             try:
                 return await self._client.get(url, headers={"Authorization": f"Bearer {token}"})
             except httpx.HTTPError as error:
                 return certificate_problem(error) or str(error) or type(error).__name__
         return f"no answer within {REQUEST_TIMEOUT:g} s"
-
-
-def _is_object(content: bytes) -> bool:
-    try:
-        msgspec.json.decode(content, type=dict)
-    except INVALID:
-        return False
-    return True
 
 
 def attempt_from_report(state: str, *, success: bool, message: str | None) -> Attempt:

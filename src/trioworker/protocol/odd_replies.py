@@ -31,6 +31,14 @@ CHECKED_BYTES = MIB
 """Bytes that are checked for UTF-8 at once: decoded, they may take four times as much memory."""
 
 
+def is_json_object(content: bytes) -> bool:
+    """Whether the bytes are one JSON object."""
+    try:
+        return isinstance(msgspec.json.decode(content), dict)
+    except INVALID:
+        return False
+
+
 class _Reply(msgspec.Struct):
     content: Untouched = ABSENT
     tool_calls: Untouched = ABSENT

@@ -9,7 +9,7 @@ import msgspec
 from trioworker.fleet.engine import REPORTED, Attempt, attempt_from_exit
 from trioworker.fleet.kubernetes.waiting import newest, why_waiting
 from trioworker.protocol.exit_codes import BAD_USAGE, NO_ORCHESTRATOR, UNREPORTED
-from trioworker.protocol.odd_replies import INVALID
+from trioworker.protocol.odd_replies import is_json_object
 
 if TYPE_CHECKING:
     from trioworker.fleet.kubernetes.api.client import KubernetesClient
@@ -65,7 +65,7 @@ async def _last_attempt(client: KubernetesClient, ended: list[_Ended], job: Job)
 async def _read_pod(client: KubernetesClient, pod: Pod, end: Terminated, condition: Condition | None) -> Attempt:
     log = await client.last_lines(pod.metadata.name, LOG_LINES)
     # The log mixes stdout and stderr.
-    said = b"\n".join(line for line in log.splitlines() if not _is_object(line))
+    said = b"\n".join(line for line in log.splitlines() if not is_json_object(line))
     code = _exit_code(end)
     attempt = attempt_from_exit(code, log, said, pod.spec.node_name)
     if attempt.exit_code in REPORTED:
@@ -108,10 +108,3 @@ def _reason(condition: Condition | None) -> str | None:
     if condition is None or not condition.reason:
         return None
     return f"{condition.reason}: {condition.message or 'no details'}"
-
-
-def _is_object(line: bytes) -> bool:
-    try:
-        return isinstance(msgspec.json.decode(line), dict)
-    except INVALID:
-        return False
