@@ -143,7 +143,7 @@ class KubernetesEngine:
     async def _read_deleted(self, job: FleetJob, placed: Placed, watch: Watch) -> Attempt:
         """Wait for the pods, which may still report the job. The scheduler then asks the orchestrator."""
         with trio.move_on_after(self._pods_timeout):
-            while await self._has_workers(job, watch.job):  # noqa: ASYNC110 - the API has the state
+            while await self._has_workers(job, watch.job):  # noqa: ASYNC110 - only the API knows
                 await trio.sleep(POLL_INTERVAL)
         if placed.job.metadata.deletion_timestamp is None:
             self._used[job.job_id] += 1

@@ -135,7 +135,7 @@ class ApiRequests:
                     failure = failure_of_error(request.operation, error)
                 self._retries.failed(request.operation, failure, waiter, started_at)
                 # Streams don't wait for each other: without jitter, all would reconnect at the same moment.
-                await trio.sleep(random.uniform(0, MAX_DELAY))  # noqa: S311 - not for security
+                await trio.sleep(random.uniform(0, MAX_DELAY))  # noqa: S311 - nobody gains by predicting a pause
 
     async def _attempt(self, request: ApiRequest) -> bytes | Failure:
         try:

@@ -51,7 +51,7 @@ class Retries:
     async def wait(self, operation: str) -> None:
         """Wait until a request may be sent."""
         gate = self._gates[operation]
-        while trio.current_time() < (opens_at := max(self._general.opens_at, gate.opens_at)):  # noqa: ASYNC110 - it moves
+        while trio.current_time() < (opens_at := max(self._general.opens_at, gate.opens_at)):  # noqa: ASYNC110 - it may be moved
             await trio.sleep_until(opens_at)
 
     @asynccontextmanager
