@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +18,8 @@ from support.fleets import open_orchestrator, results_of
 from trioworker.testing import DONE, call
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from support.cluster import Cluster
@@ -102,17 +103,11 @@ async def test_workers_that_are_cancelled_report_it(cluster: Cluster, tmp_path: 
     assert await cluster.objects("jobs") == []
 
 
-async def test_third_interrupt_quits_at_once_and_names_what_is_left(cluster: Cluster, tmp_path: Path) -> None:
-    async with running_fleet(cluster, tmp_path / "jobs.jsonl", UNSTOPPABLE) as program:
-        await interrupt(program, 2)
-        program.signal(signal.SIGINT)
-        ended = await program.ended(5)
-    assert ended.code == 4, ended.err
-    assert_left_behind(ended.err)
-
-
-async def test_third_interrupt_quits_at_once_without_the_api(cluster: Cluster, tmp_path: Path) -> None:
-    async with running_fleet(cluster, tmp_path / "jobs.jsonl", STOPPABLE) as program, frozen_api(cluster):
+@pytest.mark.parametrize(("image", "api"), [(UNSTOPPABLE, nullcontext), (STOPPABLE, frozen_api)], ids=["", "no-api"])
+async def test_third_interrupt_quits_at_once_and_names_what_is_left(
+    cluster: Cluster, tmp_path: Path, image: str, api: Callable[[Cluster], AbstractAsyncContextManager[object]]
+) -> None:
+    async with running_fleet(cluster, tmp_path / "jobs.jsonl", image) as program, api(cluster):
         await interrupt(program, 2)
         program.signal(signal.SIGINT)
         ended = await program.ended(5)
