@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
+BOTTOM = "const l = document.getElementById('log'); return l.scrollHeight - l.scrollTop - l.clientHeight < 60"
+"""Whether the end of the log is in view."""
+
 
 def test_a_job_is_shown_live_takes_a_follow_up_and_the_page_remains_until_ctrl_c(
     browser: Browser, workspace: Path
@@ -206,20 +209,54 @@ def test_a_hostile_job_runs_no_script_and_the_page_never_contains_the_token(brow
     assert browser.script(refused) == "TypeError"
 
 
-def test_the_page_scrolls_with_new_events_unless_scrolled_up(browser: Browser, url: str) -> None:
+@pytest.fixture
+def long_job(browser: Browser, url: str) -> Worker:
+    """A running job with more events than fit, whose page shows the last ones."""
     worker = Worker(url)
     for number in range(60):
         worker.say(f"message {number}")
     browser.go(worker.page)
-    bottom = "const l = document.getElementById('log'); return l.scrollHeight - l.scrollTop - l.clientHeight < 60"
-    browser.until("the bottom", lambda: len(browser.numbers()) == 60 and browser.script(bottom))
+    browser.until("the bottom", lambda: len(browser.numbers()) == 60 and browser.script(BOTTOM))
+    return worker
+
+
+def test_the_page_scrolls_with_new_events_unless_scrolled_up(browser: Browser, long_job: Worker) -> None:
+    long_job.say("another")
+    browser.until("the bottom of one more", lambda: len(browser.numbers()) == 61 and browser.script(BOTTOM))
     browser.script("document.getElementById('log').scrollTop = 0")
-    browser.until("the top", lambda: not browser.script(bottom))
-    worker.say("another")
+    long_job.say("one above which the page stays")
     browser.until("the button", lambda: browser.one("#to-bottom").is_displayed())
     assert browser.script("return document.getElementById('log').scrollTop") == 0
     browser.one("#to-bottom").click()
-    browser.until("the bottom again", lambda: browser.script(bottom))
+    browser.until("the bottom again", lambda: browser.script(BOTTOM))
+
+
+def test_scrolling_up_just_after_an_event_has_come_shows_the_button(browser: Browser, long_job: Worker) -> None:
+    browser.script(
+        "const real = window.requestAnimationFrame; const held = [];"
+        "window.requestAnimationFrame = callback => held.push(callback);"
+        "window.release = () => { window.requestAnimationFrame = real; for (const callback of held) callback() }"
+    )
+    long_job.say("another")
+    browser.until("the event", lambda: len(browser.numbers()) == 61)
+    browser.wait_for(
+        "const log = document.getElementById('log'); log.addEventListener('scroll', done, {once: true});"
+        "log.scrollTop = 0"
+    )
+    browser.script("window.release()")
+    assert browser.one("#to-bottom").is_displayed()
+    assert browser.script("return document.getElementById('log').scrollTop") == 0
+
+
+def test_scrolling_up_while_the_page_goes_to_the_end_is_kept(browser: Browser, long_job: Worker) -> None:
+    browser.script("document.getElementById('log').scrollTop = 0")
+    long_job.say("another")
+    browser.until("the button", lambda: browser.one("#to-bottom").is_displayed())
+    browser.wait_for(
+        "document.getElementById('to-bottom').click(); document.getElementById('log').scrollTop = 0;"
+        "let frames = 10; const next = () => frames-- > 0 ? requestAnimationFrame(next) : done(); next()"
+    )
+    assert browser.script("return document.getElementById('log').scrollTop") == 0
 
 
 def test_keyboard_shortcuts_work(browser: Browser, url: str) -> None:

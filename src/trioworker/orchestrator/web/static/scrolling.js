@@ -74,15 +74,15 @@ export class Scrolling {
 
   /** There is something new at the end. */
   grown() {
-    if (!this.following) {
-      this.button.hidden = this.isAtBottom();
-      return;
+    if (!this.following) this.button.hidden = this.isAtBottom();
+    else if (!this.frame) {
+      this.frame = requestAnimationFrame(() => {
+        this.frame = null;
+        // The person may have scrolled up since.
+        if (this.following) this.follow(1);
+        else this.button.hidden = this.isAtBottom();
+      });
     }
-    if (this.frame) return;
-    this.frame = requestAnimationFrame(() => {
-      this.frame = null;
-      if (this.following) this.follow(1);
-    });
   }
 
   /** The job has ended: its answer is at the top. */
@@ -95,6 +95,8 @@ export class Scrolling {
   follow(frames = SETTLING_FRAMES) {
     this.following = true;
     this.log.scrollTop = this.log.scrollHeight;
+    // A scroll event that tells of this place may come only after the person has scrolled up from it.
+    this.last = this.log.scrollTop;
     this.button.hidden = true;
     if (frames > 0) requestAnimationFrame(() => this.following && this.follow(frames - 1));
   }
