@@ -202,8 +202,8 @@ async def test_existing_workspace_without_a_source_is_used(world: World, autojum
     assert len(inner.started) == 1
 
 
-async def test_workspace_that_cannot_be_made_leaves_no_job(world: World, autojump_clock: MockClock) -> None:
-    with pytest.raises(NotStartedError, match="git clone: "):
+async def test_workspace_that_cannot_be_made_leaves_no_job(world: World) -> None:
+    with pytest.raises(NotStartedError, match=r"git clone: .*does not exist"):
         await world.engine(ScriptedEngine(ended(0)), source=Repository("/nowhere")).run(world.job, trio.Event())
     assert world.store.views() == []
 

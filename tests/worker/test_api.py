@@ -40,11 +40,11 @@ async def test_error_of_the_caller_keeps_its_cause(workspace: Path, autojump_clo
     assert caught.value.__cause__ is cause
 
 
-async def test_jobs_at_once_share_the_built_in_tools(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_jobs_at_once_share_the_built_in_tools(tmp_path: Path) -> None:
     async def run_one(name: str) -> None:
         (tmp_path / name).mkdir()
         world = SimulatedOrchestrator(
-            [reply(call("write_file", path="name.txt", content=name), call("probe", text=name)), DONE]
+            [reply(call("write_file", path="name.txt", content=name), call("probe", text=name)), DONE], thinking=0.0
         )
         log = Log()
         tools = [*BUILTIN_TOOLS, Probe(log)]
