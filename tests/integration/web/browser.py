@@ -50,6 +50,8 @@ class Browser:
         self.driver.get(url)
 
     def one(self, selector: str) -> Any:
+        """The first element, which the page may still be adding."""
+        self.until(selector, lambda: self.all(selector))
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
     def all(self, selector: str) -> list[Any]:
