@@ -1,4 +1,4 @@
-"""The results of a fleet on the fake API."""
+"""What the tests of fleets on Kubernetes share."""
 
 from __future__ import annotations
 
@@ -6,11 +6,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.kubeconfigs import forget_clusters
 from trioworker.fleet.results import Results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _no_clusters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    """Hide the user's clusters."""
+    forget_clusters(tmp_path / "home", monkeypatch)
 
 
 @pytest.fixture

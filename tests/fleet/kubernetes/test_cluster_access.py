@@ -11,18 +11,13 @@ import httpx
 import pytest
 import trio
 
-from support.kubeconfigs import exec_user, forget_clusters, kubeconfig, plugin, write
+from support.kubeconfigs import exec_user, kubeconfig, plugin, write
 from support.tls import Authority
 from trioworker.fleet.kubernetes.login.kubeconfig import find_cluster
 from trioworker.protocol.certificates import certificate_problem
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture(autouse=True)
-def _no_clusters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
-    forget_clusters(tmp_path / "home", monkeypatch)
 
 
 class Server:

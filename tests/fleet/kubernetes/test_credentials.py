@@ -8,7 +8,7 @@ import httpx
 import pytest
 import trio
 
-from support.kubeconfigs import forget_clusters, kubeconfig, write
+from support.kubeconfigs import kubeconfig, write
 from trioworker.errors import ConfigError
 from trioworker.fleet.kubernetes.api.client import KubernetesClient
 from trioworker.fleet.kubernetes.login.credentials import FETCH_PAUSE, Login, LoginAuth, LoginError
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trio.testing import MockClock
-
-
-@pytest.fixture(autouse=True)
-def _no_clusters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
-    forget_clusters(tmp_path / "home", monkeypatch)
 
 
 class Source:

@@ -54,7 +54,7 @@ def test_objects_of_all_jobs_are_printed_and_nothing_is_written(
     assert "s3cret" not in printed.out
     assert objects[1]["stringData"] == {"token": "REDACTED"}
     assert "nothing was created: 2 of 2 jobs have no result" in printed.err
-    assert [path.name for path in tmp_path.iterdir()] == ["jobs.jsonl"]
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["jobs.jsonl"]
 
 
 @pytest.mark.parametrize("version", ["1.31", "1.34", "1.36"])
