@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from starlette.responses import Response
 
-from support.program import in_shell, ran, started, until
+from support.program import in_shell, is_running, ran, started, until
 from support.realjob import real_job, real_orchestrator, real_worker
 from trioworker.testing import DONE, call, reply
 
@@ -137,7 +137,7 @@ async def test_signal_ends_a_local_job_whose_output_nobody_reads(workspace: Path
             await until(lambda: state.exists() and list(state.glob("*.journal")))
             # The journal is removed when the worker has ended, after the output was written or given up.
             worker = await _child(program.pid)
-            await until(lambda: not _is_running(worker))
+            await until(lambda: not is_running(worker))
             program.signal(signal.SIGINT)
             ended = await program.ended()
     finally:
@@ -156,14 +156,6 @@ async def _child(pid: int) -> int:
 
     await until(found)
     return int(children[0])
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize("option", ["--title", "--workspace"])

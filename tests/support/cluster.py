@@ -23,7 +23,7 @@ import yaml
 
 from orchestrator.serving import ADMIN_TOKEN
 from support.fleets import results_of
-from support.program import started, until
+from support.program import is_running, started, until
 from trioworker.cli.admin_token import ADMIN_TOKEN_VARIABLE
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Component:
     async def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Kill it, and wait until it is gone. SIGUSR1 kills a node with all of its pods."""
         os.kill(self.pid, number)
-        await until(lambda: not _is_running(self.pid))
+        await until(lambda: not is_running(self.pid))
 
     def start(self) -> None:
         """Start it again, as it was started before. It runs until the control plane is stopped."""
@@ -220,11 +220,3 @@ def assert_each_reported_once(
     others = [result for result in results if result["status"] != status]
     assert not others, others[:3]
     assert sorted(orchestrator.reports()) == sorted(ids)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        # The state is after the name, which may contain blanks and parentheses.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
-    except OSError:
-        return False

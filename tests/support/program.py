@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
+from trioworker.linux.procfs import process_entry
+
 if TYPE_CHECKING:
     import signal
     import subprocess
@@ -152,6 +154,14 @@ async def until(condition: Callable[[], object]) -> None:
     with trio.fail_after(WAIT_TIMEOUT):
         while not condition():  # noqa: ASYNC110 - the state of files and processes has no event
             await trio.sleep(POLL_INTERVAL)
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and any of its threads has not ended yet."""
+    try:
+        return not process_entry(pid).is_dead
+    except OSError:
+        return False
 
 
 def survivors(mark: str, folder: Path) -> dict[int, str]:

@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from support.kubeconfigs import SECRET, exec_user, forget_clusters, kubeconfig, plugin, write
+from support.program import is_running
 from support.tls import Authority
 from trioworker.cli.admin_token import ADMIN_TOKEN_VARIABLE, admin_token
 from trioworker.errors import ConfigError
@@ -172,7 +173,7 @@ async def test_plugin_that_hangs_is_killed_with_its_children(tmp_path: Path) -> 
         await run_plugin([str(script)], dict(os.environ), 0.5)
     child = int((tmp_path / "pid").read_text())
     with trio.fail_after(30):
-        while _is_running(child):  # noqa: ASYNC110 - nobody tells when init has reaped it
+        while is_running(child):  # noqa: ASYNC110 - nobody tells when init has reaped it
             await trio.sleep(0.05)
 
 
@@ -181,11 +182,3 @@ async def test_child_that_keeps_the_output_open_does_not_delay_the_login(tmp_pat
     with trio.fail_after(15):
         assert await run_plugin([str(script)], dict(os.environ)) == b"done\n"
     os.kill(int((tmp_path / "pid").read_text()), 9)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(") ")[2][0] not in "ZX"
-    except OSError:
-        return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +14,7 @@ from trioworker.worker.processes.processes import CommandResult, Processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+    from pathlib import Path
 
     MakeProcesses = Callable[[], Processes]
 
@@ -48,14 +48,6 @@ def open_directory(folder: Path) -> Generator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def alive(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
 async def written(file: Path) -> int:

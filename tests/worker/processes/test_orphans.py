@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from support.program import until
+from support.program import is_running, until
 from trioworker.linux.procfs import process_table
 from trioworker.linux.syscalls import become_subreaper
 from trioworker.worker.processes.orphans import terminate_orphans
 from trioworker.worker.processes.ownership import CALL_VARIABLE, job_mark
-from worker.processes.conftest import TIMEOUT, alive, written
+from worker.processes.conftest import TIMEOUT, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ async def left_by_killed_worker(
     )
     try:
         child = await written(folder / "child")
-        assert alive(child)
+        assert is_running(child)
     finally:
         kill(worker.pid)
         with trio.CancelScope(shield=True):
@@ -110,7 +110,7 @@ async def test_orphans_of_a_killed_worker_are_terminated(command: str, job: str,
     child = await left_by_killed_worker(command, job, tmp_path)
     with trio.fail_after(TIMEOUT):
         await terminate_orphans(job_mark(job, STARTED_AT))
-    assert not alive(child)
+    assert not is_running(child)
 
 
 async def test_orphans_with_the_mark_of_another_job_are_terminated_by_their_tag(job: str, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ async def test_orphans_with_the_mark_of_another_job_are_terminated_by_their_tag(
     child = await left_by_killed_worker(f"setsid env -i {mark} sh -c '{REPORT_PID}' &", job, tmp_path, "auto")
     with trio.fail_after(TIMEOUT):
         await terminate_orphans(job_mark(job, STARTED_AT))
-    assert not alive(child)
+    assert not is_running(child)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ async def test_worker_whose_group_is_killed_leaves_no_process(
     containment: str, command: str, job: str, tmp_path: Path
 ) -> None:
     child = await left_by_killed_worker(command, job, tmp_path, containment, kill_group)
-    await until(lambda: not alive(child))
+    await until(lambda: not is_running(child))
 
 
 async def test_orphans_get_sigterm_first(job: str, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ async def test_orphans_get_sigterm_first(job: str, tmp_path: Path) -> None:
 async def test_processes_of_other_jobs_are_kept(same_name: bool, started_at: float, job: str, tmp_path: Path) -> None:
     child = await left_by_killed_worker(f"sh -c '{REPORT_PID}' &", job, tmp_path)
     await terminate_orphans(job_mark(job if same_name else f"{job}-2", started_at))
-    assert alive(child)
+    assert is_running(child)
     os.kill(child, signal.SIGKILL)
 
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 from loguru import logger
 
+from support.program import is_running
 from support.sandboxes import sandbox_for
 from trioworker.linux.procfs import process_entry
 from trioworker.worker.processes.ownership import CALL_VARIABLE, ProcessOwnership, job_of
 from trioworker.worker.processes.processes import Processes
-from worker.processes.conftest import LONG, alive, run, written
+from worker.processes.conftest import LONG, run, written
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -100,7 +101,7 @@ async def test_sessions_that_a_host_starts_while_a_tagged_job_runs_are_kept(work
             await run(processes, "true", workspace)
             with session_of_host("job@1.0#0") as host:
                 await processes.terminate_all()
-                assert alive(host)
+                assert is_running(host)
 
 
 async def test_tagged_jobs_keep_each_others_unmarked_processes(workspace: Path) -> None:
@@ -110,8 +111,8 @@ async def test_tagged_jobs_keep_each_others_unmarked_processes(workspace: Path) 
             await run(other, "(setsid env -i sh -c 'echo $$ > child; exec sleep 300' &)", workspace)
             child = await written(workspace / "child")
             await one.terminate_all()
-            assert alive(child)
-        assert not alive(child)
+            assert is_running(child)
+        assert not is_running(child)
 
 
 async def test_a_process_whose_first_thread_has_ended_is_alive(make: MakeProcesses, tmp_path: Path) -> None:
@@ -141,8 +142,8 @@ async def test_an_error_while_processes_are_ended_is_logged(tmp_path: Path, monk
         with monkeypatch.context() as patch:
             patch.setattr(ProcessOwnership, "snapshot", fail)
             await processes.terminate_all()
-        assert alive(child)
-    assert not alive(child)
+        assert is_running(child)
+    assert not is_running(child)
     logger.remove(handler)
     assert "processes of commands may still be running: OSError: [Errno 24] Too many open files\n" in messages
 

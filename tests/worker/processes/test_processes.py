@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from support.program import is_running
 from trioworker.worker.processes.output import MAX_COLLECTED_BYTES
 from trioworker.worker.processes.processes import CommandResult, Processes
-from worker.processes.conftest import LONG, TIMEOUT, alive, number_in, open_directory, run, written
+from worker.processes.conftest import LONG, TIMEOUT, number_in, open_directory, run, written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,9 +80,9 @@ async def test_a_background_process_survives_its_call(make: MakeProcesses, tmp_p
         with trio.fail_after(TIMEOUT):
             ended = await run(processes, f"sleep {LONG} & echo $!", tmp_path)
         child = int(ended.output)
-        assert alive(child)
+        assert is_running(child)
         assert (await run(processes, f"kill -0 {child}", tmp_path)).exit_code == 0
-    assert not alive(child)
+    assert not is_running(child)
 
 
 async def test_a_background_process_can_write_after_its_call(make: MakeProcesses, tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ async def test_a_time_out_terminates_the_tree_and_keeps_the_output(make: MakePro
     async with make() as processes:
         ended = await run_into_time_out(processes, script, tmp_path / "child")
         assert ended == CommandResult(output="started\n", exit_code=None)
-        assert not alive(await written(tmp_path / "child"))
+        assert not is_running(await written(tmp_path / "child"))
 
 
 async def test_processes_that_ignore_sigterm_are_killed(make: MakeProcesses, tmp_path: Path) -> None:
@@ -105,7 +106,7 @@ async def test_processes_that_ignore_sigterm_are_killed(make: MakeProcesses, tmp
     async with make() as processes:
         ended = await run_into_time_out(processes, script, tmp_path / "child")
         assert ended.output == "started\n"
-        assert not alive(await written(tmp_path / "child"))
+        assert not is_running(await written(tmp_path / "child"))
 
 
 async def test_output_after_sigterm_is_kept(make: MakeProcesses, tmp_path: Path) -> None:
@@ -142,18 +143,18 @@ async def test_processes_that_left_the_session_are_terminated(
         if end == "job":
             await run(processes, escape, tmp_path)
             child = await written(tmp_path / "child")
-            assert alive(child)
+            assert is_running(child)
         elif end == "time-out":
             await run_into_time_out(processes, f"{escape}\nsleep {LONG}", tmp_path / "child")
             child = await written(tmp_path / "child")
-            assert not alive(child)
+            assert not is_running(child)
         else:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(run, processes, f"{escape}\nsleep {LONG}", tmp_path, float(LONG))
                 child = await written(tmp_path / "child")
                 nursery.cancel_scope.cancel()
-            assert not alive(child)
-    assert not alive(child)
+            assert not is_running(child)
+    assert not is_running(child)
 
 
 async def test_a_time_out_keeps_processes_of_earlier_calls(make: MakeProcesses, tmp_path: Path) -> None:
@@ -162,10 +163,10 @@ async def test_a_time_out_keeps_processes_of_earlier_calls(make: MakeProcesses, 
         await run(processes, "(setsid sh -c 'echo $$ > child; exec sleep 300' &)", tmp_path)
         daemon = await written(tmp_path / "child")
         await run(processes, f"sleep {LONG}", tmp_path, 0.1)
-        assert alive(server)
-        assert alive(daemon)
-    assert not alive(server)
-    assert not alive(daemon)
+        assert is_running(server)
+        assert is_running(daemon)
+    assert not is_running(server)
+    assert not is_running(daemon)
 
 
 async def test_cancelling_the_call_terminates_the_tree(make: MakeProcesses, tmp_path: Path) -> None:
@@ -174,7 +175,7 @@ async def test_cancelling_the_call_terminates_the_tree(make: MakeProcesses, tmp_
             nursery.start_soon(run, processes, f"sleep {LONG} & echo $! > child; wait", tmp_path, float(LONG))
             child = await written(tmp_path / "child")
             nursery.cancel_scope.cancel()
-        assert not alive(child)
+        assert not is_running(child)
 
 
 async def test_cancelling_the_block_terminates_everything(make: MakeProcesses, tmp_path: Path) -> None:
@@ -186,7 +187,7 @@ async def test_cancelling_the_block_terminates_everything(make: MakeProcesses, t
             await trio.sleep_forever()
     assert scope.cancelled_caught
     assert child
-    assert not alive(child)
+    assert not is_running(child)
 
 
 async def test_the_block_can_be_entered_again(make: MakeProcesses, tmp_path: Path) -> None:
@@ -203,9 +204,9 @@ async def test_two_jobs_keep_each_others_processes(make: MakeProcesses, tmp_path
         await run(other, "(setsid sh -c 'echo $$ > child; exec sleep 300' &)", tmp_path)
         theirs = await written(tmp_path / "child")
         await one.terminate_all()
-        assert not alive(mine)
-        assert alive(theirs)
-    assert not alive(theirs)
+        assert not is_running(mine)
+        assert is_running(theirs)
+    assert not is_running(theirs)
 
 
 async def test_a_fork_storm_is_terminated(make: MakeProcesses, tmp_path: Path) -> None:

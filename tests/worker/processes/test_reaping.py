@@ -12,8 +12,9 @@ import trio
 import trio.testing
 
 from support.identity import JOB_ID
+from support.program import is_running
 from trioworker.linux.procfs import process_table
-from worker.processes.conftest import TIMEOUT, alive, run, written
+from worker.processes.conftest import TIMEOUT, run, written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,8 +32,8 @@ async def test_children_of_an_embedding_program_are_kept(make: MakeProcesses, tm
         async with make() as processes:
             await run(processes, "true", tmp_path)
             await run(processes, "sleep 5 &", tmp_path)
-        assert alive(ours.pid)
-        assert alive(session.pid)
+        assert is_running(ours.pid)
+        assert is_running(session.pid)
         assert dead.wait() == 7
         ours.kill()
         session.kill()
@@ -44,7 +45,7 @@ async def test_children_of_a_program_are_kept_if_no_command_ran(make: MakeProces
         await trio.sleep(0.5)
         async with make():
             pass
-        assert alive(session.pid)
+        assert is_running(session.pid)
         session.kill()
 
 

@@ -15,7 +15,7 @@ import pytest
 import trio
 
 from support.identity import JOB_ID
-from support.program import WAIT_TIMEOUT
+from support.program import WAIT_TIMEOUT, is_running
 from support.sandboxes import sandbox_for
 from trioworker.linux.procfs import process_table
 from trioworker.worker.processes.processes import Processes
@@ -230,10 +230,3 @@ def reap(pid: int) -> None:
     """Reap an orphan, which is our child if an earlier test has made us a subreaper."""
     with suppress(ChildProcessError):
         os.waitpid(pid, 0)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
