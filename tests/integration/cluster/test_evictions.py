@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from support.cluster import CORE
+from support.cluster import CORE, FLEET_TIMEOUT
 from support.fleets import open_orchestrator, results_of
 from support.program import until
 from trioworker.testing import DONE, call, reply
@@ -136,7 +136,7 @@ async def test_next_pod_resumes_from_the_journal_in_a_claim(
             await until(lambda: len(calls(orchestrator, job_id)) == 2)
             await end(cluster, CLAIMS)
             claim.let_go_on()
-            ended = await program.ended(150)
+            ended = await program.ended(FLEET_TIMEOUT)
 
         assert ended.code == 0, ended.err
         (result,) = results_of(jobs)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.cluster import assert_each_reported_once
+from support.cluster import FLEET_TIMEOUT, assert_each_reported_once
 from support.fleets import open_orchestrator, results_of
 from support.program import until
 from trioworker.testing import say
@@ -97,8 +97,8 @@ async def test_second_fleet_records_the_jobs_that_the_first_one_cancelled(cluste
                 "pods", lambda pods: sum(pod["status"]["phase"] == "Running" for pod in pods) >= JOBS
             )
             first.signal(signal.SIGTERM)
-            await first.ended(120)
-            await second.ended(120)
+            await first.ended(FLEET_TIMEOUT)
+            await second.ended(FLEET_TIMEOUT)
         reports = sorted(orchestrator.reports())
     assert reports == sorted(ids)
     assert sorted(result["job_id"] for result in results_of(others)) == sorted(ids)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from support.cluster import assert_each_reported_once
+from support.cluster import FLEET_TIMEOUT, assert_each_reported_once
 from support.fleets import open_orchestrator, results_of
 from trioworker.testing import say
 
@@ -35,7 +35,7 @@ async def test_jobs_of_a_killed_node_are_reported_once(cluster: Cluster, tmp_pat
             # Until its pods are evicted.
             await trio.sleep(20)
             node.start()
-            ended = await program.ended(120)
+            ended = await program.ended(FLEET_TIMEOUT)
         assert ended.code == 0, ended.err
         assert_each_reported_once(jobs, ids, orchestrator)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from support.cluster import BATCH, assert_each_reported_once
+from support.cluster import BATCH, FLEET_TIMEOUT, assert_each_reported_once
 from support.fleets import open_orchestrator, results_of
 from trioworker.fleet.kubernetes.poll import POLL_INTERVAL
 from trioworker.testing import say
@@ -82,7 +82,7 @@ async def test_jobs_that_are_deleted_with_their_lost_workers_are_created_again(
                 await cluster.delete_job(f"trioworker-{job_id}")
             for node in nodes:
                 node.start()
-            ended = await program.ended(120)
+            ended = await program.ended(FLEET_TIMEOUT)
         assert ended.code == 0, ended.err
         assert_each_reported_once(jobs, ids, orchestrator)
     assert {result["attempts"] for result in results_of(jobs)} == {2}
