@@ -29,6 +29,14 @@ pytestmark = pytest.mark.integration
 
 BOTTOM = "const l = document.getElementById('log'); return l.scrollHeight - l.scrollTop - l.clientHeight < 60"
 """Whether the end of the log is in view."""
+HOLD_FRAMES = """
+const real = window.requestAnimationFrame, held = new Map();
+let last = 0;
+window.requestAnimationFrame = callback => (held.set(++last, callback), last);
+window.cancelAnimationFrame = id => held.delete(id);
+window.release = () => { window.requestAnimationFrame = real; for (const callback of held.values()) callback() };
+"""
+"""Hold back what the page does in its next frame, until `release()`."""
 
 
 def test_a_job_is_shown_live_takes_a_follow_up_and_the_page_remains_until_ctrl_c(
@@ -232,11 +240,7 @@ def test_the_page_scrolls_with_new_events_unless_scrolled_up(browser: Browser, l
 
 
 def test_scrolling_up_just_after_an_event_has_come_shows_the_button(browser: Browser, long_job: Worker) -> None:
-    browser.script(
-        "const real = window.requestAnimationFrame; const held = [];"
-        "window.requestAnimationFrame = callback => held.push(callback);"
-        "window.release = () => { window.requestAnimationFrame = real; for (const callback of held) callback() }"
-    )
+    browser.script(HOLD_FRAMES)
     long_job.say("another")
     browser.until("the event", lambda: len(browser.numbers()) == 61)
     browser.wait_for(
@@ -245,6 +249,15 @@ def test_scrolling_up_just_after_an_event_has_come_shows_the_button(browser: Bro
     )
     browser.script("window.release()")
     assert browser.one("#to-bottom").is_displayed()
+    assert browser.script("return document.getElementById('log').scrollTop") == 0
+
+
+def test_a_job_that_ends_just_after_an_event_has_come_shows_no_button(browser: Browser, long_job: Worker) -> None:
+    browser.script(HOLD_FRAMES)
+    long_job.complete()
+    browser.until_state("completed")
+    browser.script("window.release()")
+    assert not browser.one("#to-bottom").is_displayed()
     assert browser.script("return document.getElementById('log').scrollTop") == 0
 
 

@@ -25,7 +25,7 @@ export class Scrolling {
     this.isSettled = false;
     this.following = false;
     this.last = 0;
-    this.button.hidden = true;
+    this.hideButton();
     this.mark(null);
   }
 
@@ -74,21 +74,25 @@ export class Scrolling {
 
   /** There is something new at the end. */
   grown() {
-    if (!this.following) this.button.hidden = this.isAtBottom();
-    else if (!this.frame) {
-      this.frame = requestAnimationFrame(() => {
-        this.frame = null;
-        // The person may have scrolled up since.
-        if (this.following) this.follow(1);
-        else this.button.hidden = this.isAtBottom();
-      });
-    }
+    // In the next frame: if the person scrolls up just now, the page learns of it before that.
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      if (this.following) this.follow(1);
+      else this.button.hidden = this.isAtBottom();
+    });
+  }
+
+  /** Hide the button, also if it was to appear in the next frame. */
+  hideButton() {
+    cancelAnimationFrame(this.frame);
+    this.frame = null;
+    this.button.hidden = true;
   }
 
   /** The job has ended: its answer is at the top. */
   ended() {
     if (this.following) this.toTop();
-    this.button.hidden = true;
+    this.hideButton();
   }
 
   /** Go to the end, and stay there when something new comes. */
