@@ -95,13 +95,12 @@ class LoginAuth(httpx.Auth):
             LoginError: there is none.
         """
         async with self._lock:
-            current = self._login
-            usable = current is not None and current is not refused
-            if current is not None and usable and trio.current_time() < current.expires:
-                return current
+            usable = None if self._login is refused else self._login
+            if usable is not None and trio.current_time() < usable.expires:
+                return usable
             if trio.current_time() >= self._pause_until:
-                await self._fetch(pause=current is not None and not usable)
-            if self._failure and not usable:
+                await self._fetch(pause=self._login is not None and usable is None)
+            if self._failure and usable is None:
                 raise LoginError(self._failure)
             # The server decides whether an expired login is still valid. A 401 makes it unusable.
             assert self._login is not None  # noqa: S101 - without a login, there was a fetch or there is a failure
