@@ -33,6 +33,16 @@ async def stop_of(client: KubernetesClient) -> tuple[str, float]:
     return str(caught.value), trio.current_time() - started_at
 
 
+async def request_at_once(api: Api, count: int) -> None:
+    """Make a request, and a second later many at once."""
+    async with api.client() as client:
+        await client.jobs(["1"])
+        await trio.sleep(1)
+        async with trio.open_nursery() as nursery:
+            for number in range(count):
+                nursery.start_soon(client.jobs, [str(number)])
+
+
 @pytest.mark.parametrize(
     "failure",
     [
@@ -65,24 +75,14 @@ async def test_failure_of_a_second_is_retried_without_a_line(autojump_clock: Moc
 
 async def test_outage_is_shown_once_and_when_it_is_over(autojump_clock: MockClock) -> None:
     api = Api(failing_between(1, 60, httpx.Response(503, html=HTML)))
-    async with api.client() as client:
-        await client.jobs(["1"])
-        await trio.sleep(1)
-        async with trio.open_nursery() as nursery:
-            for number in range(100):
-                nursery.start_soon(client.jobs, [str(number)])
+    await request_at_once(api, 100)
     assert api.lines == [f"{API} answers 503 (Service Unavailable); waiting", f"{API} answers again"]
 
 
 async def test_waiting_requests_do_not_overload_an_api_that_fails(autojump_clock: MockClock) -> None:
     api = Api(failing_between(1, 61, httpx.Response(429)))
     api.latency = 0.1
-    async with api.client() as client:
-        await client.jobs(["1"])
-        await trio.sleep(1)
-        async with trio.open_nursery() as nursery:
-            for number in range(200):
-                nursery.start_soon(client.jobs, [str(number)])
+    await request_at_once(api, 200)
     failed = [at for at in api.times if 1 <= at - api.times[0] < 61]
     # At first those under way, then one at a time; the back-off reaches 15 s, with jitter down to a half.
     assert 20 + 5 <= len(failed) <= 20 + 14

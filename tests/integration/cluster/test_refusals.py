@@ -197,4 +197,4 @@ async def test_restarted_api_is_waited_for(cluster: Cluster, tmp_path: Path, sec
     assert ended.code == 0, ended.err
     assert "Traceback" not in ended.err
     # The second one: it starts, and answers 403.
-    assert ended.err.count("; waiting\n") <= 2, ended.err
+    assert ended.err.count("; waiting") <= 2, ended.err
